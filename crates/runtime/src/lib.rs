@@ -1,0 +1,1 @@
+//! Configuration, clock, tasks, jobs, events, outbound HTTP, secrets, logs, metrics

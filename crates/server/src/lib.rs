@@ -1,0 +1,1 @@
+//! The switchboard program: wiring, listeners, command line

@@ -1,0 +1,1 @@
+//! The world outside: carriers, phones and a load generator

@@ -1,0 +1,1 @@
+//! Text messages: alphabets, parts, headers, delivery receipts

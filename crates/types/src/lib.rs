@@ -1,0 +1,1 @@
+//! Ids, time, numbers, errors and events that every capability shares

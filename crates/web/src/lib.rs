@@ -1,0 +1,1 @@
+//! HTTP: who asks, problems, paging, idempotency, the console's layout and components
