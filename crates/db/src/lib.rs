@@ -1,1 +1,50 @@
-//! One SQL text for SQLite and PostgreSQL
+#![doc = include_str!("../README.md")]
+//!
+//! # Layout
+//!
+//! - [`Db`], [`Tx`], [`Tenancy`]: opening and running, `engine.rs`
+//! - [`Arg`], [`Row`], [`Record`]: values in and rows out, `value.rs`
+//! - [`Failure`]: what can go wrong, `failure.rs`
+//! - [`Migration`], schema reading: `migrate.rs`
+//! - [`Batcher`]: group commit, `batch.rs`
+
+mod batch;
+mod engine;
+mod failure;
+mod migrate;
+mod portable;
+mod value;
+
+pub use batch::{BatchLimits, Batcher, Refused};
+pub use engine::{Db, Engine, Options, Tenancy, Tx};
+pub use failure::{Failure, OnConflict, Result};
+pub use migrate::{Migration, Table};
+pub use value::{Arg, Column, Record, Row};
+
+/// Marks the text of a statement, so that the test suite finds it and prepares it on both engines.
+#[macro_export]
+macro_rules! sql {
+    ($text:literal) => {
+        $text
+    };
+}
+
+/// The values of a statement's placeholders, in their order.
+#[macro_export]
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::Arg::from($value)),*] };
+}
+
+/// Declares a struct whose fields are columns of the same name, and reads it from a row.
+#[macro_export]
+macro_rules! record {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty),* $(,)? }) => {
+        $(#[$meta])*
+        $vis struct $name { $($(#[$field_meta])* $field_vis $field: $type),* }
+        impl $crate::Record for $name {
+            fn read(row: &$crate::Row) -> $crate::Result<Self> {
+                Ok(Self { $($field: row.get(stringify!($field))?),* })
+            }
+        }
+    };
+}

@@ -1,1 +1,36 @@
-//! Ids, time, numbers, errors and events that every capability shares
+#![doc = include_str!("../README.md")]
+
+pub mod address;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod page;
+pub mod permission;
+pub mod time;
+
+pub use address::{Address, Npi, Ton};
+pub use error::{Code, Error, Result};
+pub use event::Event;
+pub use id::{Id, IdKind, kind};
+pub use permission::{Permission, Permissions};
+pub use page::{Cursor, Page};
+pub use time::Timestamp;
+
+/// The id of a tenant: the organisation whose rows are its own.
+pub type TenantId = Id<kind::Tenant>;
+/// The id of a user.
+pub type UserId = Id<kind::User>;
+/// The id of an API key.
+pub type KeyId = Id<kind::Key>;
+/// The id of a signed-in browser's session.
+pub type SessionId = Id<kind::Session>;
+/// The id of a message, in either direction.
+pub type MessageId = Id<kind::Message>;
+/// The id of an SMPP account: a customer's system that binds to us.
+pub type AccountId = Id<kind::Account>;
+/// The id of a connection: a carrier that we bind to.
+pub type ConnectionId = Id<kind::Connection>;
+/// The id of a routing rule.
+pub type RouteId = Id<kind::Route>;
+/// The id of a durable job.
+pub type JobId = Id<kind::Job>;

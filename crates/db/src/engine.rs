@@ -1,0 +1,297 @@
+//! Opening a database and running statements.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use types::{Code, Error, TenantId};
+
+use crate::failure::Result;
+use crate::portable;
+use crate::value::{Arg, Record, Row};
+
+/// The two engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Embedded; one writer, many readers.
+    Sqlite,
+    /// For more than one machine.
+    Postgres,
+}
+
+/// How a database is opened; the configuration's `database` section.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections that read (SQLite), or all connections (PostgreSQL).
+    pub connections: u32,
+    /// How long a caller waits for a connection or a lock.
+    pub wait: Duration,
+    /// Whether each commit waits for the disk (survives a power cut) or only for the operating system (survives a
+    /// killed process).
+    pub flush_each_commit: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connections: 4, wait: Duration::from_secs(10), flush_each_commit: true }
+    }
+}
+
+/// Whose rows a transaction may see. On PostgreSQL row-level security enforces it beneath the statements' own
+/// `tenant_id = $1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenancy {
+    /// One tenant's.
+    Tenant(TenantId),
+    /// Every tenant's: the data plane's batches, recovery, sign-in before the tenant is known, migrations.
+    Every,
+}
+
+/// An open database. Cloning shares it.
+#[derive(Clone)]
+pub struct Db {
+    pools: Pools,
+}
+
+#[derive(Clone)]
+enum Pools {
+    // One writer: a second one would only wait for the first one's lock, and fail where waiting is not allowed.
+    Sqlite { write: SqlitePool, read: SqlitePool },
+    Postgres(PgPool),
+}
+
+impl Db {
+    /// Opens `sqlite:<path>` (made when absent) or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] with the reason when the address is no such URL or nothing answers there.
+    pub async fn open(url: &str, options: &Options) -> types::Result<Self> {
+        let unavailable = |error: sqlx::Error| {
+            Error::new(Code::Unavailable, format!("the database cannot be opened: {error}"))
+                .hint("check database.url; `switchboard config check` shows where it was set")
+        };
+        let pools = if url.starts_with("sqlite:") {
+            Self::open_sqlite(url, options).await.map_err(unavailable)?
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let pool = sqlx::postgres::PgPoolOptions::new()
+                .max_connections(options.connections)
+                .acquire_timeout(options.wait)
+                .connect(url)
+                .await
+                .map_err(unavailable)?;
+            Pools::Postgres(pool)
+        } else {
+            return Err(Error::new(Code::Unavailable, "the database's address begins with neither sqlite: nor postgres:")
+                .hint("give sqlite:/var/lib/switchboard/switchboard.db or postgres://user:password@host/database"));
+        };
+        Ok(Self { pools })
+    }
+
+    async fn open_sqlite(url: &str, options: &Options) -> Result<Pools, sqlx::Error> {
+        let connect = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(if options.flush_each_commit { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
+            .foreign_keys(true)
+            .busy_timeout(options.wait)
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory")
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("mmap_size", "268435456")
+            .optimize_on_close(true, None);
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.wait)
+            .connect_with(connect.clone())
+            .await?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(options.wait)
+            .connect_with(connect.read_only(true))
+            .await?;
+        Ok(Pools::Sqlite { write, read })
+    }
+
+    /// Which engine it is.
+    pub fn engine(&self) -> Engine {
+        match self.pools {
+            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Begins a transaction that only reads: one consistent look.
+    ///
+    /// # Errors
+    /// When no connection comes free in time.
+    pub async fn read(&self, tenancy: Tenancy) -> Result<Tx> {
+        match &self.pools {
+            Pools::Sqlite { read, .. } => Ok(Tx { inner: Inner::Sqlite(read.begin().await?) }),
+            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy).await,
+        }
+    }
+
+    /// Begins a transaction that may write. Dropping it without [`Tx::commit`] undoes it.
+    ///
+    /// # Errors
+    /// When the writer does not come free in time.
+    pub async fn write(&self, tenancy: Tenancy) -> Result<Tx> {
+        match &self.pools {
+            // Immediate: a deferred transaction that turns to writing fails at once when another writes, whatever the wait.
+            Pools::Sqlite { write, .. } => {
+                Ok(Tx { inner: Inner::Sqlite(write.begin_with("begin immediate").await?) })
+            }
+            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy).await,
+        }
+    }
+
+    async fn begin_postgres(pool: &PgPool, tenancy: Tenancy) -> Result<Tx> {
+        let mut tx = pool.begin().await?;
+        let tenant = match tenancy {
+            Tenancy::Tenant(id) => id.raw().to_string(),
+            Tenancy::Every => "every".to_owned(),
+        };
+        sqlx::query("select set_config('switchboard.tenant', $1, true)").bind(tenant).execute(&mut *tx).await?;
+        Ok(Tx { inner: Inner::Postgres(tx) })
+    }
+
+    /// Asks the engine to compile a statement without running it; the test suite does so for every text marked `sql!`.
+    ///
+    /// # Errors
+    /// The engine's own complaint.
+    pub async fn prepare(&self, text: &'static str) -> Result<()> {
+        use sqlx::{Executor, SqlSafeStr};
+        let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned()).into_sql_str();
+        match &self.pools {
+            Pools::Sqlite { write, .. } => {
+                write.acquire().await?.prepare(text).await?;
+            }
+            Pools::Postgres(pool) => {
+                pool.acquire().await?.prepare(text).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes all connections; SQLite folds its log into the file.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction.
+pub struct Tx {
+    inner: Inner,
+}
+
+enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+macro_rules! bind_all {
+    ($query:expr, $args:expr) => {{
+        let mut query = $query;
+        for arg in $args {
+            query = match arg {
+                Arg::Int(value) => query.bind(value),
+                Arg::Text(value) => query.bind(value.map(std::borrow::Cow::into_owned)),
+                Arg::Bytes(value) => query.bind(value),
+                Arg::Bool(value) => query.bind(value),
+                Arg::Real(value) => query.bind(value),
+            };
+        }
+        query
+    }};
+}
+
+impl Tx {
+    fn engine(&self) -> Engine {
+        match self.inner {
+            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a statement and gives the number of rows it changed.
+    ///
+    /// # Errors
+    /// A constraint, a full disk, a lock not had in time.
+    pub async fn execute(&mut self, text: &'static str, args: Vec<Arg>) -> Result<u64> {
+        let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
+        Ok(match &mut self.inner {
+            Inner::Sqlite(tx) => bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected(),
+            Inner::Postgres(tx) => bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// All rows of a statement, which must bound itself by `limit` or by its batch.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`], and when a row has not the shape asked for.
+    pub async fn all<T: Record>(&mut self, text: &'static str, args: Vec<Arg>) -> Result<Vec<T>> {
+        let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
+        let mut rows = Vec::new();
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
+                while let Some(row) = found.try_next().await? {
+                    rows.push(T::read(&Row::Sqlite(row))?);
+                }
+            }
+            Inner::Postgres(tx) => {
+                let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
+                while let Some(row) = found.try_next().await? {
+                    rows.push(T::read(&Row::Postgres(row))?);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub async fn optional<T: Record>(&mut self, text: &'static str, args: Vec<Arg>) -> Result<Option<T>> {
+        Ok(self.all(text, args).await?.into_iter().next())
+    }
+
+    /// The one row that there must be.
+    ///
+    /// # Errors
+    /// As [`Tx::all`], and when there is none.
+    pub async fn one<T: Record>(&mut self, text: &'static str, args: Vec<Arg>) -> Result<T> {
+        self.optional(text, args).await?.ok_or_else(|| sqlx::Error::RowNotFound.into())
+    }
+
+    /// Runs statements as they stand, without arguments: migrations.
+    pub(crate) async fn raw(&mut self, text: &str) -> Result<()> {
+        let text = AssertSqlSafe(text.to_owned());
+        match &mut self.inner {
+            Inner::Sqlite(tx) => sqlx::raw_sql(text).execute(&mut **tx).await.map(drop)?,
+            Inner::Postgres(tx) => sqlx::raw_sql(text).execute(&mut **tx).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// Makes the changes durable and visible. Only after this returns may anyone be told of them.
+    ///
+    /// # Errors
+    /// When the commit failed: nothing of the transaction happened.
+    pub async fn commit(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await?,
+            Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! Everything that can happen.
+//!
+//! A change writes its events in its own transaction; whoever wants to react reads the stream. The enum is closed, so
+//! every reader's `match` is exhaustive, and a text search for a variant finds all who react to it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{AccountId, Code, ConnectionId, MessageId};
+
+/// A record that people or programs configure, before and after a change. Secrets are left out by whoever writes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Change {
+    /// The record's id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// As it was; absent when it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// As it is; absent when it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// Somebody came in, went out, or was turned away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Access {
+    /// Who: a user's e-mail address, as given.
+    pub who: String,
+    /// How: `password`, `link`.
+    pub by: String,
+    /// Why it was refused, for a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A message came to a new state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MessageChange {
+    /// The message.
+    #[serde(rename = "id")]
+    pub message: MessageId,
+    /// Its state now, by the name that the API shows.
+    pub state: std::borrow::Cow<'static, str>,
+    /// Who sent it, where it came by SMPP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// Through which carrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// The carrier's or our own reason, for an ending that is no delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A session of the wire protocols opened or closed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Link {
+    /// The account or connection.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// The far side's address.
+    pub peer: String,
+    /// The kind of bind, or why it ended.
+    pub detail: String,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident($data:ty) $text:literal $audited:literal;)*) => {
+        /// Something that happened to a tenant.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(tag = "type", content = "data")]
+        pub enum Event { $($(#[$doc])* #[serde(rename = $text)] $name($data),)* }
+
+        impl Event {
+            /// The names of every kind of event, for the documentation and for filters.
+            pub const KINDS: &'static [&'static str] = &[$($text,)*];
+
+            /// The name that readers of the stream see: `message.sent`.
+            pub const fn kind(&self) -> &'static str {
+                match self { $(Self::$name(_) => $text,)* }
+            }
+
+            /// Whether it belongs in the audit trail: what somebody did, not what traffic did.
+            pub const fn audited(&self) -> bool {
+                match self { $(Self::$name(_) => $audited,)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// A tenant was created.
+    TenantCreated(Change) "tenant.created" true;
+    /// A user was created.
+    UserCreated(Change) "user.created" true;
+    /// A user's name, roles or state was changed.
+    UserChanged(Change) "user.changed" true;
+    /// A user signed in.
+    UserSignedIn(Access) "user.signed_in" true;
+    /// A sign-in was refused.
+    UserRefused(Access) "user.refused" true;
+    /// A user signed out.
+    UserSignedOut(Access) "user.signed_out" true;
+    /// A one-time sign-in link was made for a user.
+    LinkIssued(Access) "user.link_issued" true;
+    /// An API key was created.
+    KeyCreated(Change) "key.created" true;
+    /// An API key was revoked.
+    KeyRevoked(Change) "key.revoked" true;
+    /// An SMPP account was created.
+    AccountCreated(Change) "account.created" true;
+    /// An SMPP account was changed.
+    AccountChanged(Change) "account.changed" true;
+    /// An SMPP account was deleted.
+    AccountDeleted(Change) "account.deleted" true;
+    /// A connection was created.
+    ConnectionCreated(Change) "connection.created" true;
+    /// A connection was changed, started, stopped or drained.
+    ConnectionChanged(Change) "connection.changed" true;
+    /// A connection was deleted.
+    ConnectionDeleted(Change) "connection.deleted" true;
+    /// A routing rule was created.
+    RouteCreated(Change) "route.created" true;
+    /// A routing rule was changed.
+    RouteChanged(Change) "route.changed" true;
+    /// A routing rule was deleted.
+    RouteDeleted(Change) "route.deleted" true;
+    /// A customer's system bound to one of the tenant's accounts.
+    AccountBound(Link) "account.bound" false;
+    /// A customer's system went away.
+    AccountUnbound(Link) "account.unbound" false;
+    /// A bind to a carrier was established.
+    ConnectionBound(Link) "connection.bound" false;
+    /// A bind to a carrier ended.
+    ConnectionLost(Link) "connection.lost" false;
+    /// A message was accepted.
+    MessageAccepted(MessageChange) "message.accepted" false;
+    /// A message, or its last part, was taken over by the carrier.
+    MessageSent(MessageChange) "message.sent" false;
+    /// A message came to an end.
+    MessageEnded(MessageChange) "message.ended" false;
+    /// A message's fate is not known: it left, and no answer came.
+    MessageIndeterminate(MessageChange) "message.indeterminate" false;
+    /// A message was put back for another try.
+    MessageRetried(MessageChange) "message.retried" false;
+    /// A message came in from a phone.
+    MessageReceived(MessageChange) "message.received" false;
+}
+
+/// An event with its place in its tenant's stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Recorded {
+    /// 1, 2, 3 … without a gap, for each tenant.
+    pub seq: i64,
+    /// When its change was made.
+    pub at: crate::Timestamp,
+    /// Who made the change: a user, a key, an account, or a part of the system.
+    pub actor: String,
+    /// The request that asked for it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The network address it was asked from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Reads the name of a kind of event.
+///
+/// # Errors
+/// [`Code::InvalidFilter`] for a name that no event has.
+pub fn kind_named(name: &str) -> crate::Result<&'static str> {
+    Event::KINDS.iter().find(|known| **known == name).copied().ok_or_else(|| {
+        crate::Error::new(Code::InvalidFilter, format!("{name:?} is no kind of event"))
+            .at("type")
+            .hint(format!("the kinds are {}", Event::KINDS.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    #[test]
+    fn the_stored_form_reads_back() {
+        let recorded = Recorded {
+            seq: 7,
+            at: Timestamp::from_unix_ms(0),
+            actor: "system".to_owned(),
+            request_id: None,
+            from: None,
+            event: Event::MessageEnded(MessageChange {
+                message: MessageId::from_raw(1),
+                state: "delivered".into(),
+                account: None,
+                connection: None,
+                error: None,
+            }),
+        };
+        let text = serde_json::to_string(&recorded).unwrap();
+        assert_eq!(
+            text,
+            r#"{"seq":7,"at":"1970-01-01T00:00:00.000Z","actor":"system","type":"message.ended","data":{"id":"msg_0000000000001","state":"delivered"}}"#
+        );
+        assert_eq!(serde_json::from_str::<Recorded>(&text).unwrap(), recorded);
+        assert_eq!(recorded.event.kind(), "message.ended");
+    }
+}

@@ -1,0 +1,128 @@
+//! What a user or a key may do.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! permissions {
+    ($($name:ident $text:literal $group:literal $title:literal;)*) => {
+        /// A permission. The console, the API and enforcement all read this one catalogue.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+        pub enum Permission { $(#[doc = $title] #[serde(rename = $text)] $name,)* }
+
+        impl Permission {
+            /// The whole catalogue, in the order it is shown.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name that keys and roles hold: `message.send`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The capability it belongs to.
+            pub const fn group(self) -> &'static str {
+                match self { $(Self::$name => $group,)* }
+            }
+
+            /// What it allows, in words.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+permissions! {
+    MessageSend "message.send" "Messages" "Send messages";
+    MessageView "message.view" "Messages" "See messages and their timeline";
+    MessageCancel "message.cancel" "Messages" "Cancel and replace messages that wait";
+    AccountView "account.view" "SMPP accounts" "See SMPP accounts and their binds";
+    AccountManage "account.manage" "SMPP accounts" "Create, change and delete SMPP accounts";
+    ConnectionView "connection.view" "Connections" "See connections and their state";
+    ConnectionManage "connection.manage" "Connections" "Create, change and delete connections";
+    ConnectionOperate "connection.operate" "Connections" "Start, stop and drain connections";
+    RouteView "route.view" "Routes" "See routes and ask where a message would go";
+    RouteManage "route.manage" "Routes" "Create, change and delete routes";
+    KeyView "key.view" "API keys" "See API keys";
+    KeyManage "key.manage" "API keys" "Create and revoke API keys";
+    UserView "user.view" "Users" "See users";
+    UserManage "user.manage" "Users" "Create and change users, and make sign-in links";
+    AuditView "audit.view" "Audit" "See who did what";
+    EventView "event.view" "Events" "Read the event stream";
+    SimulatorUse "simulator.use" "Simulator" "See the simulator's phones and reply from them";
+    TenantView "tenant.view" "Platform" "See all tenants";
+    TenantManage "tenant.manage" "Platform" "Create and change tenants";
+    SystemView "system.view" "Platform" "See the system's state";
+}
+
+impl Permission {
+    /// The permission of this name, if the catalogue has it.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.as_str() == name)
+    }
+
+    /// Permissions over all tenants, which only the platform's own administrators may hold.
+    pub const fn is_platform(self) -> bool {
+        matches!(self, Self::TenantView | Self::TenantManage | Self::SystemView)
+    }
+
+    const fn bit(self) -> u64 {
+        1 << (self as u32)
+    }
+}
+
+/// A set of permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permissions(u64);
+
+impl Permissions {
+    /// No permission.
+    pub const NONE: Self = Self(0);
+
+    /// The whole catalogue.
+    pub fn all() -> Self {
+        Permission::ALL.iter().copied().collect()
+    }
+
+    /// The whole catalogue within one tenant.
+    pub fn all_of_a_tenant() -> Self {
+        Permission::ALL.iter().copied().filter(|permission| !permission.is_platform()).collect()
+    }
+
+    /// Whether the set holds a permission.
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & permission.bit() != 0
+    }
+
+    /// What both sets hold.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The members, in the catalogue's order.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(members: I) -> Self {
+        Self(members.into_iter().fold(0, |set, member| set | member.bit()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_fits_its_bits_and_names_are_found() {
+        assert!(Permission::ALL.len() <= 64, "widen the set");
+        for permission in Permission::ALL {
+            assert_eq!(Permission::named(permission.as_str()), Some(*permission));
+            assert!(Permissions::all().contains(*permission));
+            assert_eq!(Permissions::all_of_a_tenant().contains(*permission), !permission.is_platform());
+        }
+        assert_eq!(Permissions::all().iter().count(), Permission::ALL.len());
+        assert!(!Permissions::NONE.contains(Permission::MessageSend));
+    }
+}
