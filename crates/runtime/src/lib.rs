@@ -1,1 +1,74 @@
-//! Configuration, clock, tasks, jobs, events, outbound HTTP, secrets, logs, metrics
+#![doc = include_str!("../README.md")]
+
+use std::sync::Arc;
+
+use db::Migration;
+use tokio::sync::Notify;
+
+pub mod clock;
+pub mod config;
+pub mod job;
+pub mod live;
+pub mod outbound;
+pub mod outbox;
+pub mod pace;
+pub mod scope;
+pub mod secrets;
+pub mod tasks;
+pub mod telemetry;
+
+pub use clock::{Clock, Ids};
+pub use config::Config;
+pub use live::Live;
+pub use scope::{Actor, Origin, Scope, Write};
+pub use tasks::Tasks;
+
+/// What every part of the program shares. Cloning shares it.
+#[derive(Clone)]
+pub struct Runtime {
+    parts: Arc<Parts>,
+}
+
+/// The parts of a [`Runtime`].
+pub struct Parts {
+    /// The checked configuration.
+    pub config: Config,
+    /// The database.
+    pub db: db::Db,
+    /// The time.
+    pub clock: Clock,
+    /// The maker of ids.
+    pub ids: Ids,
+    /// The program's tasks.
+    pub tasks: Tasks,
+    /// Events as they happen.
+    pub live: Live,
+    /// HTTP towards the world.
+    pub outbound: outbound::Outbound,
+    /// The keeper of secrets at rest.
+    pub vault: secrets::Vault,
+    /// Metrics to be scraped.
+    pub telemetry: telemetry::Telemetry,
+    /// Rung when a job may be due.
+    pub job_wake: Arc<Notify>,
+}
+
+impl Runtime {
+    /// Shares the parts.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+}
+
+impl std::ops::Deref for Runtime {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// The tables of the event stream, kept answers and jobs.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { name: "runtime/0001_events", text: include_str!("../migrations/0001_events.sql") },
+    Migration { name: "runtime/0002_jobs", text: include_str!("../migrations/0002_jobs.sql") },
+];

@@ -1,0 +1,214 @@
+//! The event stream: written in the change's own transaction, read by everyone.
+
+use db::{Arg, Tenancy, Tx, args, record, sql};
+use serde::Serialize;
+use types::event::Recorded;
+use types::{Event, Result, TenantId, Timestamp};
+
+use crate::live::Live;
+
+/// What one transaction does to one tenant, and who asked for it.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    /// Whose stream.
+    pub tenant: TenantId,
+    /// When.
+    pub at: Timestamp,
+    /// Who: `user usr_…`, `key key_…`, `account acc_…`, `system`.
+    pub actor: String,
+    /// The request that asked for it.
+    pub request_id: Option<String>,
+    /// The network address it was asked from.
+    pub from: Option<String>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// Events that are written but not committed yet. Tell the live hub of them after the commit, not before.
+#[derive(Debug)]
+#[must_use = "after the commit, tell the live hub"]
+pub struct Written {
+    pages: Vec<(TenantId, Vec<Recorded>)>,
+}
+
+impl Written {
+    /// Tells the listeners; call it after the commit.
+    pub fn tell(self, live: &Live) {
+        for (tenant, events) in self.pages {
+            live.tell(tenant, events);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct HeadRow {
+    t: i64,
+    n: usize,
+}
+
+#[derive(Serialize)]
+struct PageRow {
+    t: i64,
+    last: i64,
+    first: i64,
+    at: i64,
+    actor: String,
+    req: Option<String>,
+    adr: Option<String>,
+    aud: bool,
+    ev: String,
+}
+
+record! { struct Head { tenant_id: TenantId, seq: i64 } }
+
+/// Writes events into their tenants' streams, each tenant at most once a call. Sequence numbers have no gap because
+/// the head's row is locked until the commit: if the transaction is undone, so is the number.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
+    let mut happened: Vec<_> = happened.into_iter().filter(|one| !one.events.is_empty()).collect();
+    if happened.is_empty() {
+        return Ok(Written { pages: Vec::new() });
+    }
+    // Always in the same order, so that two transactions cannot wait for each other.
+    happened.sort_by_key(|one| one.tenant);
+    let heads: Vec<_> = happened.iter().map(|one| HeadRow { t: one.tenant.raw(), n: one.events.len() }).collect();
+    let heads: Vec<Head> = tx
+        .all(
+            sql!(
+                "insert into event_head (tenant_id, seq) \
+                 select cast(r.value ->> 't' as bigint), cast(r.value ->> 'n' as bigint) from json_rows($1) r where true \
+                 on conflict (tenant_id) do update set seq = event_head.seq + excluded.seq returning tenant_id, seq"
+            ),
+            vec![Arg::json(&heads)?],
+        )
+        .await?;
+    let mut pages = Vec::with_capacity(happened.len());
+    let mut rows = Vec::with_capacity(happened.len());
+    for one in happened {
+        let last = heads.iter().find(|head| head.tenant_id == one.tenant).map_or(0, |head| head.seq);
+        let first = last - one.events.len() as i64 + 1;
+        rows.push(PageRow {
+            t: one.tenant.raw(),
+            last,
+            first,
+            at: one.at.unix_ms(),
+            actor: one.actor.clone(),
+            req: one.request_id.clone(),
+            adr: one.from.clone(),
+            aud: one.events.iter().any(Event::audited),
+            ev: serde_json::to_string(&one.events).map_err(types::Error::internal)?,
+        });
+        let recorded = one.events.into_iter().zip(first..).map(|(event, seq)| Recorded {
+            seq,
+            at: one.at,
+            actor: one.actor.clone(),
+            request_id: one.request_id.clone(),
+            from: one.from.clone(),
+            event,
+        });
+        pages.push((one.tenant, recorded.collect()));
+    }
+    tx.execute(
+        sql!(
+            "insert into event_page (tenant_id, last_seq, first_seq, at, actor, request_id, from_address, audited, events) \
+             select cast(r.value ->> 't' as bigint), cast(r.value ->> 'last' as bigint), cast(r.value ->> 'first' as bigint), \
+             cast(r.value ->> 'at' as bigint), r.value ->> 'actor', r.value ->> 'req', r.value ->> 'adr', \
+             (r.value ->> 'aud') in ('1', 'true'), r.value ->> 'ev' from json_rows($1) r"
+        ),
+        vec![Arg::json(&rows)?],
+    )
+    .await?;
+    Ok(Written { pages })
+}
+
+record! {
+    struct PageRecord {
+        first_seq: i64, at: Timestamp, actor: String, request_id: Option<String>, from_address: Option<String>, events: String,
+    }
+}
+
+impl PageRecord {
+    fn open(self) -> Result<Vec<Recorded>> {
+        let events: Vec<Event> = serde_json::from_str(&self.events).map_err(types::Error::internal)?;
+        let recorded = events.into_iter().zip(self.first_seq..).map(|(event, seq)| Recorded {
+            seq,
+            at: self.at,
+            actor: self.actor.clone(),
+            request_id: self.request_id.clone(),
+            from: self.from_address.clone(),
+            event,
+        });
+        Ok(recorded.collect())
+    }
+}
+
+/// A tenant's events behind a sequence number, oldest first, at most about `limit` and always whole transactions.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read_after(db: &db::Db, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<Recorded>> {
+    let mut tx = db.read(Tenancy::Tenant(tenant)).await?;
+    let mut events = Vec::new();
+    let mut after = after;
+    while events.len() < limit {
+        let pages: Vec<PageRecord> = tx
+            .all(
+                sql!(
+                    "select first_seq, at, actor, request_id, from_address, events from event_page \
+                     where tenant_id = $1 and last_seq > $2 order by last_seq limit 20"
+                ),
+                args![tenant, after],
+            )
+            .await?;
+        if pages.is_empty() {
+            break;
+        }
+        for page in pages {
+            let page = page.open()?;
+            let fresh = page.into_iter().filter(|recorded| recorded.seq > after);
+            events.extend(fresh);
+            after = events.last().map_or(after, |last: &Recorded| last.seq);
+            if events.len() >= limit {
+                break;
+            }
+        }
+    }
+    Ok(events)
+}
+
+/// A tenant's audit trail before a sequence number, newest first: what somebody did, not what traffic did.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn audit_before(db: &db::Db, tenant: TenantId, before: i64, limit: usize) -> Result<Vec<Recorded>> {
+    let mut tx = db.read(Tenancy::Tenant(tenant)).await?;
+    let pages: Vec<PageRecord> = tx
+        .all(
+            sql!(
+                "select first_seq, at, actor, request_id, from_address, events from event_page \
+                 where tenant_id = $1 and audited and first_seq < $2 order by last_seq desc limit $3"
+            ),
+            args![tenant, before, limit as i64],
+        )
+        .await?;
+    let mut entries = Vec::new();
+    for page in pages {
+        let page = page.open()?;
+        entries.extend(page.into_iter().rev().filter(|one| one.event.audited() && one.seq < before));
+    }
+    entries.truncate(limit);
+    Ok(entries)
+}
+
+/// The last sequence number of a tenant's stream; 0 when nothing has happened yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn head(db: &db::Db, tenant: TenantId) -> Result<i64> {
+    let mut tx = db.read(Tenancy::Tenant(tenant)).await?;
+    let head: Option<Head> =
+        tx.optional(sql!("select tenant_id, seq from event_head where tenant_id = $1"), args![tenant]).await?;
+    Ok(head.map_or(0, |head| head.seq))
+}

@@ -1,0 +1,263 @@
+//! Who asks: tenant, actor, permissions, clock and database in one value.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use db::{OnConflict, Tenancy, Tx, args, record, sql};
+use serde::Serialize;
+use types::{AccountId, Code, Error, Event, KeyId, Permission, Permissions, Result, TenantId, Timestamp, UserId};
+
+use crate::Runtime;
+use crate::outbox::{self, Happened};
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A person.
+    User(UserId),
+    /// A program with an API key.
+    Key(KeyId),
+    /// A customer's system over SMPP.
+    Account(AccountId),
+    /// A part of the product, by its name.
+    System(&'static str),
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "{id}"),
+            Self::Key(id) => write!(f, "{id}"),
+            Self::Account(id) => write!(f, "{id}"),
+            Self::System(part) => write!(f, "system {part}"),
+        }
+    }
+}
+
+/// A request's own marks, for the audit trail and the logs.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The request's id.
+    pub request_id: Option<String>,
+    /// The network address it came from.
+    pub from: Option<String>,
+}
+
+/// A keyed request: its answer is kept in the change's own transaction and given again to its repetitions.
+#[derive(Debug, Clone)]
+pub struct Keyed {
+    /// The caller's `Idempotency-Key`.
+    pub key: String,
+    /// A hash of method, path and body.
+    pub request_hash: String,
+    /// The status that the answer travels with.
+    pub status: u16,
+}
+
+/// The only way to an operation. Authentication and the job runner make it; nothing can be asked without a tenant.
+#[derive(Clone)]
+pub struct Scope {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Runtime,
+    tenant: TenantId,
+    actor: Actor,
+    permissions: Permissions,
+    origin: Origin,
+    keyed: Option<Keyed>,
+}
+
+impl Scope {
+    /// Grants a scope. Only authentication, the job runner and the program's own start may call this; a tidy check
+    /// holds them to it.
+    pub fn grant(runtime: Runtime, tenant: TenantId, actor: Actor, permissions: Permissions, origin: Origin) -> Self {
+        Self { inner: Arc::new(Inner { runtime, tenant, actor, permissions, origin, keyed: None }) }
+    }
+
+    /// The same scope for a keyed request.
+    #[must_use]
+    pub fn keyed(&self, keyed: Keyed) -> Self {
+        let Inner { runtime, tenant, actor, permissions, origin, .. } = &*self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                runtime: runtime.clone(),
+                tenant: *tenant,
+                actor: actor.clone(),
+                permissions: *permissions,
+                origin: origin.clone(),
+                keyed: Some(keyed),
+            }),
+        }
+    }
+
+    /// Whose rows.
+    pub fn tenant(&self) -> TenantId {
+        self.inner.tenant
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> &Actor {
+        &self.inner.actor
+    }
+
+    /// What the actor may do.
+    pub fn permissions(&self) -> Permissions {
+        self.inner.permissions
+    }
+
+    /// The request's marks.
+    pub fn origin(&self) -> &Origin {
+        &self.inner.origin
+    }
+
+    /// The request's key, where it has one.
+    pub fn key(&self) -> Option<&Keyed> {
+        self.inner.keyed.as_ref()
+    }
+
+    /// Clock, ids, configuration and the rest.
+    pub fn runtime(&self) -> &Runtime {
+        &self.inner.runtime
+    }
+
+    /// The instant.
+    pub fn now(&self) -> Timestamp {
+        self.inner.runtime.clock.now()
+    }
+
+    /// Refuses an actor without the permission.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`] naming the permission.
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        if self.inner.permissions.contains(permission) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Forbidden, format!("the permission {} is missing", permission.as_str()))
+            .hint(format!("ask an administrator for the permission to {}", permission.title().to_lowercase())))
+    }
+
+    /// Begins a transaction that reads this tenant's rows.
+    ///
+    /// # Errors
+    /// When no connection comes free in time.
+    pub async fn read(&self) -> Result<Tx> {
+        Ok(self.inner.runtime.db.read(Tenancy::Tenant(self.tenant())).await?)
+    }
+
+    /// Begins a change to this tenant's rows.
+    ///
+    /// # Errors
+    /// When the writer does not come free in time.
+    pub async fn write(&self) -> Result<Write> {
+        let tx = self.inner.runtime.db.write(Tenancy::Tenant(self.tenant())).await?;
+        Ok(Write { tx, scope: self.clone(), events: Vec::new() })
+    }
+
+    /// The events of a change by this actor, for the stream.
+    pub fn happened(&self, events: Vec<Event>) -> Happened {
+        Happened {
+            tenant: self.tenant(),
+            at: self.now(),
+            actor: self.actor().to_string(),
+            request_id: self.origin().request_id.clone(),
+            from: self.origin().from.clone(),
+            events,
+        }
+    }
+}
+
+/// A change under way: its rows, its events and, for a keyed request, its answer become durable together or not at all.
+pub struct Write {
+    tx: Tx,
+    scope: Scope,
+    events: Vec<Event>,
+}
+
+impl Write {
+    /// Notes an event of this change.
+    pub fn happened(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Commits, keeping the answer for a repetition of a keyed request, and gives it back.
+    ///
+    /// # Errors
+    /// When the commit failed (nothing happened), or [`Code::KeyInProgress`] when a request with the same key was
+    /// carried out at the same time.
+    pub async fn commit<T: Serialize>(mut self, answer: T) -> Result<T> {
+        if let Some(keyed) = self.scope.key() {
+            let body = serde_json::to_string(&answer).map_err(Error::internal)?;
+            keep_answer(&mut self.tx, self.scope.tenant(), keyed, body, self.scope.now()).await?;
+        }
+        let written = outbox::write(&mut self.tx, vec![self.scope.happened(self.events)]).await?;
+        self.tx.commit().await?;
+        written.tell(&self.scope.runtime().live);
+        Ok(answer)
+    }
+}
+
+impl Deref for Write {
+    type Target = Tx;
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}
+
+async fn keep_answer(tx: &mut Tx, tenant: TenantId, keyed: &Keyed, body: String, at: Timestamp) -> Result<()> {
+    let inserted = tx.execute(
+        sql!("insert into idempotency (tenant_id, key, request_hash, status, body, at) values ($1, $2, $3, $4, $5, $6)"),
+        args![tenant, &keyed.key, &keyed.request_hash, keyed.status, body, at],
+    );
+    inserted.await.on_unique(|| {
+        Error::new(Code::KeyInProgress, "a request with this Idempotency-Key was carried out at the same time")
+    })?;
+    Ok(())
+}
+
+record! {
+    /// The answer that a keyed request got the first time.
+    pub struct KeptAnswer {
+        /// A hash of method, path and body.
+        pub request_hash: String,
+        /// The status it travelled with.
+        pub status: u16,
+        /// The body, byte for byte.
+        pub body: String,
+    }
+}
+
+/// The answer that a key was given before, if it was.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn kept_answer(scope: &Scope, key: &str) -> Result<Option<KeptAnswer>> {
+    let mut tx = scope.read().await?;
+    Ok(tx
+        .optional(
+            sql!("select request_hash, status, body from idempotency where tenant_id = $1 and key = $2"),
+            args![scope.tenant(), key],
+        )
+        .await?)
+}
+
+/// Forgets answers older than an instant, a batch at a time, and gives how many it forgot.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_answers(runtime: &Runtime, before: Timestamp) -> Result<u64> {
+    let mut tx = runtime.db.write(Tenancy::Every).await?;
+    let forgotten = tx
+        .execute(sql!("delete from idempotency where at < $1 /* every tenant: age alone decides */"), args![before])
+        .await?;
+    tx.commit().await?;
+    Ok(forgotten)
+}

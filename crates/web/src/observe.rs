@@ -1,0 +1,35 @@
+//! Every request gets an id, a line in the log and its place in the metrics.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use types::kind;
+
+use crate::access::{App, RequestId};
+
+/// Marks, times and counts a request. A caller's own `X-Request-Id` is kept when it is short and plain.
+pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let given = request.headers().get("X-Request-Id").and_then(|value| value.to_str().ok());
+    let id = given
+        .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_graphic()))
+        .map_or_else(|| format!("req_{}", app.runtime.ids.next::<kind::Job>().bare()), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = request.method().clone();
+    // The pattern, not the path: ids in a label would make a metric for each message.
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
+    let began = Instant::now();
+    let mut response = next.run(request).await;
+    let took = began.elapsed();
+    let status = response.status().as_u16();
+    metrics::counter!("switchboard_http_requests_total", "method" => method.to_string(), "route" => route.clone(), "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("switchboard_http_seconds", "route" => route.clone()).record(took.as_secs_f64());
+    tracing::debug!(request_id = id, %method, route, status, took_us = took.as_micros() as u64, "request");
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("X-Request-Id", value);
+    }
+    response
+}
