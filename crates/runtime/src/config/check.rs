@@ -1,0 +1,310 @@
+//! What settings must be together, beyond the range of each.
+
+use std::net::SocketAddr;
+
+use tracing_subscriber::EnvFilter;
+
+use super::rules::RULES;
+use super::values::Synchronous;
+use super::{Config, Finding, Severity};
+
+/// Characters that an administrator's key needs at least.
+const ADMIN_KEY_CHARS_MIN: usize = 32;
+
+/// The least that OWASP's password storage advice asks of argon2id with two passes.
+const ARGON2_ADVISED_KIB: u32 = 19_456;
+
+impl Config {
+    /// Everything that is wrong or doubtful, all at once: each value's range, how values fit together, and what the layers
+    /// were warned of.
+    pub fn check(&self) -> Vec<Finding> {
+        let mut check = Check { config: self, findings: self.warnings.clone() };
+        check.ranges();
+        check.listeners();
+        check.orders();
+        check.public_url();
+        check.database();
+        check.security();
+        check.outbound();
+        check.jobs();
+        check.log();
+        check.findings
+    }
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn error(&mut self, key: &str, problem: impl Into<String>, advice: impl Into<String>) {
+        self.find(key, Severity::Error, problem.into(), advice.into());
+    }
+
+    fn warning(&mut self, key: &str, problem: impl Into<String>, advice: impl Into<String>) {
+        self.find(key, Severity::Warning, problem.into(), advice.into());
+    }
+
+    fn find(&mut self, key: &str, severity: Severity, problem: String, advice: String) {
+        let origin = self.config.origin(key);
+        self.findings.push(Finding { key: key.to_owned(), origin, severity, problem, advice });
+    }
+
+    /// The layers are judged as they are read; this is for a configuration that a program has changed since.
+    fn ranges(&mut self) {
+        let values = self.config.values();
+        for (key, rule) in RULES {
+            match values.find_ref(key) {
+                Some(value) => {
+                    if let Err(problem) = rule.check(value) {
+                        self.error(key, problem, rule.advice());
+                    }
+                }
+                None => self.error(key, "no value", rule.advice()),
+            }
+        }
+    }
+
+    fn listeners(&mut self) {
+        let config = self.config;
+        let mut taken: Vec<(&str, SocketAddr)> =
+            vec![("http.listen", config.http.listen), ("smpp.listen", config.smpp.listen)];
+        if config.simulator.enabled {
+            taken.push(("simulator.listen", config.simulator.listen));
+        }
+        for (index, (key, address)) in taken.iter().enumerate() {
+            let same = taken[..index].iter().find(|(_, other)| clash(*address, *other));
+            if let Some((other, _)) = same {
+                self.error(
+                    key,
+                    format!("{address} is taken by {other} too"),
+                    "give each listener its own port",
+                );
+            }
+        }
+        if config.simulator.enabled && !config.simulator.listen.ip().is_loopback() {
+            let advice = "listen on 127.0.0.1, or set simulator.enabled to false";
+            self.warning(
+                "simulator.listen",
+                "anyone who reaches it may bind to the simulated carrier",
+                advice,
+            );
+        }
+        if config.demo.enabled && !config.http.listen.ip().is_loopback() {
+            let advice = "set demo.enabled to false in production";
+            self.warning(
+                "demo.enabled",
+                "the demo tenant is created on a server that others can reach",
+                advice,
+            );
+        }
+    }
+
+    /// Pairs of which the first may not exceed the second.
+    fn orders(&mut self) {
+        let c = self.config;
+        let (smpp, messaging) = (&c.smpp, &c.messaging);
+        let pairs = [
+            ("smpp.window_default", smpp.window_default as u64, "smpp.window_max", smpp.window_max as u64),
+            ("smpp.reconnect_min_ms", smpp.reconnect_min_ms, "smpp.reconnect_max_ms", smpp.reconnect_max_ms),
+            ("smpp.throttle_min_ms", smpp.throttle_min_ms, "smpp.throttle_max_ms", smpp.throttle_max_ms),
+            (
+                "messaging.validity_default_s",
+                messaging.validity_default_s,
+                "messaging.validity_max_s",
+                messaging.validity_max_s,
+            ),
+            (
+                "messaging.retry_min_ms",
+                messaging.retry_min_ms,
+                "messaging.retry_max_ms",
+                messaging.retry_max_ms,
+            ),
+            (
+                "messaging.callback_retry_min_ms",
+                messaging.callback_retry_min_ms,
+                "messaging.callback_retry_max_ms",
+                messaging.callback_retry_max_ms,
+            ),
+            ("jobs.retry_min_ms", c.jobs.retry_min_ms, "jobs.retry_max_ms", c.jobs.retry_max_ms),
+            (
+                "outbound.connect_timeout_ms",
+                c.outbound.connect_timeout_ms,
+                "outbound.timeout_ms",
+                c.outbound.timeout_ms,
+            ),
+            (
+                "messaging.batch_rows_max",
+                messaging.batch_rows_max as u64,
+                "messaging.queue_in_memory_max",
+                messaging.queue_in_memory_max as u64,
+            ),
+            (
+                "http.rate_per_second",
+                c.http.rate_per_second.into(),
+                "http.rate_burst",
+                c.http.rate_burst.into(),
+            ),
+        ];
+        for (low, small, high, large) in pairs {
+            if small > large {
+                self.error(
+                    low,
+                    format!("{small} is more than {high}, {large}"),
+                    format!("lower it, or raise {high}"),
+                );
+            }
+        }
+        if smpp.inactivity_ms != 0 && smpp.inactivity_ms < smpp.enquire_link_ms {
+            let problem = format!("shorter than smpp.enquire_link_ms, {}", smpp.enquire_link_ms);
+            self.warning(
+                "smpp.inactivity_ms",
+                problem,
+                "sessions end before they are ever asked: raise it, or 0 for never",
+            );
+        }
+        if c.drain_ms < c.smpp.unbind_timeout_ms {
+            let problem = format!("shorter than smpp.unbind_timeout_ms, {}", c.smpp.unbind_timeout_ms);
+            self.warning(
+                "drain_ms",
+                problem,
+                "binds are cut instead of unbound when the server stops: raise it",
+            );
+        }
+        if c.database.busy_timeout_ms > c.http.request_timeout_ms {
+            let problem = format!("longer than http.request_timeout_ms, {}", c.http.request_timeout_ms);
+            self.warning(
+                "database.busy_timeout_ms",
+                problem,
+                "requests are given up while they wait: lower it",
+            );
+        }
+    }
+
+    fn public_url(&mut self) {
+        let http = &self.config.http;
+        if http.public_url.is_empty() {
+            if !http.listen.ip().is_loopback() {
+                let advice = "set it to the address that users type, e.g. \"https://sms.example.com\"";
+                self.warning("http.public_url", "not set: links will name the listen address", advice);
+            }
+            return;
+        }
+        let example = "write it like \"https://sms.example.com\"";
+        match url::Url::parse(&http.public_url) {
+            Err(error) => self.error("http.public_url", format!("not a URL: {error}"), example),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host().is_none() => {
+                self.error("http.public_url", "not an http or https URL", example);
+            }
+            Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+                self.error("http.public_url", "has something after the host", example);
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                self.error("http.public_url", "has a user name in it", example);
+            }
+            Ok(url) if url.scheme() == "http" && !is_local(&url) => {
+                let advice =
+                    "use https with a TLS proxy in front, so that cookies and keys are not read on the way";
+                self.warning("http.public_url", "not encrypted", advice);
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn database(&mut self) {
+        let database = &self.config.database;
+        let url = database.url.expose();
+        let postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        if !url.is_empty() && !postgres && !url.starts_with("sqlite:") {
+            let advice = "write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, or leave it empty";
+            self.error("database.url", "neither SQLite nor PostgreSQL", advice);
+        } else if postgres && url::Url::parse(url).is_err() {
+            let advice = "write postgres://USER:PASSWORD@HOST/NAME; %-encode what is special in the password";
+            self.error("database.url", "not a URL", advice);
+        }
+        if !postgres && database.synchronous == Synchronous::Normal {
+            let problem = "a power cut may take the last accepted messages with it";
+            self.warning("database.synchronous", problem, "set it to \"full\" unless that is acceptable");
+        }
+    }
+
+    fn security(&mut self) {
+        let security = &self.config.security;
+        let length = security.admin_key.expose().chars().count();
+        if length != 0 && length < ADMIN_KEY_CHARS_MIN {
+            let advice = format!("take at least {ADMIN_KEY_CHARS_MIN} random characters");
+            self.error("security.admin_key", format!("only {length} characters long"), advice);
+        } else if !security.admin_key.expose().chars().all(|c| c.is_ascii_graphic()) {
+            // It travels in an HTTP header.
+            let problem = "has spaces, control or non-ASCII characters";
+            self.error("security.admin_key", problem, "take visible ASCII characters");
+        }
+        if security.argon2_memory_kib < 8 * security.argon2_lanes {
+            let advice = "argon2 needs 8 KiB for each lane (RFC 9106, section 3.1): raise it";
+            self.error("security.argon2_memory_kib", "too little for security.argon2_lanes", advice);
+        } else if security.argon2_memory_kib < ARGON2_ADVISED_KIB {
+            let advice = format!("take {ARGON2_ADVISED_KIB} or more outside of tests");
+            self.warning("security.argon2_memory_kib", "stolen password hashes are guessed cheaply", advice);
+        }
+        if u64::from(security.session_idle_m) > u64::from(security.session_ttl_h) * 60 {
+            let problem = format!("longer than security.session_ttl_h, {}", security.session_ttl_h);
+            self.warning("security.session_idle_m", problem, "sessions end before: lower it");
+        }
+    }
+
+    fn outbound(&mut self) {
+        if self.config.outbound.allow_private.iter().any(super::Network::is_everything) {
+            let advice = "name only the networks that callbacks need";
+            self.warning(
+                "outbound.allow_private",
+                "users' URLs may reach every host of your network",
+                advice,
+            );
+        }
+        if self.config.http.trusted_proxies.iter().any(super::Network::is_everything) {
+            let advice = "name only the addresses of your proxies";
+            self.error("http.trusted_proxies", "anyone may claim any address", advice);
+        }
+    }
+
+    fn jobs(&mut self) {
+        let config = self.config;
+        if config.jobs.lease_ms < 2 * config.jobs.poll_ms {
+            let advice = "a job may be taken twice: make it at least twice jobs.poll_ms";
+            self.error(
+                "jobs.lease_ms",
+                format!("too short beside jobs.poll_ms, {}", config.jobs.poll_ms),
+                advice,
+            );
+        }
+        if config.jobs.lease_ms < config.outbound.timeout_ms {
+            let problem = format!("shorter than outbound.timeout_ms, {}", config.outbound.timeout_ms);
+            self.warning("jobs.lease_ms", problem, "a slow callback may be made twice: raise it");
+        }
+    }
+
+    fn log(&mut self) {
+        if let Err(error) = EnvFilter::builder().parse(&self.config.log.filter) {
+            let advice = "write a level, then exceptions by module, e.g. \"info,smpp=debug\"";
+            self.error("log.filter", error.to_string(), advice);
+        }
+    }
+}
+
+/// Whether two listeners cannot both have their address: port 0 is a new port each time, and the unspecified address is all.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() != 0
+        && a.port() == b.port()
+        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}
+
+/// Whether the URL names this machine itself, where nobody listens on the way.
+fn is_local(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,199 @@
+//! What each single setting may be. Every key of the manual has a rule here and every rule a key there.
+
+use std::net::SocketAddr;
+
+use figment::value::Value;
+
+use super::values::Network;
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Rule {
+    /// A whole number between two bounds, both allowed.
+    Integer { min: u64, max: u64 },
+    /// True or false.
+    Flag,
+    /// `IP:port`.
+    Address,
+    /// One of a closed set.
+    Choice(&'static [&'static str]),
+    /// A text whose length in characters has bounds.
+    Text { min: usize, max: usize },
+    /// A list of networks.
+    Networks { max: usize },
+}
+
+use Rule::{Address, Choice, Flag, Integer, Networks, Text};
+
+/// The rule of a key, if there is such a key.
+pub(crate) fn rule(key: &str) -> Option<Rule> {
+    RULES.iter().find(|(name, _)| *name == key).map(|(_, rule)| *rule)
+}
+
+impl Rule {
+    /// What to write, for the advice of an error.
+    pub(crate) fn advice(self) -> String {
+        match self {
+            Integer { min, max } => format!("write a whole number from {min} to {max}"),
+            Flag => "write true or false".to_owned(),
+            Address => "write an IP address and a port, e.g. 127.0.0.1:8080 or [::1]:8080".to_owned(),
+            Choice(choices) => format!("write one of: {}", choices.join(", ")),
+            Text { min, max } => format!("write a text of {min} to {max} characters"),
+            Networks { max } => format!("write at most {max} networks, e.g. 10.0.0.0/8 or fd00::/8"),
+        }
+    }
+
+    /// Makes a value from the text of an environment variable or a flag. A list is separated by commas.
+    pub(crate) fn parse(self, text: &str) -> Result<Value, String> {
+        match self {
+            Integer { .. } => {
+                text.parse::<i128>().map(Value::from).map_err(|_| "not a whole number".to_owned())
+            }
+            Flag => text.parse::<bool>().map(Value::from).map_err(|_| "neither true nor false".to_owned()),
+            Networks { .. } => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Ok(Value::from(items.map(Value::from).collect::<Vec<_>>()))
+            }
+            Address | Choice(_) | Text { .. } => Ok(Value::from(text)),
+        }
+    }
+
+    /// Says what is wrong with the value, if anything is; never shows a free text, as it may be a secret.
+    pub(crate) fn check(self, value: &Value) -> Result<(), String> {
+        match self {
+            Integer { min, max } => {
+                let number = value.to_i128().or_else(|| value.to_u128().and_then(|n| i128::try_from(n).ok()));
+                let number = number.ok_or("not a whole number")?;
+                let range = i128::from(min)..=i128::from(max);
+                if range.contains(&number) { Ok(()) } else { Err(format!("{number} is out of range")) }
+            }
+            Flag => value.to_bool().map(drop).ok_or_else(|| "neither true nor false".to_owned()),
+            Address => {
+                let text = value.as_str().ok_or("not a text")?;
+                text.parse::<SocketAddr>().map(drop).map_err(|_| format!("{text:?} is not IP:port"))
+            }
+            Choice(choices) => {
+                let text = value.as_str().ok_or("not a text")?;
+                if choices.contains(&text) { Ok(()) } else { Err(format!("{text:?} is not known")) }
+            }
+            Text { min, max } => {
+                let length = value.as_str().ok_or("not a text")?.chars().count();
+                if (min..=max).contains(&length) { Ok(()) } else { Err(format!("{length} characters long")) }
+            }
+            Networks { max } => {
+                let items = value.as_array().ok_or("not a list")?;
+                if items.len() > max {
+                    return Err(format!("{} networks", items.len()));
+                }
+                for item in items {
+                    item.as_str().ok_or("not a list of texts")?.parse::<Network>()?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// All keys, in the order of the manual.
+pub(crate) const RULES: &[(&str, Rule)] = &[
+    ("data_dir", Text { min: 1, max: 4096 }),
+    ("drain_ms", Integer { min: 0, max: 600_000 }),
+    ("http.listen", Address),
+    ("http.public_url", Text { min: 0, max: 2048 }),
+    ("http.trusted_proxies", Networks { max: 64 }),
+    ("http.connections_max", Integer { min: 1, max: 1_000_000 }),
+    ("http.body_bytes_max", Integer { min: 1_024, max: 1_073_741_824 }),
+    ("http.header_timeout_ms", Integer { min: 100, max: 600_000 }),
+    ("http.request_timeout_ms", Integer { min: 100, max: 600_000 }),
+    ("http.rate_per_second", Integer { min: 1, max: 1_000_000 }),
+    ("http.rate_burst", Integer { min: 1, max: 1_000_000 }),
+    ("smpp.listen", Address),
+    ("smpp.system_id", Text { min: 1, max: 15 }),
+    ("smpp.binds_max", Integer { min: 1, max: 100_000 }),
+    ("smpp.unbound_max", Integer { min: 1, max: 100_000 }),
+    ("smpp.binds_per_account_default", Integer { min: 1, max: 10_000 }),
+    ("smpp.session_init_ms", Integer { min: 100, max: 600_000 }),
+    ("smpp.enquire_link_ms", Integer { min: 100, max: 3_600_000 }),
+    ("smpp.enquire_missed_max", Integer { min: 1, max: 100 }),
+    ("smpp.inactivity_ms", Integer { min: 0, max: 86_400_000 }),
+    ("smpp.response_timeout_ms", Integer { min: 100, max: 600_000 }),
+    ("smpp.unbind_timeout_ms", Integer { min: 0, max: 60_000 }),
+    ("smpp.pdu_bytes_max", Integer { min: 1_024, max: 1_048_576 }),
+    ("smpp.window_default", Integer { min: 1, max: 10_000 }),
+    ("smpp.window_max", Integer { min: 1, max: 10_000 }),
+    ("smpp.throughput_default", Integer { min: 0, max: 1_000_000 }),
+    ("smpp.write_queue_bytes_max", Integer { min: 1_024, max: 268_435_456 }),
+    ("smpp.bind_failure_delay_ms", Integer { min: 0, max: 60_000 }),
+    ("smpp.hide_bind_reason", Flag),
+    ("smpp.connect_timeout_ms", Integer { min: 100, max: 120_000 }),
+    ("smpp.reconnect_min_ms", Integer { min: 10, max: 3_600_000 }),
+    ("smpp.reconnect_max_ms", Integer { min: 10, max: 3_600_000 }),
+    ("smpp.throttle_min_ms", Integer { min: 10, max: 600_000 }),
+    ("smpp.throttle_max_ms", Integer { min: 10, max: 600_000 }),
+    ("database.url", Text { min: 0, max: 4096 }),
+    ("database.readers", Integer { min: 1, max: 256 }),
+    ("database.pool_max", Integer { min: 2, max: 1_000 }),
+    ("database.synchronous", Choice(&["full", "normal"])),
+    ("database.busy_timeout_ms", Integer { min: 0, max: 600_000 }),
+    ("database.acquire_timeout_ms", Integer { min: 10, max: 600_000 }),
+    ("messaging.batch_rows_max", Integer { min: 1, max: 10_000 }),
+    ("messaging.batch_delay_ms", Integer { min: 0, max: 1_000 }),
+    ("messaging.queue_in_memory_max", Integer { min: 100, max: 10_000_000 }),
+    ("messaging.api_batch_max", Integer { min: 1, max: 100_000 }),
+    ("messaging.parts_max", Integer { min: 1, max: 255 }),
+    ("messaging.validity_default_s", Integer { min: 60, max: 31_536_000 }),
+    ("messaging.validity_max_s", Integer { min: 60, max: 31_536_000 }),
+    ("messaging.schedule_max_s", Integer { min: 60, max: 63_072_000 }),
+    ("messaging.retry_min_ms", Integer { min: 10, max: 86_400_000 }),
+    ("messaging.retry_max_ms", Integer { min: 10, max: 86_400_000 }),
+    ("messaging.attempts_max", Integer { min: 1, max: 1_000 }),
+    ("messaging.receipt_hold_s", Integer { min: 0, max: 86_400 }),
+    ("messaging.reassembly_s", Integer { min: 10, max: 604_800 }),
+    ("messaging.reassembly_max", Integer { min: 10, max: 1_000_000 }),
+    ("messaging.callback_attempts_max", Integer { min: 1, max: 1_000 }),
+    ("messaging.callback_retry_min_ms", Integer { min: 10, max: 86_400_000 }),
+    ("messaging.callback_retry_max_ms", Integer { min: 10, max: 86_400_000 }),
+    ("messaging.callback_concurrency_max", Integer { min: 1, max: 10_000 }),
+    ("messaging.idempotency_keep_h", Integer { min: 1, max: 720 }),
+    ("messaging.keep_days", Integer { min: 0, max: 36_500 }),
+    ("jobs.workers", Integer { min: 1, max: 1_000 }),
+    ("jobs.poll_ms", Integer { min: 10, max: 600_000 }),
+    ("jobs.lease_ms", Integer { min: 1_000, max: 3_600_000 }),
+    ("jobs.attempts_max", Integer { min: 1, max: 1_000 }),
+    ("jobs.retry_min_ms", Integer { min: 10, max: 86_400_000 }),
+    ("jobs.retry_max_ms", Integer { min: 10, max: 86_400_000 }),
+    ("jobs.keep_h", Integer { min: 0, max: 8_760 }),
+    ("live.clients_max", Integer { min: 1, max: 1_000_000 }),
+    ("live.queue_max", Integer { min: 1, max: 100_000 }),
+    ("live.heartbeat_ms", Integer { min: 1_000, max: 600_000 }),
+    ("live.replay_max", Integer { min: 0, max: 100_000 }),
+    ("outbound.allow_private", Networks { max: 64 }),
+    ("outbound.connect_timeout_ms", Integer { min: 10, max: 120_000 }),
+    ("outbound.timeout_ms", Integer { min: 10, max: 600_000 }),
+    ("outbound.redirects_max", Integer { min: 0, max: 20 }),
+    ("outbound.response_bytes_max", Integer { min: 0, max: 1_073_741_824 }),
+    ("outbound.idle_per_host_max", Integer { min: 0, max: 1_000 }),
+    ("security.root_key_file", Text { min: 0, max: 4096 }),
+    ("security.admin_key", Text { min: 0, max: 256 }),
+    ("security.session_ttl_h", Integer { min: 1, max: 8_760 }),
+    ("security.session_idle_m", Integer { min: 1, max: 525_600 }),
+    ("security.link_ttl_m", Integer { min: 1, max: 10_080 }),
+    ("security.password_chars_min", Integer { min: 8, max: 128 }),
+    ("security.argon2_memory_kib", Integer { min: 8, max: 4_194_304 }),
+    ("security.argon2_passes", Integer { min: 1, max: 100 }),
+    ("security.argon2_lanes", Integer { min: 1, max: 16 }),
+    ("security.argon2_concurrency_max", Integer { min: 1, max: 256 }),
+    ("security.login_attempts_max", Integer { min: 1, max: 10_000 }),
+    ("security.login_window_s", Integer { min: 1, max: 86_400 }),
+    ("log.format", Choice(&["text", "json"])),
+    ("log.filter", Text { min: 1, max: 1024 }),
+    ("simulator.enabled", Flag),
+    ("simulator.listen", Address),
+    ("simulator.latency_ms", Integer { min: 0, max: 60_000 }),
+    ("simulator.receipt_delay_ms", Integer { min: 0, max: 86_400_000 }),
+    ("simulator.undelivered_percent", Integer { min: 0, max: 100 }),
+    ("simulator.error_percent", Integer { min: 0, max: 100 }),
+    ("simulator.throughput", Integer { min: 0, max: 1_000_000 }),
+    ("simulator.inbox_max", Integer { min: 10, max: 1_000_000 }),
+    ("demo.enabled", Flag),
+];

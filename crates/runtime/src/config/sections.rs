@@ -1,0 +1,271 @@
+//! One struct for each section of `config/default.toml`, which says at length what every key means, its range and its
+//! default. Units are in the names.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
+
+/// `[http]`: the HTTP listener: API and console.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port of the API and the console.
+    pub listen: SocketAddr,
+    /// Address under which users reach this server, for links in e-mails and callbacks; see
+    /// [`Config::public_url`](crate::config::Config::public_url) for when it is empty.
+    pub public_url: String,
+    /// Networks of the proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// How long a client may take to send its request's headers, so that slow clients do not hold connections.
+    pub header_timeout_ms: u64,
+    /// How long a request may take until it is answered with 503.
+    pub request_timeout_ms: u64,
+    /// Requests per second that one API key or one session may make on average.
+    pub rate_per_second: u32,
+    /// Requests that may come at once before `rate_per_second` is applied.
+    pub rate_burst: u32,
+}
+
+/// `[smpp]`: the SMPP listener and the SMPP client: timers and limits of sessions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smpp {
+    /// Address and port for the SMPP binds of your customers.
+    pub listen: SocketAddr,
+    /// Name that this server gives itself in bind responses (SMPP 5.0, section 4.7.6, at most 15 octets).
+    pub system_id: String,
+    /// Binds of all accounts together.
+    pub binds_max: usize,
+    /// Connections that have not bound yet, all peers together.
+    pub unbound_max: usize,
+    /// Binds that an account may hold when the account itself does not say.
+    pub binds_per_account_default: usize,
+    /// How long a connection may stay without a bind (`session_init_timer`, SMPP 5.0, section 2.7).
+    pub session_init_ms: u64,
+    /// Silence after which the peer is asked with `enquire_link` (`enquire_link_timer`).
+    pub enquire_link_ms: u64,
+    /// Unanswered `enquire_link` after which the connection is closed.
+    pub enquire_missed_max: u32,
+    /// Time without any operation besides `enquire_link` after which a session is unbound (`inactivity_timer`).
+    pub inactivity_ms: u64,
+    /// How long a request to a peer may stay unanswered.
+    pub response_timeout_ms: u64,
+    /// How long the answer to our unbind is awaited before the connection is closed.
+    pub unbind_timeout_ms: u64,
+    /// Largest PDU, header included.
+    pub pdu_bytes_max: usize,
+    /// Unanswered requests that each side may have on one bind, where account or connection do not say.
+    pub window_default: usize,
+    /// Largest window that an account or connection may be given.
+    pub window_max: usize,
+    /// Message parts per second that an account may submit where the account itself does not say.
+    pub throughput_default: u32,
+    /// Octets waiting to be written to one peer.
+    pub write_queue_bytes_max: usize,
+    /// Pause before a refused bind is answered, against guessing of passwords.
+    pub bind_failure_delay_ms: u64,
+    /// Whether a refused bind says only `ESME_RBINDFAIL` (true), or which of `system_id` and password was wrong (false).
+    pub hide_bind_reason: bool,
+    /// How long connecting to a carrier may take.
+    pub connect_timeout_ms: u64,
+    /// First pause before a lost connection to a carrier is tried again.
+    pub reconnect_min_ms: u64,
+    /// Longest pause between two attempts to connect to a carrier.
+    pub reconnect_max_ms: u64,
+    /// First pause of a bind after a carrier's `ESME_RTHROTTLED`.
+    pub throttle_min_ms: u64,
+    /// Longest pause of a bind after `ESME_RTHROTTLED`.
+    pub throttle_max_ms: u64,
+}
+
+/// `[database]`: where rows are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/NAME`.
+    pub url: DatabaseUrl,
+    /// SQLite only: connections that read at the same time.
+    pub readers: u32,
+    /// PostgreSQL only: connections of this process.
+    pub pool_max: u32,
+    /// SQLite only: what a power cut may take.
+    pub synchronous: Synchronous,
+    /// How long a statement waits for a locked database before it fails.
+    pub busy_timeout_ms: u64,
+    /// How long an operation waits for a free connection before it fails.
+    pub acquire_timeout_ms: u64,
+}
+
+/// `[messaging]`: the engine: batches, validity, retries, receipts, callbacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Messaging {
+    /// Messages that are written in one statement and one commit.
+    pub batch_rows_max: usize,
+    /// How long a message may wait for others to share its commit.
+    pub batch_delay_ms: u64,
+    /// Messages held in memory between acceptance and hand-over.
+    pub queue_in_memory_max: usize,
+    /// Messages in one POST of a batch.
+    pub api_batch_max: usize,
+    /// Parts that one long message may have.
+    pub parts_max: u32,
+    /// How long a message is tried when its sender does not say.
+    pub validity_default_s: u64,
+    /// Longest validity that a sender may ask for.
+    pub validity_max_s: u64,
+    /// How far ahead a message may be scheduled.
+    pub schedule_max_s: u64,
+    /// First pause before a message is tried again after a temporary error.
+    pub retry_min_ms: u64,
+    /// Longest pause between two attempts.
+    pub retry_max_ms: u64,
+    /// Attempts until a message fails for good, its validity permitting.
+    pub attempts_max: u32,
+    /// How long a receipt waits for the response that tells its message's id.
+    pub receipt_hold_s: u64,
+    /// How long the parts of a long message are awaited before what has come is shown as incomplete.
+    pub reassembly_s: u64,
+    /// Long inbound messages whose parts are being collected, all tenants together.
+    pub reassembly_max: usize,
+    /// Attempts to deliver a receipt or an inbound message to a callback URL.
+    pub callback_attempts_max: u32,
+    /// First pause before a failed callback is tried again.
+    pub callback_retry_min_ms: u64,
+    /// Longest pause between two attempts of a callback.
+    pub callback_retry_max_ms: u64,
+    /// Callbacks under way at once.
+    pub callback_concurrency_max: usize,
+    /// How long the answer to a request with an Idempotency-Key is kept, so that its repetition gets the same answer.
+    pub idempotency_keep_h: u32,
+    /// How long messages are kept.
+    pub keep_days: u32,
+}
+
+/// `[jobs]`: background jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jobs {
+    /// Jobs that run at once in this process.
+    pub workers: usize,
+    /// How often the database is asked for due jobs when nothing woke the workers.
+    pub poll_ms: u64,
+    /// How long a job belongs to the process that took it.
+    pub lease_ms: u64,
+    /// Attempts until a job is set aside for a person to look at.
+    pub attempts_max: u32,
+    /// First pause before a failed job runs again.
+    pub retry_min_ms: u64,
+    /// Longest pause between two attempts of a job.
+    pub retry_max_ms: u64,
+    /// How long finished jobs can be looked at.
+    pub keep_h: u32,
+}
+
+/// `[live]`: streams of live events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Live {
+    /// Browsers and programs that follow live events at once.
+    pub clients_max: usize,
+    /// Events that wait for one slow client.
+    pub queue_max: usize,
+    /// Silence after which a comment is sent, so that proxies keep the stream open.
+    pub heartbeat_ms: u64,
+    /// Events that a returning client may be sent again.
+    pub replay_max: usize,
+}
+
+/// `[outbound]`: HTTP towards the world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// Private networks that callbacks and HTTP connections may reach.
+    pub allow_private: Vec<Network>,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout_ms: u64,
+    /// How long a whole exchange may take, redirects and body included.
+    pub timeout_ms: u64,
+    /// Redirects that are followed.
+    pub redirects_max: usize,
+    /// Largest response body.
+    pub response_bytes_max: usize,
+    /// Idle connections kept for one host.
+    pub idle_per_host_max: usize,
+}
+
+/// `[security]`: keys, sessions, passwords.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// File with the root key under which secrets in the database are encrypted.
+    pub root_key_file: String,
+    /// If set at first start, becomes the API key of the first administrator, so that automation can begin.
+    pub admin_key: Secret,
+    /// How long a session lasts, used or not.
+    pub session_ttl_h: u32,
+    /// How long an unused session lasts.
+    pub session_idle_m: u32,
+    /// How long a one-time sign-in link can be used.
+    pub link_ttl_m: u32,
+    /// Shortest password.
+    pub password_chars_min: usize,
+    /// Memory of one password hash (argon2id, RFC 9106).
+    pub argon2_memory_kib: u32,
+    /// Passes of one password hash.
+    pub argon2_passes: u32,
+    /// Lanes of one password hash.
+    pub argon2_lanes: u32,
+    /// Password hashes computed at once.
+    pub argon2_concurrency_max: usize,
+    /// Failed sign-ins of one user or from one address within `login_window_s`.
+    pub login_attempts_max: u32,
+    /// Time over which failed sign-ins are counted.
+    pub login_window_s: u32,
+}
+
+/// `[log]`: what is logged, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// "text" for people, "json" for collectors.
+    pub format: LogFormat,
+    /// What is logged.
+    pub filter: String,
+}
+
+/// `[simulator]`: the built-in carrier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulator {
+    /// Whether the built-in carrier simulator runs and is the first connection, so that messages can be sent without a carrier.
+    pub enabled: bool,
+    /// Address and port of the simulated carrier.
+    pub listen: SocketAddr,
+    /// How long the simulated carrier takes to answer a submit.
+    pub latency_ms: u64,
+    /// How long after its acceptance a message's receipt is sent.
+    pub receipt_delay_ms: u64,
+    /// Share of messages that are accepted and then reported as undelivered.
+    pub undelivered_percent: u32,
+    /// Share of submits that are refused with a temporary error.
+    pub error_percent: u32,
+    /// Message parts per second above which the simulated carrier answers `ESME_RTHROTTLED`.
+    pub throughput: u32,
+    /// Messages that the simulated phones remember.
+    pub inbox_max: usize,
+}
+
+/// `[demo]`: what a first start with nothing creates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demo {
+    /// Whether the first start creates a demo tenant with an administrator, a sign-in link and an SMPP account.
+    pub enabled: bool,
+}

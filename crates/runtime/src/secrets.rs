@@ -1,0 +1,431 @@
+//! Secrets at rest: envelope encryption, random tokens, digests.
+//!
+//! A root key lies in a file apart from the database. It wraps one data key for each tenant, and that key seals the tenant's
+//! fields; both with AES-256-GCM (NIST SP 800-38D) and a random nonce of 96 bits. The database holds only wrapped keys and
+//! sealed fields, so a copy of it alone tells nothing, and a new root key means wrapping the data keys anew, not every field.
+//!
+//! Every text that leaves this file has the form `v1.<key id>.<base64url of nonce, ciphertext and tag>`. The key id is a digest
+//! of the key: it tells a wrong key from a damaged text. A data key serves up to 2^32 seals (section 8.3), far more than the
+//! secrets of a tenant.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use hmac::{Hmac, Mac as _};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// Name of the format. Another cipher would be `v2`, read beside this one.
+const VERSION: &str = "v1";
+/// Octets of a key.
+const KEY_BYTES: usize = 32;
+/// Octets of a nonce (SP 800-38D, section 8.2.2).
+const NONCE_BYTES: usize = 12;
+/// Octets of an authentication tag.
+const TAG_BYTES: usize = 16;
+/// A root key file is shorter by far; what is longer is not one.
+const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// Longest text that is opened, so that a wrong column cannot take all memory.
+const SEALED_CHARS_MAX: usize = 16 * 1024 * 1024;
+
+/// Why a secret cannot be sealed or opened. No variant holds a key or a plaintext.
+#[derive(Debug)]
+pub enum SecretsError {
+    /// The root key's file cannot be read or made.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was attempted.
+        attempt: &'static str,
+        /// The system's answer.
+        error: io::Error,
+    },
+    /// The root key's file is there, but it holds no key, or not a whole one.
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Others can read or change the root key's file.
+    KeyFileOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The text is not of the form that this file writes.
+    Format(&'static str),
+    /// The text was sealed with another key.
+    OtherKey {
+        /// Id of the key that sealed it.
+        sealed: String,
+        /// Id of the key at hand.
+        given: String,
+    },
+    /// The key is right, but the text was changed or belongs to another place.
+    Forged,
+    /// The system gives no random octets.
+    Random,
+}
+
+impl fmt::Display for SecretsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretsError::File { path, attempt, error } => {
+                write!(f, "the root key file {} could not be {attempt}: {error}", path.display())
+            }
+            SecretsError::KeyFile { path, problem } => write!(
+                f,
+                "the root key file {} {problem}; put back the copy of it: with a new key the secrets in the database stay \
+                 closed for ever",
+                path.display()
+            ),
+            SecretsError::KeyFileOpen { path, mode } => write!(
+                f,
+                "the root key file {} can be read or changed by others (mode {mode:03o}); run chmod 600 on it",
+                path.display()
+            ),
+            SecretsError::Format(problem) => write!(f, "not a sealed text: {problem}"),
+            SecretsError::OtherKey { sealed, given } => write!(
+                f,
+                "sealed with key {sealed}, but the key at hand is {given}; is this the root key file that belongs to the database?"
+            ),
+            SecretsError::Forged => f.write_str(
+                "the sealed text was changed, or was sealed for another tenant, table, column or row",
+            ),
+            SecretsError::Random => f.write_str("the system gives no random octets"),
+        }
+    }
+}
+
+impl std::error::Error for SecretsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SecretsError::File { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// The field that a sealed text belongs to. A text moved to another field does not open there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The tenant's id.
+    pub tenant: &'a str,
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// The row's id.
+    pub row: &'a str,
+}
+
+impl Place<'_> {
+    /// `tenant/table/column/row`. The row comes last, so that a slash in it makes no other place.
+    fn aad(&self) -> Vec<u8> {
+        format!("{}/{}/{}/{}", self.tenant, self.table, self.column, self.row).into_bytes()
+    }
+}
+
+/// A key and its id.
+struct Key {
+    octets: Zeroizing<[u8; KEY_BYTES]>,
+    id: String,
+}
+
+impl Key {
+    fn new(octets: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(b"switchboard key id");
+        digest.update(octets.as_slice());
+        Key { id: hex(&digest.finalize()[..8]), octets }
+    }
+
+    fn random() -> Result<Self, SecretsError> {
+        let mut octets = Zeroizing::new([0; KEY_BYTES]);
+        random(octets.as_mut_slice())?;
+        Ok(Key::new(octets))
+    }
+
+    fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<String, SecretsError> {
+        let mut nonce = [0; NONCE_BYTES];
+        random(&mut nonce)?;
+        let sealed = self
+            .cipher()
+            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad })
+            .map_err(|_| SecretsError::Format("the plaintext is too long"))?;
+        let octets = [nonce.as_slice(), &sealed].concat();
+        Ok(format!("{VERSION}.{}.{}", self.id, BASE64.encode(octets)))
+    }
+
+    fn open(&self, aad: &[u8], text: &str) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
+        let (id, octets) = parts(text)?;
+        if id != self.id {
+            return Err(SecretsError::OtherKey { sealed: id.to_owned(), given: self.id.clone() });
+        }
+        let (nonce, sealed) = octets
+            .split_first_chunk::<NONCE_BYTES>()
+            .filter(|(_, sealed)| sealed.len() >= TAG_BYTES)
+            .ok_or(SecretsError::Format("shorter than nonce and tag"))?;
+        self.cipher()
+            .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad })
+            .map(Zeroizing::new)
+            .map_err(|_| SecretsError::Forged)
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&(*self.octets).into())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.id)
+    }
+}
+
+/// The root key. It wraps data keys and does nothing else.
+#[derive(Debug)]
+pub struct Vault {
+    root: Key,
+}
+
+/// A tenant's key. Its memory is wiped when it is dropped.
+#[derive(Debug)]
+pub struct DataKey {
+    key: Key,
+}
+
+impl Vault {
+    /// Reads the root key's file; makes it, with its folder and readable by its owner only, if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or made, is open to others, or holds no whole key. It is never overwritten.
+    pub fn from_file(path: &Path) -> Result<Vault, SecretsError> {
+        match File::open(path) {
+            Ok(file) => read_key(path, file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_key(path)?;
+                // Read back: if two processes start together, both take the key of the one that was first.
+                let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "read", error };
+                read_key(path, File::open(path).map_err(failed)?)
+            }
+            Err(error) => Err(SecretsError::File { path: path.to_owned(), attempt: "read", error }),
+        }
+    }
+
+    /// A vault over a key that somebody else keeps.
+    pub fn from_key(octets: [u8; KEY_BYTES]) -> Vault {
+        Vault { root: Key::new(Zeroizing::new(octets)) }
+    }
+
+    /// Id of the root key: 16 hexadecimal digits, no secret. Every text that it has wrapped holds it.
+    pub fn key_id(&self) -> &str {
+        &self.root.id
+    }
+
+    /// A new data key for a tenant, and its wrapped text to store with the tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Random`].
+    pub fn create_data_key(&self, tenant: &str) -> Result<(DataKey, String), SecretsError> {
+        let data = DataKey { key: Key::random()? };
+        let wrapped = self.wrap(tenant, &data)?;
+        Ok((data, wrapped))
+    }
+
+    /// The text under which the data key of a tenant is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Random`].
+    pub fn wrap(&self, tenant: &str, data: &DataKey) -> Result<String, SecretsError> {
+        self.root.seal(&wrapping(tenant), data.key.octets.as_slice())
+    }
+
+    /// The data key of a tenant from its stored text.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::OtherKey`] if another root key has wrapped it, [`SecretsError::Forged`] if it was changed or is another
+    /// tenant's, [`SecretsError::Format`] if it is no wrapped key.
+    pub fn unwrap(&self, tenant: &str, wrapped: &str) -> Result<DataKey, SecretsError> {
+        let plain = self.root.open(&wrapping(tenant), wrapped)?;
+        let octets: [u8; KEY_BYTES] =
+            plain.as_slice().try_into().map_err(|_| SecretsError::Format("a key has 32 octets"))?;
+        Ok(DataKey { key: Key::new(Zeroizing::new(octets)) })
+    }
+
+    /// Wraps a data key anew under the next root key. The fields that it has sealed stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::unwrap`].
+    pub fn rewrap(&self, next: &Vault, tenant: &str, wrapped: &str) -> Result<String, SecretsError> {
+        next.wrap(tenant, &self.unwrap(tenant, wrapped)?)
+    }
+}
+
+impl DataKey {
+    /// Id of the key: 16 hexadecimal digits, no secret.
+    pub fn id(&self) -> &str {
+        &self.key.id
+    }
+
+    /// Encrypts a field's value for its place. The text is `v1.<key id>.<base64url>`; it is another one each time.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Random`].
+    pub fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Result<String, SecretsError> {
+        self.key.seal(&place.aad(), plaintext)
+    }
+
+    /// Decrypts a field's value.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::OtherKey`], [`SecretsError::Forged`] or [`SecretsError::Format`].
+    pub fn open(&self, place: Place<'_>, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
+        self.key.open(&place.aad(), sealed)
+    }
+}
+
+/// Id of the key that has sealed or wrapped a text, so that what an old root key has wrapped can be found.
+///
+/// # Errors
+///
+/// [`SecretsError::Format`].
+pub fn sealing_key_id(text: &str) -> Result<&str, SecretsError> {
+    parts(text).map(|(id, _)| id)
+}
+
+/// A random text of letters, digits, `-` and `_` from `bytes` random octets: 16 are enough for an id that nobody guesses, 32 for
+/// a key.
+///
+/// # Errors
+///
+/// [`SecretsError::Random`].
+pub fn token(bytes: usize) -> Result<String, SecretsError> {
+    let mut octets = Zeroizing::new(vec![0; bytes]);
+    random(&mut octets)?;
+    Ok(BASE64.encode(octets.as_slice()))
+}
+
+/// SHA-256 (FIPS 180-4) in 64 hexadecimal digits: how tokens and keys are stored, because they are long and random. Passwords
+/// are neither and need a slow hash.
+pub fn sha256_hex(octets: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(octets))
+}
+
+/// Whether two secrets are the same, in a time that does not tell how many octets agree, nor whether the lengths do.
+pub fn constant_time_eq(a: impl AsRef<[u8]>, b: impl AsRef<[u8]>) -> bool {
+    // Digests are compared, in constant time, instead of the secrets: what comparing tells is not about them.
+    let digest = |octets: &[u8]| {
+        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new(&Default::default());
+        mac.update(octets);
+        mac.finalize()
+    };
+    digest(a.as_ref()) == digest(b.as_ref())
+}
+
+fn wrapping(tenant: &str) -> Vec<u8> {
+    format!("data key of {tenant}").into_bytes()
+}
+
+/// Key id and octets of a text.
+fn parts(text: &str) -> Result<(&str, Vec<u8>), SecretsError> {
+    if text.len() > SEALED_CHARS_MAX {
+        return Err(SecretsError::Format("longer than 16 MiB"));
+    }
+    let rest = text
+        .strip_prefix(VERSION)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .ok_or(SecretsError::Format("it does not begin with v1"))?;
+    let (id, encoded) = rest.split_once('.').ok_or(SecretsError::Format("it has no key id"))?;
+    if id.len() != 16 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(SecretsError::Format("its key id is not 16 hexadecimal digits"));
+    }
+    let octets = BASE64.decode(encoded).map_err(|_| SecretsError::Format("it is not base64url"))?;
+    Ok((id, octets))
+}
+
+fn read_key(path: &Path, file: File) -> Result<Vault, SecretsError> {
+    let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "read", error };
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    // Reading by the group is how orchestrators hand a secret to a process that is not root.
+    if mode & 0o037 != 0 {
+        return Err(SecretsError::KeyFileOpen { path: path.to_owned(), mode });
+    }
+    let mut octets = Zeroizing::new(Vec::new());
+    file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut octets).map_err(failed)?;
+    let garbled = |problem| SecretsError::KeyFile { path: path.to_owned(), problem };
+    let text = str::from_utf8(&octets).map_err(|_| garbled("is not a text"))?.trim();
+    if text.is_empty() {
+        return Err(garbled("is empty"));
+    }
+    let (id, plain) = parts(text).map_err(|_| garbled("is not of the form v1.<key id>.<base64url key>"))?;
+    let plain = Zeroizing::new(plain);
+    let octets: [u8; KEY_BYTES] =
+        plain.as_slice().try_into().map_err(|_| garbled("holds a key that is not 32 octets long"))?;
+    let root = Key::new(Zeroizing::new(octets));
+    if root.id != id {
+        return Err(garbled("is damaged: the key does not fit its id"));
+    }
+    Ok(Vault { root })
+}
+
+/// Makes the file whole or not at all, and never in place of another.
+fn create_key(path: &Path) -> Result<(), SecretsError> {
+    let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "created", error };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let key = Key::random()?;
+    let text = Zeroizing::new(format!("{VERSION}.{}.{}\n", key.id, BASE64.encode(key.octets.as_slice())));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let draft = folder.join(format!(".root-key-{}", token(12)?));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        // A link, unlike a renaming, fails if somebody was faster.
+        match std::fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }?;
+        File::open(folder)?.sync_all()
+    };
+    let written = write();
+    let removed = std::fs::remove_file(&draft);
+    written.and(removed).map_err(failed)
+}
+
+fn random(octets: &mut [u8]) -> Result<(), SecretsError> {
+    SysRng.try_fill_bytes(octets).map_err(|_| SecretsError::Random)
+}
+
+fn hex(octets: &[u8]) -> String {
+    use fmt::Write as _;
+    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;
