@@ -58,6 +58,27 @@ impl Runtime {
     pub fn new(parts: Parts) -> Self {
         Self { parts: Arc::new(parts) }
     }
+
+    /// A runtime around a configuration, a database and a clock, as tests of the capabilities above want it.
+    ///
+    /// # Errors
+    /// When the outbound client or the telemetry cannot be made.
+    pub fn for_tests(config: Config, db: db::Db, clock: Clock) -> types::Result<Self> {
+        let outbound = outbound::Outbound::new(&config.outbound).map_err(types::Error::internal)?;
+        let telemetry = telemetry::Telemetry::install(&config.log).map_err(types::Error::internal)?;
+        Ok(Self::new(Parts {
+            ids: Ids::new(clock.clone(), 0),
+            live: Live::new(config.live.queue_max),
+            vault: secrets::Vault::from_key([7; 32]),
+            tasks: Tasks::new(),
+            job_wake: Arc::new(Notify::new()),
+            config,
+            db,
+            clock,
+            outbound,
+            telemetry,
+        }))
+    }
 }
 
 impl std::ops::Deref for Runtime {

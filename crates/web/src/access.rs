@@ -15,6 +15,7 @@ use runtime::scope::{Keyed, kept_answer};
 use runtime::{Origin, Runtime, Scope};
 use types::{Code, Error, Result};
 
+use crate::console::{NavEntry, Taste};
 use crate::idempotency::PresentedKey;
 use crate::problem::Problem;
 use crate::reply;
@@ -68,6 +69,8 @@ pub struct App {
     pub runtime: Runtime,
     /// Who knows people and keys.
     pub authenticate: Arc<dyn Authenticate>,
+    /// The console's navigation.
+    pub nav: Arc<[NavEntry]>,
 }
 
 /// The name of the session cookie. The `__Host-` prefix would be better, but browsers take it over https alone, and
@@ -171,6 +174,9 @@ pub struct Visitor {
     pub person: Person,
     /// The path they are on, for the navigation.
     pub path: String,
+    /// What their browser asks for beside the page.
+    pub taste: Taste,
+    pub(crate) nav: Arc<[NavEntry]>,
 }
 
 impl<S> FromRequestParts<S> for Visitor
@@ -189,7 +195,9 @@ where
         };
         let path = parts.uri.path().to_owned();
         match signed {
-            Signed { scope, person: Some(person) } => Ok(Self { scope, person, path }),
+            Signed { scope, person: Some(person) } => {
+                Ok(Self { scope, person, path, taste: Taste::of(&parts.headers), nav: app.nav })
+            }
             Signed { person: None, .. } => Err(to_sign_in(parts)),
         }
     }

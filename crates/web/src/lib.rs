@@ -1,5 +1,19 @@
-//! HTTP: who asks, problems, paging, idempotency, the console's layout and components
+#![doc = include_str!("../README.md")]
 
+pub mod access;
 pub mod assets;
+pub mod body;
+pub mod console;
+pub mod idempotency;
+pub mod observe;
+pub mod problem;
+pub mod reply;
+pub mod shield;
+pub mod stream;
 pub mod style_page;
 pub mod ui;
+
+pub use access::{App, Caller, Visitor, Writer};
+pub use body::{Form, Json, Paging, Query};
+pub use problem::{PageProblem, Problem};
+pub use reply::Answer;

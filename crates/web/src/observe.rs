@@ -10,6 +10,15 @@ use types::kind;
 
 use crate::access::{App, RequestId};
 
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request that is being served, for a page that must name it; empty outside a request.
+pub fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
 /// Marks, times and counts a request. A caller's own `X-Request-Id` is kept when it is short and plain.
 pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get("X-Request-Id").and_then(|value| value.to_str().ok());
@@ -21,7 +30,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     // The pattern, not the path: ids in a label would make a metric for each message.
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
     let began = Instant::now();
-    let mut response = next.run(request).await;
+    let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
     let took = began.elapsed();
     let status = response.status().as_u16();
     metrics::counter!("switchboard_http_requests_total", "method" => method.to_string(), "route" => route.clone(), "status" => status.to_string())

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use types::{Code, Error};
 
-use crate::ui::layout;
+use crate::ui::layout::{self, Dir, ErrorPage, Theme};
 
 /// A refusal for a program.
 #[derive(Debug)]
@@ -83,7 +83,17 @@ impl IntoResponse for PageProblem {
         let Self(error) = self;
         note(&error);
         let code = error.code();
-        let page = layout::error_page(code.status(), code.title(), error.message(), error.advice(), None);
+        let page = layout::error_page(&ErrorPage {
+            status: code.status(),
+            title: code.title(),
+            detail: error.message(),
+            hint: error.advice(),
+            request_id: &crate::observe::request_id(),
+            way_out: Some(("Home", "/")),
+            lang: "en",
+            dir: Dir::Ltr,
+            theme: Theme::Auto,
+        });
         let response = (status(&error), axum::response::Html(page.into_string())).into_response();
         with_retry_after(&error, response)
     }

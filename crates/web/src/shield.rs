@@ -1,0 +1,80 @@
+//! What every answer and every request goes through: headers that harden the browser, and the limits.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
+use types::{Code, Error};
+
+use crate::access::App;
+use crate::problem::{PageProblem, Problem};
+use crate::{idempotency, observe};
+
+/// No inline script or style anywhere, nothing from elsewhere, no framing (CSP Level 3).
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Puts the limits and the hardening around all routes.
+pub fn around(router: Router, app: &App) -> Router {
+    let limits = &app.runtime.config.http;
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::mark))
+        .layer(CsrfLayer::new())
+        .layer(middleware::map_response(explain_cross_site))
+        .layer(DefaultBodyLimit::max(limits.body_bytes_max))
+        .layer(tower_http::limit::RequestBodyLimitLayer::new(limits.body_bytes_max))
+        .layer(middleware::from_fn_with_state(Duration::from_millis(limits.request_timeout_ms), in_time))
+        .layer(CatchPanicLayer::custom(|_| Problem(Error::internal("a handler panicked")).into_response()))
+        .layer(middleware::map_response(harden))
+        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
+}
+
+async fn harden(mut response: Response) -> Response {
+    const HEADERS: &[(&str, &str)] = &[
+        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A request that takes too long is given up. Streams have answered by then and go on.
+async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem(Error::new(Code::RequestTimeout, "the request took too long")).into_response(),
+    }
+}
+
+/// The layer that refuses cross-site writes answers in plain text; say it in our own form.
+async fn explain_cross_site(response: Response) -> Response {
+    if response.extensions().get::<tower_http::csrf::ProtectionError>().is_some() {
+        return Problem(Error::new(Code::CrossSite, "the request came from another site")).into_response();
+    }
+    response
+}
+
+async fn no_such_path(request: Request) -> Response {
+    let error = Error::new(Code::NotFound, format!("there is nothing at {}", request.uri().path()));
+    if is_api(&request) { Problem(error).into_response() } else { PageProblem(error).into_response() }
+}
+
+async fn no_such_method(method: Method, request: Request) -> Response {
+    let error = Error::new(Code::MethodNotAllowed, format!("{} takes no {method}", request.uri().path()));
+    if is_api(&request) { Problem(error).into_response() } else { PageProblem(error).into_response() }
+}
+
+fn is_api(request: &Request) -> bool {
+    request.uri().path().starts_with("/api/")
+}

@@ -1,0 +1,200 @@
+//! The event stream over HTTP: polled or streamed for programs, as topics for the console's pages.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, header};
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use runtime::live::{Heard, Listener};
+use runtime::{Scope, outbox};
+use serde::{Deserialize, Serialize};
+use types::event::Recorded;
+use types::{Error, Permission, Result, event};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::access::{App, Caller, Visitor};
+use crate::body::Query;
+use crate::problem::Problem;
+
+/// The most events in one answer.
+const EVENTS_MAX: usize = 1_000;
+/// How often a page hears of changes; it asks for its regions at most once a second anyway.
+const TOPICS_EVERY: Duration = Duration::from_millis(400);
+/// More single records than this in one breath become their kind's plain topic.
+const TOPICS_MAX: usize = 40;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// The last sequence number seen; 0, or nothing, for the beginning.
+    after: Option<i64>,
+    /// At most about so many, 1 to 1,000; 100 when not given. Events of one transaction are never torn apart.
+    limit: Option<usize>,
+    /// Only this kind, such as `message.ended`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// Events in their order.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Events {
+    /// The events.
+    items: Vec<Recorded>,
+    /// Pass it as `after` to go on; the same as before when nothing is new.
+    after: i64,
+}
+
+/// Events of the tenant, oldest first.
+///
+/// With `Accept: text/event-stream` the answer does not end: events come as they happen, each with its sequence
+/// number as the SSE id, so that a reconnecting client goes on where it was by `Last-Event-ID`.
+#[utoipa::path(get, path = "/api/v1/events", params(EventsQuery), tag = "events",
+    responses((status = 200, body = Events)))]
+async fn events(Caller(scope): Caller, headers: HeaderMap, Query(query): Query<EventsQuery>) -> Result<Response, Problem> {
+    scope.require(Permission::EventView)?;
+    let kind = query.kind.as_deref().map(event::kind_named).transpose()?;
+    let resumed = headers.get("Last-Event-ID").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let after: i64 = resumed.or(query.after).unwrap_or(0);
+    let wants_stream = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    if wants_stream {
+        return Ok(Sse::new(follow(scope, after, kind)).keep_alive(KeepAlive::default()).into_response());
+    }
+    let limit = query.limit.unwrap_or(100);
+    if !(1..=EVENTS_MAX).contains(&limit) {
+        return Err(Error::invalid("limit", format!("{limit} is not from 1 to {EVENTS_MAX}")).into());
+    }
+    let items = outbox::read_after(&scope.runtime().db, scope.tenant(), after, limit).await?;
+    let after = items.last().map_or(after, |last| last.seq);
+    let items = items.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind)).collect();
+    Ok(axum::Json(Events { items, after }).into_response())
+}
+
+struct Reader {
+    scope: Scope,
+    listener: Listener,
+    after: i64,
+    kind: Option<&'static str>,
+    ready: std::collections::VecDeque<Recorded>,
+}
+
+/// All events behind a number, without gap or repetition. The hub only says that there is something new; what is
+/// sent is read from the stream, so lost or unordered news do no harm.
+fn follow(scope: Scope, after: i64, kind: Option<&'static str>) -> impl Stream<Item = Result<SseEvent, Infallible>> {
+    let listener = scope.runtime().live.listen();
+    let reader = Reader { scope, listener, after, kind, ready: std::collections::VecDeque::new() };
+    futures::stream::unfold(reader, |mut reader| async move {
+        let stopping = reader.scope.runtime().tasks.stopping();
+        loop {
+            if let Some(recorded) = reader.ready.pop_front() {
+                let data = serde_json::to_string(&recorded).unwrap_or_default();
+                let event = SseEvent::default().id(recorded.seq.to_string()).event(recorded.event.kind()).data(data);
+                return Some((Ok(event), reader));
+            }
+            let db = &reader.scope.runtime().db;
+            match outbox::read_after(db, reader.scope.tenant(), reader.after, 200).await {
+                Ok(events) if !events.is_empty() => {
+                    reader.after = events.last().map_or(reader.after, |last| last.seq);
+                    let kind = reader.kind;
+                    reader.ready.extend(events.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind)));
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(?error, "a stream of events could not read; trying again"),
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return None,
+                heard = next_of(&mut reader.listener, &reader.scope) => if !heard { return None },
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+        }
+    })
+}
+
+/// Waits until something of this tenant may be new; false when the program stops.
+async fn next_of(listener: &mut Listener, scope: &Scope) -> bool {
+    loop {
+        match listener.next().await {
+            Heard::News(news) if news.tenant != scope.tenant() => {}
+            Heard::News(_) | Heard::Missed => return true,
+            Heard::Over => return false,
+        }
+    }
+}
+
+/// What changed, as topics, for the console's live regions: `connection`, `message:msg_…`. No data.
+async fn live(visitor: Visitor) -> Response {
+    let listener = visitor.scope.runtime().live.listen();
+    let topics = futures::stream::unfold((visitor.scope, listener), |(scope, mut listener)| async move {
+        let stopping = scope.runtime().tasks.stopping();
+        let topics = tokio::select! {
+            () = stopping.cancelled() => return None,
+            topics = gather(&scope, &mut listener) => topics?,
+        };
+        let events: Vec<Result<SseEvent, Infallible>> =
+            topics.into_iter().map(|topic| Ok(SseEvent::default().event(topic).data(""))).collect();
+        Some((futures::stream::iter(events), (scope, listener)))
+    });
+    let flat = futures::StreamExt::flatten(topics);
+    Sse::new(flat).keep_alive(KeepAlive::default()).into_response()
+}
+
+async fn gather(scope: &Scope, listener: &mut Listener) -> Option<BTreeSet<String>> {
+    let mut topics = BTreeSet::new();
+    let mut until = None;
+    loop {
+        let heard = match until {
+            None => listener.next().await,
+            Some(until) => match tokio::time::timeout_at(until, listener.next()).await {
+                Ok(heard) => heard,
+                Err(_) => return Some(topics),
+            },
+        };
+        match heard {
+            Heard::Over => return None,
+            Heard::Missed => return Some(BTreeSet::from(["reload".to_owned()])),
+            Heard::News(news) if news.tenant == scope.tenant() => {
+                for recorded in news.events.iter() {
+                    topics.insert(topic(&recorded.event, topics.len() < TOPICS_MAX));
+                }
+                until.get_or_insert_with(|| tokio::time::Instant::now() + TOPICS_EVERY);
+            }
+            Heard::News(_) => {}
+        }
+    }
+}
+
+fn topic(event: &types::Event, single: bool) -> String {
+    use types::Event;
+    let kind = event.kind().split('.').next().unwrap_or_default();
+    match event {
+        Event::MessageAccepted(change)
+        | Event::MessageSent(change)
+        | Event::MessageEnded(change)
+        | Event::MessageIndeterminate(change)
+        | Event::MessageRetried(change)
+        | Event::MessageReceived(change)
+            if single =>
+        {
+            format!("{kind}:{}", change.message)
+        }
+        _ => kind.to_owned(),
+    }
+}
+
+/// The stream for programs.
+pub fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(events))
+}
+
+/// The stream for the console's pages.
+pub fn pages() -> axum::Router<App> {
+    axum::Router::new().route("/live", axum::routing::get(live))
+}
