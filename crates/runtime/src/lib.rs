@@ -16,6 +16,7 @@ pub mod scope;
 pub mod secrets;
 pub mod tasks;
 pub mod telemetry;
+pub mod wire;
 
 pub use clock::{Clock, Ids};
 pub use config::Config;
