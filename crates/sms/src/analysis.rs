@@ -224,3 +224,6 @@ impl Filling {
         Count { encoding, units: self.units, parts, per_part, remaining_in_last: per_part - used }
     }
 }
+
+#[cfg(test)]
+mod tests;

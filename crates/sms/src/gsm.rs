@@ -307,3 +307,6 @@ pub fn strip_padding(septets: &mut Vec<u8>, fill_bits: u8) {
 pub const fn fill_bits(header_octets: usize) -> u8 {
     ((7 - (header_octets * 8) % 7) % 7) as u8
 }
+
+#[cfg(test)]
+mod tests;

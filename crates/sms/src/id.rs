@@ -101,3 +101,6 @@ fn number(id: &str, radix: u32) -> Option<u128> {
 fn trim(id: &str) -> &str {
     id.trim_matches(|ch: char| ch.is_whitespace() || ch == '\0')
 }
+
+#[cfg(test)]
+mod tests;

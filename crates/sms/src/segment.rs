@@ -20,7 +20,7 @@ pub struct Options {
     pub reference: u16,
     /// Width of the reference.
     pub width: Width,
-    /// Octets of user data in one part, header included. Some centres take less than [`USER_DATA_OCTETS`].
+    /// Octets of user data in one part, header included: [`USER_DATA_OCTETS`], or less where a centre wants so.
     pub user_data_octets: usize,
     /// Information elements (ports, say) that stand in every part after those that splitting needs.
     pub elements: Vec<u8>,
@@ -144,8 +144,11 @@ pub fn segment<'a>(
         Encoding::Gsm7(alphabet) => alphabet,
         _ => Alphabet::DEFAULT,
     };
-    let capacity =
-        Capacity::within(encoding, options.width, options.user_data_octets, options.elements.len());
+    let room = options.user_data_octets.min(USER_DATA_OCTETS);
+    if !options.elements.is_empty() && options.elements.len() >= room {
+        return Err(Unsplittable::NoRoom);
+    }
+    let capacity = Capacity::within(encoding, options.width, room, options.elements.len());
     if body.len() <= capacity.single * unit_octets(encoding) {
         let header = udh::build(None, alphabet, &options.elements);
         return Ok(vec![Part { concatenation: None, header, payload: body }]);
@@ -218,3 +221,6 @@ pub fn join<'a>(total: u8, parts: impl IntoIterator<Item = (u8, &'a [u8])>) -> O
     let payloads: Vec<&[u8]> = slots.into_iter().collect::<Option<_>>()?;
     if payloads.is_empty() { None } else { Some(payloads.concat()) }
 }
+
+#[cfg(test)]
+mod tests;

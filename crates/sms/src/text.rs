@@ -242,3 +242,6 @@ fn from_hex(text: &str) -> Result<Vec<u8>, Unencodable> {
         Some((_, index, ch)) => Err(Unencodable { index, ch }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,10 +222,13 @@ pub fn build(concatenation: Option<ConcatRef>, alphabet: Alphabet, further: &[u8
 }
 
 /// Whether user data without the UDHI flag starts with a concatenation header all the same: some senders forget the
-/// flag. Asked only for text encodings, where no text starts with these octets.
+/// flag. To be asked for text only: hardly any text starts with these octets (`é@¥` in GSM 7 bit), binary data may.
 #[must_use]
 pub fn looks_like_concatenation(user_data: &[u8]) -> bool {
     let only_concatenation =
         user_data.starts_with(&[5, CONCATENATED_8, 3]) || user_data.starts_with(&[6, CONCATENATED_16, 4]);
     only_concatenation && split(user_data).is_ok_and(|(header, _)| header.concatenation().is_some())
 }
+
+#[cfg(test)]
+mod tests;
