@@ -146,7 +146,8 @@ proptest! {
     fn padding_with_cr_is_removed(septets in proptest::collection::vec(1..128_u8, 1..80), fill in 0..7_u8) {
         let mut unpacked = gsm::unpack(&gsm::pack_with_cr(&septets, fill), fill);
         gsm::strip_padding(&mut unpacked, fill);
-        let doubled = (usize::from(fill) + septets.len() * 7).is_multiple_of(8) && septets.last() == Some(&gsm::CR);
+        let on_border = (usize::from(fill) + septets.len() * 7).is_multiple_of(8);
+        let doubled = on_border && septets.last() == Some(&gsm::CR);
         if doubled {
             prop_assert_eq!(unpacked.pop(), Some(gsm::CR));
         }
@@ -161,7 +162,8 @@ proptest! {
         limit in 0..200_usize,
     ) {
         let announced = Encoding::from_data_coding(data_coding, encoding);
-        let _ = (announced.decode(&octets), announced.decode_strict(&octets), text::message_class(data_coding));
+        let _ = (announced.decode(&octets), announced.decode_strict(&octets));
+        let _ = text::message_class(data_coding);
         let _ = (gsm::unpack(&octets, data_coding), gsm::pack(&octets, data_coding));
         let _ = udh::looks_like_concatenation(&octets);
         if let Ok((header, body)) = udh::split(&octets) {
