@@ -50,8 +50,8 @@ pub struct Replacement {
 pub struct Analysis {
     /// Encoding, units and parts, after the replacements.
     pub count: Count,
-    /// The characters (offset in characters) that the default alphabet lacks, where the text needs another encoding;
-    /// at most [`MAX_FORCING`].
+    /// The characters (offset in characters) that the default alphabet lacks, where the text needs another
+    /// encoding; at most [`MAX_FORCING`].
     pub forcing: Vec<(usize, char)>,
     /// What [`replace`] changes; empty where it would not keep the text in the default alphabet.
     pub replacements: Vec<Replacement>,
@@ -62,16 +62,16 @@ pub const MAX_FORCING: usize = 1_000;
 
 /// Chooses the encoding of a text and counts its parts; a text is counted as it is, without replacement.
 ///
-/// The default alphabet is taken where it suffices; else the one with the fewest parts among the national tables
-/// allowed, ISO 8859-1 if allowed, and UCS-2, in this order where they are equal.
+/// The default alphabet is taken where it suffices; else the one with the fewest parts among the national
+/// tables allowed, ISO 8859-1 if allowed, and UCS-2, in this order where they are equal.
 #[must_use]
 pub fn count(text: &str, options: &Options) -> Count {
     count_septets(text, Alphabet::DEFAULT, options.width)
         .unwrap_or_else(|| count_beyond_default(text, options))
 }
 
-/// Chooses and counts as [`count`] does, and tells the reasons. With [`Options::replace`] the count is that of the
-/// text that [`replace`] gives.
+/// Chooses and counts as [`count`] does, and tells the reasons. With [`Options::replace`] the count is that
+/// of the text that [`replace`] gives.
 #[must_use]
 pub fn analyse(text: &str, options: &Options) -> Analysis {
     if let Some(count) = count_septets(text, Alphabet::DEFAULT, options.width) {
@@ -92,7 +92,8 @@ pub fn analyse(text: &str, options: &Options) -> Analysis {
     Analysis { count: count_beyond_default(text, options), forcing, replacements: Vec::new() }
 }
 
-/// The text with its typographic characters replaced, where that brings it into the default alphabet; else as it is.
+/// The text with its typographic characters replaced, where that brings it into the default alphabet; else as
+/// it is.
 #[must_use]
 pub fn replace(text: &str) -> Cow<'_, str> {
     if text.chars().all(|ch| Alphabet::DEFAULT.septets(ch).is_some()) {
@@ -224,3 +225,6 @@ impl Filling {
         Count { encoding, units: self.units, parts, per_part, remaining_in_last: per_part - used }
     }
 }
+
+#[cfg(test)]
+mod tests;

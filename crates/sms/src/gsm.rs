@@ -175,9 +175,9 @@ pub fn encode_lossy(text: &str, alphabet: Alphabet) -> Vec<u8> {
     septets
 }
 
-/// Reads septets, one in each octet. Never fails, as a handset never does: an extension code without a character
-/// shows the character of the locking table (§6.2.1.1), ESC before ESC or at the end shows a space, and what is no
-/// septet or has no character shows U+FFFD.
+/// Reads septets, one in each octet. Never fails, as a handset never does: an extension code without a
+/// character shows the character of the locking table (§6.2.1.1), ESC before ESC or at the end shows a space,
+/// and what is no septet or has no character shows U+FFFD.
 #[must_use]
 pub fn decode(septets: &[u8], alphabet: Alphabet) -> String {
     let mut text = String::with_capacity(septets.len());
@@ -195,8 +195,8 @@ pub fn decode(septets: &[u8], alphabet: Alphabet) -> String {
     text
 }
 
-/// Reads septets, one in each octet, refusing what a correct writer cannot have produced: octets above 0x7F, ESC
-/// at the end, positions without a character. Unknown extension codes are read as the standard says.
+/// Reads septets, one in each octet, refusing what a correct writer cannot have produced: octets above 0x7F,
+/// ESC at the end, positions without a character. Unknown extension codes are read as the standard says.
 ///
 /// # Errors
 ///
@@ -234,8 +234,8 @@ fn character(table: &tables::Table, septet: u8) -> Option<char> {
 
 /// Packs septets into octets, least significant bit first (§6.1.2.1).
 ///
-/// `fill_bits` (0–6, taken modulo 7) zero bits precede the first septet, which aligns a text after a user data
-/// header to a septet border: see [`fill_bits`]. Spare bits at the end are zero.
+/// `fill_bits` (0–6, taken modulo 7) zero bits precede the first septet, which aligns a text after a user
+/// data header to a septet border: see [`fill_bits`]. Spare bits at the end are zero.
 #[must_use]
 pub fn pack(septets: &[u8], fill_bits: u8) -> Vec<u8> {
     let mut octets = Vec::with_capacity((septets.len() * 7 + 7).div_ceil(8));
@@ -255,8 +255,8 @@ pub fn pack(septets: &[u8], fill_bits: u8) -> Vec<u8> {
     octets
 }
 
-/// Packs septets for a carrier that tells octets but not septets (§6.1.2.3.1): where seven bits are left over they
-/// hold [`CR`], and a text that itself ends in CR on an octet border is given a second one.
+/// Packs septets for a carrier that tells octets but not septets (§6.1.2.3.1): where seven bits are left over
+/// they hold [`CR`], and a text that itself ends in CR on an octet border is given a second one.
 #[must_use]
 pub fn pack_with_cr(septets: &[u8], fill_bits: u8) -> Vec<u8> {
     let bits = usize::from(fill_bits % 7) + septets.len() * 7;
@@ -272,8 +272,8 @@ pub fn pack_with_cr(septets: &[u8], fill_bits: u8) -> Vec<u8> {
 
 /// Unpacks every whole septet of the octets after `fill_bits` bits (0–6, taken modulo 7).
 ///
-/// Seven spare bits at the end come out as a septet more; who knows the number of septets (UDL) truncates to it,
-/// who does not calls [`strip_padding`].
+/// Seven spare bits at the end come out as a septet more; who knows the number of septets (UDL) truncates to
+/// it, who does not calls [`strip_padding`].
 #[must_use]
 pub fn unpack(octets: &[u8], fill_bits: u8) -> Vec<u8> {
     let mut septets = Vec::with_capacity(octets.len() * 8 / 7);
@@ -294,7 +294,8 @@ pub fn unpack(octets: &[u8], fill_bits: u8) -> Vec<u8> {
     septets
 }
 
-/// Removes the septet that is padding by [`pack_with_cr`]'s rule, or seven zero bits, from what [`unpack`] gave.
+/// Removes the septet that is padding by [`pack_with_cr`]'s rule, or seven zero bits, from what [`unpack`]
+/// gave.
 pub fn strip_padding(septets: &mut Vec<u8>, fill_bits: u8) {
     let ends_on_border = (usize::from(fill_bits % 7) + septets.len() * 7).is_multiple_of(8);
     if ends_on_border && matches!(septets.last(), Some(&(CR | 0))) {
@@ -307,3 +308,6 @@ pub fn strip_padding(septets: &mut Vec<u8>, fill_bits: u8) {
 pub const fn fill_bits(header_octets: usize) -> u8 {
     ((7 - (header_octets * 8) % 7) % 7) as u8
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,13 @@
 //! The forms met: hexadecimal here and decimal there, zeros in front up to 10 or 16 characters, either case.
 //! Identifiers are texts: decimal ones of 20 to 30 digits, past any machine integer in common use, do occur.
 //!
-//! To match with a few look-ups, store [`key`] of the identifier in the response beside the identifier itself, and
-//! look up each of [`candidates`] of the identifier in the receipt until one is found.
+//! To match with a few look-ups, store [`key`] of the identifier in the response beside the identifier
+//! itself, and look up each of [`candidates`] of the identifier in the receipt until one is found.
 
 use std::borrow::Cow;
 
-/// Characters, zeros in front aside, up to which an identifier is taken for a number. What is longer is a UUID or
-/// a digest, for which the other base means nothing.
+/// Characters, zeros in front aside, up to which an identifier is taken for a number. What is longer is a
+/// UUID or a digest, for which the other base means nothing.
 pub const MAX_NUMBER: usize = 30;
 
 /// How a connection writes an identifier.
@@ -24,8 +24,8 @@ pub enum Form {
     Hexadecimal,
 }
 
-/// The form under which identifiers of one message are equal, where the forms on a connection are known: for the two
-/// numeric forms the decimal number, else (and where the digits do not fit the form) the [`key`].
+/// The form under which identifiers of one message are equal, where the forms on a connection are known: for
+/// the two numeric forms the decimal number, else (and where the digits do not fit the form) the [`key`].
 #[must_use]
 pub fn canonical(id: &str, form: Form) -> Cow<'_, str> {
     let key = key(id);
@@ -52,9 +52,9 @@ pub fn key(id: &str) -> Cow<'_, str> {
     }
 }
 
-/// The stored forms that an identifier in a receipt may stand for, the most trusted first, none twice: as it is, its
-/// [`key`], read as decimal and written in hexadecimal, read as hexadecimal and written in decimal. Empty for an
-/// empty identifier.
+/// The stored forms that an identifier in a receipt may stand for, the most trusted first, none twice: as it
+/// is, its [`key`], read as decimal and written in hexadecimal, read as hexadecimal and written in decimal.
+/// Empty for an empty identifier.
 pub fn candidates(id: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let exact = trim(id);
     let key = key(id);
@@ -69,21 +69,22 @@ pub fn candidates(id: &str) -> impl Iterator<Item = Cow<'_, str>> {
         .chain([hexadecimal, decimal].into_iter().flatten().map(Cow::Owned))
 }
 
-/// A decimal identifier in hexadecimal, lower case, without zeros in front. `None` where it is no decimal number of
-/// at most [`MAX_NUMBER`] digits.
+/// A decimal identifier in hexadecimal, lower case, without zeros in front. `None` where it is no decimal
+/// number of at most [`MAX_NUMBER`] digits.
 #[must_use]
 pub fn decimal_to_hexadecimal(id: &str) -> Option<String> {
     number(id, 10).map(|number| format!("{number:x}"))
 }
 
-/// A hexadecimal identifier in decimal, without zeros in front. `None` where it is no hexadecimal number of at most
-/// [`MAX_NUMBER`] digits.
+/// A hexadecimal identifier in decimal, without zeros in front. `None` where it is no hexadecimal number of
+/// at most [`MAX_NUMBER`] digits.
 #[must_use]
 pub fn hexadecimal_to_decimal(id: &str) -> Option<String> {
     number(id, 16).map(|number| number.to_string())
 }
 
-/// A number as a receipt's `id` field has it (SMPP v3.4 appendix B): ten decimal digits, more where ten do not suffice.
+/// A number as a receipt's `id` field has it (SMPP v3.4 appendix B): ten decimal digits, more where ten do
+/// not suffice.
 #[must_use]
 pub fn ten_digits(number: u64) -> String {
     format!("{number:010}")
@@ -101,3 +102,6 @@ fn number(id: &str, radix: u32) -> Option<u128> {
 fn trim(id: &str) -> &str {
     id.trim_matches(|ch: char| ch.is_whitespace() || ch == '\0')
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@
 //! id:IIIIIIIIII sub:SSS dlvrd:DDD submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DDDDDDD err:E text:...
 //! ```
 //!
-//! Hardly two centres write it alike. The reader takes the fields it knows in any order and spelling, and leaves absent
-//! what it cannot read; it never fails.
+//! Hardly two centres write it alike. The reader takes the fields it knows in any order and spelling, and
+//! leaves absent what it cannot read; it never fails.
 
 mod date;
 mod state;
@@ -24,8 +24,8 @@ pub const TEXT_CHARACTERS: usize = 20;
 /// A delivery receipt. Absent fields are `None`; texts are as they were written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt<'a> {
-    /// The identifier that tells the message: of the TLV if there is one, else [`Receipt::text_id`]. Empty where the
-    /// field is there without a value.
+    /// The identifier that tells the message: of the TLV if there is one, else [`Receipt::text_id`]. Empty
+    /// where the field is there without a value.
     pub id: Option<Cow<'a, str>>,
     /// The identifier in the text; it may have another form than the TLV's.
     pub text_id: Option<&'a str>,
@@ -47,8 +47,9 @@ pub struct Receipt<'a> {
     pub text: Option<&'a str>,
 }
 
-/// The text of a receipt in a message without its user data header. Borrowed in the common case; octets that are not
-/// UTF-8 are read as ISO 8859-1, as the fields are ASCII in any case and GSM 7 bit shares their characters.
+/// The text of a receipt in a message without its user data header. Borrowed in the common case; octets that
+/// are not UTF-8 are read as ISO 8859-1, as the fields are ASCII in any case and GSM 7 bit shares their
+/// characters.
 #[must_use]
 pub fn text_of(octets: &[u8], data_coding: u8) -> Cow<'_, str> {
     if Encoding::from_data_coding(data_coding, Encoding::GSM7) == Encoding::Ucs2 {
@@ -61,8 +62,8 @@ pub fn text_of(octets: &[u8], data_coding: u8) -> Cow<'_, str> {
 }
 
 impl<'a> Receipt<'a> {
-    /// Reads the text of a receipt. Of a repeated field the first counts. Nothing after `text:` is taken for a field,
-    /// unless no state stood before it: then the message is in the middle, and fields follow it.
+    /// Reads the text of a receipt. Of a repeated field the first counts. Nothing after `text:` is taken for
+    /// a field, unless no state stood before it: then the message is in the middle, and fields follow it.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
         let mut receipt = Self::default();
@@ -92,8 +93,8 @@ impl<'a> Receipt<'a> {
         receipt
     }
 
-    /// Puts the TLVs `receipted_message_id` and `message_state` over what the text says, as they are the centre's own
-    /// fields and no template. An empty identifier counts as absent.
+    /// Puts the TLVs `receipted_message_id` and `message_state` over what the text says, as they are the
+    /// centre's own fields and no template. An empty identifier counts as absent.
     #[must_use]
     pub fn with_tlvs(mut self, receipted_message_id: Option<&'a [u8]>, message_state: Option<u8>) -> Self {
         if let Some(octets) = receipted_message_id {
@@ -108,7 +109,8 @@ impl<'a> Receipt<'a> {
         self
     }
 
-    /// Whether the text is surely a receipt, though the message is not marked as one: identifier and known state.
+    /// Whether the text reads as a receipt even where the message is not marked as one: it has an identifier
+    /// and a known state. People write such texts too, so the identifier must be one that was given out.
     #[must_use]
     pub fn is_recognised(&self) -> bool {
         self.text_id.is_some_and(|id| !id.is_empty()) && self.state.is_some()
@@ -158,8 +160,9 @@ impl<'a> Receipt<'a> {
     }
 }
 
-/// Writes appendix B to the letter: three digit counters, ten digit dates, the standard's state texts and at most
-/// [`TEXT_CHARACTERS`] of the message. Absent counters are 0, absent dates ten zeros, an absent error `000`.
+/// Writes appendix B to the letter: three digit counters, ten digit dates, the standard's state texts and at
+/// most [`TEXT_CHARACTERS`] of the message. Absent counters are 0, absent dates ten zeros, an absent error
+/// `000`.
 impl fmt::Display for Receipt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = |date: Option<Date>| date.map_or_else(|| "0000000000".to_owned(), |date| date.to_string());
@@ -237,12 +240,11 @@ fn next_field(text: &str) -> usize {
 
 /// Length of the word at the start, which ends at a blank, or at a comma or semicolon before a field.
 fn word(text: &str) -> usize {
-    let end = text.find(is_separator).unwrap_or(text.len());
-    text[..end]
-        .match_indices([',', ';'])
-        .map(|(at, _)| at)
-        .find(|at| field_at(&text[at + 1..]).is_some())
-        .unwrap_or(end)
+    let ends = |at: usize, ch: char| match ch {
+        ',' | ';' => field_at(&text[at + 1..]).is_some(),
+        _ => is_separator(ch),
+    };
+    text.char_indices().find(|&(at, ch)| ends(at, ch)).map_or(text.len(), |(at, _)| at)
 }
 
 /// What follows the word at the start and its comma; always shorter than a text that is not empty.

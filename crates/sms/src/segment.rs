@@ -20,7 +20,8 @@ pub struct Options {
     pub reference: u16,
     /// Width of the reference.
     pub width: Width,
-    /// Octets of user data in one part, header included. Some centres take less than [`USER_DATA_OCTETS`].
+    /// Octets of user data in one part, header included: [`USER_DATA_OCTETS`], or less where a centre wants
+    /// so.
     pub user_data_octets: usize,
     /// Information elements (ports, say) that stand in every part after those that splitting needs.
     pub elements: Vec<u8>,
@@ -42,8 +43,8 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// The capacity with the standard [`USER_DATA_OCTETS`] and no further elements: 160 and 153 septets, 140 and 134
-    /// octets, 70 and 67 UTF-16 units, less with 16 bit references or national tables.
+    /// The capacity with the standard [`USER_DATA_OCTETS`] and no further elements: 160 and 153 septets, 140
+    /// and 134 octets, 70 and 67 UTF-16 units, less with 16 bit references or national tables.
     #[must_use]
     pub const fn of(encoding: Encoding, width: Width) -> Self {
         Self::within(encoding, width, USER_DATA_OCTETS, 0)
@@ -85,7 +86,9 @@ const fn units_in(encoding: Encoding, octets: usize) -> usize {
 pub struct Part<'a> {
     /// Its place, where the message has more than one part.
     pub concatenation: Option<ConcatRef>,
-    /// The user data header with its length octet; empty where none is needed.
+    /// The user data header with its length octet; empty where none is needed. Who tells the place by SAR
+    /// TLVs instead leaves it out, and sends [`udh::build`] without concatenation where the alphabet needs a
+    /// header.
     pub header: Vec<u8>,
     /// The text in the encoding, septets unpacked.
     pub payload: &'a [u8],
@@ -130,7 +133,8 @@ impl std::error::Error for Unsplittable {}
 
 /// Splits an encoded message. An empty one is one empty part.
 ///
-/// `body` is what [`Encoding::encode`] gave. No part ends between ESC and its character or within a surrogate pair.
+/// `body` is what [`Encoding::encode`] gave. No part ends between ESC and its character or within a surrogate
+/// pair.
 ///
 /// # Errors
 ///
@@ -144,8 +148,11 @@ pub fn segment<'a>(
         Encoding::Gsm7(alphabet) => alphabet,
         _ => Alphabet::DEFAULT,
     };
-    let capacity =
-        Capacity::within(encoding, options.width, options.user_data_octets, options.elements.len());
+    let room = options.user_data_octets.min(USER_DATA_OCTETS);
+    if !options.elements.is_empty() && options.elements.len() >= room {
+        return Err(Unsplittable::NoRoom);
+    }
+    let capacity = Capacity::within(encoding, options.width, room, options.elements.len());
     if body.len() <= capacity.single * unit_octets(encoding) {
         let header = udh::build(None, alphabet, &options.elements);
         return Ok(vec![Part { concatenation: None, header, payload: body }]);
@@ -167,7 +174,8 @@ pub fn segment<'a>(
     Ok(parts.collect())
 }
 
-/// The greedy pieces of an encoded message, each of at most `limit` units (and at least one octet, so that it ends).
+/// The greedy pieces of an encoded message, each of at most `limit` units (and at least one octet, so that it
+/// ends).
 pub fn pieces(body: &[u8], encoding: Encoding, limit: usize) -> impl Iterator<Item = Range<usize>> + '_ {
     let octets = limit.max(1).saturating_mul(unit_octets(encoding));
     let mut start = 0;
@@ -188,7 +196,8 @@ pub fn pieces(body: &[u8], encoding: Encoding, limit: usize) -> impl Iterator<It
 /// Moves the end of a piece back where it would part what belongs together.
 fn cut(body: &[u8], encoding: Encoding, start: usize, end: usize) -> usize {
     let back = match encoding {
-        // Of a run of ESC septets every second one is a character itself: an odd run ends in one that announces.
+        // Of a run of ESC septets every second one is a character itself: an odd run ends in one that
+        // announces.
         Encoding::Gsm7(_) => body[start..end].iter().rev().take_while(|&&septet| septet == ESC).count() % 2,
         Encoding::Ucs2 if end - start >= 2 && matches!(body[end - 2], 0xD8..=0xDB) => {
             if matches!(body.get(end), Some(0xDC..=0xDF)) { 2 } else { 0 }
@@ -202,8 +211,8 @@ const fn unit_octets(encoding: Encoding) -> usize {
     if matches!(encoding, Encoding::Ucs2) { 2 } else { 1 }
 }
 
-/// Joins the payloads of a message in the order of their numbers; the first of a number counts, as later ones are
-/// repetitions. Decode after joining: foreign senders cut characters in two.
+/// Joins the payloads of a message in the order of their numbers; the first of a number counts, as later ones
+/// are repetitions. Decode after joining: foreign senders cut characters in two.
 ///
 /// Returns `None` until every part from 1 to `total` is there.
 #[must_use]
@@ -218,3 +227,6 @@ pub fn join<'a>(total: u8, parts: impl IntoIterator<Item = (u8, &'a [u8])>) -> O
     let payloads: Vec<&[u8]> = slots.into_iter().collect::<Option<_>>()?;
     if payloads.is_empty() { None } else { Some(payloads.concat()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,8 +37,8 @@ impl Encoding {
         }
     }
 
-    /// The `data_coding` with a message class 0–3 (0 is a flash message). The eight bit character sets of SMPP have no
-    /// form with a class; they are announced as eight bit data.
+    /// The `data_coding` with a message class 0–3 (0 is a flash message). The eight bit character sets of
+    /// SMPP have no form with a class; they are announced as eight bit data.
     #[must_use]
     pub const fn data_coding_of_class(self, class: u8) -> u8 {
         let class = class & 0x03;
@@ -49,8 +49,8 @@ impl Encoding {
         }
     }
 
-    /// The encoding that a `data_coding` announces; `default` is what 0 means on the connection, and what a reserved
-    /// value is read as. The multi-byte sets of Japan and Korea are kept as [`Encoding::Binary`].
+    /// The encoding that a `data_coding` announces; `default` is what 0 means on the connection, and what a
+    /// reserved value is read as. The multi-byte sets of Japan and Korea are kept as [`Encoding::Binary`].
     #[must_use]
     pub const fn from_data_coding(data_coding: u8, default: Self) -> Self {
         match data_coding {
@@ -60,7 +60,8 @@ impl Encoding {
             0x07 => Self::Hebrew,
             0x08 => Self::Ucs2,
             0x02 | 0x04 | 0x05 | 0x09 | 0x0A | 0x0D | 0x0E => Self::Binary,
-            // General data coding and automatic deletion groups: bit 5 says compressed, bits 3–2 the alphabet.
+            // General data coding and automatic deletion groups: bit 5 says compressed, bits 3–2 the
+            // alphabet.
             0x10..=0x7F => match (data_coding & 0x20, data_coding & 0x0C) {
                 (0, 0x00) => Self::GSM7,
                 (0, 0x08) => Self::Ucs2,
@@ -99,7 +100,8 @@ impl Encoding {
         }
     }
 
-    /// Writes a text in the encoding with `?` for what it lacks; digits that [`Encoding::Binary`] cannot read are left out.
+    /// Writes a text in the encoding with `?` for what it lacks; digits that [`Encoding::Binary`] cannot read
+    /// are left out.
     #[must_use]
     pub fn encode_lossy(self, text: &str) -> Vec<u8> {
         match self {
@@ -111,8 +113,9 @@ impl Encoding {
         }
     }
 
-    /// Reads octets. Never fails: what is no character shows U+FFFD. A leading byte order mark of UCS-2 is removed, an
-    /// odd last octet of it shows U+FFFD. [`Encoding::Binary`] gives lower-case hexadecimal digits.
+    /// Reads octets. Never fails: what is no character shows U+FFFD. A leading byte order mark of UCS-2 is
+    /// removed, an odd last octet of it shows U+FFFD. [`Encoding::Binary`] gives lower-case hexadecimal
+    /// digits.
     #[must_use]
     pub fn decode(self, octets: &[u8]) -> String {
         match self {
@@ -242,3 +245,6 @@ fn from_hex(text: &str) -> Result<Vec<u8>, Unencodable> {
         Some((_, index, ch)) => Err(Unencodable { index, ch }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ impl Width {
     }
 }
 
-/// Where a part belongs: with source and destination this is the key of reassembly.
+/// Where a part belongs. Parts of one message have source, destination, reference, width and total in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConcatRef {
     /// The reference that all parts share.
@@ -52,8 +52,8 @@ pub struct ConcatRef {
 }
 
 impl ConcatRef {
-    /// A reference with checked numbers; `None` where a receiver has to ignore it (§9.2.3.24.1): no parts, part 0
-    /// or a part past the last. An 8 bit reference keeps the low octet.
+    /// A reference with checked numbers; `None` where a receiver has to ignore it (§9.2.3.24.1): no parts,
+    /// part 0 or a part past the last. An 8 bit reference keeps the low octet.
     #[must_use]
     pub const fn new(reference: u16, width: Width, total: u8, part: u8) -> Option<Self> {
         if part == 0 || part > total {
@@ -141,8 +141,8 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// The concatenation, from the last valid element of either width: where an element is repeated the last one
-    /// counts (§9.2.3.24). Elements with impossible numbers are ignored.
+    /// The concatenation, from the last valid element of either width: where an element is repeated the last
+    /// one counts (§9.2.3.24). Elements with impossible numbers are ignored.
     #[must_use]
     pub fn concatenation(&self) -> Option<ConcatRef> {
         self.elements().filter_map(|element| element.concatenation()).last()
@@ -194,7 +194,8 @@ impl Element<'_> {
 }
 
 /// Builds a header, length octet first: concatenation, then the elements of the alphabet (single shift before
-/// locking shift), then `further` elements as they are. Empty where there is nothing to tell, and then UDHI is off.
+/// locking shift), then `further` elements as they are. Empty where there is nothing to tell, and then UDHI
+/// is off.
 ///
 /// `further` past what the length octet can count (255 octets in all) is left out.
 #[must_use]
@@ -221,11 +222,15 @@ pub fn build(concatenation: Option<ConcatRef>, alphabet: Alphabet, further: &[u8
     }
 }
 
-/// Whether user data without the UDHI flag starts with a concatenation header all the same: some senders forget the
-/// flag. Asked only for text encodings, where no text starts with these octets.
+/// Whether user data without the UDHI flag starts with a concatenation header all the same: some senders
+/// forget the flag. To be asked for text only: hardly any text starts with these octets (`é@¥` in GSM 7 bit),
+/// binary data may.
 #[must_use]
 pub fn looks_like_concatenation(user_data: &[u8]) -> bool {
     let only_concatenation =
         user_data.starts_with(&[5, CONCATENATED_8, 3]) || user_data.starts_with(&[6, CONCATENATED_16, 4]);
     only_concatenation && split(user_data).is_ok_and(|(header, _)| header.concatenation().is_some())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,15 @@
 //! The national language tables of 3GPP TS 23.038 annex A: A.2 single shift, A.3 locking shift.
 //!
 //! The Latin ones are the default tables with a few positions replaced. The ten of South Asia are written as
-//! runs `(septet, code point, count)`: `count` consecutive septets that map to consecutive code points, as the
-//! standard follows the order of the Unicode blocks.
+//! runs `(septet, code point, count)`: `count` consecutive septets that map to consecutive code points, as
+//! the standard follows the order of the Unicode blocks.
 
 use super::tables::{DEFAULT, EXTENSION, Table, overlay, table};
 
 /// Turkish locking shift table (A.3.1).
 pub(super) const TURKISH_LOCKING: Table = overlay(&DEFAULT, &[
-    (0x04, 0x20AC, 1), (0x07, 0x0131, 1), (0x0B, 0x011E, 2), (0x1C, 0x015E, 2), (0x40, 0x0130, 1), (0x60, 0x00E7, 1),
+    (0x04, 0x20AC, 1), (0x07, 0x0131, 1), (0x0B, 0x011E, 2), (0x1C, 0x015E, 2), (0x40, 0x0130, 1),
+    (0x60, 0x00E7, 1),
 ]);
 
 /// Turkish single shift table (A.2.1).
@@ -37,8 +38,8 @@ pub(super) const PORTUGUESE_SINGLE: Table = overlay(&SPANISH_SINGLE, &[
     (0x5C, 0x00D5, 1), (0x61, 0x00C2, 1), (0x7B, 0x00E3, 1), (0x7C, 0x00F5, 1), (0x7F, 0x00E2, 1),
 ]);
 
-/// What the ten locking shift tables of South Asia share: controls, some punctuation (the parentheses stand in
-/// reverse order in the standard), digits and lower-case Latin.
+/// What the ten locking shift tables of South Asia share: controls, some punctuation (the parentheses stand
+/// in reverse order in the standard), digits and lower-case Latin.
 const INDIC_LOCKING: Table = overlay(&[0xFFFF; 128], &[
     (0x0A, 0x000A, 1), (0x0D, 0x000D, 1), (0x1B, 0x001B, 1), (0x20, 0x0020, 2), (0x28, 0x0029, 1),
     (0x29, 0x0028, 1), (0x2C, 0x002C, 1), (0x2E, 0x002E, 1), (0x30, 0x0030, 12), (0x3F, 0x003F, 1),

@@ -1,4 +1,5 @@
-//! The default alphabet and its extension table (3GPP TS 23.038 §6.2.1), and how tables are written and searched.
+//! The default alphabet and its extension table (3GPP TS 23.038 §6.2.1), and how tables are written and
+//! searched.
 
 use super::{ESC, Language, national};
 

@@ -35,9 +35,9 @@ impl Date {
         valid.then_some(Self { year, month, day, hour, minute, second })
     }
 
-    /// Reads `YYMMDDhhmm`, `YYMMDDhhmmss`, `YYYYMMDDhhmm`, `YYYYMMDDhhmmss`, the SMPP time of 16 characters, and ISO 8601
-    /// date and time. Twelve digits are read with two digits of year where that is a date. `None` for zeros and what
-    /// is no date. A zone at the end is not interpreted.
+    /// Reads `YYMMDDhhmm`, `YYMMDDhhmmss`, `YYYYMMDDhhmm`, `YYYYMMDDhhmmss`, the SMPP time of 16 characters,
+    /// and ISO 8601 date and time, with or without its punctuation. Twelve digits are read with two digits of
+    /// year where that is a date. `None` for zeros and what is no date. A zone at the end is not interpreted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut digits = [0_u8; 14];
@@ -52,6 +52,7 @@ impl Date {
                 // Tenths, quarter hours and sign of the SMPP time.
                 b'0'..=b'9' => {}
                 b'-' | b':' | b'T' | b't' | b' ' if iso && at < 19 => {}
+                b'T' | b't' if count == 8 => {}
                 // Fraction or zone.
                 _ if count >= 10 => break,
                 _ => return None,

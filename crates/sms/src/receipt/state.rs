@@ -64,9 +64,9 @@ impl MessageState {
         }
     }
 
-    /// The state of a receipt's `stat`, in any case, with the abbreviations and synonyms met. `None` for others, and
-    /// for numbers: centres that write numbers do not agree on them (0 is delivered on some), so a connection that
-    /// sends them needs its own table.
+    /// The state of a receipt's `stat`, in any case, with the abbreviations and synonyms met. `None` for
+    /// others, and for numbers: centres that write numbers do not agree on them (0 is delivered on some), so
+    /// a connection that sends them needs its own table.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         TEXTS.iter().find(|(known, _)| known.eq_ignore_ascii_case(text)).map(|&(_, state)| state)
@@ -89,9 +89,9 @@ impl MessageState {
         }
     }
 
-    /// Whether no other state follows. The standard calls ACCEPTED final and leaves UNKNOWN open; centres send both
-    /// for messages that they still hold, so neither is final here, nor is a number not assigned. A connection whose
-    /// centre means it otherwise has its own table.
+    /// Whether no other state follows. The standard calls ACCEPTED final and leaves UNKNOWN open; centres
+    /// send both for messages that they still hold, so neither is final here, nor is a number not assigned. A
+    /// connection whose centre means it otherwise has its own table.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(

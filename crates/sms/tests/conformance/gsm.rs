@@ -124,8 +124,8 @@ fn refused(encoding: Encoding, input: &Value) -> Result<(), String> {
     same("refused", encoding.decode_strict(&octets(&input["hex"])).is_err(), true)
 }
 
-/// The characters at given septets, and of a locking shift table their number; for the single shift tables the sources
-/// do not agree whether CR and ESC count.
+/// The characters at given septets, and of a locking shift table their number; for the single shift tables
+/// the sources do not agree whether CR and ESC count.
 fn table(input: &Value, expected: &Value, shifted: bool) -> Result<(), String> {
     let language = language(&input["nli"]);
     let alphabet = if shifted {

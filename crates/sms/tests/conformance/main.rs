@@ -6,8 +6,9 @@ mod segmentation;
 
 use serde_json::Value;
 
-/// Runs a check over a file of vectors. Every entry must pass but those in `wrong`, listed with the reason why the
-/// source is not to be followed; these must fail, so that the list stays true. Without the file nothing is judged.
+/// Runs a check over a file of vectors. Every entry must pass but those in `wrong`, listed with the reason
+/// why the source is not to be followed; these must fail, so that the list stays true. Without the file
+/// nothing is judged.
 fn judge(file: &str, wrong: &[(&str, &str)], check: impl Fn(&Value) -> Result<(), String>) {
     let path = format!("{}/../../../shared/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
     let Ok(json) = std::fs::read_to_string(&path) else {
