@@ -189,10 +189,10 @@ impl Config {
         }
 
         let mut config: Config = layers.figment.extract().map_err(|error| {
-            let mut findings = layers.findings.clone();
+            let (mut findings, key) = (layers.findings.clone(), error.path.join("."));
             findings.push(Finding {
-                key: error.path.join("."),
-                origin: Origin::Default,
+                origin: layers.origins.get(&key).cloned().unwrap_or(Origin::Default),
+                key,
                 severity: Severity::Error,
                 problem: error.kind.to_string(),
                 advice: "compare with the manual".to_owned(),

@@ -70,7 +70,9 @@ impl DatabaseUrl {
         if self.0.is_empty() || self.0.starts_with("sqlite:") {
             return self.0.clone();
         }
-        let Ok(mut url) = url::Url::parse(&self.0) else { return MASK.to_owned() };
+        let Some(mut url) = url::Url::parse(&self.0).ok().filter(|url| !url.cannot_be_a_base()) else {
+            return MASK.to_owned();
+        };
         if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
             return MASK.to_owned();
         }
