@@ -15,8 +15,8 @@ const ADMIN_KEY_CHARS_MIN: usize = 32;
 const ARGON2_ADVISED_KIB: u32 = 19_456;
 
 impl Config {
-    /// Everything that is wrong or doubtful, all at once: each value's range, how values fit together, and what the layers
-    /// were warned of.
+    /// Everything that is wrong or doubtful, all at once: each value's range, how values fit together, and
+    /// what the layers were warned of.
     pub fn check(&self) -> Vec<Finding> {
         let mut check = Check { config: self, findings: self.warnings.clone() };
         check.ranges();
@@ -269,7 +269,8 @@ fn pairs(c: &Config) -> [(&'static str, u64, &'static str, u64); 10] {
     ]
 }
 
-/// Whether two listeners cannot both have their address: port 0 is a new port each time, and the unspecified address is all.
+/// Whether two listeners cannot both have their address: port 0 is a new port each time, and the unspecified
+/// address is all.
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0
         && a.port() == b.port()

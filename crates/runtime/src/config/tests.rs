@@ -266,7 +266,8 @@ fn secrets_stay_out_of_debug_entries_and_errors() {
 #[test]
 fn settings_that_do_not_fit_together_are_found() {
     use Severity::{Error, Warning};
-    let cases: &[(&[(&str, &str)], &str, Severity)] = &[
+    type Case = (&'static [(&'static str, &'static str)], &'static str, Severity);
+    let cases: &[Case] = &[
         (&[("smpp.listen", "127.0.0.1:8080")], "smpp.listen", Error),
         (&[("smpp.listen", "0.0.0.0:8080")], "smpp.listen", Error),
         (&[("simulator.listen", "127.0.0.1:2775")], "simulator.listen", Error),
