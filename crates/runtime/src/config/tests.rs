@@ -177,6 +177,14 @@ fn everything_wrong_is_told_at_once_with_its_place() {
 }
 
 #[test]
+fn a_refused_value_is_told_once_and_not_blamed_for_what_lies_beneath() {
+    // With the refused address gone, the default would clash with the other listener.
+    let errors = from_flags(&[("http.listen", "127.0.0.1:2775"), ("smpp.listen", "nowhere")]).unwrap_err();
+    assert_eq!(errors.0.len(), 1, "{errors}");
+    assert!(errors.0[0].problem.contains("nowhere"), "{errors}");
+}
+
+#[test]
 fn both_ends_of_a_range_are_allowed_and_their_neighbours_are_not() {
     let tried = |text: &str| from_flags(&[("smpp.enquire_missed_max", text)]);
     assert!(tried("1").is_ok() && tried("100").is_ok());
