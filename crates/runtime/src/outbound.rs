@@ -12,9 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use reqwest::header::HeaderMap;
 use reqwest::header::{self, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{Client, Response, redirect};
+pub use reqwest::{Method, header::HeaderMap};
 pub use tokio_util::bytes::Bytes;
 use url::Url;
 
