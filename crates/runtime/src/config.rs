@@ -1,8 +1,9 @@
-//! The configuration: one typed struct for each concern, read from four layers and checked before anything starts.
+//! The configuration: one typed struct for each concern, read from four layers and checked before anything
+//! starts.
 //!
-//! `config/default.toml` is built in; it holds every key with its default and is the manual at once. Over it lie a file, the
-//! environment and the flags of the command line. [`Config::load`] tells all mistakes of all layers together, each with its
-//! place and what to write instead.
+//! `config/default.toml` is built in; it holds every key with its default and is the manual at once. Over it
+//! lie a file, the environment and the flags of the command line. [`Config::load`] tells all mistakes of all
+//! layers together, each with its place and what to write instead.
 
 mod check;
 mod layers;
@@ -66,9 +67,11 @@ pub struct Config {
 pub struct Sources {
     /// A TOML file. If absent, `SWITCHBOARD_CONFIG` of `env` may name one.
     pub file: Option<PathBuf>,
-    /// Environment variables, usually [`process_environment`]. Those that do not begin with `SWITCHBOARD_` are ignored.
+    /// Environment variables, usually [`process_environment`]. Those that do not begin with `SWITCHBOARD_`
+    /// are ignored.
     pub env: Vec<(String, String)>,
-    /// Values from the command line: dotted key and text, e.g. `("http.listen", "0.0.0.0:80")`. Lists are separated by commas.
+    /// Values from the command line: dotted key and text, e.g. `("http.listen", "0.0.0.0:80")`. Lists are
+    /// separated by commas.
     pub overrides: Vec<(String, String)>,
 }
 
@@ -174,8 +177,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// All findings of all layers, if one of them is an error. Where there are only warnings the configuration is given, and
-    /// [`Config::check`] tells them.
+    /// All findings of all layers, if one of them is an error. Where there are only warnings the
+    /// configuration is given, and [`Config::check`] tells them.
     pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
         let mut layers = layers::Layers::default();
         layers.toml(MANUAL, &Origin::Default);
@@ -189,10 +192,10 @@ impl Config {
         }
 
         let mut config: Config = layers.figment.extract().map_err(|error| {
-            let mut findings = layers.findings.clone();
+            let (mut findings, key) = (layers.findings.clone(), error.path.join("."));
             findings.push(Finding {
-                key: error.path.join("."),
-                origin: Origin::Default,
+                origin: layers.origins.get(&key).cloned().unwrap_or(Origin::Default),
+                key,
                 severity: Severity::Error,
                 problem: error.kind.to_string(),
                 advice: "compare with the manual".to_owned(),
@@ -201,7 +204,8 @@ impl Config {
         })?;
         config.origins = layers.origins;
         let mut findings = config.check();
-        // Where a value was refused the one beneath it is in force: what does not fit that one is nobody's mistake.
+        // Where a value was refused the one beneath it is in force: what does not fit that one is nobody's
+        // mistake.
         findings.retain(|finding| !layers.findings.iter().any(|refused| refused.key == finding.key));
         findings.splice(0..0, layers.findings.iter().cloned());
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -211,8 +215,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The manual's values, with the data in a folder of the caller's choice and every listener on a port that the system
-    /// chooses: how a test begins.
+    /// The manual's values, with the data in a folder of the caller's choice and every listener on a port
+    /// that the system chooses: how a test begins.
     pub fn for_tests(data_dir: impl Into<PathBuf>) -> Config {
         let chosen = |key: &str| (key.to_owned(), "127.0.0.1:0".to_owned());
         let sources = Sources {

@@ -1,9 +1,10 @@
 //! HTTP towards the world: callbacks and HTTP connections, whose URLs users choose.
 //!
-//! Such a URL must not make this server speak to its own network (server-side request forgery). Therefore addresses are judged
-//! where a connection is made, after the name was resolved, so that a name which changes its mind between check and use gains
-//! nothing; each redirect is judged like the first URL; bodies, redirects and time are bounded; and the environment's proxies
-//! are not used, as they would connect in our stead.
+//! Such a URL must not make this server speak to its own network (server-side request forgery). Therefore
+//! addresses are judged where a connection is made, after the name was resolved, so that a name which changes
+//! its mind between check and use gains nothing; each redirect is judged like the first URL; bodies,
+//! redirects and time are bounded; and the environment's proxies are not used, as they would connect in our
+//! stead.
 
 mod guard;
 
@@ -11,9 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use reqwest::header::HeaderMap;
 use reqwest::header::{self, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{Client, Response, redirect};
+pub use reqwest::{Method, header::HeaderMap};
 pub use tokio_util::bytes::Bytes;
 use url::Url;
 
@@ -26,7 +27,8 @@ const URL_CHARS_MAX: usize = 8192;
 /// How this server names itself.
 const USER_AGENT: &str = concat!("Switchboard/", env!("CARGO_PKG_VERSION"));
 
-/// Why a URL is refused or a request has no answer. Shows hosts, never paths, queries or user names: they may hold secrets.
+/// Why a URL is refused or a request has no answer. Shows hosts, never paths, queries or user names: they may
+/// hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboundError {
     /// The text is not a URL that can be used.
@@ -190,8 +192,8 @@ impl Outbound {
         })
     }
 
-    /// Judges a URL when it is configured: form, scheme, and the address if it is written as one. Names are judged when they
-    /// are used, as they may resolve to something else by then.
+    /// Judges a URL when it is configured: form, scheme, and the address if it is written as one. Names are
+    /// judged when they are used, as they may resolve to something else by then.
     ///
     /// # Errors
     ///
@@ -223,12 +225,13 @@ impl Outbound {
         self.send(Method::GET, url, headers, Bytes::new()).await
     }
 
-    /// Sends a request, follows its redirects and reads the whole answer. An answer of any status is no error.
+    /// Sends a request, follows its redirects and reads the whole answer. An answer of any status is no
+    /// error.
     ///
     /// # Errors
     ///
-    /// Any of [`OutboundError`]; [`OutboundError::is_temporary`] tells whether trying again makes sense. After a timeout or a
-    /// broken connection the other side may have acted on the request all the same.
+    /// Any of [`OutboundError`]; [`OutboundError::is_temporary`] tells whether trying again makes sense.
+    /// After a timeout or a broken connection the other side may have acted on the request all the same.
     pub async fn send(
         &self,
         method: Method,
@@ -267,7 +270,8 @@ impl Outbound {
                 // What proves us to one host is not another host's business.
                 headers = kept_abroad(&headers);
             }
-            // RFC 9110, section 15.4: 307 and 308 repeat the request, the others become a GET, as every client does.
+            // RFC 9110, section 15.4: 307 and 308 repeat the request, the others become a GET, as every
+            // client does.
             if status < 304 && method != Method::GET && method != Method::HEAD {
                 (method, body) = (Method::GET, Bytes::new());
                 headers.remove(header::CONTENT_TYPE);

@@ -1,19 +1,22 @@
 //! Rate limits: a token bucket that never drifts.
 //!
-//! Pure: the time is an argument. Tokens are counted in whole numbers of 1/1000 token, so that one millisecond at one token per
-//! second adds exactly one unit and nothing is lost to rounding, however often the bucket is asked.
+//! Pure: the time is an argument. Tokens are counted in whole numbers of 1/1000 token, so that one
+//! millisecond at one token per second adds exactly one unit and nothing is lost to rounding, however often
+//! the bucket is asked.
 
 /// Units of one token.
 const UNIT: u64 = 1000;
 
 /// A token bucket. It starts full, so that a burst may go at once.
 ///
-/// Over any stretch of `t` seconds no more than `burst + per_second * t` tokens are given.
+/// Over any stretch of `t` seconds no more than `burst + per_second * (t + 0.001)` tokens are given. The
+/// millisecond more is the clock's step: what flows in between two steps is not lost at the brim, so that a
+/// burst of one still reaches the rate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
     /// Tokens a second, which is units a millisecond.
     per_second: u64,
-    /// Units that the bucket holds at most.
+    /// Units of a burst.
     capacity: u64,
     /// Units in the bucket; negative after something dearer than the whole bucket has been let through.
     level: i64,
@@ -21,12 +24,14 @@ pub struct Pace {
     at_ms: Option<i64>,
 }
 
-/// A step back of the clock that counts as the same instant: threads that read the clock and then race for the bucket come in
-/// the wrong order by less. A longer one is a clock that was set, and waiting for it to catch up would stop the traffic.
+/// A step back of the clock that counts as the same instant: threads that read the clock and then race for
+/// the bucket come in the wrong order by less. A longer one is a clock that was set, and waiting for it to
+/// catch up would stop the traffic.
 const RACE_MS: i64 = 1000;
 
 impl Pace {
-    /// A full bucket that fills at `per_second` tokens a second and holds `burst` tokens. Zero counts as one in both.
+    /// A full bucket that fills at `per_second` tokens a second and holds `burst` tokens. Zero counts as one
+    /// in both.
     pub fn new(per_second: u32, burst: u32) -> Self {
         let capacity = u64::from(burst.max(1)) * UNIT;
         let level = i64::try_from(capacity).unwrap_or(i64::MAX);
@@ -35,12 +40,13 @@ impl Pace {
 
     /// Takes `cost` tokens (a long message costs its parts) at `now_ms`, Unix milliseconds.
     ///
-    /// A cost above the burst is let through when the bucket is full, and what is missing is owed: the next must wait until it
-    /// has flowed in, so the average holds.
+    /// A cost above the burst is let through when the bucket is full, and what is missing is owed: the next
+    /// must wait until it has flowed in, so the average holds.
     ///
     /// # Errors
     ///
-    /// The milliseconds after which the same question will be answered with yes, if nobody takes in between. Nothing is taken.
+    /// The milliseconds after which the same question will be answered with yes, if nobody takes in between.
+    /// Nothing is taken.
     pub fn take(&mut self, now_ms: i64, cost: u32) -> Result<(), u64> {
         self.fill(now_ms);
         let cost = u64::from(cost) * UNIT;
@@ -54,8 +60,8 @@ impl Pace {
         }
     }
 
-    /// Changes rate and burst at `now_ms`. What has flowed in until then stays, as far as the new bucket holds it, and so does
-    /// what is owed.
+    /// Changes rate and burst at `now_ms`. What has flowed in until then stays, as far as the new bucket
+    /// holds it, and so does what is owed.
     pub fn set(&mut self, now_ms: i64, per_second: u32, burst: u32) {
         self.fill(now_ms);
         self.per_second = u64::from(per_second.max(1));
@@ -72,7 +78,8 @@ impl Pace {
         self.at_ms = Some(now_ms);
         let elapsed = u64::try_from(now_ms.saturating_sub(before)).unwrap_or(0);
         let level = self.level.saturating_add_unsigned(elapsed.saturating_mul(self.per_second));
-        self.level = level.min(i64::try_from(self.capacity).unwrap_or(i64::MAX));
+        // The burst, and what flows in within one step of the clock.
+        self.level = level.min(i64::try_from(self.capacity + self.per_second).unwrap_or(i64::MAX));
     }
 }
 
@@ -126,7 +133,8 @@ mod tests {
             let per_second = random.random_range(1..5_000_u32);
             let burst = random.random_range(1..=(per_second / 20).max(1));
             let cost_max = random.random_range(1..=burst.min(10));
-            let gap_max = random.random_range(0..200_u64);
+            // How late one may come without the bucket flowing over.
+            let late_max = u64::from(burst - cost_max) * 1000 / u64::from(per_second);
             let mut pace = Pace::new(per_second, burst);
             let (mut now, mut taken) = (0_i64, Vec::new());
             // Demand without end: whoever is refused comes back when told, or a little later or earlier.
@@ -136,8 +144,7 @@ mod tests {
                     Ok(()) => taken.push((now, cost)),
                     Err(wait) => {
                         let early = random.random_bool(0.1);
-                        let jitter = random
-                            .random_range(0..=gap_max.min(u64::from(burst) * 300 / u64::from(per_second)));
+                        let jitter = random.random_range(0..=late_max);
                         now += if early { 1 } else { i64::try_from(wait + jitter).unwrap() };
                     }
                 }
@@ -146,10 +153,11 @@ mod tests {
             for start in [0, taken.len() / 3, taken.len() / 2] {
                 let Some(first) = taken.get(start) else { continue };
                 let span = u64::try_from(taken.last().unwrap().0 - first.0).unwrap();
-                let bound = u64::from(burst) * 1000 + span * u64::from(per_second);
+                let bound = u64::from(burst) * 1000 + (span + 1) * u64::from(per_second);
                 assert!(sum(&taken[start..]) * 1000 <= bound, "seed {seed}");
             }
-            // A wait that is kept loses nothing: within 5 % of the rate, and of one message where the rate is small.
+            // A wait that is kept loses nothing: within 5 % of the rate, and of one message where the rate is
+            // small.
             let wanted = u64::from(per_second) * 10;
             assert!(
                 sum(&taken) + u64::from(cost_max) + wanted / 20 >= wanted,

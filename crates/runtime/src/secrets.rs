@@ -1,12 +1,13 @@
 //! Secrets at rest: envelope encryption, random tokens, digests.
 //!
-//! A root key lies in a file apart from the database. It wraps one data key for each tenant, and that key seals the tenant's
-//! fields; both with AES-256-GCM (NIST SP 800-38D) and a random nonce of 96 bits. The database holds only wrapped keys and
-//! sealed fields, so a copy of it alone tells nothing, and a new root key means wrapping the data keys anew, not every field.
+//! A root key lies in a file apart from the database. It wraps one data key for each tenant, and that key
+//! seals the tenant's fields; both with AES-256-GCM (NIST SP 800-38D) and a random nonce of 96 bits. The
+//! database holds only wrapped keys and sealed fields, so a copy of it alone tells nothing, and a new root
+//! key means wrapping the data keys anew, not every field.
 //!
-//! Every text that leaves this file has the form `v1.<key id>.<base64url of nonce, ciphertext and tag>`. The key id is a digest
-//! of the key: it tells a wrong key from a damaged text. A data key serves up to 2^32 seals (section 8.3), far more than the
-//! secrets of a tenant.
+//! Every text that leaves this file has the form `v1.<key id>.<base64url of nonce, ciphertext and tag>`. The
+//! key id is a digest of the key: it tells a wrong key from a damaged text. A data key serves up to 2^32
+//! seals (section 8.3), far more than the secrets of a tenant.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -207,7 +208,8 @@ pub struct DataKey {
 }
 
 impl Vault {
-    /// Reads the root key's file; makes it, with its folder and readable by its owner only, if it is not there.
+    /// Reads the root key's file; makes it, with its folder and readable by its owner only, if it is not
+    /// there.
     ///
     /// # Errors
     ///
@@ -259,8 +261,8 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`SecretsError::OtherKey`] if another root key has wrapped it, [`SecretsError::Forged`] if it was changed or is another
-    /// tenant's, [`SecretsError::Format`] if it is no wrapped key.
+    /// [`SecretsError::OtherKey`] if another root key has wrapped it, [`SecretsError::Forged`] if it was
+    /// changed or is another tenant's, [`SecretsError::Format`] if it is no wrapped key.
     pub fn unwrap(&self, tenant: &str, wrapped: &str) -> Result<DataKey, SecretsError> {
         let plain = self.root.open(&wrapping(tenant), wrapped)?;
         let octets: [u8; KEY_BYTES] =
@@ -284,7 +286,8 @@ impl DataKey {
         &self.key.id
     }
 
-    /// Encrypts a field's value for its place. The text is `v1.<key id>.<base64url>`; it is another one each time.
+    /// Encrypts a field's value for its place. The text is `v1.<key id>.<base64url>`; it is another one each
+    /// time.
     ///
     /// # Errors
     ///
@@ -312,8 +315,8 @@ pub fn sealing_key_id(text: &str) -> Result<&str, SecretsError> {
     parts(text).map(|(id, _)| id)
 }
 
-/// A random text of letters, digits, `-` and `_` from `bytes` random octets: 16 are enough for an id that nobody guesses, 32 for
-/// a key.
+/// A random text of letters, digits, `-` and `_` from `bytes` random octets: 16 are enough for an id that
+/// nobody guesses, 32 for a key.
 ///
 /// # Errors
 ///
@@ -324,13 +327,14 @@ pub fn token(bytes: usize) -> Result<String, SecretsError> {
     Ok(BASE64.encode(octets.as_slice()))
 }
 
-/// SHA-256 (FIPS 180-4) in 64 hexadecimal digits: how tokens and keys are stored, because they are long and random. Passwords
-/// are neither and need a slow hash.
+/// SHA-256 (FIPS 180-4) in 64 hexadecimal digits: how tokens and keys are stored, because they are long and
+/// random. Passwords are neither and need a slow hash.
 pub fn sha256_hex(octets: impl AsRef<[u8]>) -> String {
     hex(&Sha256::digest(octets))
 }
 
-/// Whether two secrets are the same, in a time that does not tell how many octets agree, nor whether the lengths do.
+/// Whether two secrets are the same, in a time that does not tell how many octets agree, nor whether the
+/// lengths do.
 pub fn constant_time_eq(a: impl AsRef<[u8]>, b: impl AsRef<[u8]>) -> bool {
     // Digests are compared, in constant time, instead of the secrets: what comparing tells is not about them.
     let digest = |octets: &[u8]| {

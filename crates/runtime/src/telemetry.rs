@@ -19,7 +19,8 @@ const SECONDS: &[f64] =
 const ROWS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0];
 
-/// Clock ticks in a second of `/proc/self/stat`: fixed at 100 towards programs, whatever the kernel's own tick (proc(5), USER_HZ).
+/// Clock ticks in a second of `/proc/self/stat`: fixed at 100 towards programs, whatever the kernel's own
+/// tick (proc(5), USER_HZ).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The process has one log and one set of metrics.
@@ -60,8 +61,8 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// Sets up logs and metrics for the whole process. Where that was done before, gives the same handle and changes nothing;
-    /// where a program has its own log or metrics, leaves those in place.
+    /// Sets up logs and metrics for the whole process. Where that was done before, gives the same handle and
+    /// changes nothing; where a program has its own log or metrics, leaves those in place.
     ///
     /// # Errors
     ///
@@ -95,15 +96,16 @@ impl Telemetry {
         Ok(telemetry.clone())
     }
 
-    /// All metrics in the Prometheus text exposition format 0.0.4 (`text/plain; version=0.0.4`), those of the process fresh.
+    /// All metrics in the Prometheus text exposition format 0.0.4 (`text/plain; version=0.0.4`), those of the
+    /// process fresh.
     pub fn render(&self) -> String {
         record_process();
         self.metrics.run_upkeep();
         self.metrics.render()
     }
 
-    /// Folds what histograms have collected. To be called every few seconds: where nobody reads the metrics, the samples would
-    /// pile up otherwise.
+    /// Folds what histograms have collected. To be called every few seconds: where nobody reads the metrics,
+    /// the samples would pile up otherwise.
     pub fn upkeep(&self) {
         self.metrics.run_upkeep();
     }
@@ -158,7 +160,8 @@ impl Usage {
         let number = |text: &str, label: &str| -> Option<f64> {
             text.lines().find_map(|line| line.strip_prefix(label))?.split_whitespace().next()?.parse().ok()
         };
-        // The second field is the program's name in parentheses and may hold anything; utime and stime are fields 14 and 15.
+        // The second field is the program's name in parentheses and may hold anything; utime and stime are
+        // fields 14 and 15.
         let ticks = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
         let ticks: Option<Vec<f64>> =
             ticks.and_then(|fields| fields.map(|field| field.parse().ok()).collect());

@@ -15,8 +15,8 @@ const ADMIN_KEY_CHARS_MIN: usize = 32;
 const ARGON2_ADVISED_KIB: u32 = 19_456;
 
 impl Config {
-    /// Everything that is wrong or doubtful, all at once: each value's range, how values fit together, and what the layers
-    /// were warned of.
+    /// Everything that is wrong or doubtful, all at once: each value's range, how values fit together, and
+    /// what the layers were warned of.
     pub fn check(&self) -> Vec<Finding> {
         let mut check = Check { config: self, findings: self.warnings.clone() };
         check.ranges();
@@ -101,53 +101,8 @@ impl Check<'_> {
         }
     }
 
-    /// Pairs of which the first may not exceed the second.
     fn orders(&mut self) {
-        let c = self.config;
-        let (smpp, messaging) = (&c.smpp, &c.messaging);
-        let pairs = [
-            ("smpp.window_default", smpp.window_default as u64, "smpp.window_max", smpp.window_max as u64),
-            ("smpp.reconnect_min_ms", smpp.reconnect_min_ms, "smpp.reconnect_max_ms", smpp.reconnect_max_ms),
-            ("smpp.throttle_min_ms", smpp.throttle_min_ms, "smpp.throttle_max_ms", smpp.throttle_max_ms),
-            (
-                "messaging.validity_default_s",
-                messaging.validity_default_s,
-                "messaging.validity_max_s",
-                messaging.validity_max_s,
-            ),
-            (
-                "messaging.retry_min_ms",
-                messaging.retry_min_ms,
-                "messaging.retry_max_ms",
-                messaging.retry_max_ms,
-            ),
-            (
-                "messaging.callback_retry_min_ms",
-                messaging.callback_retry_min_ms,
-                "messaging.callback_retry_max_ms",
-                messaging.callback_retry_max_ms,
-            ),
-            ("jobs.retry_min_ms", c.jobs.retry_min_ms, "jobs.retry_max_ms", c.jobs.retry_max_ms),
-            (
-                "outbound.connect_timeout_ms",
-                c.outbound.connect_timeout_ms,
-                "outbound.timeout_ms",
-                c.outbound.timeout_ms,
-            ),
-            (
-                "messaging.batch_rows_max",
-                messaging.batch_rows_max as u64,
-                "messaging.queue_in_memory_max",
-                messaging.queue_in_memory_max as u64,
-            ),
-            (
-                "http.rate_per_second",
-                c.http.rate_per_second.into(),
-                "http.rate_burst",
-                c.http.rate_burst.into(),
-            ),
-        ];
-        for (low, small, high, large) in pairs {
+        for (low, small, high, large) in pairs(self.config) {
             if small > large {
                 self.error(
                     low,
@@ -156,8 +111,9 @@ impl Check<'_> {
                 );
             }
         }
-        if smpp.inactivity_ms != 0 && smpp.inactivity_ms < smpp.enquire_link_ms {
-            let problem = format!("shorter than smpp.enquire_link_ms, {}", smpp.enquire_link_ms);
+        let c = self.config;
+        if c.smpp.inactivity_ms != 0 && c.smpp.inactivity_ms < c.smpp.enquire_link_ms {
+            let problem = format!("shorter than smpp.enquire_link_ms, {}", c.smpp.enquire_link_ms);
             self.warning(
                 "smpp.inactivity_ms",
                 problem,
@@ -292,7 +248,29 @@ impl Check<'_> {
     }
 }
 
-/// Whether two listeners cannot both have their address: port 0 is a new port each time, and the unspecified address is all.
+/// Pairs of which the first may not exceed the second: key and value of each.
+fn pairs(c: &Config) -> [(&'static str, u64, &'static str, u64); 10] {
+    let (http, smpp, messaging, jobs, outbound) = (&c.http, &c.smpp, &c.messaging, &c.jobs, &c.outbound);
+    let validity = (messaging.validity_default_s, messaging.validity_max_s);
+    let callback = (messaging.callback_retry_min_ms, messaging.callback_retry_max_ms);
+    let batch = (messaging.batch_rows_max as u64, messaging.queue_in_memory_max as u64);
+    let connect = (outbound.connect_timeout_ms, outbound.timeout_ms);
+    [
+        ("http.rate_per_second", http.rate_per_second.into(), "http.rate_burst", http.rate_burst.into()),
+        ("smpp.window_default", smpp.window_default as u64, "smpp.window_max", smpp.window_max as u64),
+        ("smpp.reconnect_min_ms", smpp.reconnect_min_ms, "smpp.reconnect_max_ms", smpp.reconnect_max_ms),
+        ("smpp.throttle_min_ms", smpp.throttle_min_ms, "smpp.throttle_max_ms", smpp.throttle_max_ms),
+        ("messaging.batch_rows_max", batch.0, "messaging.queue_in_memory_max", batch.1),
+        ("messaging.validity_default_s", validity.0, "messaging.validity_max_s", validity.1),
+        ("messaging.retry_min_ms", messaging.retry_min_ms, "messaging.retry_max_ms", messaging.retry_max_ms),
+        ("messaging.callback_retry_min_ms", callback.0, "messaging.callback_retry_max_ms", callback.1),
+        ("jobs.retry_min_ms", jobs.retry_min_ms, "jobs.retry_max_ms", jobs.retry_max_ms),
+        ("outbound.connect_timeout_ms", connect.0, "outbound.timeout_ms", connect.1),
+    ]
+}
+
+/// Whether two listeners cannot both have their address: port 0 is a new port each time, and the unspecified
+/// address is all.
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0
         && a.port() == b.port()

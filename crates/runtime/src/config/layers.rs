@@ -1,7 +1,7 @@
 //! The layers of the configuration, laid over each other: manual, file, environment, flags.
 //!
-//! Each value is judged when it is laid, so that every mistake of every layer is found in one look, and a wrong value never
-//! hides the right one beneath it.
+//! Each value is judged when it is laid, so that every mistake of every layer is found in one look, and a
+//! wrong value never hides the right one beneath it.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -105,7 +105,8 @@ impl Layers {
             }
             let origin = Origin::Environment(name.clone());
             let Some(key) = key_of_variable(name) else {
-                // Only a warning: a container platform adds variables of its own that begin with a service's name.
+                // Only a warning: a container platform adds variables of its own that begin with a service's
+                // name.
                 let near = nearest(name, SHORT_NAMES.iter().map(|(short, _)| *short));
                 let advice = match near {
                     Some(near) => format!("did you mean {near}? Otherwise unset it"),
@@ -214,7 +215,8 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and replacements that make one text of the other (Levenshtein). Longer texts than any key are cut.
+/// Insertions, deletions and replacements that make one text of the other (Levenshtein). Longer texts than
+/// any key are cut.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(128).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -46,9 +46,11 @@ impl Rule {
     /// Makes a value from the text of an environment variable or a flag. A list is separated by commas.
     pub(crate) fn parse(self, text: &str) -> Result<Value, String> {
         match self {
-            Integer { .. } => {
-                text.parse::<i128>().map(Value::from).map_err(|_| "not a whole number".to_owned())
-            }
+            Integer { .. } => match text.parse::<u64>() {
+                Ok(number) => Ok(Value::from(number)),
+                // Negative or huge: out of range, and told so.
+                Err(_) => text.parse::<i128>().map(Value::from).map_err(|_| "not a whole number".to_owned()),
+            },
             Flag => text.parse::<bool>().map(Value::from).map_err(|_| "neither true nor false".to_owned()),
             Networks { .. } => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());

@@ -1,5 +1,5 @@
-//! One struct for each section of `config/default.toml`, which says at length what every key means, its range and its
-//! default. Units are in the names.
+//! One struct for each section of `config/default.toml`, which says at length what every key means, its range
+//! and its default. Units are in the names.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,8 @@ pub struct Http {
     pub connections_max: usize,
     /// Largest request body.
     pub body_bytes_max: usize,
-    /// How long a client may take to send its request's headers, so that slow clients do not hold connections.
+    /// How long a client may take to send its request's headers, so that slow clients do not hold
+    /// connections.
     pub header_timeout_ms: u64,
     /// How long a request may take until it is answered with 503.
     pub request_timeout_ms: u64,
@@ -52,7 +53,8 @@ pub struct Smpp {
     pub enquire_link_ms: u64,
     /// Unanswered `enquire_link` after which the connection is closed.
     pub enquire_missed_max: u32,
-    /// Time without any operation besides `enquire_link` after which a session is unbound (`inactivity_timer`).
+    /// Time without any operation besides `enquire_link` after which a session is unbound
+    /// (`inactivity_timer`).
     pub inactivity_ms: u64,
     /// How long a request to a peer may stay unanswered.
     pub response_timeout_ms: u64,
@@ -70,7 +72,8 @@ pub struct Smpp {
     pub write_queue_bytes_max: usize,
     /// Pause before a refused bind is answered, against guessing of passwords.
     pub bind_failure_delay_ms: u64,
-    /// Whether a refused bind says only `ESME_RBINDFAIL` (true), or which of `system_id` and password was wrong (false).
+    /// Whether a refused bind says only `ESME_RBINDFAIL` (true), or which of `system_id` and password was
+    /// wrong (false).
     pub hide_bind_reason: bool,
     /// How long connecting to a carrier may take.
     pub connect_timeout_ms: u64,
@@ -142,7 +145,8 @@ pub struct Messaging {
     pub callback_retry_max_ms: u64,
     /// Callbacks under way at once.
     pub callback_concurrency_max: usize,
-    /// How long the answer to a request with an Idempotency-Key is kept, so that its repetition gets the same answer.
+    /// How long the answer to a request with an Idempotency-Key is kept, so that its repetition gets the same
+    /// answer.
     pub idempotency_keep_h: u32,
     /// How long messages are kept.
     pub keep_days: u32,
@@ -244,7 +248,8 @@ pub struct Log {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Simulator {
-    /// Whether the built-in carrier simulator runs and is the first connection, so that messages can be sent without a carrier.
+    /// Whether the built-in carrier simulator runs and is the first connection, so that messages can be sent
+    /// without a carrier.
     pub enabled: bool,
     /// Address and port of the simulated carrier.
     pub listen: SocketAddr,
@@ -266,6 +271,7 @@ pub struct Simulator {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Demo {
-    /// Whether the first start creates a demo tenant with an administrator, a sign-in link and an SMPP account.
+    /// Whether the first start creates a demo tenant with an administrator, a sign-in link and an SMPP
+    /// account.
     pub enabled: bool,
 }

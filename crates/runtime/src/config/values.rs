@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 /// Shown in place of anything secret.
 const MASK: &str = "***";
 
-/// A text that is never shown: `Debug` and `Serialize` print `***`, and the memory is wiped when it is dropped.
+/// A text that is never shown: `Debug` and `Serialize` print `***`, and the memory is wiped when it is
+/// dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -65,12 +66,15 @@ impl DatabaseUrl {
         &self.0
     }
 
-    /// The address as it may be shown. What cannot be read as a URL is hidden whole, as a password may be anywhere in it.
+    /// The address as it may be shown. What cannot be read as a URL is hidden whole, as a password may be
+    /// anywhere in it.
     pub fn masked(&self) -> String {
         if self.0.is_empty() || self.0.starts_with("sqlite:") {
             return self.0.clone();
         }
-        let Ok(mut url) = url::Url::parse(&self.0) else { return MASK.to_owned() };
+        let Some(mut url) = url::Url::parse(&self.0).ok().filter(|url| !url.cannot_be_a_base()) else {
+            return MASK.to_owned();
+        };
         if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
             return MASK.to_owned();
         }
@@ -122,7 +126,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// A network in CIDR form (RFC 4632, RFC 4291 section 2.3), e.g. `10.0.0.0/8` or `fd00::/8`. A bare address is a network of one.
+/// A network in CIDR form (RFC 4632, RFC 4291 section 2.3), e.g. `10.0.0.0/8` or `fd00::/8`. A bare address
+/// is a network of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -130,7 +135,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether the address lies in the network. An IPv4-mapped IPv6 address counts as the IPv4 address that it carries.
+    /// Whether the address lies in the network. An IPv4-mapped IPv6 address counts as the IPv4 address that
+    /// it carries.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -159,7 +165,8 @@ impl Network {
 impl FromStr for Network {
     type Err = String;
 
-    /// Reads `ADDRESS` or `ADDRESS/PREFIX`. Bits after the prefix must be zero: `10.0.0.1/8` is more often a slip than meant.
+    /// Reads `ADDRESS` or `ADDRESS/PREFIX`. Bits after the prefix must be zero: `10.0.0.1/8` is more often a
+    /// slip than meant.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
         let address: IpAddr =

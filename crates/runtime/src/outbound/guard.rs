@@ -11,8 +11,8 @@ use crate::config::Network;
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
-/// IPv4 that is not for the public (RFC 6890 and the IANA special-purpose registry), and services of clouds that answer to any
-/// program on the machine. The first match gives the reason.
+/// IPv4 that is not for the public (RFC 6890 and the IANA special-purpose registry), and services of clouds
+/// that answer to any program on the machine. The first match gives the reason.
 const REFUSED_V4: &[(Network, &str)] = &[
     (Network::v4(Ipv4Addr::new(169, 254, 169, 254), 32), "a cloud metadata service"),
     (Network::v4(Ipv4Addr::new(100, 100, 100, 200), 32), "a cloud metadata service"),
@@ -35,7 +35,8 @@ const REFUSED_V4: &[(Network, &str)] = &[
     (Network::v4(Ipv4Addr::new(240, 0, 0, 0), 4), "a reserved address"),
 ];
 
-/// A name has resolved to nothing that may be reached. Travels through the HTTP client, which keeps it as a cause.
+/// A name has resolved to nothing that may be reached. Travels through the HTTP client, which keeps it as a
+/// cause.
 #[derive(Debug)]
 struct Refused(&'static str);
 
@@ -73,7 +74,8 @@ impl Guard {
         }
     }
 
-    /// Judges a name before it is resolved: those of this machine itself (RFC 6761, section 6.3) need no question.
+    /// Judges a name before it is resolved: those of this machine itself (RFC 6761, section 6.3) need no
+    /// question.
     pub(super) fn judge_name(&self, name: &str) -> Result<(), &'static str> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         if name != "localhost" && !name.ends_with(".localhost") {
@@ -145,8 +147,9 @@ fn judge_v6(address: Ipv6Addr) -> Result<(), &'static str> {
     }
 }
 
-/// The IPv4 address that a packet to this IPv6 address would reach in the end: mapped (RFC 4291, section 2.5.5.2), compatible
-/// (2.5.5.1), translated by NAT64 (RFC 6052) or SIIT (RFC 2765), tunnelled by 6to4 (RFC 3056) or ISATAP (RFC 5214).
+/// The IPv4 address that a packet to this IPv6 address would reach in the end: mapped (RFC 4291, section
+/// 2.5.5.2), compatible (2.5.5.1), translated by NAT64 (RFC 6052) or SIIT (RFC 2765), tunnelled by 6to4 (RFC
+/// 3056) or ISATAP (RFC 5214).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match address.segments() {
