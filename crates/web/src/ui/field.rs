@@ -74,6 +74,7 @@ pub struct Field<'a> {
     wide: bool,
     mono: bool,
     label_hidden: bool,
+    tags: bool,
     words: &'static Words,
 }
 
@@ -101,6 +102,7 @@ fn new<'a>(kind: Kind<'a>, name: &'a str, label: &'a str) -> Field<'a> {
         wide: false,
         mono: false,
         label_hidden: false,
+        tags: false,
         words: &ENGLISH,
     }
 }
@@ -175,6 +177,7 @@ pub fn checkbox<'a>(name: &'a str, label: &'a str) -> Field<'a> {
 pub fn tags<'a>(name: &'a str, label: &'a str, known: &'a [&'a str]) -> Field<'a> {
     let mut field = new(Kind::Input("text"), name, label);
     field.suggestions = known;
+    field.tags = true;
     field
 }
 
@@ -369,7 +372,7 @@ impl<'a> Field<'a> {
                         placeholder=[self.placeholder] autocomplete=[self.autocomplete] pattern=[self.pattern]
                         min=[self.range.map(|range| range.0)] max=[self.range.map(|range| range.1)] step=[self.step]
                         maxlength=[self.max_chars] inputmode=[(kind == "number" && self.step.is_none()).then_some("numeric")]
-                        spellcheck=[(secret || self.mono).then_some("false")]
+                        data-tags=[self.tags.then_some(self.words.remove)] spellcheck=[(secret || self.mono).then_some("false")]
                         list=[(!self.suggestions.is_empty()).then(|| format!("{id}-list"))]
                         required[self.required] disabled[self.disabled] readonly[self.read_only]
                         autofocus[self.autofocus] aria-describedby=[described] aria-invalid=[invalid];
