@@ -151,7 +151,12 @@
   document.addEventListener("htmx:sse:close", () => stream(false));
   // A proxy may cut a stream without an error: before each new attempt the stream counts as down.
   document.addEventListener("htmx:sse:before:connection", () => stream(false));
-  setInterval(() => { if (!streamUp && !document.hidden) refreshAll("reload"); }, POLL);
+  setInterval(() => {
+    if (streamUp || document.hidden) return;
+    refreshAll("reload");
+    // A stream that never began does not try again by itself; one that lives ignores this.
+    if (byId("stream")) window.htmx?.trigger(byId("stream"), "sb:connect");
+  }, POLL);
 
   /* Keys. */
   const SINGLE_KEYS = "single-key-shortcuts";

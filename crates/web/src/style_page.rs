@@ -101,7 +101,7 @@ fn body(words: &'static Words) -> Markup {
         (figures())
         (browsing(words))
         (forms(words))
-        (card::grid(&html! { (states()) (facts(words)) (happened()) }))
+        (card::split(&html! { (states()) (facts(words)) }, &happened()))
         (conversation(words))
         (bytes(words))
         (answers(words))
@@ -155,7 +155,10 @@ fn figures() -> Markup {
         (card::grid(&html! {
             (card::card("Messages by hour", &html! {}, &chart::bars(&series)))
             (card::card("The same as a line", &html! {}, &chart::sparkline(&series)))
+        }))
+        (card::grid(&html! {
             (card::choice("#simulate", Icon::Flask, "Try it on the simulator", "Send to virtual phones, with no operator and no cost."))
+            (card::choice("#connect", Icon::Plug, "Connect an operator", "SMPP, with the details that your operator gave you."))
         }))
     }
 }
@@ -175,7 +178,7 @@ fn browsing(words: &'static Words) -> Markup {
         (browse::filter_bar(words, "#messages", &html! {
             (field::search("q", "Search").placeholder("Number, sender, text"))
             (field::select("state", "State", &state).value("failed"))
-            (field::date("since", "Since").value("2026-08-28"))
+            (field::date("from-day", "Since").value("2026-08-28"))
         }, &[browse::ActiveFilter { label: "State: failed".into(), remove_href: "#all".into() }]))
         (form::post("#bulk", "token", &html! {
             (browse::bulk_bar(words, &html! {

@@ -188,7 +188,7 @@ impl<'a> Field<'a> {
         self
     }
 
-    /// A sentence below the label.
+    /// A sentence below the control.
     pub fn hint(mut self, hint: &'a str) -> Self {
         self.hint = Some(hint);
         self
@@ -333,12 +333,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    fn hint_and_error(&self, id: &str) -> Markup {
+    fn error_and_hint(&self, id: &str) -> Markup {
         html! {
-            @if let Some(hint) = self.hint { p class="hint" id={ (id) "-hint" } { (hint) } }
             @if let Some(error) = self.error {
                 p class="error" id={ (id) "-error" } { (icon(Icon::Warning)) span { (error) } }
             }
+            @if let Some(hint) = self.hint { p class="hint" id={ (id) "-hint" } { (hint) } }
         }
     }
 
@@ -399,7 +399,7 @@ impl<'a> Field<'a> {
                     required[self.required] disabled[self.disabled] autofocus[self.autofocus]
                     aria-describedby=[self.described_by(id)] aria-invalid=[self.error.map(|_| "true")];
                 label for=(id) { (self.label_text()) }
-                (self.hint_and_error(id))
+                (self.error_and_hint(id))
             }
         }
     }
@@ -409,7 +409,7 @@ impl<'a> Field<'a> {
             fieldset id=(id) class=(classes("field radios", self)) disabled[self.disabled]
                 aria-describedby=[self.described_by(id)] {
                 legend { (self.label_text()) }
-                (self.hint_and_error(id))
+                (self.error_and_hint(id))
                 @for (at, choice) in choices.iter().enumerate() {
                     @let choice_id = format!("{id}-{at}");
                     div class="choice" {
@@ -445,11 +445,8 @@ impl Render for Field<'_> {
             _ => html! {
                 div class=(classes("field", self)) {
                     label for=(id) class=[self.label_hidden.then_some("visually-hidden")] { (self.label_text()) }
-                    @if let Some(hint) = self.hint { p class="hint" id={ (id) "-hint" } { (hint) } }
                     div class="control" { (self.control(&id)) }
-                    @if let Some(error) = self.error {
-                        p class="error" id={ (id) "-error" } { (icon(Icon::Warning)) span { (error) } }
-                    }
+                    (self.error_and_hint(&id))
                 }
             },
         }
