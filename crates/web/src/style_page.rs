@@ -25,7 +25,7 @@ pub fn page(dir: Dir, theme: Theme) -> Markup {
         lang,
         dir,
         theme,
-        tenant: Some("Ooredoo Wholesale"),
+        tenant: Some("Atlas Wholesale"),
         nav: &nav,
         current: "/messages",
         user: Some(UserMenu {
@@ -62,7 +62,7 @@ pub fn bare_page(theme: Theme) -> Markup {
             (form::actions(&html! { (form::submit("Sign in")) (form::link("Use a passkey", "/sign-in/passkey").icon(Icon::Key)) }))
         }))
     };
-    layout::bare(&Page { theme, tenant: Some("Ooredoo Wholesale"), ..Page::new("Sign in", body) })
+    layout::bare(&Page { theme, tenant: Some("Atlas Wholesale"), ..Page::new("Sign in", body) })
 }
 
 fn navigation() -> Vec<NavGroup<'static>> {
@@ -262,10 +262,10 @@ fn forms(words: &'static Words) -> Markup {
             "#save",
             "token",
             &html! {
-                (form::error_summary(words, &[("port", "Port 2775 is taken by “Tunisie Telecom”")]))
+                (form::error_summary(words, &[("port", "Port 2775 is taken by “Carrier A”")]))
                 (form::section("Where", Some("As your operator gave it to you."), &html! {
                     (field::text("host", "Host").value("smsc.example.net").hint("Name or address").mono().required())
-                    (field::number("port", "Port").value("2775").range("1", "65535").error("Port 2775 is taken by “Tunisie Telecom”").required())
+                    (field::number("port", "Port").value("2775").range("1", "65535").error("Port 2775 is taken by “Carrier A”").required())
                     (field::text("system-id", "System id").value("switchboard").mono().read_only())
                     (field::secret("password", "Password").hint("At most 8 characters in SMPP 3.4").max_chars(8))
                     (field::select("ton", "Type of number", &[Choice::new("1", "International"), Choice::new("5", "Alphanumeric")]))
@@ -369,7 +369,7 @@ fn conversation(words: &'static Words) -> Markup {
                 (feedback::notice(Tone::Info, "Quiet hours", &html! { "Messages of campaigns wait until 08:00." }))
                 (feedback::notice(Tone::Good, "Verified", &html! { "The sender is registered in Tunisia." }))
                 (feedback::notice(Tone::Warn, "Certificate ends in 6 days", &html! { a href="#renew" { "Renew it" } }))
-                (feedback::notice(Tone::Bad, "Connection lost", &html! { "Nothing leaves through “Tunisie Telecom”." }))
+                (feedback::notice(Tone::Bad, "Connection lost", &html! { "Nothing leaves through “Carrier A”." }))
                 (feedback::help("What is an indeterminate message?", &html! { "The operator never said what became of it." }))
                 (feedback::failed("The report could not be made", "The database did not answer within 5 s.", Some(("Try again", "#again"))))
             }))

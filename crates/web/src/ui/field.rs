@@ -324,6 +324,16 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Addresses, numbers and keys read left to right in every language; other text as its letters say.
+    fn direction(&self, kind: &str) -> Option<&'static str> {
+        match kind {
+            "email" | "url" | "tel" => Some("ltr"),
+            "text" | "search" if self.mono => Some("ltr"),
+            "text" | "search" => Some("auto"),
+            _ => None,
+        }
+    }
+
     fn label_text(&self) -> Markup {
         html! {
             (self.label)
@@ -367,7 +377,7 @@ impl<'a> Field<'a> {
                 }
                 Kind::Input(kind) => {
                     @let secret = kind == "password";
-                    input id=(id) name=(self.name) type=(kind) class=[self.mono.then_some("mono")]
+                    input id=(id) name=(self.name) type=(kind) class=[self.mono.then_some("mono")] dir=[self.direction(kind)]
                         value=[(!secret && !self.value.is_empty()).then_some(self.value)]
                         placeholder=[self.placeholder] autocomplete=[self.autocomplete] pattern=[self.pattern]
                         min=[self.range.map(|range| range.0)] max=[self.range.map(|range| range.1)] step=[self.step]

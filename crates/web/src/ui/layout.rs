@@ -399,6 +399,9 @@ fn language_links(page: &Page<'_>, words: &Words) -> Markup {
 fn navigation(page: &Page<'_>, words: &Words) -> Markup {
     html! {
         nav id="nav" class="nav" popover aria-label=(words.main_navigation) {
+            button type="button" class="button quiet icon-only nav-close" popovertarget="nav" popovertargetaction="hide" title=(words.close) {
+                (icon(Icon::Cross)) span class="visually-hidden" { (words.close) }
+            }
             @for group in page.nav {
                 div class="nav-group" {
                     @if !group.label.is_empty() { h2 { (group.label) } }
