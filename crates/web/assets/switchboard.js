@@ -138,13 +138,23 @@
     event.preventDefault();
     refreshAll(topic);
   });
-  let bannerTimer;
+  // The banner waits: most interruptions end before anyone needs to know.
+  let bannerTimer = null;
   function stream(up) {
     streamUp = up;
-    clearTimeout(bannerTimer);
     const banner = byId("stream-down");
     if (!banner) return;
-    if (up) banner.hidden = true; else bannerTimer = setTimeout(() => { banner.hidden = document.hidden || streamUp; }, 5000);
+    if (up) {
+      clearTimeout(bannerTimer);
+      bannerTimer = null;
+      banner.hidden = true;
+    } else if (bannerTimer === null) {
+      bannerTimer = setTimeout(() => {
+        if (document.hidden) { bannerTimer = null; return; }
+        banner.hidden = false;
+        say(banner.textContent);
+      }, 5000);
+    }
   }
   document.addEventListener("htmx:sse:after:connection", () => stream(true));
   document.addEventListener("htmx:sse:error", () => stream(false));

@@ -205,8 +205,7 @@ pub fn page(page: &Page<'_>) -> Markup {
                     (page.body)
                 }
             }
-            footer class="foot" { (page.footer) }
-            div id="status" role="status" aria-live="polite" data-dismiss=(words.dismiss) {}
+                div id="status" role="status" aria-live="polite" data-dismiss=(words.dismiss) {}
             @if let Some(url) = page.live_url {
                 p id="stream-down" class="stream-down" hidden { (words.live_paused) }
                 (live::stream(url))
