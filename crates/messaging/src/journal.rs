@@ -5,7 +5,7 @@
 //! Only then are callers answered, carriers acknowledged and messages handed on. Because there is one writer and one
 //! order, an entry never has to guess what another is doing to the same message.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use db::{BatchLimits, Batcher, Tenancy, Tx, WriteBatch};
 use runtime::outbox::{self, Happened};
 use runtime::scope::Keyed;
 use runtime::Runtime;
-use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
 use crate::message::{Outgoing, State, Why};
 use crate::push::{Push, Pushes};
@@ -27,7 +27,7 @@ mod receipt;
 mod rows;
 mod settle;
 
-pub use answer::Fate;
+pub use answer::{Answered, Outcome};
 pub(crate) use inbound::InboundPart;
 pub(crate) use receipt::CarrierReceipt;
 
@@ -36,7 +36,7 @@ pub type ClaimId = i64;
 
 /// Something that happened, or is about to.
 pub enum Entry {
-    /// A new message. The reply is the acceptance.
+    /// New messages. The reply is the acceptance.
     Accept(Box<Accept>),
     /// Messages that are about to leave. The reply lets them go.
     Claim {
@@ -48,7 +48,7 @@ pub enum Entry {
         messages: Vec<MessageId>,
     },
     /// What became of one part that was handed over, or of a message before any part was.
-    Answered(Box<answer::Answered>),
+    Answered(Box<Answered>),
     /// A carrier's receipt; the carrier is acknowledged after the commit.
     Receipt(Box<CarrierReceipt>, Option<Delivered>),
     /// A part of a message from a phone; the carrier is acknowledged after the commit.
@@ -71,8 +71,16 @@ pub enum Entry {
     Retry,
 }
 
-/// A new message with what decides its first state.
+/// New messages, accepted together or not at all.
 pub struct Accept {
+    /// The messages.
+    pub messages: Vec<NewMessage>,
+    /// The answer to keep for a keyed request.
+    pub answer: Option<(Keyed, String)>,
+}
+
+/// A new message with what decides its first state.
+pub struct NewMessage {
     /// The message.
     pub message: Arc<Outgoing>,
     /// Its text, for people.
@@ -87,8 +95,6 @@ pub struct Accept {
     pub connection: Option<ConnectionId>,
     /// Why there.
     pub why: Why,
-    /// The answer to keep for a keyed request, when this entry is to keep it.
-    pub answer: Option<(Keyed, String)>,
 }
 
 /// What is to be done after the commit, and only then.
@@ -96,10 +102,9 @@ enum After {
     Dispatch(Queued),
     Acknowledge(Delivered),
     Push(Push),
-    ClaimShrunk { id: ClaimId, gone: Vec<MessageId> },
     ClaimMade { id: ClaimId, messages: Vec<MessageId> },
     HeldChanged(i64),
-    Gone(MessageId),
+    Release(MessageId),
     JobsWaiting,
 }
 
@@ -111,6 +116,9 @@ struct Batch {
     events: BTreeMap<TenantId, Vec<Event>>,
     tally: BTreeMap<(TenantId, i64, &'static str), i64>,
     settled: Vec<rows::SetRow>,
+    pushes: Vec<Push>,
+    /// Messages that this batch ends; a second receipt for one of them changes nothing.
+    ended: HashSet<MessageId>,
     after: Vec<After>,
 }
 
@@ -157,7 +165,7 @@ impl Journal {
             runtime: runtime.clone(),
             queue,
             pushes,
-            claims: HashMap::new(),
+            progress: answer::Progress::default(),
             backlog: Vec::new(),
             held: None,
         };
@@ -216,8 +224,8 @@ struct Writer {
     runtime: Runtime,
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
-    /// The messages of each claim that no answer has come for.
-    claims: HashMap<ClaimId, Vec<MessageId>>,
+    /// What is out: claims and the parts of long messages.
+    progress: answer::Progress,
     /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
     /// because nothing new leaves while a claim cannot be written.
     backlog: Vec<Entry>,
@@ -260,6 +268,8 @@ impl Writer {
             events: BTreeMap::new(),
             tally: BTreeMap::new(),
             settled: Vec::new(),
+            pushes: Vec::new(),
+            ended: HashSet::new(),
             after: Vec::new(),
         };
         if self.held.is_none() {
@@ -268,8 +278,8 @@ impl Writer {
         // In this order: what is accepted can be claimed, what is answered can be receipted, in one batch.
         accept::accept(&mut batch, work, replies, &self.queue).await?;
         accept::claim(&mut batch, work).await?;
-        let parts = answer::answer(&mut batch, work, &self.claims).await?;
-        receipt::receipts(&mut batch, work, &parts, self.held.unwrap_or(0) > 0).await?;
+        let answered = answer::answer(&mut batch, work, &self.progress).await?;
+        receipt::receipts(&mut batch, work, &answered.parts, self.held.unwrap_or(0) > 0).await?;
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;
         settle::cancel(&mut batch, work, replies).await?;
@@ -293,6 +303,7 @@ impl Writer {
         let written = outbox::write(&mut batch.tx, happened).await?;
         batch.tx.commit().await?;
         written.tell(&self.runtime.live);
+        self.progress.apply(answered.progress);
         Ok(batch.after)
     }
 
@@ -303,19 +314,9 @@ impl Writer {
                 After::Dispatch(queued) => self.queue.put(queued),
                 After::Acknowledge(delivered) => delivered.accept(),
                 After::Push(push) => self.pushes.put(push),
-                After::ClaimMade { id, messages } => {
-                    self.claims.insert(id, messages);
-                }
-                After::ClaimShrunk { id, gone } => {
-                    if let Some(open) = self.claims.get_mut(&id) {
-                        open.retain(|message| !gone.contains(message));
-                        if open.is_empty() {
-                            self.claims.remove(&id);
-                        }
-                    }
-                }
+                After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
-                After::Gone(message) => self.queue.forget(message),
+                After::Release(message) => self.queue.release(message),
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
             }
         }
@@ -330,14 +331,16 @@ impl Writer {
             match entry {
                 Entry::Accept(_) | Entry::Claim { .. } | Entry::Cancel { .. } => {
                     if let Entry::Accept(accept) = &entry {
-                        self.queue.release(accept.message.id);
+                        for new in &accept.messages {
+                            self.queue.release(new.message.id);
+                        }
                     }
                     if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
                         *reply = Err(Error::new(error.code(), error.message()).retry_after_s(1));
                     }
                 }
                 Entry::Receipt(_, Some(delivered)) | Entry::Inbound(_, Some(delivered)) => {
-                    delivered.refuse(smpp::Status::ESME_RX_T_APPN);
+                    delivered.refuse(smpp::Status::RX_T_APPN);
                 }
                 Entry::Answered(_) | Entry::Pushed { .. } | Entry::Receipt(_, None) | Entry::Inbound(_, None) => {
                     self.backlog.push(entry);
@@ -346,11 +349,4 @@ impl Writer {
             }
         }
     }
-}
-
-/// An account's push and the tenant it belongs to.
-#[derive(Debug, Clone, Copy)]
-struct PushTarget {
-    tenant: TenantId,
-    account: AccountId,
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use types::event::MessageChange;
 use types::{Code, Error, Event, Result, Timestamp};
 
-use super::{After, Batch, Entry};
+use super::{After, Batch, Entry, NewMessage};
 use crate::message::{State, kind_of};
 use crate::queue::{Queue, Queued};
 
@@ -55,66 +55,76 @@ pub(crate) async fn accept(
     queue: &Queue,
 ) -> Result<()> {
     let mut rows = Vec::new();
-    let mut events = Vec::new();
     for (at, entry) in work {
-        let Entry::Accept(new) = entry else { continue };
-        if let Some((keyed, answer)) = &new.answer {
-            if !keep_answer(batch, new.message.tenant, keyed, answer).await? {
-                queue.release(new.message.id);
+        let Entry::Accept(accept) = entry else { continue };
+        if let Some((keyed, answer)) = &accept.answer {
+            let tenant = accept.messages.first().map(|new| new.message.tenant);
+            let Some(tenant) = tenant else { continue };
+            if !keep_answer(batch, tenant, keyed, answer).await? {
+                batch.after.extend(accept.messages.iter().map(|new| After::Release(new.message.id)));
                 if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
-                    *reply = Err(Error::new(Code::KeyInProgress, "a request with this Idempotency-Key was carried out at the same time"));
+                    *reply = Err(Error::new(
+                        Code::KeyInProgress,
+                        "a request with this Idempotency-Key was carried out at the same time",
+                    ));
                 }
                 continue;
             }
         }
-        let message = &new.message;
-        let (state, wake_at) =
-            first_state(new.schedule_at, queue.has_place(message.id), batch.now, message.expires_at);
-        rows.push(MessageRow {
-            id: message.id.raw(),
-            t: message.tenant.raw(),
-            s: state.as_str(),
-            ac: message.account.map(types::AccountId::raw),
-            c: new.connection.map(types::ConnectionId::raw),
-            f: &message.sender.text,
-            fk: kind_of(&message.sender),
-            r: &message.recipient.text,
-            rk: kind_of(&message.recipient),
-            tx: new.text.as_deref(),
-            o: new.octets.as_deref(),
-            dc: message.data_coding,
-            p: message.parts,
-            i: message.intent.as_str(),
-            l: message.intent.lane(),
-            rd: message.registered,
-            cr: new.client_ref.as_deref(),
-            op: message.options.as_ref().map(|options| serde_json::to_string(options).map_err(Error::internal)).transpose()?,
-            w: serde_json::to_string(&new.why).map_err(Error::internal)?,
-            at: message.accepted_at.unix_ms(),
-            ex: message.expires_at.unix_ms(),
-            wk: wake_at.unix_ms(),
-        });
-        events.push((message.tenant, state, message.id, message.account, new.connection));
-        if state == State::Queued && queue.has_place(message.id) {
-            if let Some(connection) = new.connection {
-                batch.after.push(After::Dispatch(Queued { message: message.clone(), connection }));
-            }
-        } else {
-            batch.after.push(After::Gone(message.id));
+        for new in &accept.messages {
+            rows.push(begin(batch, new, queue)?);
         }
     }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    for (tenant, state, message, account, connection) in events {
-        batch.count(tenant, None, state);
-        batch.flow(tenant, "accepted");
-        batch.event(
-            tenant,
-            Event::MessageAccepted(MessageChange { message, state: state.as_str().into(), account, connection, error: None }),
-        );
-    }
-    insert(batch, &rows).await
+    if rows.is_empty() { Ok(()) } else { insert(batch, &rows).await }
+}
+
+/// A new message's row; its event, its sums and its way into the queue are noted.
+fn begin<'a>(batch: &mut Batch, new: &'a NewMessage, queue: &Queue) -> Result<MessageRow<'a>> {
+    let message = &new.message;
+    let in_memory = queue.has_place(message.id);
+    let (state, wake_at) = first_state(new.schedule_at, in_memory, batch.now, message.expires_at);
+    batch.count(message.tenant, None, state);
+    batch.flow(message.tenant, "accepted");
+    batch.event(
+        message.tenant,
+        Event::MessageAccepted(MessageChange {
+            message: message.id,
+            state: state.as_str().into(),
+            account: message.account,
+            connection: new.connection,
+            error: None,
+        }),
+    );
+    batch.after.push(match new.connection {
+        Some(connection) if state == State::Queued && in_memory => {
+            After::Dispatch(Queued { message: message.clone(), connection })
+        }
+        _ => After::Release(message.id),
+    });
+    Ok(MessageRow {
+        id: message.id.raw(),
+        t: message.tenant.raw(),
+        s: state.as_str(),
+        ac: message.account.map(types::AccountId::raw),
+        c: new.connection.map(types::ConnectionId::raw),
+        f: &message.sender.text,
+        fk: kind_of(&message.sender),
+        r: &message.recipient.text,
+        rk: kind_of(&message.recipient),
+        tx: new.text.as_deref(),
+        o: new.octets.as_deref(),
+        dc: message.data_coding,
+        p: message.parts,
+        i: message.intent.as_str(),
+        l: message.intent.lane(),
+        rd: message.registered,
+        cr: new.client_ref.as_deref(),
+        op: message.options.as_ref().map(serde_json::to_string).transpose().map_err(Error::internal)?,
+        w: serde_json::to_string(&new.why).map_err(Error::internal)?,
+        at: message.accepted_at.unix_ms(),
+        ex: message.expires_at.unix_ms(),
+        wk: wake_at.unix_ms(),
+    })
 }
 
 async fn insert(batch: &mut Batch, rows: &[MessageRow<'_>]) -> Result<()> {

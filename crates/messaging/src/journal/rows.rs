@@ -4,8 +4,9 @@ use db::{Arg, sql};
 use serde::Serialize;
 use types::{ConnectionId, MessageId, Result, Timestamp};
 
-use super::Batch;
+use super::{After, Batch};
 use crate::message::State;
+use crate::push::Push;
 
 /// A message's new standing. Every transition but the acceptance is this one row.
 #[derive(Debug, Clone, Serialize)]
@@ -158,5 +159,64 @@ pub(crate) async fn write_attempts(batch: &mut Batch, attempts: Vec<Attempt>) ->
             vec![Arg::json(&rows)?],
         )
         .await?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct PushRow {
+    id: i64,
+    t: i64,
+    a: i64,
+    m: i64,
+    k: &'static str,
+    s: &'static str,
+    e: Option<String>,
+    at: i64,
+    x: i64,
+}
+
+impl Batch {
+    /// Notes what a customer's system must be given; it is given after the commit.
+    pub(crate) fn push(&mut self, push: Push) {
+        self.pushes.push(push);
+    }
+}
+
+/// Writes the noted pushes.
+pub(crate) async fn write_pushes(batch: &mut Batch) -> Result<()> {
+    let pushes = std::mem::take(&mut batch.pushes);
+    if pushes.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<PushRow> = pushes
+        .iter()
+        .map(|push| {
+            let (kind, state, error) = push.kind.columns();
+            PushRow {
+                id: push.id,
+                t: push.tenant.raw(),
+                a: push.account.raw(),
+                m: push.message.raw(),
+                k: kind,
+                s: state,
+                e: error.map(str::to_owned),
+                at: push.at.unix_ms(),
+                x: push.expires_at.unix_ms(),
+            }
+        })
+        .collect();
+    batch
+        .tx
+        .execute(
+            sql!(
+                "insert into push (id, tenant_id, account_id, message_id, kind, state, error, at, expires_at) \
+                 select cast(r.value ->> 'id' as bigint), cast(r.value ->> 't' as bigint), cast(r.value ->> 'a' as bigint), \
+                 cast(r.value ->> 'm' as bigint), r.value ->> 'k', r.value ->> 's', r.value ->> 'e', \
+                 cast(r.value ->> 'at' as bigint), cast(r.value ->> 'x' as bigint) from json_rows($1) r"
+            ),
+            vec![Arg::json(&rows)?],
+        )
+        .await?;
+    batch.after.extend(pushes.into_iter().map(After::Push));
     Ok(())
 }
