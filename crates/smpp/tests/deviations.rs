@@ -171,3 +171,18 @@ fn a_peer_before_3_4_gets_no_tlvs() {
     assert_eq!(refused.map_err(|error| error.field), Err("message_payload"));
     assert_eq!(pdu, Pdu::SubmitSm(sm));
 }
+
+#[test]
+fn a_time_that_does_not_exist_is_refused_by_a_server_and_kept_by_a_client() {
+    let refusal = |schedule: &str, validity: &str| {
+        let sm =
+            Sm { schedule_delivery_time: schedule.into(), validity_period: validity.into(), ..Sm::default() };
+        let mut octets = Vec::new();
+        smpp::encode_submit_sm(1, &sm.view(), &mut octets).expect("it fits");
+        assert_eq!(decode(&octets, Mode::Lenient).map(|(_, pdu)| pdu), Ok(Pdu::SubmitSm(sm)));
+        decode(&octets, Mode::Strict).err().map(|error| error.status)
+    };
+    assert_eq!(refusal("250228000000000+", "000007000000000R"), None);
+    assert_eq!(refusal("250229000000000+", ""), Some(Status::RINVSCHED));
+    assert_eq!(refusal("", "2025-01-01"), Some(Status::RINVEXPIRY));
+}
