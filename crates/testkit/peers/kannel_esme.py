@@ -101,7 +101,11 @@ def receiver(reports):
         def log_message(self, *_):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        # smsbox connects once for each report, all at once: with Python's 5 the kernel drops most of them.
+        request_queue_size = 4096
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]
 

@@ -90,6 +90,8 @@ function unbind() {
 }
 
 const session = smpp.connect({ host, port: Number(port) }, () => {
+	// A window of 1 would otherwise wait for delayed acknowledgements of TCP.
+	session.socket.setNoDelay(true);
 	session.bind_transceiver({ system_id: systemId, password, interface_version: 0x34 }, (answer) => {
 		if (answer.command_status !== 0) {
 			fail(`bind_transceiver_resp with status ${answer.command_status}`);

@@ -39,6 +39,8 @@ function report(session, submit, id, text) {
 }
 
 function serve(session) {
+	// Small PDUs both ways at once: waiting to fill a segment would cost each message tens of milliseconds.
+	session.socket.setNoDelay(true);
 	let receipts = null; // the session that reports go to: this one, once it is bound
 	let unbound = false;
 	for (const command of BIND) {

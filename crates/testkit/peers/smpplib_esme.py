@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -87,6 +88,8 @@ def unbind(client, run):
 
 def drive(client, run, system_id, password):
     client.connect()
+    # A window of 1 would otherwise wait for delayed acknowledgements of TCP.
+    client._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.bind_transceiver(system_id=system_id, password=password)
     while not run.done():
         while run.sent < run.count and run.sent - run.answered < run.window:

@@ -27,7 +27,15 @@ cargo xtask install                  what the suites need, and nothing else
 
 Suites, in order:";
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    obey().unwrap_or_else(|error| {
+        // Without the backtrace that anyhow's Debug adds: whoever reads this has mistyped or misses a package.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn obey() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
