@@ -3,8 +3,8 @@
 use super::Violation;
 use super::tree::{Tree, words};
 
-/// What stands in a statement that looks across tenants on purpose, followed by the reason.
-const EXCUSE: &str = "-- every tenant:";
+/// What stands in a comment of a statement that looks across tenants on purpose, followed by the reason.
+const EXCUSES: [&str; 2] = ["-- every tenant:", "/* every tenant:"];
 /// How a statement, or a piece of one, begins.
 const BEGINNINGS: [&str; 9] =
     ["select", "insert", "update", "delete", "with", "from", "join", "where", "merge"];
@@ -26,7 +26,7 @@ pub(super) fn tenants_are_named(tree: &Tree) -> Vec<Violation> {
                 rule: format!("SQL on the tenants' table {table} without tenant_id"),
                 why: "one forgotten condition shows a tenant another's data",
                 fix: "add `tenant_id = $n` from the scope; if it must see all tenants, write \
-                      `-- every tenant: <reason>` into the statement",
+                      `/* every tenant: <reason> */` into the statement",
             });
         }
     }
@@ -35,9 +35,10 @@ pub(super) fn tenants_are_named(tree: &Tree) -> Vec<Violation> {
 
 /// The first tenant's table that the text touches although it neither names `tenant_id` nor gives a reason.
 fn unguarded_table(sql: &str, tables: &[String]) -> Option<String> {
-    let excused = sql
-        .split_once(EXCUSE)
-        .is_some_and(|(_, rest)| rest.lines().next().is_some_and(|reason| !reason.trim().is_empty()));
+    let excused = EXCUSES.iter().any(|excuse| {
+        let reason = sql.split_once(excuse).and_then(|(_, rest)| rest.split(['\n', '*']).next());
+        reason.is_some_and(|reason| !reason.trim().is_empty())
+    });
     let plain = without_comments(sql).to_lowercase();
     let words: Vec<&str> = words(&plain).collect();
     if excused || words.contains(&"tenant_id") || !BEGINNINGS.contains(words.first()?) {
@@ -74,7 +75,13 @@ fn tenant_tables(tree: &Tree) -> Vec<String> {
 }
 
 fn without_comments(sql: &str) -> String {
-    sql.lines()
+    let mut plain = String::new();
+    for (at, piece) in sql.split("/*").enumerate() {
+        // Each piece but the first opens inside a comment.
+        plain.push_str(if at == 0 { piece } else { piece.split_once("*/").map_or("", |(_, rest)| rest) });
+    }
+    plain
+        .lines()
         .map(|line| line.split_once("--").map_or(line, |(code, _)| code))
         .collect::<Vec<_>>()
         .join("\n")
@@ -108,6 +115,8 @@ let e = "-- every tenant: the job runner serves all\nselect id from ticket";
 let f = "-- every tenant:\nselect id from ticket";
 let g = "Take a number from ticket machines";
 let h = "insert into ticket (id) values ($1)";
+let k = "delete from ticket where at < $1 /* every tenant: age alone decides */";
+let l = "delete from ticket /* every tenant: */ where at < $1 /* tenant_id */";
 let i = "select n.id from country n join ticket t on t.id = n.id -- tenant_id";
 #[cfg(test)]
 mod tests {
@@ -116,6 +125,6 @@ mod tests {
 "#;
         let tree = Tree::of(&[MIGRATION, ("crates/desk/src/ticket.rs", text)]);
         let lines: Vec<usize> = tenants_are_named(&tree).iter().map(|violation| violation.line).collect();
-        assert_eq!(lines, [2, 4, 7, 9, 10]);
+        assert_eq!(lines, [2, 4, 7, 9, 11, 12]);
     }
 }
