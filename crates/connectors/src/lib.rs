@@ -1,1 +1,3 @@
-//! The far side of a connection: hand over one message, read its answer and its receipts
+#![doc = include_str!("../README.md")]
+
+pub mod smpp;

@@ -1,0 +1,91 @@
+//! What a connection looks like now: for the console, the API and the operator.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+use types::Timestamp;
+
+use super::BindKind;
+
+/// A picture of one connection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// All binds together.
+    pub state: State,
+    /// Until when the whole connection pauses at the peer's wish, in milliseconds from now; 0 for no pause.
+    pub pause_ms: u64,
+    /// Each session; of a transmitter and receiver pair both.
+    pub binds: Vec<BindStatus>,
+    /// Since the start.
+    pub counters: Counters,
+    /// Parts handed over per second, over the last seconds.
+    pub parts_per_second: f64,
+}
+
+/// The state of a connection, or of one of its binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Ended for good.
+    Stopped,
+    /// Connecting or binding.
+    Binding,
+    /// At work.
+    Bound,
+    /// Bound, and pausing because the peer asked for it.
+    Throttled,
+    /// Takes nothing more and waits for open answers.
+    Draining,
+    /// Lost or refused; waits for the next attempt.
+    Down,
+}
+
+/// One session of a connection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BindStatus {
+    /// Transceiver, transmitter or receiver.
+    pub kind: BindKind,
+    /// Binding, bound, draining, down or stopped.
+    pub state: State,
+    /// Whom it is connected to.
+    pub peer: Option<SocketAddr>,
+    /// What the peer calls itself.
+    pub peer_system_id: Option<String>,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// Unanswered requests.
+    pub window_used: usize,
+    /// How many there may be now; fewer than configured while the peer says it is congested.
+    pub window_limit: usize,
+    /// Why it was last lost or refused, in words.
+    pub last_error: Option<String>,
+    /// Time between the last answered submit_sm and its answer, microseconds.
+    pub last_round_trip_us: Option<u64>,
+}
+
+/// Counts since the connection was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// submit_sm handed over.
+    pub submitted: u64,
+    /// Of them accepted by the peer.
+    pub accepted: u64,
+    /// Of them refused, throttling included.
+    pub refused: u64,
+    /// Of the refused: `ESME_RTHROTTLED` and `ESME_RMSGQFUL`.
+    pub throttled: u64,
+    /// Without an answer in time.
+    pub timed_out: u64,
+    /// Of those, answered later.
+    pub late: u64,
+    /// Open when their bind was lost.
+    pub lost: u64,
+    /// Messages and receipts that the peer handed us.
+    pub delivered: u64,
+    /// alert_notification and outbind of the peer, which have no answer.
+    pub notices: u64,
+    /// Requests of the peer that could not be read, are unknown or not allowed, and answers to nothing.
+    pub odd: u64,
+    /// Successful binds.
+    pub binds: u64,
+}
