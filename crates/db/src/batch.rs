@@ -37,6 +37,18 @@ impl From<Refused> for Error {
     }
 }
 
+/// Writes batches.
+pub trait WriteBatch {
+    /// What callers bring.
+    type Item: Send;
+    /// What they hear.
+    type Result: Send;
+
+    /// Writes one batch and answers one result an item, in their order. A caller hears its result when this returns,
+    /// so it must not return before its commit.
+    fn write(&mut self, items: Vec<Self::Item>) -> impl Future<Output = Vec<Self::Result>> + Send;
+}
+
 struct Item<T, R> {
     value: T,
     reply: Option<oneshot::Sender<R>>,
@@ -55,16 +67,12 @@ impl<T, R> Clone for Batcher<T, R> {
 
 impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     /// A batcher and the loop that writes its batches, which the caller spawns.
-    ///
-    /// `write` gets each batch and answers one result an item, in their order; a caller hears its result only when
-    /// `write` has returned, so `write` must not return before its commit.
-    pub fn new<F, Fut>(limits: BatchLimits, write: F) -> (Self, impl Future<Output = ()> + Send)
-    where
-        F: FnMut(Vec<T>) -> Fut + Send + 'static,
-        Fut: Future<Output = Vec<R>> + Send,
-    {
+    pub fn new(
+        limits: BatchLimits,
+        writer: impl WriteBatch<Item = T, Result = R> + Send + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(limits.waiting_max);
-        (Self { queue }, run(limits, waiting, write))
+        (Self { queue }, run(limits, waiting, writer))
     }
 
     /// Writes one item and gives its result, after the commit.
@@ -106,11 +114,11 @@ fn refused<T>(error: mpsc::error::TrySendError<T>) -> Refused {
     }
 }
 
-async fn run<T, R, F, Fut>(limits: BatchLimits, mut waiting: mpsc::Receiver<Item<T, R>>, mut write: F)
-where
-    F: FnMut(Vec<T>) -> Fut + Send,
-    Fut: Future<Output = Vec<R>> + Send,
-{
+async fn run<W: WriteBatch>(
+    limits: BatchLimits,
+    mut waiting: mpsc::Receiver<Item<W::Item, W::Result>>,
+    mut writer: W,
+) {
     let mut gathered = Vec::with_capacity(limits.items_max);
     while waiting.recv_many(&mut gathered, limits.items_max).await > 0 {
         if gathered.len() < limits.items_max && !limits.linger.is_zero() {
@@ -121,7 +129,7 @@ where
             }
         }
         let (values, replies): (Vec<_>, Vec<_>) = gathered.drain(..).map(|item| (item.value, item.reply)).unzip();
-        let results = write(values).await;
+        let results = writer.write(values).await;
         debug_assert_eq!(results.len(), replies.len(), "one result an item");
         for (reply, result) in replies.into_iter().zip(results) {
             if let Some(reply) = reply {
@@ -136,20 +144,31 @@ where
 mod tests {
     use super::*;
 
+    /// Doubles its items and notes how large its batches were.
+    struct Double {
+        sizes: mpsc::UnboundedSender<usize>,
+    }
+
+    impl WriteBatch for Double {
+        type Item = u32;
+        type Result = u32;
+
+        async fn write(&mut self, items: Vec<u32>) -> Vec<u32> {
+            self.sizes.send(items.len()).unwrap();
+            items.into_iter().map(|n| n * 2).collect()
+        }
+    }
+
     #[tokio::test]
     async fn callers_share_batches_and_each_hears_its_own_result() {
         let limits = BatchLimits { items_max: 10, linger: Duration::from_millis(5), waiting_max: 100 };
         let (sizes, mut seen) = mpsc::unbounded_channel();
-        let (batcher, work) = Batcher::new(limits, move |items: Vec<u32>| {
-            sizes.send(items.len()).unwrap();
-            async move { items.into_iter().map(|n| n * 2).collect() }
-        });
-        let worker = async { work.await };
+        let (batcher, work) = Batcher::new(limits, Double { sizes });
         let callers = async move {
             let answers = futures::future::join_all((0..25).map(|n| batcher.write(n))).await;
             answers.into_iter().map(Result::unwrap).collect::<Vec<_>>()
         };
-        let (answers, ()) = tokio::join!(callers, worker);
+        let (answers, ()) = tokio::join!(callers, work);
         assert_eq!(answers, (0..25).map(|n| n * 2).collect::<Vec<_>>());
         let mut batches = Vec::new();
         while let Ok(size) = seen.try_recv() {
@@ -162,7 +181,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_and_a_stopped_writer_says_so() {
         let limits = BatchLimits { items_max: 1, linger: Duration::ZERO, waiting_max: 2 };
-        let (batcher, work) = Batcher::<u8, u8>::new(limits, |items| async move { items });
+        let (sizes, _seen) = mpsc::unbounded_channel();
+        let (batcher, work) = Batcher::new(limits, Double { sizes });
         let _first = batcher.enqueue(1).unwrap();
         let _second = batcher.enqueue(2).unwrap();
         assert_eq!(batcher.enqueue(3).unwrap_err(), Refused::Full);

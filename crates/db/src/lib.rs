@@ -15,7 +15,7 @@ mod migrate;
 mod portable;
 mod value;
 
-pub use batch::{BatchLimits, Batcher, Refused};
+pub use batch::{BatchLimits, Batcher, Refused, WriteBatch};
 pub use engine::{Db, Engine, Options, Tenancy, Tx};
 pub use failure::{Failure, OnConflict, Result};
 pub use migrate::{Migration, Table};

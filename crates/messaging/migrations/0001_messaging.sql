@@ -89,6 +89,8 @@ create index message_wake on message (wake_at) where wake_at is not null;
 create table part (
     message_id bigint not null,
     part bigint not null,
+    -- a part sent again has a row for each time, since either id may be receipted
+    attempt bigint not null,
     tenant_id bigint not null,
     connection_id bigint not null,
     -- the carrier's id, and the form of it that receipts are matched by
@@ -98,7 +100,7 @@ create table part (
     error text,
     sent_at bigint not null,
     done_at bigint,
-    primary key (message_id, part)
+    primary key (message_id, part, attempt)
 );
 create index part_provider on part (connection_id, provider_key);
 

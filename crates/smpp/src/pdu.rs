@@ -5,7 +5,7 @@ use crate::write::{self, EncodeError};
 use crate::{
     AlertNotification, Bind, BindResp, BroadcastSm, CancelBroadcastSm, CancelSm, CommandId, DataSm,
     HEADER_LEN, MessageIdResp, Outbind, QueryBroadcastSm, QuerySm, QuerySmResp, ReplaceSm, Sm, SmRef, Status,
-    SubmitMulti, SubmitMultiResp, Tlvs,
+    SubmitMulti, SubmitMultiResp, Tlvs, Version,
 };
 use std::fmt;
 
@@ -26,15 +26,18 @@ impl Header {
     /// The header at the front of `octets`; `None` where fewer than 16 are there.
     #[must_use]
     pub fn read(octets: &[u8]) -> Option<Self> {
-        let header = octets.first_chunk::<HEADER_LEN>()?;
+        octets.first_chunk().map(Self::from_octets)
+    }
+
+    fn from_octets(octets: &[u8; HEADER_LEN]) -> Self {
         let word =
-            |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        Some(Self {
+            |at: usize| u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]]);
+        Self {
             command_length: word(0),
             command_id: CommandId(word(4)),
             status: Status(word(8)),
             sequence: word(12),
-        })
+        }
     }
 }
 
@@ -190,26 +193,20 @@ pdus! {
 /// The first field that is wrong, with the status to answer. `octets` that are not one whole PDU are blamed on
 /// command_length; with fewer than 16 of them the missing ones count as zero.
 pub fn decode(octets: &[u8], mode: Mode) -> Result<(Header, Pdu), DecodeError> {
-    let Some(header) = Header::read(octets) else {
+    let header = Header::read(octets).unwrap_or_else(|| {
         let mut padded = [0; HEADER_LEN];
         padded[..octets.len()].copy_from_slice(octets);
-        let header = Header {
-            command_length: u32::from_be_bytes([padded[0], padded[1], padded[2], padded[3]]),
-            command_id: CommandId(u32::from_be_bytes([padded[4], padded[5], padded[6], padded[7]])),
-            status: Status::ROK,
-            sequence: 0,
-        };
-        return Err(DecodeError { header, status: Status::RINVCMDLEN, field: "command_length" });
-    };
-    if header.command_length as usize != octets.len() {
-        return Err(DecodeError { header, status: Status::RINVCMDLEN, field: "command_length" });
+        Header::from_octets(&padded)
+    });
+    let whole = octets.len() >= HEADER_LEN && header.command_length as usize == octets.len();
+    let pdu = if whole { decode_body(&header, &octets[HEADER_LEN..], mode) } else { Err(NOT_ONE_PDU) };
+    match pdu {
+        Ok(pdu) => Ok((header, pdu)),
+        Err(Fault { status, field }) => Err(DecodeError { header, status, field }),
     }
-    decode_body(&header, &octets[HEADER_LEN..], mode).map(|pdu| (header, pdu)).map_err(|fault| DecodeError {
-        header,
-        status: fault.status,
-        field: fault.field,
-    })
 }
+
+const NOT_ONE_PDU: Fault = Fault { status: Status::RINVCMDLEN, field: "command_length" };
 
 fn decode_body(header: &Header, body: &[u8], mode: Mode) -> Result<Pdu, Fault> {
     if !header.command_id.is_response() {
@@ -356,6 +353,30 @@ impl Pdu {
             | Self::ReplaceSmResp
             | Self::CancelBroadcastSmResp => Ok(()),
         }
+    }
+
+    /// Makes the PDU one that a peer of `version` can read: before SMPP 3.4 there are no TLVs, so they are removed, and a
+    /// text in message_payload moves to short_message.
+    ///
+    /// # Errors
+    /// A message_payload too long to move, or beside a short_message; the PDU is unchanged.
+    pub fn fit_version(&mut self, version: Version) -> Result<(), EncodeError> {
+        if version.has_tlvs() {
+            return Ok(());
+        }
+        if let Self::SubmitSm(sm) | Self::DeliverSm(sm) = self
+            && let Some(payload) = sm.tlvs.message_payload()
+        {
+            let max = if sm.short_message.is_empty() { version.max_short_message() } else { 0 };
+            if payload.len() > max {
+                return Err(write::too_long("message_payload", payload.len(), max));
+            }
+            sm.short_message = payload.to_vec();
+        }
+        if let Some(tlvs) = self.tlvs_mut() {
+            tlvs.clear();
+        }
+        Ok(())
     }
 
     /// The optional parameters, where the operation can have any.

@@ -80,7 +80,7 @@ statuses! {
     RQUERYFAIL = 0x67, "query_sm failed";
     RINVTLVSTREAM = 0xC0, "the optional parameters cannot be read";
     RTLVNOTALLWD = 0xC1, "an optional parameter is not allowed";
-    RINVPARLEN = 0xC2, "an optional parameter has a wrong length";
+    RINVTLVLEN = 0xC2, "an optional parameter has a wrong length";
     RMISSINGTLV = 0xC3, "an expected optional parameter is missing";
     RINVTLVVAL = 0xC4, "an optional parameter has a wrong value";
     RDELIVERYFAILURE = 0xFE, "delivery failed";

@@ -35,7 +35,7 @@ impl<'a> TlvsRef<'a> {
         let mut rest = octets;
         while let Some((tag, value, after)) = split_tlv(rest) {
             if strict && tag.lengths().is_some_and(|lengths| !lengths.contains(&value.len())) {
-                return Err(Fault { status: Status::RINVPARLEN, field: tag.name().unwrap_or("tlv") });
+                return Err(Fault { status: Status::RINVTLVLEN, field: tag.name().unwrap_or("tlv") });
             }
             rest = after;
         }
@@ -418,6 +418,6 @@ mod tests {
         }
         let fault =
             TlvsRef::read(&[0x04, 0x27, 0, 2, 1, 1], true).map_err(|fault| (fault.status, fault.field));
-        assert_eq!(fault, Err((Status::RINVPARLEN, "message_state")));
+        assert_eq!(fault, Err((Status::RINVTLVLEN, "message_state")));
     }
 }

@@ -39,6 +39,7 @@ impl fmt::Display for EncodeError {
 impl std::error::Error for EncodeError {}
 
 /// Appends one PDU to `out`: header, what `body` writes, and at the end the true command_length.
+#[inline]
 pub(crate) fn pdu(
     out: &mut Vec<u8>,
     command: CommandId,
@@ -74,34 +75,38 @@ pub(crate) fn header(length: u32, command: CommandId, status: Status, sequence: 
     octets
 }
 
+#[cold]
 pub(crate) fn too_long(field: &'static str, len: usize, max: usize) -> EncodeError {
     EncodeError { field, reason: Unfit::TooLong { len, max } }
 }
 
-/// Refuses what the field has no room for, or what would end too early.
-fn check(octets: &[u8], field: Field) -> Result<(), EncodeError> {
+/// Writes a C-octet string with its NUL. Most are empty or short, so the copy is worth more care than it looks.
+#[inline]
+pub(crate) fn c_octets(out: &mut Vec<u8>, octets: &[u8], field: Field) -> Result<(), EncodeError> {
+    if octets.is_empty() {
+        out.push(0);
+        return Ok(());
+    }
     if octets.len() >= field.max {
         return Err(too_long(field.name, octets.len(), field.max - 1));
     }
-    if octets.contains(&0) {
+    // No early exit, so that it compares many octets at a time.
+    if octets.iter().fold(false, |nul, &octet| nul | (octet == 0)) {
         return Err(EncodeError { field: field.name, reason: Unfit::Nul });
     }
-    Ok(())
-}
-
-pub(crate) fn c_octets(out: &mut Vec<u8>, octets: &[u8], field: Field) -> Result<(), EncodeError> {
-    check(octets, field)?;
     out.extend_from_slice(octets);
     out.push(0);
     Ok(())
 }
 
+#[inline]
 pub(crate) fn address(out: &mut Vec<u8>, address: AddressRef<'_>, field: Field) -> Result<(), EncodeError> {
     out.extend_from_slice(&[address.ton.0, address.npi.0]);
     c_octets(out, address.addr, field)
 }
 
 /// short_message with its sm_length in front.
+#[inline]
 pub(crate) fn short_message(out: &mut Vec<u8>, octets: &[u8]) -> Result<(), EncodeError> {
     let field = fields::SHORT_MESSAGE;
     let len = u8::try_from(octets.len()).map_err(|_| too_long(field.name, octets.len(), field.max))?;

@@ -41,6 +41,8 @@ const FLAGS: &[&str] = &[
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--disable-breakpad",
+    "--disable-crash-reporter",
     "--hide-scrollbars",
     "--force-color-profile=srgb",
     "--remote-debugging-port=0",
@@ -100,10 +102,11 @@ impl Browser {
         let program = program().context("no Chromium found in /usr/bin: apt-get install chromium")?;
         let profile = tempfile::Builder::new().prefix("switchboard-chromium-").tempdir()?.keep();
         let log = profile.join("log");
-        let mut command = vec![program.display().to_string(), format!("--user-data-dir={}", profile.display())];
+        let mut command =
+            vec![program.display().to_string(), format!("--user-data-dir={}", profile.display())];
         command.extend(FLAGS.iter().map(|&flag| flag.to_owned()));
         command.push("about:blank".to_owned());
-        let mut tether = Tether::start(&command, "KILL", Some(&profile), &log)?;
+        let mut tether = Tether::start(&command, "TERM", Some(&profile), &log)?;
         let begun = Instant::now();
         loop {
             // Chromium writes the port it took, then the path of its WebSocket, each on a line.
@@ -272,7 +275,8 @@ impl Page {
     /// When it is not within the limit; the error quotes what the page shows instead.
     pub async fn wait_for_text(&mut self, text: &str, limit: Duration) -> Result<()> {
         let shown = "document.body?.innerText ?? ''";
-        let found = self.poll(shown, limit, |value| value.as_str().is_some_and(|all| all.contains(text))).await;
+        let found =
+            self.poll(shown, limit, |value| value.as_str().is_some_and(|all| all.contains(text))).await;
         found.map(drop).with_context(|| format!("waiting for the text {text:?}"))
     }
 
@@ -343,7 +347,8 @@ impl Page {
     pub async fn expect_problem(&mut self, text: &str) -> Result<()> {
         self.eval("0").await?;
         let at = self.problems.iter().position(|problem| problem.contains(text));
-        let at = at.with_context(|| format!("no complaint contains {text:?}; there are {:?}", self.problems))?;
+        let at =
+            at.with_context(|| format!("no complaint contains {text:?}; there are {:?}", self.problems))?;
         self.problems.remove(at);
         Ok(())
     }
@@ -385,7 +390,8 @@ impl Page {
         self.socket.send(Message::text(command.to_string())).await?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut message = self.next_message(deadline).await.with_context(|| format!("waiting for {method}"))?;
+            let mut message =
+                self.next_message(deadline).await.with_context(|| format!("waiting for {method}"))?;
             if message["id"] != json!(id) {
                 continue;
             }
@@ -467,7 +473,9 @@ fn key_event(key: &str) -> Value {
     let code = match key {
         "Backspace" => 8,
         "Tab" => 9,
-        "Enter" | "\n" => return json!({"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}),
+        "Enter" | "\n" => {
+            return json!({"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"});
+        }
         "Escape" => 27,
         "PageUp" => 33,
         "PageDown" => 34,

@@ -1,2 +1,329 @@
-//! placeholder
-pub fn folder() -> Option<std::path::PathBuf> { None }
+//! Other people's SMPP: customers that bind to our server, carriers that our client binds to.
+//!
+//! Each peer is a program in `peers/` (its `README.md` says what goes in and out) that ends when its standard input does, so
+//! none outlives the test process. What they need is brought by `cargo xtask install`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// The number in the next message's `ID<number>`, so that no two runs of a process use the same.
+static NEXT_NUMBER: AtomicU32 = AtomicU32::new(1);
+
+/// What a customer saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The number in the first message's text (`ID<number>`); the others follow it.
+    pub first: u32,
+    /// Messages submitted.
+    pub sent: u64,
+    /// Messages answered with an id.
+    pub accepted: u64,
+    /// Messages with a final receipt.
+    pub receipts: u64,
+    /// Final receipts beyond the first of a message.
+    pub duplicates: u64,
+    /// Whatever else was not as it should be, at most twenty texts: refusals, receipts for unknown ids, an unclean unbind.
+    pub errors: Vec<String>,
+    /// From the bind to the last receipt and, but for Kannel, the unbind.
+    pub seconds: f64,
+}
+
+impl Outcome {
+    /// Asserts that each of `count` messages was accepted and reported exactly once, and that nothing else went wrong.
+    ///
+    /// # Panics
+    /// When that is not so.
+    pub fn assert_complete(&self, count: u32) {
+        let counts = (self.sent, self.accepted, self.receipts, self.duplicates);
+        let wanted = (u64::from(count), u64::from(count), u64::from(count), 0);
+        assert!(counts == wanted && self.errors.is_empty(), "of {count} messages: {self:?}");
+    }
+}
+
+/// What a carrier saw. `None` is a count that this carrier cannot tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Binds accepted.
+    pub binds: Option<u64>,
+    /// Connections ended by `unbind`.
+    pub unbinds: Option<u64>,
+    /// Messages accepted.
+    pub submits: u64,
+    /// Different messages among them.
+    pub messages: u64,
+    /// Receipts that were sent and acknowledged.
+    pub receipts: Option<u64>,
+    /// Whatever was not as it should be, at most twenty texts.
+    pub errors: Vec<String>,
+}
+
+/// A running carrier.
+#[derive(Debug)]
+pub struct Smsc {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    program: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Smsc {
+    /// Stops the carrier and returns what it saw.
+    ///
+    /// # Errors
+    /// When it ended before, with its own words.
+    pub async fn stop(mut self) -> Result<Seen> {
+        drop(self.program.stdin.take());
+        let line = last_words(&mut self.program, self.output.next_line().await?).await?;
+        let count = |name: &str| line[name].as_u64();
+        let counted = |name: &str| count(name).with_context(|| format!("no {name} in {line}"));
+        Ok(Seen {
+            binds: count("binds"),
+            unbinds: count("unbinds"),
+            submits: counted("submits")?,
+            messages: counted("messages")?,
+            receipts: count("receipts"),
+            errors: texts(&line["errors"]),
+        })
+    }
+}
+
+/// The folder of the peers' libraries, `peers` beside this program's profile in cargo's target folder; `None` when
+/// `cargo xtask install` has not run there.
+pub fn folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.ancestors().map(|folder| folder.join("peers")).find(|folder| folder.join("node").is_dir())
+}
+
+/// A customer made of node-smpp. Binds to `addr` as a transceiver, sends `count` messages with at most `window` unanswered,
+/// waits for all receipts and unbinds.
+///
+/// # Errors
+/// When the peer is not installed or breaks down; what goes wrong over SMPP is in the outcome.
+pub async fn node_smpp_client(
+    addr: SocketAddr,
+    system_id: &str,
+    password: &str,
+    count: u32,
+    window: u32,
+) -> Result<Outcome> {
+    let program = node("node_esme.js")?;
+    customer(program, addr, system_id, password, count, window).await
+}
+
+/// A customer made of smpplib, as [`node_smpp_client`].
+///
+/// # Errors
+/// As [`node_smpp_client`].
+pub async fn smpplib_client(
+    addr: SocketAddr,
+    system_id: &str,
+    password: &str,
+    count: u32,
+    window: u32,
+) -> Result<Outcome> {
+    let python = installed()?.join("venv/bin/python");
+    let mut program = Command::new(python);
+    program.arg(script("smpplib_esme.py"));
+    customer(program, addr, system_id, password, count, window).await
+}
+
+/// A customer made of Kannel's bearerbox and smsbox, as [`node_smpp_client`].
+///
+/// # Errors
+/// As [`node_smpp_client`].
+pub async fn kannel_client(
+    addr: SocketAddr,
+    system_id: &str,
+    password: &str,
+    count: u32,
+    window: u32,
+) -> Result<Outcome> {
+    let mut program = Command::new("python3");
+    program.arg(script("kannel_esme.py"));
+    customer(program, addr, system_id, password, count, window).await
+}
+
+/// A carrier made of node-smpp: answers each message with an id of its own and, where asked to, sends a receipt
+/// (`DELIVRD`, with the optional parameters) ten milliseconds later on the session that submitted.
+///
+/// # Errors
+/// When the peer is not installed or does not start.
+pub async fn node_smpp_smsc(system_id: &str, password: &str) -> Result<Smsc> {
+    carrier(node("node_smsc.js")?, system_id, password).await
+}
+
+/// A carrier made of osmo-msc: accepts everything under one message id, keeps it for a subscriber who never appears and
+/// never sends a receipt.
+///
+/// # Errors
+/// As [`node_smpp_smsc`].
+pub async fn osmo_msc(system_id: &str, password: &str) -> Result<Smsc> {
+    let mut program = Command::new("python3");
+    program.arg(script("osmo_msc.py"));
+    carrier(program, system_id, password).await
+}
+
+fn installed() -> Result<PathBuf> {
+    folder().context("the peers are not installed: cargo xtask install")
+}
+
+fn script(name: &str) -> String {
+    format!("{}/peers/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn node(name: &str) -> Result<Command> {
+    let mut program = Command::new("node");
+    program.arg(script(name)).env("NODE_PATH", installed()?.join("node/node_modules"));
+    Ok(program)
+}
+
+fn spawn(program: &mut Command) -> Result<(Child, Lines<BufReader<ChildStdout>>)> {
+    // Not killed on drop: its standard input ends, and it ends what it has started itself.
+    let piped = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        piped.spawn().with_context(|| format!("starting {:?}", program.as_std().get_program()))?;
+    let output = child.stdout.take().context("a child without its output")?;
+    Ok((child, BufReader::new(output).lines()))
+}
+
+async fn customer(
+    mut program: Command,
+    addr: SocketAddr,
+    system_id: &str,
+    password: &str,
+    count: u32,
+    window: u32,
+) -> Result<Outcome> {
+    let first = NEXT_NUMBER.fetch_add(count, Ordering::Relaxed);
+    let (host, port) = (addr.ip().to_string(), addr.port().to_string());
+    let numbers = [count, window, first].map(|number| number.to_string());
+    program.args([&host, &port, system_id, password]).args(numbers);
+    let (mut child, mut output) = spawn(&mut program)?;
+    let line = last_words(&mut child, output.next_line().await?).await?;
+    let counted = |name: &str| line[name].as_u64().with_context(|| format!("no {name} in {line}"));
+    Ok(Outcome {
+        first,
+        sent: counted("sent")?,
+        accepted: counted("accepted")?,
+        receipts: counted("receipts")?,
+        duplicates: counted("duplicates")?,
+        errors: texts(&line["errors"]),
+        seconds: line["seconds"].as_f64().with_context(|| format!("no seconds in {line}"))?,
+    })
+}
+
+async fn carrier(mut program: Command, system_id: &str, password: &str) -> Result<Smsc> {
+    let (mut child, mut output) = spawn(program.args([system_id, password]))?;
+    let Some(line) = output.next_line().await? else {
+        bail!("the carrier did not start: {}", complaint(&mut child).await);
+    };
+    let line: Value = serde_json::from_str(&line)?;
+    let addr = line["listening"].as_str().with_context(|| format!("no address in {line}"))?.parse()?;
+    Ok(Smsc { addr, program: child, output })
+}
+
+/// The line of JSON that a peer ends with.
+async fn last_words(child: &mut Child, line: Option<String>) -> Result<Value> {
+    let Some(line) = line else { bail!("the peer ended early: {}", complaint(child).await) };
+    // Waiting closes the standard input, which a peer takes for the end of the test.
+    let held = child.stdin.take();
+    let status = child.wait().await?;
+    drop(held);
+    ensure!(status.success(), "the peer ended with {status} after {line}");
+    serde_json::from_str(&line).with_context(|| format!("reading {line}"))
+}
+
+/// What the peer wrote on standard error, at most 4 KiB.
+async fn complaint(child: &mut Child) -> String {
+    let mut words = String::new();
+    if let Some(errors) = child.stderr.take() {
+        // An unreadable complaint is an empty one.
+        let _ = errors.take(4096).read_to_string(&mut words).await;
+    }
+    words
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(|text| text.as_str().unwrap_or("?").to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each customer against node-smpp's carrier: what both say must agree.
+    async fn meet<F: Future<Output = Result<Outcome>>>(customer: impl Fn(SocketAddr, u32, u32) -> F) {
+        if folder().is_none() {
+            eprintln!("the peers are not installed: not tested");
+            return;
+        }
+        let smsc = node_smpp_smsc("switchboard", "secret").await.unwrap();
+        for (count, window) in [(50, 1), (200, 10), (1000, 100)] {
+            customer(smsc.addr, count, window).await.unwrap().assert_complete(count);
+        }
+        let seen = smsc.stop().await.unwrap();
+        let all = Seen {
+            binds: Some(3),
+            unbinds: Some(3),
+            submits: 1250,
+            messages: 1250,
+            receipts: Some(1250),
+            errors: Vec::new(),
+        };
+        assert_eq!(seen, all);
+    }
+
+    #[tokio::test]
+    async fn node_smpp_meets_node_smpp() {
+        meet(|addr, count, window| node_smpp_client(addr, "switchboard", "secret", count, window)).await;
+    }
+
+    #[tokio::test]
+    async fn smpplib_meets_node_smpp() {
+        meet(|addr, count, window| smpplib_client(addr, "switchboard", "secret", count, window)).await;
+    }
+
+    #[tokio::test]
+    async fn kannel_meets_node_smpp() {
+        if !PathBuf::from("/usr/sbin/bearerbox").exists() {
+            eprintln!("Kannel is not installed: not tested");
+            return;
+        }
+        meet(|addr, count, window| kannel_client(addr, "switchboard", "secret", count, window)).await;
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_told() {
+        if folder().is_none() {
+            eprintln!("the peers are not installed: not tested");
+            return;
+        }
+        let smsc = node_smpp_smsc("switchboard", "secret").await.unwrap();
+        for outcome in [
+            node_smpp_client(smsc.addr, "switchboard", "wrong", 1, 1).await.unwrap(),
+            smpplib_client(smsc.addr, "switchboard", "wrong", 1, 1).await.unwrap(),
+        ] {
+            assert_eq!((outcome.sent, outcome.errors.len()), (0, 1), "{outcome:?}");
+        }
+        assert_eq!(smsc.stop().await.unwrap().binds, Some(0));
+    }
+
+    #[tokio::test]
+    async fn osmo_msc_starts_and_stops() {
+        if !PathBuf::from("/usr/bin/osmo-msc").exists() {
+            eprintln!("osmo-msc is not installed: not tested");
+            return;
+        }
+        let smsc = osmo_msc("switchboard", "secret").await.unwrap();
+        tokio::net::TcpStream::connect(smsc.addr).await.unwrap();
+        let seen = smsc.stop().await.unwrap();
+        assert_eq!((seen.submits, seen.messages, seen.errors), (0, 0, Vec::new()));
+    }
+}

@@ -79,7 +79,10 @@ pub fn programs() -> Option<PathBuf> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the search path is the system's, not a setting of the product")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the search path is the system's, not a setting of the product"
+)]
 fn env_path() -> String {
     std::env::var("PATH").unwrap_or_default()
 }
@@ -235,7 +238,10 @@ fn owner_prefix(folder: &Path) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let given = Command::new("chown").arg("postgres:").arg(folder).status()?;
-    ensure!(given.success(), "there is no user `postgres` to run the server as, and it refuses to run as root");
+    ensure!(
+        given.success(),
+        "there is no user `postgres` to run the server as, and it refuses to run as root"
+    );
     Ok(["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"].map(str::to_owned).to_vec())
 }
 

@@ -90,7 +90,8 @@ mod tests {
     use tower::ServiceExt as _;
 
     async fn ask(path: &str) -> Response {
-        router::<()>().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
+        let request = Request::get(path).body(Body::empty()).expect("a path");
+        router::<()>().oneshot(request).await.expect("infallible")
     }
 
     #[tokio::test]
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn an_address_carries_the_hash_of_the_file() {
         let address = url("switchboard.js");
-        let hash = address.split('/').nth(2).unwrap();
+        let hash = address.split('/').nth(2).expect("a hash");
         assert_eq!(hash.len(), HASH_DIGITS);
         assert!(hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }

@@ -53,3 +53,6 @@ pub mod table;
 pub mod timeline;
 pub mod tone;
 pub mod words;
+
+#[cfg(test)]
+mod tests;

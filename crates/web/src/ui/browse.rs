@@ -50,7 +50,7 @@ pub fn search_form(action: &str, label: &str, value: &str) -> Markup {
         search {
             form class="search" method="get" action=(action) {
                 (icon(Icon::Search))
-                (field::search("q", label).value(value).placeholder(label).label_hidden())
+                (field::search("q", label).id("search").value(value).placeholder(label).label_hidden())
             }
         }
     }

@@ -59,8 +59,8 @@ pub struct PhoneScreen<'a> {
 #[must_use]
 pub fn phone(words: &Words, screen: &PhoneScreen<'_>) -> Markup {
     html! {
-        section class="phone" aria-labelledby={ (screen.id) "-title" } {
-            header {
+        div class="phone" {
+            div class="phone-head" {
                 span class="phone-owner" { bdi dir="ltr" { (screen.owner) } }
                 h2 id={ (screen.id) "-title" } { bdi { (screen.peer) } }
             }

@@ -74,6 +74,7 @@ pub struct Field<'a> {
     wide: bool,
     mono: bool,
     label_hidden: bool,
+    tags: bool,
     words: &'static Words,
 }
 
@@ -101,6 +102,7 @@ fn new<'a>(kind: Kind<'a>, name: &'a str, label: &'a str) -> Field<'a> {
         wide: false,
         mono: false,
         label_hidden: false,
+        tags: false,
         words: &ENGLISH,
     }
 }
@@ -175,6 +177,7 @@ pub fn checkbox<'a>(name: &'a str, label: &'a str) -> Field<'a> {
 pub fn tags<'a>(name: &'a str, label: &'a str, known: &'a [&'a str]) -> Field<'a> {
     let mut field = new(Kind::Input("text"), name, label);
     field.suggestions = known;
+    field.tags = true;
     field
 }
 
@@ -185,7 +188,7 @@ impl<'a> Field<'a> {
         self
     }
 
-    /// A sentence below the label.
+    /// A sentence below the control.
     pub fn hint(mut self, hint: &'a str) -> Self {
         self.hint = Some(hint);
         self
@@ -321,6 +324,16 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Addresses, numbers and keys read left to right in every language; other text as its letters say.
+    fn direction(&self, kind: &str) -> Option<&'static str> {
+        match kind {
+            "email" | "url" | "tel" => Some("ltr"),
+            "text" | "search" if self.mono => Some("ltr"),
+            "text" | "search" => Some("auto"),
+            _ => None,
+        }
+    }
+
     fn label_text(&self) -> Markup {
         html! {
             (self.label)
@@ -330,12 +343,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    fn hint_and_error(&self, id: &str) -> Markup {
+    fn error_and_hint(&self, id: &str) -> Markup {
         html! {
-            @if let Some(hint) = self.hint { p class="hint" id={ (id) "-hint" } { (hint) } }
             @if let Some(error) = self.error {
                 p class="error" id={ (id) "-error" } { (icon(Icon::Warning)) span { (error) } }
             }
+            @if let Some(hint) = self.hint { p class="hint" id={ (id) "-hint" } { (hint) } }
         }
     }
 
@@ -364,12 +377,12 @@ impl<'a> Field<'a> {
                 }
                 Kind::Input(kind) => {
                     @let secret = kind == "password";
-                    input id=(id) name=(self.name) type=(kind) class=[self.mono.then_some("mono")]
+                    input id=(id) name=(self.name) type=(kind) class=[self.mono.then_some("mono")] dir=[self.direction(kind)]
                         value=[(!secret && !self.value.is_empty()).then_some(self.value)]
                         placeholder=[self.placeholder] autocomplete=[self.autocomplete] pattern=[self.pattern]
                         min=[self.range.map(|range| range.0)] max=[self.range.map(|range| range.1)] step=[self.step]
                         maxlength=[self.max_chars] inputmode=[(kind == "number" && self.step.is_none()).then_some("numeric")]
-                        spellcheck=[(secret || self.mono).then_some("false")]
+                        data-tags=[self.tags.then_some(self.words.remove)] spellcheck=[(secret || self.mono).then_some("false")]
                         list=[(!self.suggestions.is_empty()).then(|| format!("{id}-list"))]
                         required[self.required] disabled[self.disabled] readonly[self.read_only]
                         autofocus[self.autofocus] aria-describedby=[described] aria-invalid=[invalid];
@@ -396,7 +409,7 @@ impl<'a> Field<'a> {
                     required[self.required] disabled[self.disabled] autofocus[self.autofocus]
                     aria-describedby=[self.described_by(id)] aria-invalid=[self.error.map(|_| "true")];
                 label for=(id) { (self.label_text()) }
-                (self.hint_and_error(id))
+                (self.error_and_hint(id))
             }
         }
     }
@@ -406,7 +419,7 @@ impl<'a> Field<'a> {
             fieldset id=(id) class=(classes("field radios", self)) disabled[self.disabled]
                 aria-describedby=[self.described_by(id)] {
                 legend { (self.label_text()) }
-                (self.hint_and_error(id))
+                (self.error_and_hint(id))
                 @for (at, choice) in choices.iter().enumerate() {
                     @let choice_id = format!("{id}-{at}");
                     div class="choice" {
@@ -442,11 +455,8 @@ impl Render for Field<'_> {
             _ => html! {
                 div class=(classes("field", self)) {
                     label for=(id) class=[self.label_hidden.then_some("visually-hidden")] { (self.label_text()) }
-                    @if let Some(hint) = self.hint { p class="hint" id={ (id) "-hint" } { (hint) } }
                     div class="control" { (self.control(&id)) }
-                    @if let Some(error) = self.error {
-                        p class="error" id={ (id) "-error" } { (icon(Icon::Warning)) span { (error) } }
-                    }
+                    (self.error_and_hint(&id))
                 }
             },
         }

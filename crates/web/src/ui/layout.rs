@@ -205,8 +205,7 @@ pub fn page(page: &Page<'_>) -> Markup {
                     (page.body)
                 }
             }
-            footer class="foot" { (page.footer) }
-            div id="status" role="status" aria-live="polite" data-dismiss=(words.dismiss) {}
+                div id="status" role="status" aria-live="polite" data-dismiss=(words.dismiss) {}
             @if let Some(url) = page.live_url {
                 p id="stream-down" class="stream-down" hidden { (words.live_paused) }
                 (live::stream(url))
@@ -399,6 +398,9 @@ fn language_links(page: &Page<'_>, words: &Words) -> Markup {
 fn navigation(page: &Page<'_>, words: &Words) -> Markup {
     html! {
         nav id="nav" class="nav" popover aria-label=(words.main_navigation) {
+            button type="button" class="button quiet icon-only nav-close" popovertarget="nav" popovertargetaction="hide" title=(words.close) {
+                (icon(Icon::Cross)) span class="visually-hidden" { (words.close) }
+            }
             @for group in page.nav {
                 div class="nav-group" {
                     @if !group.label.is_empty() { h2 { (group.label) } }

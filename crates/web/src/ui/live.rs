@@ -43,5 +43,5 @@ pub fn lazy(id: &str, url: &str, waiting: &Markup) -> Markup {
 
 /// The page's stream, put into each page by the layout.
 pub(crate) fn stream(url: &str) -> Markup {
-    html! { div id="stream" hidden hx-sse:connect=(url) hx-swap="none" {} }
+    html! { div id="stream" hidden hx-sse:connect=(url) hx-trigger="load, sb:connect" hx-swap="none" {} }
 }

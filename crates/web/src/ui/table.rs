@@ -197,7 +197,7 @@ impl<'a> Table<'a> {
                     }
                 }
                 @for (at, (column, cell)) in self.columns.iter().zip(&row.cells).enumerate() {
-                    td role="cell" class=(cell_class(column)) data-label=(column.label)
+                    td role="cell" class=[cell_class(column)] data-label=(column.label)
                         id=[(at == 0 && self.selectable.is_some()).then(|| format!("{id}-name"))] {
                         @match &row.href {
                             Some(href) if at == 0 => { a class="row-link" href=(href) { (cell) } }
@@ -210,13 +210,13 @@ impl<'a> Table<'a> {
     }
 }
 
-fn cell_class(column: &Column<'_>) -> &'static str {
+fn cell_class(column: &Column<'_>) -> Option<&'static str> {
     match (column.align, column.detail) {
-        (Align::Start, false) => "",
-        (Align::Start, true) => "detail",
-        (Align::Number, false) => "number",
-        (Align::Number, true) => "number detail",
-        (Align::Actions, _) => "row-actions",
+        (Align::Start, false) => None,
+        (Align::Start, true) => Some("detail"),
+        (Align::Number, false) => Some("number"),
+        (Align::Number, true) => Some("number detail"),
+        (Align::Actions, _) => Some("row-actions"),
     }
 }
 
@@ -227,7 +227,7 @@ fn header(column: &Column<'_>) -> Markup {
         Order::Descending => "descending",
     });
     html! {
-        th scope="col" role="columnheader" class=(cell_class(column)) aria-sort=[aria] {
+        th scope="col" role="columnheader" class=[cell_class(column)] aria-sort=[aria] {
             @match &column.sort {
                 Some((href, _)) => {
                     a href=(href) {

@@ -1,0 +1,352 @@
+//! The one writer of message state.
+//!
+//! Whatever happens to messages (accepted, about to leave, answered, receipted, received, taken by the customer) comes
+//! here as an [`Entry`]. A batch of entries is one transaction: a handful of statements whatever its size, one commit.
+//! Only then are callers answered, carriers acknowledged and messages handed on. Because there is one writer and one
+//! order, an entry never has to guess what another is doing to the same message.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::smpp::Delivered;
+use db::{BatchLimits, Batcher, Tenancy, Tx, WriteBatch};
+use runtime::outbox::{self, Happened};
+use runtime::scope::Keyed;
+use runtime::Runtime;
+use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+
+use crate::message::{Outgoing, State, Why};
+use crate::push::{Push, Pushes};
+use crate::queue::{Queue, Queued};
+
+mod accept;
+mod answer;
+mod inbound;
+mod receipt;
+mod rows;
+mod settle;
+
+pub use answer::{Answered, Outcome};
+pub(crate) use inbound::InboundPart;
+pub(crate) use receipt::CarrierReceipt;
+
+/// A claim's id: one for each batch that leaves.
+pub type ClaimId = i64;
+
+/// Something that happened, or is about to.
+pub enum Entry {
+    /// New messages. The reply is the acceptance.
+    Accept(Box<Accept>),
+    /// Messages that are about to leave. The reply lets them go.
+    Claim {
+        /// The claim.
+        id: ClaimId,
+        /// Through which connection.
+        connection: ConnectionId,
+        /// Which.
+        messages: Vec<MessageId>,
+    },
+    /// What became of one part that was handed over, or of a message before any part was.
+    Answered(Box<Answered>),
+    /// A carrier's receipt; the carrier is acknowledged after the commit.
+    Receipt(Box<CarrierReceipt>, Option<Delivered>),
+    /// A part of a message from a phone; the carrier is acknowledged after the commit.
+    Inbound(Box<InboundPart>, Option<Delivered>),
+    /// The customer's system has taken a push, or refused it for good.
+    Pushed {
+        /// The push.
+        id: i64,
+    },
+    /// A message that waits is taken back. The reply says whether it could be.
+    Cancel {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        message: MessageId,
+    },
+    /// Messages whose time has come: into memory, or to their end.
+    Wake,
+    /// Nothing new, but what failed before is to be tried again.
+    Retry,
+}
+
+/// New messages, accepted together or not at all.
+pub struct Accept {
+    /// The messages.
+    pub messages: Vec<NewMessage>,
+    /// The answer to keep for a keyed request.
+    pub answer: Option<(Keyed, String)>,
+}
+
+/// A new message with what decides its first state.
+pub struct NewMessage {
+    /// The message.
+    pub message: Arc<Outgoing>,
+    /// Its text, for people.
+    pub text: Option<String>,
+    /// Its octets in hex, where the text does not give them back.
+    pub octets: Option<String>,
+    /// The caller's own reference.
+    pub client_ref: Option<String>,
+    /// When to send it; now when absent.
+    pub schedule_at: Option<Timestamp>,
+    /// Where it goes.
+    pub connection: Option<ConnectionId>,
+    /// Why there.
+    pub why: Why,
+}
+
+/// What is to be done after the commit, and only then.
+enum After {
+    Dispatch(Queued),
+    Acknowledge(Delivered),
+    Push(Push),
+    ClaimMade { id: ClaimId, messages: Vec<MessageId> },
+    HeldChanged(i64),
+    Release(MessageId),
+    JobsWaiting,
+}
+
+/// A batch under way.
+struct Batch {
+    tx: Tx,
+    now: Timestamp,
+    runtime: Runtime,
+    events: BTreeMap<TenantId, Vec<Event>>,
+    tally: BTreeMap<(TenantId, i64, &'static str), i64>,
+    settled: Vec<rows::SetRow>,
+    pushes: Vec<Push>,
+    /// Messages that this batch ends; a second receipt for one of them changes nothing.
+    ended: HashSet<MessageId>,
+    after: Vec<After>,
+}
+
+impl Batch {
+    fn event(&mut self, tenant: TenantId, event: Event) {
+        self.events.entry(tenant).or_default().push(event);
+    }
+
+    /// Counts a message out of one state and into another, and what happened in this minute.
+    fn count(&mut self, tenant: TenantId, from: Option<State>, to: State) {
+        if let Some(from) = from {
+            *self.tally.entry((tenant, 0, from.as_str())).or_default() -= 1;
+        }
+        *self.tally.entry((tenant, 0, to.as_str())).or_default() += 1;
+        self.flow(tenant, to.as_str());
+    }
+
+    /// Counts something that happened in this minute.
+    fn flow(&mut self, tenant: TenantId, name: &'static str) {
+        let minute = self.now.unix_ms() / 60_000 * 60_000;
+        *self.tally.entry((tenant, minute, name)).or_default() += 1;
+    }
+}
+
+/// The entrance to the journal. Cloning shares it.
+#[derive(Clone)]
+pub struct Journal {
+    batcher: Batcher<Entry, Result<()>>,
+}
+
+/// How soon what failed is tried again.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+impl Journal {
+    /// Starts the writer. `queue` and `pushes` receive what a commit sets free.
+    pub fn start(runtime: &Runtime, queue: Arc<Queue>, pushes: Arc<Pushes>) -> Self {
+        let config = &runtime.config.messaging;
+        let limits = BatchLimits {
+            items_max: config.batch_rows_max,
+            linger: Duration::from_millis(config.batch_delay_ms),
+            waiting_max: config.batch_rows_max * 16,
+        };
+        let writer = Writer {
+            runtime: runtime.clone(),
+            queue,
+            pushes,
+            progress: answer::Progress::default(),
+            backlog: Vec::new(),
+            held: None,
+        };
+        let (batcher, work) = Batcher::new(limits, writer);
+        runtime.tasks.spawn("journal", work);
+        Self { batcher }
+    }
+
+    /// Writes an entry and gives its reply after the commit.
+    ///
+    /// # Errors
+    /// What the entry was refused for; nothing of it happened then.
+    pub async fn write(&self, entry: Entry) -> Result<()> {
+        self.batcher.write(entry).await?
+    }
+
+    /// As [`Journal::write`], but gives the reply's receiver at once, so that a session can have many under way.
+    ///
+    /// # Errors
+    /// When too many wait already, or the journal has stopped.
+    pub fn enqueue(&self, entry: Entry) -> Result<tokio::sync::oneshot::Receiver<Result<()>>> {
+        Ok(self.batcher.enqueue(entry)?)
+    }
+
+    /// Leaves an entry that must not be lost; the caller waits for a place and for nothing more.
+    ///
+    /// # Errors
+    /// When the journal has stopped.
+    pub async fn leave(&self, entry: Entry) -> Result<()> {
+        Ok(self.batcher.send(entry).await?)
+    }
+
+    /// Entries that wait for their batch.
+    pub fn waiting(&self) -> usize {
+        self.batcher.waiting()
+    }
+
+    /// Rings the journal until the program stops: messages whose time has come, and what failed before.
+    pub async fn tick(self, runtime: Runtime) {
+        let stopping = runtime.tasks.stopping();
+        while !stopping.is_cancelled() {
+            for entry in [Entry::Retry, Entry::Wake] {
+                if self.leave(entry).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(RETRY_EVERY) => {}
+            }
+        }
+    }
+}
+
+struct Writer {
+    runtime: Runtime,
+    queue: Arc<Queue>,
+    pushes: Arc<Pushes>,
+    /// What is out: claims and the parts of long messages.
+    progress: answer::Progress,
+    /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
+    /// because nothing new leaves while a claim cannot be written.
+    backlog: Vec<Entry>,
+    /// How many receipts are held for a message that is not known yet; read at the first batch.
+    held: Option<i64>,
+}
+
+impl WriteBatch for Writer {
+    type Item = Entry;
+    type Result = Result<()>;
+
+    async fn write(&mut self, items: Vec<Entry>) -> Vec<Result<()>> {
+        let mut replies: Vec<Result<()>> = items.iter().map(|_| Ok(())).collect();
+        let mut work: Vec<(Option<usize>, Entry)> = self.backlog.drain(..).map(|entry| (None, entry)).collect();
+        work.extend(items.into_iter().enumerate().map(|(at, entry)| (Some(at), entry)));
+        if work.iter().all(|(_, entry)| matches!(entry, Entry::Retry)) {
+            return replies;
+        }
+        let began = std::time::Instant::now();
+        let size = work.len();
+        match self.transact(&mut work, &mut replies).await {
+            Ok(after) => {
+                self.finish(after);
+                metrics::histogram!("switchboard_journal_batch_seconds").record(began.elapsed().as_secs_f64());
+                metrics::histogram!("switchboard_journal_batch_entries").record(size as f64);
+            }
+            Err(error) => self.keep_or_refuse(work, &mut replies, &error),
+        }
+        replies
+    }
+}
+
+impl Writer {
+    async fn transact(&mut self, work: &mut [(Option<usize>, Entry)], replies: &mut [Result<()>]) -> Result<Vec<After>> {
+        let tx = self.runtime.db.write(Tenancy::Every).await?;
+        let mut batch = Batch {
+            tx,
+            now: self.runtime.clock.now(),
+            runtime: self.runtime.clone(),
+            events: BTreeMap::new(),
+            tally: BTreeMap::new(),
+            settled: Vec::new(),
+            pushes: Vec::new(),
+            ended: HashSet::new(),
+            after: Vec::new(),
+        };
+        if self.held.is_none() {
+            self.held = Some(receipt::count_held(&mut batch).await?);
+        }
+        // In this order: what is accepted can be claimed, what is answered can be receipted, in one batch.
+        accept::accept(&mut batch, work, replies, &self.queue).await?;
+        accept::claim(&mut batch, work).await?;
+        let answered = answer::answer(&mut batch, work, &self.progress).await?;
+        receipt::receipts(&mut batch, work, &answered.parts, self.held.unwrap_or(0) > 0).await?;
+        inbound::inbound(&mut batch, work).await?;
+        settle::pushed(&mut batch, work).await?;
+        settle::cancel(&mut batch, work, replies).await?;
+        settle::write(&mut batch).await?;
+        if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
+            settle::wake(&mut batch, &self.queue).await?;
+            settle::write(&mut batch).await?;
+        }
+        rows::write_tally(&mut batch).await?;
+        let happened = std::mem::take(&mut batch.events)
+            .into_iter()
+            .map(|(tenant, events)| Happened {
+                tenant,
+                at: batch.now,
+                actor: "system messaging".to_owned(),
+                request_id: None,
+                from: None,
+                events,
+            })
+            .collect();
+        let written = outbox::write(&mut batch.tx, happened).await?;
+        batch.tx.commit().await?;
+        written.tell(&self.runtime.live);
+        self.progress.apply(answered.progress);
+        Ok(batch.after)
+    }
+
+    /// After the commit: acknowledges, hands on, and remembers what is claimed.
+    fn finish(&mut self, after: Vec<After>) {
+        for after in after {
+            match after {
+                After::Dispatch(queued) => self.queue.put(queued),
+                After::Acknowledge(delivered) => delivered.accept(),
+                After::Push(push) => self.pushes.put(push),
+                After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
+                After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
+                After::Release(message) => self.queue.release(message),
+                After::JobsWaiting => self.runtime.job_wake.notify_one(),
+            }
+        }
+    }
+
+    /// After a failed transaction, of which nothing happened: what can be refused is refused, what cannot be lost
+    /// waits for the next try, and a carrier whose receipt could not be kept is asked to send it again.
+    fn keep_or_refuse(&mut self, work: Vec<(Option<usize>, Entry)>, replies: &mut [Result<()>], error: &Error) {
+        tracing::error!(?error, entries = work.len(), "the journal could not be written; what was not promised is refused, the rest tried again");
+        metrics::counter!("switchboard_journal_failures_total").increment(1);
+        for (at, entry) in work {
+            match entry {
+                Entry::Accept(_) | Entry::Claim { .. } | Entry::Cancel { .. } => {
+                    if let Entry::Accept(accept) = &entry {
+                        for new in &accept.messages {
+                            self.queue.release(new.message.id);
+                        }
+                    }
+                    if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
+                        *reply = Err(Error::new(error.code(), error.message()).retry_after_s(1));
+                    }
+                }
+                Entry::Receipt(_, Some(delivered)) | Entry::Inbound(_, Some(delivered)) => {
+                    delivered.refuse(smpp::Status::RX_T_APPN);
+                }
+                Entry::Answered(_) | Entry::Pushed { .. } | Entry::Receipt(_, None) | Entry::Inbound(_, None) => {
+                    self.backlog.push(entry);
+                }
+                Entry::Wake | Entry::Retry => {}
+            }
+        }
+    }
+}

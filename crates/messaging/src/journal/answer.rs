@@ -1,0 +1,428 @@
+//! What became of the parts that were handed over.
+//!
+//! A message's fate is decided when all its parts have been answered, by the worst of the answers: refused for good,
+//! then unknown, then to be tried again, then taken over.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use db::{Arg, record, sql};
+use serde::Serialize;
+use smpp::{RetryClass, Status};
+use types::event::MessageChange;
+use types::{ConnectionId, Error, Event, MessageId, Result, Timestamp};
+
+use super::accept::GRACE_MS;
+use super::rows::{Attempt, Standing, write_attempts};
+use super::{After, Batch, ClaimId, Entry, settle};
+use crate::message::{Outgoing, PartSet, State};
+use crate::queue::Queued;
+
+/// What became of one part.
+pub struct Answered {
+    /// The message.
+    pub message: Arc<Outgoing>,
+    /// Which part, from 1.
+    pub part: u8,
+    /// How many parts were handed over this time.
+    pub handed_over: u8,
+    /// Through which connection.
+    pub connection: ConnectionId,
+    /// Under which claim.
+    pub claim: ClaimId,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The carrier took it over under this id.
+    Taken {
+        /// The carrier's id.
+        provider_id: String,
+    },
+    /// The carrier refused it.
+    Refused {
+        /// With this status.
+        status: Status,
+    },
+    /// It left, and no answer came.
+    Unanswered {
+        /// What happened instead.
+        why: &'static str,
+    },
+    /// It did not leave.
+    NotSent,
+    /// It cannot be put on the wire.
+    Unsendable {
+        /// Why.
+        why: String,
+    },
+    /// Its validity ended before it left.
+    Expired,
+    /// An answer came after it had been given up.
+    Late {
+        /// The carrier's id.
+        provider_id: String,
+    },
+}
+
+/// The worst of a message's answers so far; a later one is worse.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Worst {
+    Taken,
+    NotSent,
+    Throttled,
+    Temporary(String),
+    Unanswered(String),
+    Expired,
+    Refused(String),
+}
+
+impl Worst {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Taken { .. } | Outcome::Late { .. } => Self::Taken,
+            Outcome::NotSent => Self::NotSent,
+            Outcome::Unanswered { why } => Self::Unanswered((*why).to_owned()),
+            Outcome::Unsendable { why } => Self::Refused(why.clone()),
+            Outcome::Expired => Self::Expired,
+            Outcome::Refused { status } => match status.class() {
+                RetryClass::Throttled => Self::Throttled,
+                RetryClass::Temporary | RetryClass::QueueFull | RetryClass::ReconnectNeeded => {
+                    Self::Temporary(status.to_string())
+                }
+                RetryClass::Success | RetryClass::Permanent | RetryClass::DestinationBlocked => {
+                    Self::Refused(status.to_string())
+                }
+            },
+        }
+    }
+}
+
+/// A long message that is out.
+#[derive(Debug, Clone)]
+struct Long {
+    taken: PartSet,
+    answered: u8,
+    worst: Worst,
+}
+
+/// What is out: which messages of each claim await an answer, and how far long messages are. Kept by the journal
+/// alone, and changed only after a commit.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    claims: HashMap<ClaimId, BTreeSet<MessageId>>,
+    long: HashMap<MessageId, Long>,
+}
+
+/// The change that a committed batch makes to [`Progress`].
+#[derive(Debug, Default)]
+pub(crate) struct ProgressChange {
+    answered: Vec<(ClaimId, MessageId)>,
+    long: HashMap<MessageId, Option<Long>>,
+}
+
+impl Progress {
+    pub(crate) fn claimed(&mut self, id: ClaimId, messages: Vec<MessageId>) {
+        self.claims.insert(id, messages.into_iter().collect());
+    }
+
+    pub(crate) fn apply(&mut self, change: ProgressChange) {
+        for (claim, message) in change.answered {
+            if let Some(open) = self.claims.get_mut(&claim) {
+                open.remove(&message);
+                if open.is_empty() {
+                    self.claims.remove(&claim);
+                }
+            }
+        }
+        for (message, long) in change.long {
+            match long {
+                Some(long) => drop(self.long.insert(message, long)),
+                None => drop(self.long.remove(&message)),
+            }
+        }
+    }
+}
+
+/// A part with the carrier's id, as this batch learnt it; receipts of the same batch and held ones look for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PartRow {
+    m: i64,
+    p: u8,
+    n: u32,
+    t: i64,
+    pub(crate) c: i64,
+    i: String,
+    pub(crate) k: String,
+}
+
+/// What the answers of a batch brought.
+pub(crate) struct AnswersOfBatch {
+    pub(crate) parts: Vec<PartRow>,
+    pub(crate) progress: ProgressChange,
+}
+
+/// Works through the batch's answers.
+pub(crate) async fn answer(
+    batch: &mut Batch,
+    work: &[(Option<usize>, Entry)],
+    progress: &Progress,
+) -> Result<AnswersOfBatch> {
+    let mut found = AnswersOfBatch { parts: Vec::new(), progress: ProgressChange::default() };
+    let mut attempts = Vec::new();
+    let mut decided = Vec::new();
+    for (_, entry) in work {
+        let Entry::Answered(answered) = entry else { continue };
+        note_part(answered, &mut found.parts);
+        note_attempt(answered, &mut attempts);
+        let whole = match &answered.outcome {
+            Outcome::Late { .. } => Some((Worst::Taken, PartSet::default())),
+            _ if answered.handed_over <= 1 => Some((Worst::of(&answered.outcome), PartSet::default())),
+            _ => advance(answered, progress, &mut found.progress),
+        };
+        if let Some((worst, taken)) = whole {
+            if !matches!(answered.outcome, Outcome::Late { .. }) {
+                found.progress.answered.push((answered.claim, answered.message.id));
+            }
+            decided.push((answered, worst, taken));
+        }
+    }
+    if decided.is_empty() && found.parts.is_empty() {
+        return Ok(found);
+    }
+    write_parts(batch, &found.parts).await?;
+    write_attempts(batch, attempts).await?;
+    let surprising: Vec<MessageId> = decided
+        .iter()
+        .filter(|(answered, ..)| answered.message.parts > 1 || matches!(answered.outcome, Outcome::Late { .. }))
+        .map(|(answered, ..)| answered.message.id)
+        .collect();
+    let states = states_of(batch, &surprising).await?;
+    for (answered, worst, taken) in decided {
+        let from = states.get(&answered.message.id).copied().unwrap_or(State::Queued);
+        decide(batch, answered, worst, taken, from).await?;
+    }
+    shrink_claims(batch, progress, &found.progress).await?;
+    Ok(found)
+}
+
+fn note_part(answered: &Answered, parts: &mut Vec<PartRow>) {
+    let (Outcome::Taken { provider_id } | Outcome::Late { provider_id }) = &answered.outcome else { return };
+    parts.push(PartRow {
+        m: answered.message.id.raw(),
+        p: answered.part,
+        n: answered.message.attempts,
+        t: answered.message.tenant.raw(),
+        c: answered.connection.raw(),
+        i: provider_id.clone(),
+        k: sms::id::key(provider_id).into_owned(),
+    });
+}
+
+fn note_attempt(answered: &Answered, attempts: &mut Vec<Attempt>) {
+    let outcome = match &answered.outcome {
+        Outcome::Taken { .. } | Outcome::NotSent | Outcome::Expired => return,
+        Outcome::Refused { status } if status.class() == RetryClass::Throttled => return,
+        Outcome::Refused { status } => format!("refused: {status}"),
+        Outcome::Unanswered { why } => format!("left, and no answer came: {why}"),
+        Outcome::Unsendable { why } => format!("cannot be sent: {why}"),
+        Outcome::Late { provider_id } => format!("answered late: {provider_id}"),
+    };
+    attempts.push(Attempt {
+        tenant: answered.message.tenant,
+        message: answered.message.id,
+        part: answered.part,
+        connection: Some(answered.connection),
+        outcome,
+    });
+}
+
+/// Counts a part of a long message; its worst answer when this was the last one.
+fn advance(answered: &Answered, progress: &Progress, change: &mut ProgressChange) -> Option<(Worst, PartSet)> {
+    let id = answered.message.id;
+    let known = change.long.get(&id).cloned().flatten().or_else(|| {
+        if change.long.contains_key(&id) { None } else { progress.long.get(&id).cloned() }
+    });
+    let mut long = known.unwrap_or(Long { taken: answered.message.parts_done, answered: 0, worst: Worst::Taken });
+    let worst = Worst::of(&answered.outcome);
+    if worst == Worst::Taken {
+        long.taken.insert(answered.part);
+    }
+    long.worst = long.worst.max(worst);
+    long.answered += 1;
+    if long.answered < answered.handed_over {
+        change.long.insert(id, Some(long));
+        return None;
+    }
+    change.long.insert(id, None);
+    Some((long.worst, long.taken))
+}
+
+async fn write_parts(batch: &mut Batch, parts: &[PartRow]) -> Result<()> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    batch
+        .tx
+        .execute(
+            sql!(
+                "insert into part (message_id, part, attempt, tenant_id, connection_id, provider_id, provider_key, state, sent_at) \
+                 select cast(r.value ->> 'm' as bigint), cast(r.value ->> 'p' as bigint), cast(r.value ->> 'n' as bigint), \
+                 cast(r.value ->> 't' as bigint), cast(r.value ->> 'c' as bigint), r.value ->> 'i', r.value ->> 'k', 'sent', $2 \
+                 from json_rows($1) r where true on conflict (message_id, part, attempt) do nothing"
+            ),
+            vec![Arg::json(parts)?, batch.now.into()],
+        )
+        .await?;
+    Ok(())
+}
+
+record! { struct StateRecord { id: MessageId, state: String } }
+
+/// The states that messages have now, for those whose state may have moved meanwhile.
+pub(crate) async fn states_of(batch: &mut Batch, messages: &[MessageId]) -> Result<HashMap<MessageId, State>> {
+    if messages.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
+    let rows: Vec<StateRecord> = batch
+        .tx
+        .all(
+            sql!(
+                "select m.id, m.state from json_rows($1) r join message m on m.id = cast(r.value ->> 0 as bigint) \
+                 /* every tenant: by ids that the journal was given */"
+            ),
+            vec![Arg::json(&raw.iter().map(|id| [id]).collect::<Vec<_>>())?],
+        )
+        .await?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.id, State::named(&row.state)?))).collect())
+}
+
+/// Brings a message to what its worst answer means.
+async fn decide(batch: &mut Batch, answered: &Answered, worst: Worst, taken: PartSet, from: State) -> Result<()> {
+    let message = &answered.message;
+    if from.is_final() || (matches!(answered.outcome, Outcome::Late { .. }) && from != State::Indeterminate) {
+        return Ok(());
+    }
+    let connection = Some(answered.connection);
+    let change = |state: State, error: Option<String>| MessageChange {
+        message: message.id,
+        state: state.as_str().into(),
+        account: message.account,
+        connection,
+        error,
+    };
+    let out_until = message.expires_at.plus_ms(GRACE_MS);
+    let standing = |state, error, wake_at: Timestamp| Standing {
+        state,
+        connection,
+        attempts: message.attempts + 1,
+        maybe_twice: message.maybe_twice,
+        error,
+        wake_at: Some(wake_at),
+    };
+    // What is sent, ended or waiting in the table gives up its place in memory; what goes out again keeps it.
+    let mut place = After::Release(message.id);
+    match worst {
+        Worst::Taken => {
+            batch.count(message.tenant, Some(from), State::Sent);
+            batch.set(message.id, standing(State::Sent, None, out_until));
+            batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
+        }
+        // Nothing was tried: back to the front of the queue, and no attempt is counted.
+        Worst::NotSent | Worst::Throttled => {
+            place = again(message, taken, message.attempts, message.maybe_twice, answered.connection);
+        }
+        Worst::Temporary(why) => {
+            let at = next_try(batch, message);
+            batch.set(message.id, standing(State::Queued, Some(why.clone()), at));
+            batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
+        }
+        Worst::Unanswered(why) if message.intent.resends() && batch.now < message.expires_at => {
+            let again_standing = Standing { maybe_twice: true, ..standing(State::Queued, Some(why.clone()), out_until) };
+            batch.set(message.id, again_standing);
+            batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
+            place = again(message, taken, message.attempts + 1, true, answered.connection);
+        }
+        Worst::Unanswered(why) => {
+            batch.count(message.tenant, Some(from), State::Indeterminate);
+            batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), out_until));
+            batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
+        }
+        Worst::Expired => settle::end(batch, &settle::Ending::of(message, from, State::Expired, None), connection).await?,
+        Worst::Refused(why) => {
+            settle::end(batch, &settle::Ending::of(message, from, State::Rejected, Some(why)), connection).await?;
+        }
+    }
+    batch.after.push(place);
+    Ok(())
+}
+
+fn again(message: &Arc<Outgoing>, taken: PartSet, attempts: u32, maybe_twice: bool, connection: ConnectionId) -> After {
+    let message = Arc::new(Outgoing {
+        attempts,
+        maybe_twice,
+        parts_done: taken,
+        sender: message.sender.clone(),
+        recipient: message.recipient.clone(),
+        body: message.body.clone(),
+        options: message.options.clone(),
+        ..**message
+    });
+    After::Dispatch(Queued { message, connection })
+}
+
+/// When a message is tried again: doubling from the shortest to the longest pause, within its validity.
+fn next_try(batch: &Batch, message: &Outgoing) -> Timestamp {
+    let config = &batch.runtime.config.messaging;
+    let doubled = config.retry_min_ms.saturating_mul(1 << message.attempts.min(16));
+    let pause = i64::try_from(doubled.min(config.retry_max_ms)).unwrap_or(i64::MAX);
+    batch.now.plus_ms(pause).min(message.expires_at)
+}
+
+#[derive(Serialize)]
+struct ShrunkRow {
+    id: i64,
+    m: String,
+}
+
+/// Takes answered messages out of their claims, so that what stands in a claim is exactly what is out.
+async fn shrink_claims(batch: &mut Batch, progress: &Progress, change: &ProgressChange) -> Result<()> {
+    let mut open: HashMap<ClaimId, BTreeSet<MessageId>> = HashMap::new();
+    for (claim, message) in &change.answered {
+        let left = open.entry(*claim).or_insert_with(|| progress.claims.get(claim).cloned().unwrap_or_default());
+        left.remove(message);
+    }
+    let (empty, left): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, messages)| messages.is_empty());
+    if !empty.is_empty() {
+        let ids: Vec<[i64; 1]> = empty.iter().map(|(claim, _)| [*claim]).collect();
+        batch
+            .tx
+            .execute(
+                sql!("delete from claim where id in (select cast(r.value ->> 0 as bigint) from json_rows($1) r)"),
+                vec![Arg::json(&ids)?],
+            )
+            .await?;
+    }
+    if !left.is_empty() {
+        let mut rows = Vec::with_capacity(left.len());
+        for (claim, messages) in left {
+            let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
+            rows.push(ShrunkRow { id: claim, m: serde_json::to_string(&raw).map_err(Error::internal)? });
+        }
+        batch
+            .tx
+            .execute(
+                sql!(
+                    "update claim set messages = r.value ->> 'm' from json_rows($1) r \
+                     where claim.id = cast(r.value ->> 'id' as bigint)"
+                ),
+                vec![Arg::json(&rows)?],
+            )
+            .await?;
+    }
+    Ok(())
+}

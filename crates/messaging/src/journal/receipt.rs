@@ -1,0 +1,361 @@
+//! Receipts from carriers: matched to their part in every form an id can take, aggregated over a message's parts, held
+//! when they overtake the response.
+
+use db::{Arg, args, record, sql};
+use serde::{Deserialize, Serialize};
+use types::{AccountId, ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
+
+use super::answer::PartRow;
+use super::settle::{self, Ending};
+use super::{After, Batch, Entry};
+use crate::message::{Options, State, address_of};
+
+/// A carrier's receipt, read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CarrierReceipt {
+    /// Whose connection it came on.
+    pub(crate) tenant: TenantId,
+    /// The connection it came on.
+    pub(crate) connection: ConnectionId,
+    /// The id it speaks of, as the carrier wrote it.
+    pub(crate) provider_id: String,
+    /// `message_state` as a number.
+    pub(crate) state: u8,
+    /// The carrier's error, where it names one.
+    pub(crate) error: Option<String>,
+}
+
+record! { struct Count { n: i64 } }
+
+/// How many receipts are held.
+pub(crate) async fn count_held(batch: &mut Batch) -> Result<i64> {
+    let count: Count = batch
+        .tx
+        .one(sql!("select count(*) as n from held_receipt /* every tenant: only whether there are any */"), args![])
+        .await?;
+    Ok(count.n)
+}
+
+#[derive(Serialize)]
+struct LookupRow<'a> {
+    i: usize,
+    n: usize,
+    c: i64,
+    k: &'a str,
+}
+
+record! {
+    struct Match {
+        idx: i64, nth: i64, message_id: MessageId, part: i64, attempt: i64, tenant_id: TenantId, state: String,
+        account_id: Option<AccountId>, connection_id: Option<ConnectionId>, parts: i64, attempts: u32,
+        maybe_twice: bool, registered: u8, sender: String, sender_kind: i64, recipient: String, recipient_kind: i64,
+        options: Option<String>, accepted_at: Timestamp, expires_at: Timestamp,
+    }
+}
+
+/// Works through the batch's receipts, and those held for parts that this batch learnt of.
+pub(crate) async fn receipts(
+    batch: &mut Batch,
+    work: &mut [(Option<usize>, Entry)],
+    parts: &[PartRow],
+    any_held: bool,
+) -> Result<()> {
+    let mut receipts: Vec<CarrierReceipt> = Vec::new();
+    if any_held && !parts.is_empty() {
+        receipts.extend(release_held(batch, parts).await?);
+    }
+    for (_, entry) in work.iter_mut() {
+        if let Entry::Receipt(receipt, delivered) = entry {
+            receipts.push((**receipt).clone());
+            // Taken out only to be acknowledged after the commit; a failed batch drops it, and the carrier sends again.
+            batch.after.extend(delivered.take().map(After::Acknowledge));
+        }
+    }
+    if receipts.is_empty() {
+        return Ok(());
+    }
+    let matches = find(batch, &receipts).await?;
+    let mut unknown = Vec::new();
+    let mut parts_done = Vec::new();
+    let mut long = Vec::new();
+    for (receipt, found) in receipts.into_iter().zip(matches) {
+        match found {
+            None => unknown.push(receipt),
+            Some(found) => apply(batch, &receipt, found, &mut parts_done, &mut long).await?,
+        }
+    }
+    finish_parts(batch, &parts_done).await?;
+    for found in long {
+        aggregate(batch, found).await?;
+    }
+    hold(batch, unknown).await
+}
+
+/// The part that each receipt speaks of: first by the id as we keep it, then in the other forms it can take.
+async fn find(batch: &mut Batch, receipts: &[CarrierReceipt]) -> Result<Vec<Option<Match>>> {
+    let mut found: Vec<Option<Match>> = receipts.iter().map(|_| None).collect();
+    let keys: Vec<_> = receipts.iter().map(|receipt| sms::id::key(&receipt.provider_id)).collect();
+    let rows: Vec<_> = receipts
+        .iter()
+        .zip(&keys)
+        .enumerate()
+        .map(|(at, (receipt, key))| LookupRow { i: at, n: 0, c: receipt.connection.raw(), k: key })
+        .collect();
+    look_up(batch, &rows, &mut found).await?;
+    let missing: Vec<usize> = (0..receipts.len()).filter(|at| found[*at].is_none()).collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let forms: Vec<(usize, Vec<_>)> =
+        missing.iter().map(|at| (*at, sms::id::candidates(&receipts[*at].provider_id).collect())).collect();
+    let rows: Vec<_> = forms
+        .iter()
+        .flat_map(|(at, forms)| {
+            forms.iter().enumerate().map(|(nth, key)| LookupRow { i: *at, n: nth, c: receipts[*at].connection.raw(), k: key })
+        })
+        .collect();
+    look_up(batch, &rows, &mut found).await?;
+    Ok(found)
+}
+
+async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<Match>]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // Ids recur: of several messages the newest that is not at its end counts, else the newest.
+    let matches: Vec<Match> = batch
+        .tx
+        .all(
+            sql!(
+                "select cast(r.value ->> 'i' as bigint) as idx, cast(r.value ->> 'n' as bigint) as nth, p.message_id, p.part, \
+                 p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, m.parts, m.attempts, m.maybe_twice, m.registered, \
+                 m.sender, m.sender_kind, m.recipient, m.recipient_kind, m.options, m.accepted_at, m.expires_at \
+                 from json_rows($1) r join part p on p.connection_id = cast(r.value ->> 'c' as bigint) \
+                 and p.provider_key = r.value ->> 'k' join message m on m.id = p.message_id \
+                 order by 1, 2 desc, case when m.done_at is null then 1 else 0 end, p.message_id \
+                 /* every tenant: a connection belongs to one tenant, and so do its parts */"
+            ),
+            vec![Arg::json(rows)?],
+        )
+        .await?;
+    for one in matches {
+        if let Some(place) = usize::try_from(one.idx).ok().and_then(|at| found.get_mut(at)) {
+            // Ordered worst to best, so the last one stays.
+            *place = Some(one);
+        }
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct DoneRow {
+    m: i64,
+    p: i64,
+    n: i64,
+    s: &'static str,
+    e: Option<String>,
+}
+
+async fn apply(
+    batch: &mut Batch,
+    receipt: &CarrierReceipt,
+    found: Match,
+    parts_done: &mut Vec<DoneRow>,
+    long: &mut Vec<Match>,
+) -> Result<()> {
+    let Some(to) = State::from_receipt(sms::MessageState::from_number(receipt.state)) else {
+        // On its way, buffered, accepted: nothing that a sender could act upon.
+        return Ok(());
+    };
+    parts_done.push(DoneRow {
+        m: found.message_id.raw(),
+        p: found.part,
+        n: found.attempt,
+        s: to.as_str(),
+        e: receipt.error.clone().filter(|_| to != State::Delivered),
+    });
+    let Some(from) = State::named(&found.state) else { return Ok(()) };
+    if from.is_final() || already_ended(batch, found.message_id) {
+        return Ok(());
+    }
+    if found.parts > 1 {
+        long.push(found);
+        return Ok(());
+    }
+    let connection = Some(receipt.connection);
+    let error = receipt.error.clone().filter(|_| to != State::Delivered);
+    settle::end(batch, &ending(&found, from, to, error)?, connection).await
+}
+
+/// Whether an earlier receipt of this batch ended the message already.
+fn already_ended(batch: &Batch, message: MessageId) -> bool {
+    batch.ended.contains(&message)
+}
+
+fn ending(found: &Match, from: State, to: State, error: Option<String>) -> Result<Ending> {
+    let options: Option<Options> =
+        found.options.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)?;
+    Ok(Ending {
+        message: found.message_id,
+        tenant: found.tenant_id,
+        account: found.account_id,
+        from,
+        to,
+        error,
+        attempts: found.attempts,
+        maybe_twice: found.maybe_twice,
+        registered: found.registered,
+        callback_url: options.and_then(|options| options.callback_url),
+        sender: address_of(found.sender.clone(), found.sender_kind),
+        recipient: address_of(found.recipient.clone(), found.recipient_kind),
+        accepted_at: found.accepted_at,
+        expires_at: found.expires_at,
+    })
+}
+
+async fn finish_parts(batch: &mut Batch, done: &[DoneRow]) -> Result<()> {
+    if done.is_empty() {
+        return Ok(());
+    }
+    // A part's end stays what it first was: a repeated or contradicting receipt changes nothing.
+    batch
+        .tx
+        .execute(
+            sql!(
+                "update part set state = r.value ->> 's', error = r.value ->> 'e', done_at = $2 from json_rows($1) r \
+                 where part.message_id = cast(r.value ->> 'm' as bigint) and part.part = cast(r.value ->> 'p' as bigint) \
+                 and part.attempt = cast(r.value ->> 'n' as bigint) and part.done_at is null \
+                 /* every tenant: by ids that were just matched */"
+            ),
+            vec![Arg::json(done)?, batch.now.into()],
+        )
+        .await?;
+    Ok(())
+}
+
+record! { struct PartEnd { part: i64, state: String, error: Option<String> } }
+
+/// A long message is delivered when all its parts are, and failed when one of them is.
+async fn aggregate(batch: &mut Batch, found: Match) -> Result<()> {
+    if already_ended(batch, found.message_id) {
+        return Ok(());
+    }
+    let ends: Vec<PartEnd> = batch
+        .tx
+        .all(
+            sql!(
+                "select part, state, error from part where tenant_id = $1 and message_id = $2 order by part, attempt limit 2000"
+            ),
+            args![found.tenant_id, found.message_id],
+        )
+        .await?;
+    let Some(from) = State::named(&found.state) else { return Ok(()) };
+    let delivered: std::collections::BTreeSet<i64> =
+        ends.iter().filter(|end| end.state == State::Delivered.as_str()).map(|end| end.part).collect();
+    let failed = ends.iter().find(|end| {
+        State::named(&end.state).is_some_and(|state| state.is_final() && state != State::Delivered)
+            && !delivered.contains(&end.part)
+    });
+    let handed_over: std::collections::BTreeSet<i64> = ends.iter().map(|end| end.part).collect();
+    let verdict = match failed {
+        Some(end) => State::named(&end.state).map(|state| (state, end.error.clone())),
+        // All that were handed over, and that is all of them only when none awaits its answer: then it is not queued.
+        None if delivered.len() == handed_over.len() && from == State::Sent => Some((State::Delivered, None)),
+        None => None,
+    };
+    match verdict {
+        Some((to, error)) => {
+            let connection = found.connection_id;
+            settle::end(batch, &ending(&found, from, to, error)?, connection).await
+        }
+        None => Ok(()),
+    }
+}
+
+#[derive(Serialize)]
+struct HeldRow {
+    id: i64,
+    t: i64,
+    c: i64,
+    k: String,
+    r: String,
+}
+
+/// Keeps receipts that match nothing yet: the response may still be on its way.
+async fn hold(batch: &mut Batch, unknown: Vec<CarrierReceipt>) -> Result<()> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(unknown.len());
+    for receipt in &unknown {
+        rows.push(HeldRow {
+            id: batch.runtime.ids.next::<types::kind::Job>().raw(),
+            t: receipt.tenant.raw(),
+            c: receipt.connection.raw(),
+            k: sms::id::key(&receipt.provider_id).into_owned(),
+            r: serde_json::to_string(receipt).map_err(Error::internal)?,
+        });
+    }
+    metrics::counter!("switchboard_receipts_held_total").increment(rows.len() as u64);
+    batch.after.push(After::HeldChanged(rows.len() as i64));
+    let keep_s = i64::try_from(batch.runtime.config.messaging.receipt_hold_s).unwrap_or(i64::MAX / 1_000);
+    let expires_at = batch.now.plus_ms(keep_s.saturating_mul(1_000));
+    batch
+        .tx
+        .execute(
+            sql!(
+                "insert into held_receipt (id, tenant_id, connection_id, provider_key, receipt, received_at, expires_at) \
+                 select cast(r.value ->> 'id' as bigint), cast(r.value ->> 't' as bigint), cast(r.value ->> 'c' as bigint), \
+                 r.value ->> 'k', r.value ->> 'r', $2, $3 from json_rows($1) r"
+            ),
+            vec![Arg::json(&rows)?, batch.now.into(), expires_at.into()],
+        )
+        .await?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct ReleaseRow {
+    c: i64,
+    k: String,
+}
+
+record! { struct Held { receipt: String } }
+
+/// Takes out the receipts that were held for parts whose ids are known now, in whichever form.
+async fn release_held(batch: &mut Batch, parts: &[PartRow]) -> Result<Vec<CarrierReceipt>> {
+    let rows: Vec<_> = parts
+        .iter()
+        .flat_map(|part| sms::id::candidates(&part.k).map(|key| ReleaseRow { c: part.c, k: key.into_owned() }).collect::<Vec<_>>())
+        .collect();
+    let held: Vec<Held> = batch
+        .tx
+        .all(
+            sql!(
+                "delete from held_receipt where id in (select h.id from json_rows($1) r join held_receipt h \
+                 on h.connection_id = cast(r.value ->> 'c' as bigint) and h.provider_key = r.value ->> 'k') returning receipt \
+                 /* every tenant: a connection belongs to one tenant */"
+            ),
+            vec![Arg::json(&rows)?],
+        )
+        .await?;
+    batch.after.push(After::HeldChanged(-(held.len() as i64)));
+    held.iter().map(|held| serde_json::from_str(&held.receipt).map_err(Error::internal)).collect()
+}
+
+/// Forgets held receipts whose time is over; what they spoke of never became known. Their number goes to the log.
+pub(crate) async fn forget_held(batch: &mut Batch) -> Result<()> {
+    let gone = batch
+        .tx
+        .execute(
+            sql!("delete from held_receipt where expires_at < $1 /* every tenant: age alone decides */"),
+            args![batch.now],
+        )
+        .await?;
+    if gone > 0 {
+        tracing::warn!(gone, "receipts matched no message within their time and were given up");
+        metrics::counter!("switchboard_receipts_unmatched_total").increment(gone);
+        batch.after.push(After::HeldChanged(-i64::try_from(gone).unwrap_or(0)));
+    }
+    Ok(())
+}

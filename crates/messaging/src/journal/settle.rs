@@ -1,0 +1,245 @@
+//! Messages that come to their end, are taken back, or whose time has come; pushes that were taken.
+
+use std::sync::Arc;
+
+use db::{Arg, args, sql};
+use types::event::MessageChange;
+use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+
+use super::accept::GRACE_MS;
+use super::rows::{self, Standing};
+use super::{After, Batch, Entry};
+use crate::callback;
+use crate::message::{Outgoing, State};
+use crate::push::{Push, PushKind};
+use crate::queue::{Queue, Queued};
+use crate::recover::MessageRecord;
+
+/// A message that comes to its end, and what its sender must be told.
+pub(crate) struct Ending {
+    pub(crate) message: MessageId,
+    pub(crate) tenant: TenantId,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) from: State,
+    pub(crate) to: State,
+    pub(crate) error: Option<String>,
+    pub(crate) attempts: u32,
+    pub(crate) maybe_twice: bool,
+    pub(crate) registered: u8,
+    pub(crate) callback_url: Option<String>,
+    pub(crate) sender: types::Address,
+    pub(crate) recipient: types::Address,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl Ending {
+    /// The end of a message that the engine holds.
+    pub(crate) fn of(message: &Arc<Outgoing>, from: State, to: State, error: Option<String>) -> Self {
+        Self {
+            message: message.id,
+            tenant: message.tenant,
+            account: message.account,
+            from,
+            to,
+            error,
+            attempts: message.attempts + 1,
+            maybe_twice: message.maybe_twice,
+            registered: message.registered,
+            callback_url: message.options.as_ref().and_then(|options| options.callback_url.clone()),
+            sender: message.sender.clone(),
+            recipient: message.recipient.clone(),
+            accepted_at: message.accepted_at,
+            expires_at: message.expires_at,
+        }
+    }
+
+    /// Whether its sender asked to hear of such an end (SMPP v5 §4.7.21: 1 both, 2 failure, 3 success).
+    fn wanted(&self) -> bool {
+        match self.registered & 0b11 {
+            1 => true,
+            2 => self.to != State::Delivered,
+            3 => self.to == State::Delivered,
+            _ => false,
+        }
+    }
+}
+
+/// How long a receipt waits for the customer's system at least, whatever the message's own validity.
+const RECEIPT_KEPT_MS: i64 = 3 * 24 * 3_600_000;
+
+/// Brings a message to its end: its state, its sums, its event, and the receipt to its sender.
+pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<ConnectionId>) -> Result<()> {
+    batch.ended.insert(ending.message);
+    batch.count(ending.tenant, Some(ending.from), ending.to);
+    batch.set(
+        ending.message,
+        Standing {
+            state: ending.to,
+            connection,
+            attempts: ending.attempts,
+            maybe_twice: ending.maybe_twice,
+            error: ending.error.clone(),
+            wake_at: None,
+        },
+    );
+    batch.event(
+        ending.tenant,
+        Event::MessageEnded(MessageChange {
+            message: ending.message,
+            state: ending.to.as_str().into(),
+            account: ending.account,
+            connection,
+            error: ending.error.clone(),
+        }),
+    );
+    if let Some(url) = &ending.callback_url {
+        callback::enqueue(batch, ending, url).await?;
+    }
+    if let Some(account) = ending.account.filter(|_| ending.wanted()) {
+        let id = batch.runtime.ids.next::<types::kind::Job>().raw();
+        batch.push(Push {
+            id,
+            tenant: ending.tenant,
+            account,
+            message: ending.message,
+            kind: PushKind::Receipt { state: ending.to, error: ending.error.clone() },
+            sender: ending.recipient.clone(),
+            recipient: ending.sender.clone(),
+            accepted_at: ending.accepted_at,
+            at: batch.now,
+            expires_at: ending.expires_at.max(batch.now.plus_ms(RECEIPT_KEPT_MS)),
+        });
+    }
+    Ok(())
+}
+
+/// Writes the batch's standings and pushes.
+pub(crate) async fn write(batch: &mut Batch) -> Result<()> {
+    rows::write_settled(batch).await?;
+    rows::write_pushes(batch).await
+}
+
+/// Takes pushes away that the customer's system has taken, or refused for good.
+pub(crate) async fn pushed(batch: &mut Batch, work: &[(Option<usize>, Entry)]) -> Result<()> {
+    let ids: Vec<[i64; 1]> = work
+        .iter()
+        .filter_map(|(_, entry)| if let Entry::Pushed { id } = entry { Some([*id]) } else { None })
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    batch
+        .tx
+        .execute(
+            sql!(
+                "delete from push where id in (select cast(r.value ->> 0 as bigint) from json_rows($1) r) \
+                 /* every tenant: by ids that the journal made */"
+            ),
+            vec![Arg::json(&ids)?],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Takes messages back that have not left.
+pub(crate) async fn cancel(
+    batch: &mut Batch,
+    work: &[(Option<usize>, Entry)],
+    replies: &mut [Result<()>],
+) -> Result<()> {
+    for (at, entry) in work {
+        let Entry::Cancel { tenant, message } = entry else { continue };
+        let found: Option<MessageRecord> = batch
+            .tx
+            .optional(
+                sql!("select * from message where tenant_id = $1 and id = $2 and direction = 'out'"),
+                args![*tenant, *message],
+            )
+            .await?;
+        let verdict = match found {
+            None => Err(Error::not_found("message")),
+            Some(record) => match State::named(&record.state) {
+                Some(from @ (State::Scheduled | State::Queued)) => {
+                    let connection = record.connection_id;
+                    end(batch, &record.ending(from, State::Cancelled, None)?, connection).await?;
+                    batch.after.push(After::Release(*message));
+                    Ok(())
+                }
+                _ => Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state))),
+            },
+        };
+        if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
+            *reply = verdict;
+        }
+    }
+    Ok(())
+}
+
+/// Messages looked at in one batch.
+const WAKE_MAX: usize = 500;
+
+/// Looks at the messages whose time has come: the scheduled and the waiting into memory, the overdue to their end.
+pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<()> {
+    let room = queue.room().min(WAKE_MAX);
+    let due: Vec<MessageRecord> = batch
+        .tx
+        .all(
+            sql!(
+                "select * from message where wake_at is not null and wake_at <= $1 order by wake_at limit $2 \
+                 /* every tenant: time comes for all */"
+            ),
+            args![batch.now, WAKE_MAX as i64],
+        )
+        .await?;
+    let mut placed = 0;
+    for record in due {
+        let Some(from) = State::named(&record.state) else { continue };
+        let connection = record.connection_id;
+        match from {
+            State::Scheduled | State::Queued if batch.now < record.expires_at => {
+                if placed < room && begin_again(batch, queue, &record, from)? {
+                    placed += 1;
+                }
+            }
+            State::Scheduled | State::Queued => {
+                end(batch, &record.ending(from, State::Expired, Some("its validity ended before it left".to_owned()))?, connection).await?;
+            }
+            State::Sent => {
+                end(batch, &record.ending(from, State::Expired, Some("no receipt came within its validity".to_owned()))?, connection).await?;
+            }
+            State::Indeterminate => {
+                end(batch, &record.ending(from, State::Failed, Some("its fate stayed unknown".to_owned()))?, connection).await?;
+            }
+            State::Delivered | State::Failed | State::Rejected | State::Expired | State::Cancelled | State::Received => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes a message from the table into memory, by the route that leads to its recipient now. False when no route does:
+/// it stays and is looked at again.
+fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: State) -> Result<bool> {
+    let message = Arc::new(record.outgoing()?);
+    let Some(connection) = queue.route_again(&message, record.connection_id) else {
+        batch.set(record.id, record.standing(from, Some(batch.now.plus_ms(5_000)), Some("no route leads to its recipient now".to_owned())));
+        return Ok(false);
+    };
+    if !queue.reserve(message.id) {
+        return Ok(false);
+    }
+    if from == State::Scheduled {
+        batch.count(record.tenant_id, Some(from), State::Queued);
+    }
+    let standing = Standing {
+        state: State::Queued,
+        connection: Some(connection),
+        attempts: message.attempts,
+        maybe_twice: message.maybe_twice,
+        error: record.error.clone(),
+        wake_at: Some(message.expires_at.plus_ms(GRACE_MS)),
+    };
+    batch.set(record.id, standing);
+    batch.after.push(After::Dispatch(Queued { message, connection }));
+    Ok(true)
+}
