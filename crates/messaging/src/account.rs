@@ -203,10 +203,19 @@ pub struct AccountForBind {
     pub name: String,
     /// Whether it may bind.
     pub active: bool,
+    /// Whether its tenant is not suspended.
+    pub tenant_active: bool,
     /// For [`password_matches`].
     pub password_hash: String,
     /// Its limits and defaults.
     pub settings: AccountSettings,
+}
+
+record! {
+    struct StoredForBind {
+        id: AccountId, tenant_id: TenantId, name: String, active: bool, tenant_active: bool, password_hash: String,
+        settings: String,
+    }
 }
 
 record! {
@@ -461,11 +470,12 @@ pub async fn delete(scope: &Scope, id: AccountId) -> Result<()> {
 /// When the database does not answer.
 pub async fn find_for_bind(runtime: &Runtime, system_id: &str) -> Result<Option<AccountForBind>> {
     let mut tx = runtime.db.read(Tenancy::Every).await?;
-    let found: Option<Stored> = tx
+    let found: Option<StoredForBind> = tx
         .optional(
             sql!(
-                "select id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at
-                 from smpp_account where system_id = $1 /* every tenant: a bind names no tenant */"
+                "select a.id, a.tenant_id, a.name, a.active, t.status = 'active' as tenant_active, a.password_hash, a.settings
+                 from smpp_account a join tenant t on t.id = a.tenant_id
+                 where a.system_id = $1 /* every tenant: a bind names no tenant */"
             ),
             args![system_id],
         )
@@ -476,6 +486,7 @@ pub async fn find_for_bind(runtime: &Runtime, system_id: &str) -> Result<Option<
         tenant: found.tenant_id,
         name: found.name,
         active: found.active,
+        tenant_active: found.tenant_active,
         password_hash: found.password_hash,
         settings: settings::stored(&found.settings)?,
     }))

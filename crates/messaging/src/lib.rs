@@ -17,6 +17,8 @@ pub mod engine;
 pub mod intent;
 pub mod route;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 
 pub use engine::Engine;
 pub use intent::Intent;

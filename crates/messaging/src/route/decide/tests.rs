@@ -59,7 +59,7 @@ fn the_highest_priority_is_asked_first_and_of_equals_the_oldest() {
 
 #[test]
 fn each_condition_passes_over_what_it_does_not_take() {
-    let account = Some(types::AccountId::from_raw(9));
+    let account = Some(AccountId::from_raw(9));
     let cases = [
         (RouteRule { account, ..to(&[1]) }, Verdict::OtherAccount),
         (RouteRule { sender: Some("OTHER".to_owned()), ..to(&[1]) }, Verdict::OtherSender),
@@ -83,7 +83,7 @@ fn each_condition_passes_over_what_it_does_not_take() {
 #[test]
 fn what_every_condition_takes_goes() {
     let rule = RouteRule {
-        account: Some(types::AccountId::from_raw(9)),
+        account: Some(AccountId::from_raw(9)),
         sender: Some("ac*".to_owned()),
         recipient_prefixes: vec!["44".to_owned(), "336".to_owned()],
         intents: vec![Intent::Transactional],
@@ -163,7 +163,7 @@ fn some_rule() -> impl Strategy<Value = RouteRule> {
         prop::collection::vec(0..4_i64, 1..4),
     )
         .prop_map(|(account, sender, recipient_prefixes, intents, targets)| RouteRule {
-            account: account.map(types::AccountId::from_raw),
+            account: account.map(AccountId::from_raw),
             sender,
             recipient_prefixes,
             intents,
@@ -193,7 +193,7 @@ proptest! {
             .map(|at| [Liveness::Up, Liveness::Down, Liveness::Stopped, Liveness::Draining, Liveness::Unknown][at])
             .collect();
         let alive = |id: ConnectionId| states[usize::try_from(id.raw()).unwrap()];
-        let account = account.map(types::AccountId::from_raw);
+        let account = account.map(AccountId::from_raw);
         let ask = Ask { tenant: TENANT, account, sender: &sender, recipient: &recipient, intent };
         let explained = routes.explain(&ask, alive);
         prop_assert_eq!(routes.decide_quick(&ask, alive), explained.chosen);
