@@ -5,13 +5,23 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`intent`]: what a message is for
+//! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive
 
 use db::Migration;
 
+pub mod account;
+pub mod connection;
 pub mod engine;
+pub mod intent;
+pub mod route;
+pub mod settings;
+#[cfg(test)]
+mod testing;
 
 pub use engine::Engine;
+pub use intent::Intent;
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =

@@ -1,0 +1,1 @@
+//! SMPP accounts over the JSON API.
