@@ -12,14 +12,26 @@
 use db::Migration;
 
 pub mod account;
+pub mod api;
+pub mod assemble;
+pub mod callback;
 pub mod connection;
+pub mod dispatch;
 pub mod engine;
 pub mod intent;
+pub mod journal;
+pub mod message;
+pub mod push;
+pub mod queue;
+pub mod recover;
+pub mod reports;
 pub mod route;
 pub mod settings;
+pub mod smpp_server;
 #[cfg(test)]
 mod testing;
 
+pub use api::Gateway;
 pub use engine::Engine;
 pub use intent::Intent;
 
