@@ -314,7 +314,7 @@ impl<T: Clone + Send + 'static> Session<T> {
         gate.throttle.congestion(congestion, sent_ms, now_ms, chance);
         match class {
             RetryClass::Success => {
-                gate.throttle.accepted(sent_ms);
+                gate.throttle.accepted(sent_ms, now_ms);
                 gate.counters.accepted += 1;
                 return;
             }

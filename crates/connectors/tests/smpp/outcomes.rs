@@ -30,6 +30,9 @@ async fn answers_come_in_any_order_and_each_to_its_own() {
     assert!(status.binds[0].last_round_trip_us.is_some());
     let counters = status.counters;
     assert_eq!((counters.submitted, counters.accepted, counters.refused), (4, 2, 2));
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!((&json["state"], &json["binds"][0]["kind"]), (&"bound".into(), &"transceiver".into()));
+    assert_eq!(json["counters"]["submitted"], 4);
 }
 
 #[tokio::test]
