@@ -162,15 +162,18 @@ async fn a_peer_that_does_not_read_gets_no_more_than_the_write_queue() {
 async fn a_slow_owner_slows_the_peer_and_is_not_held_against_it() {
     const MESSAGES: u32 = 3_000;
     let smsc = Smsc::listen().await;
-    let hasty = Settings { response_timeout_ms: 60, ..settings(smsc.port()) };
+    let hasty = Settings { response_timeout_ms: 150, ..settings(smsc.port()) };
     let (mut ours, mut peer) = Ours::bound(&smsc, hasty).await;
     ours.submit(&["a"]).await;
     let (answer, _) = peer.submit().await;
+    // All at once, the answer last: it is there long before its time is over.
+    let mut octets = Vec::new();
     for sequence in 1..=MESSAGES {
-        peer.deliver("receipt", sequence).await;
+        smpp::encode_deliver_sm(sequence, &super::sm("receipt").view(), &mut octets).unwrap();
     }
-    peer.accept(answer, "1").await;
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    smpp::encode_submit_sm_resp(answer, Status::ROK, b"1", &mut octets).unwrap();
+    peer.write(&octets).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let delivered = ours.link.status().counters.delivered;
     assert!(delivered < 1_100, "{delivered} were read without anybody to take them");
     for _ in 0..MESSAGES {
