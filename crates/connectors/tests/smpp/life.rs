@@ -129,7 +129,7 @@ async fn stopping_waits_for_answers_then_unbinds_and_ends_the_reports() {
     let (sequence, _) = peer.submit().await;
     let link = ours.link.clone();
     let centre = async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        peer.silent(20).await;
         peer.accept(sequence, "1").await;
         let (header, _) = peer.next().await;
         assert_eq!(header.command_id, CommandId::UNBIND);

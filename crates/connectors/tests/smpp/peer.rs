@@ -130,6 +130,7 @@ async fn a_peer_that_forgot_the_bind_is_bound_anew_when_the_window_is_answered()
     peer.refuse(first, Status::RINVBNDSTS).await;
     ours.answered().await;
     ours.no_places(20).await;
+    peer.silent(5).await;
     peer.accept(second, "2").await;
     assert_eq!(ours.answered().await, ("b".into(), accepted("2")), "not lost by our haste");
     let (header, _) = peer.next().await;
