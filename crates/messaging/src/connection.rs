@@ -8,7 +8,7 @@ use types::event::Change;
 use types::{Code, ConnectionId, Error, Event, Page, Permission, Permissions, Result, TenantId, Timestamp};
 use web::Paging;
 
-use crate::route;
+use crate::route::{self, Liveness};
 use crate::settings::{self, Patch};
 
 pub mod api;
@@ -396,6 +396,40 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
         pdu_bytes_max: config.pdu_bytes_max,
         write_queue_bytes_max: config.write_queue_bytes_max,
     })
+}
+
+/// How a connection stands for the routes, by its link's status; a link that is not there was stopped.
+pub fn liveness(status: Option<&smpp::Status>) -> Liveness {
+    match status.map(|status| status.state) {
+        Some(smpp::State::Bound | smpp::State::Throttled) => Liveness::Up,
+        Some(smpp::State::Binding | smpp::State::Down) => Liveness::Down,
+        Some(smpp::State::Draining) => Liveness::Draining,
+        Some(smpp::State::Stopped) | None => Liveness::Stopped,
+    }
+}
+
+record! {
+    /// A connection's name, for whom routes concern.
+    pub struct Named {
+        /// Its id.
+        pub id: ConnectionId,
+        /// What people call it.
+        pub name: String,
+    }
+}
+
+/// The names of the tenant's connections, as routes show them.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub async fn names(scope: &Scope) -> Result<Vec<Named>> {
+    scope.require(Permission::RouteView)?;
+    let mut tx = scope.read().await?;
+    let named = tx.all(
+        sql!("select id, name from connection where tenant_id = $1 order by name limit $2"),
+        args![scope.tenant(), READ_MAX],
+    );
+    Ok(named.await?)
 }
 
 fn audited(

@@ -10,19 +10,29 @@
 //! - [`engine`]: what of these is alive
 
 use db::Migration;
+use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
+mod api;
 pub mod connection;
 pub mod engine;
 pub mod intent;
 pub mod route;
 pub mod settings;
 #[cfg(test)]
-mod testing;
+mod tests;
 
-pub use engine::Engine;
+pub use engine::{Engine, Gateway};
 pub use intent::Intent;
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
     &[Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") }];
+
+/// The JSON API of this crate.
+pub fn api() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .merge(account::api::router())
+        .merge(connection::api::router())
+        .merge(route::api::router())
+}
