@@ -1,10 +1,28 @@
-//! What the JSON handlers of this crate have in common.
+//! The routers' state, and what the JSON handlers of this crate have in common.
 
+use axum::extract::FromRef;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use types::{Code, Error, Result};
-use web::Answer;
+use web::{Answer, App};
+
+use crate::engine::Engine;
+
+/// The state of this crate's routers.
+#[derive(Clone)]
+pub struct Gateway {
+    /// Who asks.
+    pub app: App,
+    /// What is alive.
+    pub engine: Engine,
+}
+
+impl FromRef<Gateway> for App {
+    fn from_ref(gateway: &Gateway) -> Self {
+        gateway.app.clone()
+    }
+}
 
 /// A record's answer with its revision as a strong entity tag (RFC 9110 §8.8.3).
 pub(crate) struct Tagged<const STATUS: u16, T> {

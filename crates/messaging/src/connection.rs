@@ -8,7 +8,7 @@ use types::event::Change;
 use types::{Code, ConnectionId, Error, Event, Page, Permission, Permissions, Result, TenantId, Timestamp};
 use web::Paging;
 
-use crate::route::{self, Liveness};
+use crate::route;
 use crate::settings::{self, Patch};
 
 pub mod api;
@@ -396,16 +396,6 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
         pdu_bytes_max: config.pdu_bytes_max,
         write_queue_bytes_max: config.write_queue_bytes_max,
     })
-}
-
-/// How a connection stands for the routes, by its link's status; a link that is not there was stopped.
-pub fn liveness(status: Option<&smpp::Status>) -> Liveness {
-    match status.map(|status| status.state) {
-        Some(smpp::State::Bound | smpp::State::Throttled) => Liveness::Up,
-        Some(smpp::State::Binding | smpp::State::Down) => Liveness::Down,
-        Some(smpp::State::Draining) => Liveness::Draining,
-        Some(smpp::State::Stopped) | None => Liveness::Stopped,
-    }
 }
 
 record! {

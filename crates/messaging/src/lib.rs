@@ -22,7 +22,8 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Engine, Gateway};
+pub use api::Gateway;
+pub use engine::Engine;
 pub use intent::Intent;
 
 /// The tables of accounts, connections, routes and messages.

@@ -74,6 +74,8 @@ pub struct Counters {
     pub refused: u64,
     /// Of the refused: `ESME_RTHROTTLED` and `ESME_RMSGQFUL`.
     pub throttled: u64,
+    /// Of the submitted: did not fit a PDU and never left.
+    pub unfit: u64,
     /// Without an answer in time.
     pub timed_out: u64,
     /// Of those, answered later.

@@ -9,8 +9,8 @@ use web::problem::ProblemBody;
 use web::{Answer, Caller, Json, Paging, Problem, Query, Writer};
 
 use super::{Account, AccountPatch, Credentials, NewAccount};
-use crate::api::{Tagged, decided_on, follow};
-use crate::engine::{Bound, Gateway};
+use crate::api::{Gateway, Tagged, decided_on, follow};
+use crate::engine::Bound;
 
 fn tagged<const STATUS: u16>(account: Account) -> Tagged<STATUS, Account> {
     Tagged { revision: account.revision, answer: account }

@@ -11,8 +11,8 @@ use web::problem::ProblemBody;
 use web::{Answer, Caller, Json, Paging, Problem, Query, Writer};
 
 use super::{Connection, ConnectionPatch, NewConnection, Wanted};
-use crate::api::{Tagged, decided_on, follow};
-use crate::engine::{Engine, Gateway};
+use crate::api::{Gateway, Tagged, decided_on, follow};
+use crate::engine::Engine;
 
 /// A connection and how it stands.
 #[derive(Serialize, utoipa::ToSchema)]

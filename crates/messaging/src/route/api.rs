@@ -9,9 +9,7 @@ use web::problem::ProblemBody;
 use web::{Answer, Caller, Json, Problem, Writer};
 
 use super::{NewRoute, Route, RoutePatch, Trial, Tried};
-use crate::api::{Tagged, decided_on, follow};
-use crate::connection;
-use crate::engine::Gateway;
+use crate::api::{Gateway, Tagged, decided_on, follow};
 
 fn tagged<const STATUS: u16>(route: Route) -> Tagged<STATUS, Route> {
     Tagged { revision: route.revision, answer: route }
@@ -85,8 +83,7 @@ async fn try_out(
     State(gateway): State<Gateway>,
     Json(trial): Json<Trial>,
 ) -> Result<Answer<200, Tried>, Problem> {
-    let alive = |id| connection::liveness(gateway.engine.connection_status(id).as_ref());
-    Ok(Answer(super::try_out(&scope, &trial, alive).await?))
+    Ok(Answer(super::try_out(&scope, &trial, |id| gateway.engine.liveness(id)).await?))
 }
 
 /// The routes.
