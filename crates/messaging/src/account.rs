@@ -556,6 +556,30 @@ async fn refuse_shared_numbers(tx: &mut db::Tx, account: &Account) -> Result<()>
     Ok(())
 }
 
+record! {
+    /// An account's name, for whom routes concern.
+    pub struct Named {
+        /// Its id.
+        pub id: AccountId,
+        /// What people call it.
+        pub name: String,
+    }
+}
+
+/// The names of the tenant's accounts, as routes show them.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub async fn names(scope: &Scope) -> Result<Vec<Named>> {
+    scope.require(Permission::RouteView)?;
+    let mut tx = scope.read().await?;
+    let named = tx.all(
+        sql!("select id, name from smpp_account where tenant_id = $1 order by name limit $2"),
+        args![scope.tenant(), READ_MAX],
+    );
+    Ok(named.await?)
+}
+
 fn audited(account: &Account, before: Option<&Account>, after: Option<&Account>) -> Result<Change> {
     Ok(Change {
         id: account.id.to_string(),

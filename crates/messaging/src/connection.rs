@@ -398,6 +398,30 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
     })
 }
 
+record! {
+    /// A connection's name, for whom routes concern.
+    pub struct Named {
+        /// Its id.
+        pub id: ConnectionId,
+        /// What people call it.
+        pub name: String,
+    }
+}
+
+/// The names of the tenant's connections, as routes show them.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub async fn names(scope: &Scope) -> Result<Vec<Named>> {
+    scope.require(Permission::RouteView)?;
+    let mut tx = scope.read().await?;
+    let named = tx.all(
+        sql!("select id, name from connection where tenant_id = $1 order by name limit $2"),
+        args![scope.tenant(), READ_MAX],
+    );
+    Ok(named.await?)
+}
+
 fn audited(
     connection: &Connection,
     before: Option<&Connection>,

@@ -10,9 +10,10 @@
 //! - [`engine`]: what of these is alive
 
 use db::Migration;
+use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
-pub mod api;
+mod api;
 pub mod assemble;
 pub mod callback;
 pub mod connection;
@@ -29,7 +30,7 @@ pub mod route;
 pub mod settings;
 pub mod smpp_server;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub use api::Gateway;
 pub use engine::Engine;
@@ -38,3 +39,11 @@ pub use intent::Intent;
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
     &[Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") }];
+
+/// The JSON API of this crate.
+pub fn api() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .merge(account::api::router())
+        .merge(connection::api::router())
+        .merge(route::api::router())
+}

@@ -9,6 +9,7 @@ use types::{
     Timestamp,
 };
 
+use crate::connection;
 use crate::intent::Intent;
 use crate::settings::{self, Patch};
 
@@ -406,6 +407,16 @@ pub struct Trial {
     pub intent: Option<Intent>,
 }
 
+/// Where a message would go, in ids and in words.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Tried {
+    /// The decision and its reasons.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// The decision in a sentence.
+    pub summary: String,
+}
+
 /// Where a message would go now, and why. Nothing is sent.
 ///
 /// # Errors
@@ -414,7 +425,7 @@ pub async fn try_out(
     scope: &Scope,
     trial: &Trial,
     alive: impl Fn(ConnectionId) -> Liveness,
-) -> Result<Decision> {
+) -> Result<Tried> {
     scope.require(Permission::RouteView)?;
     let recipient = Address::recipient(&trial.to)?;
     let sender = trial.from.as_deref().map(Address::sender).transpose()?;
@@ -426,7 +437,22 @@ pub async fn try_out(
         recipient: &recipient.text,
         intent: trial.intent.unwrap_or(Intent::Transactional),
     };
-    Ok(routes.explain(&ask, alive))
+    let decision = routes.explain(&ask, alive);
+    let summary = match &decision.chosen {
+        None if decision.looked_at.is_empty() => "It would be refused: there are no routes.".to_owned(),
+        None => "It would be refused: no route takes it.".to_owned(),
+        Some(chosen) => {
+            let connections = connection::names(scope).await?;
+            let connection = connections.iter().find(|named| named.id == chosen.connection);
+            let connection = connection.map_or("a connection that is gone", |named| named.name.as_str());
+            let route = decision.looked_at.last().map_or("", |looked| looked.name.as_str());
+            match chosen.waits {
+                false => format!("It would go through {connection}, by the route {route}."),
+                true => format!("It would wait for {connection}, which is down, by the route {route}."),
+            }
+        }
+    };
+    Ok(Tried { decision, summary })
 }
 
 fn audited(route: &Route, before: Option<&Route>, after: Option<&Route>) -> Result<Change> {

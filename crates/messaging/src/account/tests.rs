@@ -2,7 +2,7 @@ use serde_json::json;
 use types::Permissions;
 
 use super::*;
-use crate::testing::{House, patch};
+use crate::tests::{House, patch};
 
 fn new(system_id: &str) -> NewAccount {
     NewAccount { system_id: system_id.to_owned(), ..NewAccount::default() }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::{House, patch};
+use crate::tests::{House, patch};
 
 pub(crate) fn new(name: &str) -> NewConnection {
     NewConnection {

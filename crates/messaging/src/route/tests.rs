@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::account::{self, NewAccount};
 use crate::connection::{self, Connection, NewConnection};
-use crate::testing::{House, patch};
+use crate::tests::{House, patch};
 
 async fn carrier(scope: &Scope, name: &str) -> Connection {
     let settings = patch(json!({"host": "smsc.example", "system_id": "us"}));
@@ -102,6 +102,8 @@ async fn a_trial_says_where_and_why() {
     let trial = |to: &str| Trial { account: None, from: None, to: to.to_owned(), intent: None };
 
     let decision = try_out(&house.ours, &trial("+44 7700 900123"), |_| Liveness::Up).await.unwrap();
+    assert_eq!(decision.summary, "It would go through second, by the route rest.");
+    let decision = decision.decision;
     assert_eq!(decision.chosen.map(|chosen| chosen.connection), Some(second));
     let verdicts: Vec<_> =
         decision.looked_at.iter().map(|looked| (looked.name.as_str(), looked.verdict)).collect();
@@ -109,5 +111,8 @@ async fn a_trial_says_where_and_why() {
     let refused = try_out(&house.ours, &trial("12"), |_| Liveness::Up).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidRecipient);
     let none = try_out(&house.theirs, &trial("+44 7700 900123"), |_| Liveness::Up).await.unwrap();
-    assert_eq!((none.chosen, none.looked_at.len()), (None, 0));
+    assert_eq!(
+        (none.decision.chosen, none.summary.as_str()),
+        (None, "It would be refused: there are no routes.")
+    );
 }
