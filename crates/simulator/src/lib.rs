@@ -1,1 +1,7 @@
-//! The world outside: carriers, phones and a load generator
+#![doc = include_str!("../README.md")]
+
+pub mod phones;
+pub mod smsc;
+
+pub use phones::Phones;
+pub use smsc::{Settings, Smsc};
