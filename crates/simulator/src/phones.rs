@@ -209,7 +209,7 @@ impl Screens {
         }
         let mut state = self.state();
         for arrival in arrivals {
-            state.receive(arrival);
+            state.receive(&arrival);
         }
         drop(state);
         self.changes.send_modify(|changes| *changes += 1);
@@ -246,7 +246,7 @@ impl Screens {
 }
 
 impl State {
-    fn receive(&mut self, arrival: Arrival) {
+    fn receive(&mut self, arrival: &Arrival) {
         let number = arrival.to.as_str().into_owned();
         let (header, body) = match arrival.udhi.then(|| sms::udh::split(&arrival.content)) {
             Some(Ok((header, body))) => (header, body),
