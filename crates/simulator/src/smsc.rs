@@ -168,7 +168,7 @@ impl Smsc {
     /// Closes every connection, as a centre does that is restarted; peers may bind again at once.
     pub fn disconnect(&self) {
         for link in self.shared.centre().links.values() {
-            link.outlet.close();
+            link.cut.cancel();
         }
     }
 

@@ -133,8 +133,7 @@ async fn every_style_and_form_of_receipt_is_matched() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receipts_take_the_receiver_and_wait_for_it() {
-    let (smsc, tasks) =
-        start(Settings { receipt_path: ReceiptPath::Receiver, ..Settings::default() }).await;
+    let (smsc, tasks) = start(Settings { receipt_path: ReceiptPath::Receiver, ..Settings::default() }).await;
     // Transceivers alone: the receipts wait.
     let report = run(Options { count: Some(100), ..options(&smsc) }, &tasks).await;
     assert_eq!(report.receipts.unwrap().missing, 100);
@@ -214,7 +213,8 @@ async fn credentials_are_checked() {
     for (system_id, password, status) in
         [("acme", "wrong", "ESME_RINVPASWD"), ("other", "secret", "ESME_RINVSYSID")]
     {
-        let wrong = Options { system_id: system_id.to_owned(), password: password.to_owned(), ..right.clone() };
+        let wrong =
+            Options { system_id: system_id.to_owned(), password: password.to_owned(), ..right.clone() };
         let refusal = bench::smpp(wrong, &tasks).await.unwrap_err();
         assert!(refusal.message().contains(status), "{refusal}");
     }

@@ -9,6 +9,7 @@ use runtime::pace::Pace;
 use runtime::wire::Outlet;
 use serde::Serialize;
 use smpp::{COctetString, CommandId, RetryClass, Sequence, Sm, State, Status, Version};
+use tokio_util::sync::CancellationToken;
 
 use super::agenda::Agenda;
 use super::book::Book;
@@ -81,9 +82,11 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) outlet: Outlet,
-    pub(super) account: u32,
-    pub(super) state: State,
-    pub(super) version: Version,
+    /// Ends the connection.
+    pub(super) cut: CancellationToken,
+    account: u32,
+    state: State,
+    version: Version,
     sequence: Sequence,
     /// Deliveries that the peer has not answered, in the order of their sequence numbers; answered ones stay as `None`
     /// until they come to the front.
@@ -230,11 +233,17 @@ impl Centre {
     }
 
     /// Enters a bound connection and gives its number.
-    pub(super) fn bind(&mut self, outlet: Outlet, account: u32, state: State, version: Version) -> u64 {
+    pub(super) fn bind(
+        &mut self,
+        (outlet, cut): (Outlet, CancellationToken),
+        account: u32,
+        state: State,
+        version: Version,
+    ) -> u64 {
         self.links_made += 1;
         let number = self.links_made;
         let (sequence, unanswered) = (Sequence::default(), VecDeque::new());
-        let link = Link { outlet, account, state, version, sequence, unanswered, outstanding: 0 };
+        let link = Link { outlet, cut, account, state, version, sequence, unanswered, outstanding: 0 };
         self.links.insert(number, link);
         if state.can_deliver() {
             let account = &mut self.accounts[account as usize];

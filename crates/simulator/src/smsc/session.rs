@@ -8,6 +8,7 @@ use smpp::session::refusal;
 use smpp::{Bind, BindResp, CommandId, Framer, HEADER_LEN, Header, Mode, Pdu, Role, State, Status, Version};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::ancillary;
@@ -31,15 +32,14 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream) {
     let outlet = Outlet::new(OUTLET_MAX);
     shared.tasks.spawn("simulator writer", outlet.clone().pump(writer));
     let mut framer = Framer::new(smpp::DEFAULT_MAX_PDU);
-    let mut session = Session::new(outlet.clone());
-    let stopping = shared.tasks.stopping();
+    let mut session = Session::new(outlet.clone(), shared.tasks.stopping().child_token());
     let bind_by = tokio::time::Instant::now() + BIND_WITHIN;
     loop {
         let bound = session.state.is_bound();
         let read = tokio::select! {
             read = reader.read_buf(framer.buffer(READ_ROOM)) => read,
             () = tokio::time::sleep_until(bind_by), if !bound => break,
-            () = stopping.cancelled() => break,
+            () = session.cut.cancelled() => break,
         };
         if !matches!(read, Ok(1..)) || session.take(&shared, &mut framer) == Flow::Close {
             break;
@@ -53,6 +53,8 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream) {
 
 struct Session {
     outlet: Outlet,
+    /// Done when the connection is to end, or the program.
+    cut: CancellationToken,
     state: State,
     /// Number and account, once bound.
     link: Option<(u64, u32)>,
@@ -64,8 +66,8 @@ struct Session {
 }
 
 impl Session {
-    fn new(outlet: Outlet) -> Self {
-        Self { outlet, state: State::Open, link: None, version: Version::V3_4, pdus: 0, out: Vec::new() }
+    fn new(outlet: Outlet, cut: CancellationToken) -> Self {
+        Self { outlet, cut, state: State::Open, link: None, version: Version::V3_4, pdus: 0, out: Vec::new() }
     }
 
     /// Takes all whole PDUs that were read, under one lock and with one write.
@@ -195,7 +197,7 @@ impl Session {
             return Flow::Close;
         }
         self.state = self.state.after(Role::Mc, command, Status::ROK);
-        let number = centre.bind(self.outlet.clone(), account, self.state, self.version);
+        let number = centre.bind((self.outlet.clone(), self.cut.clone()), account, self.state, self.version);
         self.link = Some((number, account));
         centre.drain(account, settings);
         Flow::Go
