@@ -1,7 +1,7 @@
 //! The generator against the simulated centre, with nothing between: what the two themselves cost.
 //!
-//! `cargo run --release -p simulator --example raw [messages] [binds] [window]`; with `smsc` or `bench ADDRESS` in front one of
-//! the two runs alone, so that each can be measured by itself.
+//! `cargo run --release -p simulator --example raw [messages] [binds] [window]`; with `smsc` or `bench
+//! ADDRESS` in front one of the two runs alone, so that each can be measured by itself.
 
 use std::process::ExitCode;
 

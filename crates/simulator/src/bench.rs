@@ -1,7 +1,9 @@
-//! A load generator that accounts for every message: it binds to any SMPP gateway, submits, and waits for the receipts.
+//! A load generator that accounts for every message: it binds to any SMPP gateway, submits, and waits for
+//! the receipts.
 //!
-//! Each text carries a marker `ID<number>`, so that the carrier behind the gateway can be asked what it saw. Nothing is sent
-//! twice but what was answered with ESME_RTHROTTLED or ESME_RMSGQFUL: what was never answered is `indeterminate`.
+//! Each text carries a marker `ID<number>`, so that the carrier behind the gateway can be asked what it
+//! saw. Nothing is sent twice but what was answered with ESME_RTHROTTLED or ESME_RMSGQFUL: what was never
+//! answered is `indeterminate`.
 
 mod esme;
 mod histogram;
@@ -49,7 +51,8 @@ pub struct Options {
     pub count: Option<u64>,
     /// Seconds to send, after the warm-up. `None`: until all are sent.
     pub duration_s: Option<u64>,
-    /// Messages a second, over all binds, by a plan that does not wait for the gateway; 0 for as fast as it takes them.
+    /// Messages a second, over all binds, by a plan that does not wait for the gateway; 0 for as fast as it
+    /// takes them.
     pub rate: u32,
     /// The text, with `{n}` where the number goes. It must fit one part.
     pub text: String,
@@ -173,7 +176,8 @@ impl Run {
     }
 }
 
-/// Runs the load and accounts for it. The carrier behind the gateway, if it is to be simulated, is started by the caller.
+/// Runs the load and accounts for it. The carrier behind the gateway, if it is to be simulated, is started
+/// by the caller.
 ///
 /// # Errors
 /// Options that make no sense, or a first bind that fails. What happens later is in the report.

@@ -1,4 +1,5 @@
-//! A message centre that speaks SMPP 3.4 and 5.0 over TCP, and behaves as well or as badly as its [`Settings`] say.
+//! A message centre that speaks SMPP 3.4 and 5.0 over TCP, and behaves as well or as badly as its
+//! [`Settings`] say.
 
 mod agenda;
 mod ancillary;
@@ -65,7 +66,8 @@ impl Shared {
 }
 
 impl Smsc {
-    /// Binds the listener and begins to serve. Dates, throttling and ids go by `clock`, delays by the runtime's timers.
+    /// Binds the listener and begins to serve. Dates, throttling and ids go by `clock`, delays by the
+    /// runtime's timers.
     ///
     /// # Errors
     /// When the address cannot be listened on.

@@ -1,4 +1,7 @@
-//! The centre and the generator against each other over loopback: everything is accounted for, whatever goes wrong.
+//! The centre and the generator against each other over loopback: everything is accounted for, whatever
+//! goes wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 

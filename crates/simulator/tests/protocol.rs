@@ -1,5 +1,7 @@
 //! The centre as an ESME meets it, PDU by PDU.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use runtime::{Clock, Tasks};

@@ -21,6 +21,8 @@ use super::{Options, Run};
 const READ_ROOM: usize = 16 * 1024;
 /// Octets that wait to be sent above which no more submits are written.
 const OUT_MAX: usize = 256 * 1024;
+/// The same, above which nothing more is read, as the answers do not get away.
+const ANSWERS_MAX: usize = 4 * 1024 * 1024;
 /// How long a bind may take.
 const BIND_WITHIN: Duration = Duration::from_secs(10);
 /// The least and the most that a throttled bind pauses.
@@ -149,8 +151,13 @@ impl Esme {
                 }
             }
             tokio::select! {
-                read = reader.read_buf(framer.buffer(READ_ROOM)) => {
-                    if !matches!(read, Ok(1..)) || self.take(&mut framer).is_err() {
+                read = reader.read_buf(framer.buffer(READ_ROOM)), if self.out.len() < ANSWERS_MAX => {
+                    if !matches!(read, Ok(1..)) {
+                        return End::Lost;
+                    }
+                    if self.take(&mut framer).is_err() {
+                        // The answer to an unbind, if there is one.
+                        drop(writer.try_write(&self.out));
                         return End::Lost;
                     }
                 }
@@ -276,7 +283,11 @@ impl Esme {
                     &mut self.out,
                 );
             }
-            CommandId::UNBIND => return Err(End::Lost),
+            CommandId::UNBIND => {
+                let sequence = header.sequence;
+                smpp::encode_header(CommandId::UNBIND_RESP, Status::ROK, sequence, &mut self.out);
+                return Err(End::Lost);
+            }
             _ => {}
         }
         Ok(())

@@ -8,7 +8,8 @@ const KEPT: u32 = 7;
 const LONGEST: u64 = (1 << 40) - 1;
 const BUCKETS: usize = (40 - KEPT as usize + 2) << (KEPT - 1);
 
-/// Counts of durations in microseconds, in buckets whose width grows with their value: 128 for each doubling.
+/// Counts of durations in microseconds, in buckets whose width grows with their value: 128 for each
+/// doubling.
 #[derive(Debug, Clone)]
 pub(super) struct Histogram {
     buckets: Box<[u64]>,

@@ -56,7 +56,8 @@ type ById<T> = HashMap<u64, T, BuildHasherDefault<Taken>>;
 #[derive(Debug)]
 pub(super) struct Ledger {
     units: Vec<Unit>,
-    /// By the hash of the id in its response. 64 bits: with three million ids, chance makes two equal once in four million runs.
+    /// By the hash of the id in its response. 64 bits: with three million ids, chance makes two equal once
+    /// in four million runs.
     by_id: ById<u32>,
     /// Receipts whose id no response has brought yet: state and time.
     early: ById<(Option<MessageState>, u64)>,
@@ -268,7 +269,8 @@ impl Ledger {
     }
 }
 
-/// The hash of an id without regard to case and zeros in front, which receipts often have otherwise than the response.
+/// The hash of an id without regard to case and zeros in front, which receipts often have otherwise than
+/// the response.
 fn hash(id: &[u8]) -> u64 {
     let key = std::str::from_utf8(id).map(sms::id::key);
     let mut hasher = DefaultHasher::new();

@@ -21,7 +21,8 @@ pub(super) struct Job {
     pub(super) unit: u32,
 }
 
-/// Gives out messages until the run has enough, and writes them. The same message is always written the same.
+/// Gives out messages until the run has enough, and writes them. The same message is always written the
+/// same.
 #[derive(Debug)]
 pub(super) struct Plan {
     encoding: Encoding,

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// Clock ticks of /proc/…/stat in a second: USER_HZ, which is 100 on every architecture that Linux programs see.
+/// Clock ticks of /proc/…/stat in a second: USER_HZ, which is 100 on every architecture that Linux programs
+/// see.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// One look at a process.
@@ -38,7 +39,8 @@ pub(super) fn look(pid: u32) -> Option<Look> {
     Some(Look { cpu_s: cpu_s(&stat)?, rss_kib: rss_kib(&status)? })
 }
 
-/// Fields 14 and 15 (proc_pid_stat(5)). The name in field 2 may hold blanks and brackets, so counting begins after the last.
+/// Fields 14 and 15 (proc_pid_stat(5)). The name in field 2 may hold blanks and brackets, so counting
+/// begins after the last.
 fn cpu_s(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_ascii_whitespace().skip(11);

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::histogram::Latency;
 use super::process::Usage;
 
-/// The result of a run. Every submit is in exactly one of `accepted`, `rejected`, `indeterminate` and `unsent`; every accepted
-/// one in exactly one of the receipts' `delivered`, `failed` and `missing`.
+/// The result of a run. Every submit is in exactly one of `accepted`, `rejected`, `indeterminate` and
+/// `unsent`; every accepted one in exactly one of the receipts' `delivered`, `failed` and `missing`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Where it was sent.

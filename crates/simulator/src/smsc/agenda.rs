@@ -1,7 +1,7 @@
 //! What is to happen later, by the millisecond.
 //!
-//! A busy centre has tens of thousands of responses and receipts to come. One queue with one task that wakes for the
-//! earliest costs a fraction of a timer for each.
+//! A busy centre has tens of thousands of responses and receipts to come. One queue with one task that
+//! wakes for the earliest costs a fraction of a timer for each.
 
 use std::collections::BTreeMap;
 

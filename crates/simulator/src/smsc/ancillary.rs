@@ -59,7 +59,8 @@ fn query_sm(
     Some(QuerySmResp { message_id: query.message_id.clone(), final_date, message_state, error_code })
 }
 
-/// Cancels a message that is not settled yet; one without an id is not looked for. Its receipt says DELETED.
+/// Cancels a message that is not settled yet; one without an id is not looked for. Its receipt says
+/// DELETED.
 fn cancel_sm(
     centre: &mut Centre,
     account: u32,

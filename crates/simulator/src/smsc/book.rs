@@ -31,8 +31,8 @@ pub(super) struct Message {
     pub(super) open: u8,
 }
 
-/// Messages by their consecutive numbers. Settled ones are forgotten from the oldest on when there are more than the book
-/// remembers, and any when there are more than it can hold.
+/// Messages by their consecutive numbers. Settled ones are forgotten from the oldest on when there are more
+/// than the book remembers, and any when there are more than it can hold.
 #[derive(Debug)]
 pub(super) struct Book {
     messages: VecDeque<Message>,

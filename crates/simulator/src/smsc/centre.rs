@@ -1,4 +1,5 @@
-//! The centre's state, and the way of deliveries: which bind gets a receipt or an inbound message, and when.
+//! The centre's state, and the way of deliveries: which bind gets a receipt or an inbound message, and
+//! when.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -88,8 +89,8 @@ pub(super) struct Link {
     state: State,
     version: Version,
     sequence: Sequence,
-    /// Deliveries that the peer has not answered, in the order of their sequence numbers; answered ones stay as `None`
-    /// until they come to the front.
+    /// Deliveries that the peer has not answered, in the order of their sequence numbers; answered ones
+    /// stay as `None` until they come to the front.
     unanswered: VecDeque<(u32, Option<Delivery>)>,
     /// How many of them are not answered.
     outstanding: usize,
@@ -97,7 +98,8 @@ pub(super) struct Link {
 
 impl Link {
     fn has_room(&self, window: usize) -> bool {
-        // A peer that never answers one of them must not make the list of answered ones behind it grow for ever.
+        // A peer that never answers one of them must not make the list of answered ones behind it grow for
+        // ever.
         self.outstanding < window && self.unanswered.len() < 4 * window && !self.outlet.is_closed()
     }
 
@@ -254,7 +256,8 @@ impl Centre {
         number
     }
 
-    /// Forgets a connection. What its peer has not answered goes to the account's next bind: nothing says that it arrived.
+    /// Forgets a connection. What its peer has not answered goes to the account's next bind: nothing says
+    /// that it arrived.
     pub(super) fn unbind(&mut self, number: u64, settings: &Settings) {
         let Some(link) = self.links.remove(&number) else { return };
         let account = &mut self.accounts[link.account as usize];
@@ -405,7 +408,8 @@ impl Centre {
         None
     }
 
-    /// Does what is due first, one millisecond's worth, and adds what phones received. False when nothing is due.
+    /// Does what is due first, one millisecond's worth, and adds what phones received. False when nothing
+    /// is due.
     pub(super) fn step(&mut self, settings: &Settings, arrivals: &mut Vec<Arrival>) -> bool {
         let Some(mut slot) = self.agenda.due() else { return false };
         for event in slot.drain(..) {

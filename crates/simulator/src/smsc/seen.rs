@@ -15,7 +15,8 @@ const LISTED_MAX: usize = 10_000;
 
 /// How often each text marked `ID<digits>` was taken.
 ///
-/// Counters are one octet each and stop at 255; they stand in pages, so that any range of numbers is compact.
+/// Counters are one octet each and stop at 255; they stand in pages, so that any range of numbers is
+/// compact.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pages: HashMap<u64, Box<[u8; PAGE as usize]>>,
@@ -83,8 +84,8 @@ impl Ledger {
     }
 }
 
-/// The number of the first `ID<digits>` of a text. Only these characters are looked at, and they are the same octets in GSM 7 bit,
-/// ASCII and Latin-1.
+/// The number of the first `ID<digits>` of a text. Only these characters are looked at, and they are the
+/// same octets in GSM 7 bit, ASCII and Latin-1.
 fn marker(content: &[u8], coding: DataCoding) -> Option<u64> {
     let ucs2 = sms::Encoding::from_data_coding(coding.0, sms::Encoding::GSM7) == sms::Encoding::Ucs2;
     if ucs2 {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that the message centre does well or badly. The default is a fast, faithful centre.
 ///
-/// Shares are percent, 0 to 100, fractions allowed. All can be changed while it runs, with [`Smsc::change`](super::Smsc::change),
-/// but for `listen`, `first_id`, `seed` and `connections_max`, which count at the start only.
+/// Shares are percent, 0 to 100, fractions allowed. All can be changed while it runs, with
+/// [`Smsc::change`](super::Smsc::change), but for `listen`, `first_id`, `seed` and `connections_max`, which
+/// count at the start only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

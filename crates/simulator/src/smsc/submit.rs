@@ -99,7 +99,8 @@ impl Centre {
         self.submit(origin, CommandId::DATA_SM, sequence, &sm, settings, out)
     }
 
-    /// A submit_multi is a message to each of its addresses under one id; the centre has no distribution lists.
+    /// A submit_multi is a message to each of its addresses under one id; the centre has no distribution
+    /// lists.
     pub(super) fn submit_multi(
         &mut self,
         origin: Origin,

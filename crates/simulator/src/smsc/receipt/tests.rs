@@ -19,7 +19,8 @@ fn message(state: MessageState) -> Message {
     }
 }
 
-/// Writes in a style and reads with the product's own reader: id, state, and whether the class says receipt.
+/// Writes in a style and reads with the product's own reader: id, state, and whether the class says
+/// receipt.
 fn round(style: ReceiptStyle, tlvs: bool, state: MessageState) -> (String, Option<u8>, bool) {
     let settings = Settings { receipt_style: style, ..Settings::default() };
     let mut out = Vec::new();
@@ -64,8 +65,8 @@ fn old_peers_get_no_tlvs() {
     assert!(sm.tlvs.is_empty());
     assert_eq!(
         String::from_utf8_lossy(sm.short_message),
-        "id:1790000000000123 sub:001 dlvrd:001 submit date:2609211413 done date:2609211414 stat:DELIVRD err:000 \
-         text:stat:UNDELIV id:7 ok"
+        "id:1790000000000123 sub:001 dlvrd:001 submit date:2609211413 done date:2609211414 stat:DELIVRD \
+         err:000 text:stat:UNDELIV id:7 ok"
     );
 }
 
