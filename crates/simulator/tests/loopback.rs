@@ -22,7 +22,7 @@ fn options(smsc: &Smsc) -> Options {
         target: smsc.address().to_string(),
         count: Some(2_000),
         window: 100,
-        receipt_timeout_ms: 300,
+        receipt_timeout_ms: 5_000,
         settle_ms: 50,
         ..Options::default()
     }
@@ -86,7 +86,7 @@ async fn a_fixed_rate_is_kept() {
     let (smsc, tasks) = start(Settings::default()).await;
     let report = run(Options { rate: 2_000, count: Some(1_000), binds: 2, ..options(&smsc) }, &tasks).await;
     assert!(report.is_clean(), "{report}");
-    assert!((0.45..1.5).contains(&report.elapsed_s), "{report}");
+    assert!((0.45..5.0).contains(&report.elapsed_s), "the last is due after 0.499 s: {report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,7 +138,8 @@ async fn every_style_and_form_of_receipt_is_matched() {
 async fn receipts_take_the_receiver_and_wait_for_it() {
     let (smsc, tasks) = start(Settings { receipt_path: ReceiptPath::Receiver, ..Settings::default() }).await;
     // Transceivers alone: the receipts wait.
-    let report = run(Options { count: Some(100), ..options(&smsc) }, &tasks).await;
+    let in_vain = Options { count: Some(100), receipt_timeout_ms: 300, ..options(&smsc) };
+    let report = run(in_vain, &tasks).await;
     assert_eq!(report.receipts.unwrap().missing, 100);
     assert_eq!(smsc.counts().waiting, 100);
     // A receiver gets those, and its own.
@@ -170,7 +171,7 @@ async fn order_time_and_repetition_are_as_set() {
     smsc.change(|settings| {
         *settings = Settings { no_receipt_percent: 50.0, ..Settings::default() };
     });
-    let report = run(Options { count: Some(400), ..options(&smsc) }, &tasks).await;
+    let report = run(Options { count: Some(400), receipt_timeout_ms: 300, ..options(&smsc) }, &tasks).await;
     assert!((120..=280).contains(&report.receipts.unwrap().missing));
 }
 
@@ -193,12 +194,13 @@ async fn errors_come_in_their_shares() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_kills_nobody() {
     let (smsc, tasks) = start(Settings { nonsense_percent: 10.0, ..Settings::default() }).await;
-    let options = Options { count: Some(300), response_timeout_ms: 200, window: 10, ..options(&smsc) };
-    let report = run(options.clone(), &tasks).await;
+    let sane = Options { count: Some(300), window: 10, ..options(&smsc) };
+    let report =
+        run(Options { response_timeout_ms: 200, receipt_timeout_ms: 300, ..sane.clone() }, &tasks).await;
     assert_balanced(&report);
     assert!(report.indeterminate > 0 && report.accepted > 0, "{report}");
     smsc.change(|settings| settings.nonsense_percent = 0.0);
-    let report = run(Options { first_id: 1_000, ..options }, &tasks).await;
+    let report = run(Options { first_id: 1_000, ..sane }, &tasks).await;
     assert_eq!(report.accepted, 300, "{report}");
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runtime::{Clock, Tasks};
 use simulator::phones::Direction;
-use simulator::smsc::{Delay, ReceiptStyle};
+use simulator::smsc::{Delay, ReceiptPath, ReceiptStyle};
 use simulator::{Settings, Smsc};
 use smpp::{
     Address, Bind, CancelSm, CommandId, DataSm, Destination, Framer, Header, MessageState, MessageType, Mode,
@@ -182,6 +182,22 @@ async fn receipts_that_were_not_answered_come_again() {
     assert_eq!(esme.ask(Pdu::EnquireLink).await.0, Status::ROK);
     let counts = smsc.counts();
     assert_eq!((counts.receipts, counts.undeliverable, counts.waiting), (3, 1, 0));
+}
+
+#[tokio::test]
+async fn receipts_take_the_submitters_bind_or_all_in_turns() {
+    let smsc = start(Settings { receipt_path: ReceiptPath::Same, ..Settings::default() }).await;
+    let (mut one, mut two) = (Esme::bound(&smsc).await, Esme::bound(&smsc).await);
+    for _ in 0..3 {
+        one.submit(message("x")).await;
+        one.delivered(Status::ROK).await;
+    }
+    smsc.change(|settings| settings.receipt_path = ReceiptPath::Any);
+    for _ in 0..2 {
+        smsc.inject_mo("33611111111", "12345", "y").unwrap();
+    }
+    one.delivered(Status::ROK).await;
+    two.delivered(Status::ROK).await;
 }
 
 #[tokio::test]
