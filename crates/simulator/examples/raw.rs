@@ -1,7 +1,8 @@
 //! The generator against the simulated centre, with nothing between: what the two themselves cost.
 //!
-//! `cargo run --release -p simulator --example raw [messages] [binds] [window]`; with `smsc` or `bench
-//! ADDRESS` in front one of the two runs alone, so that each can be measured by itself.
+//! `cargo run --release -p simulator --example raw -- [MESSAGES [BINDS [WINDOW [RATE]]]]` runs both in one
+//! process. To measure each by itself, `raw smsc [INBOX]` runs the centre on port 2775 with phones that
+//! remember so many messages, and `raw bench ADDRESS MESSAGES BINDS WINDOW RATE PID` the generator.
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     let alone = arguments.first().cloned();
     let outcome = runtime.block_on(async {
         match alone.as_deref() {
-            Some("smsc") => smsc().await,
+            Some("smsc") => smsc(arguments.get(1)).await,
             Some("bench") => {
                 let target = arguments.remove(1);
                 generator(target, &arguments[1..]).await
@@ -37,8 +38,10 @@ fn fail(why: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn smsc() -> types::Result<()> {
-    let smsc = Smsc::start(settings(2_775), &Tasks::new(), Clock::system()).await?;
+async fn smsc(inbox_max: Option<&String>) -> types::Result<()> {
+    let inbox_max = inbox_max.and_then(|argument| argument.parse().ok()).unwrap_or(0);
+    let settings = Settings { inbox_max, ..settings(2_775) };
+    let smsc = Smsc::start(settings, &Tasks::new(), Clock::system()).await?;
     eprintln!("{} pid {}", smsc.address(), std::process::id());
     std::future::pending().await
 }

@@ -54,9 +54,11 @@ impl<E> Agenda<E> {
         next
     }
 
-    /// Whether the waker has to be rung since [`Agenda::sleep`]; says so once.
+    /// Whether the waker has to be rung since [`Agenda::sleep`]; says so once, and not for what was done
+    /// meanwhile.
     pub(super) fn take_ring(&mut self) -> bool {
-        std::mem::take(&mut self.ring)
+        let ring = std::mem::take(&mut self.ring);
+        ring && self.slots.first_key_value().is_some_and(|(due, _)| *due < self.awaited)
     }
 }
 

@@ -16,6 +16,7 @@ use super::centre::Centre;
 use super::receipt::is_answer;
 use super::settings::Settings;
 use super::submit::{Flow, Origin, encode};
+use crate::phones::Arrival;
 
 /// Octets that are read at once.
 const READ_ROOM: usize = 16 * 1024;
@@ -63,11 +64,14 @@ struct Session {
     pdus: u64,
     /// What is being written.
     out: Vec<u8>,
+    /// What phones are about to receive.
+    arrivals: Vec<Arrival>,
 }
 
 impl Session {
     fn new(outlet: Outlet, cut: CancellationToken) -> Self {
-        Self { outlet, cut, state: State::Open, link: None, version: Version::V3_4, pdus: 0, out: Vec::new() }
+        let (out, arrivals) = (Vec::new(), Vec::new());
+        Self { outlet, cut, state: State::Open, link: None, version: Version::V3_4, pdus: 0, out, arrivals }
     }
 
     /// Takes all whole PDUs that were read, under one lock and with one write.
@@ -90,9 +94,13 @@ impl Session {
         // Within the lock: a receipt must not overtake the response that stands in `out`.
         let out = &mut self.out;
         let open = self.outlet.write(|pending| pending.append(out)).is_ok();
+        // What is due at once need not wake the agenda's task: the receipt travels with the response.
+        while centre.step(&settings, &mut self.arrivals) {}
         if centre.agenda.take_ring() {
             shared.earlier.notify_one();
         }
+        drop(centre);
+        shared.screens.receive(self.arrivals.drain(..));
         if open { flow } else { Flow::Close }
     }
 
