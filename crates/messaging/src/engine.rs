@@ -276,6 +276,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts what waits and runs into the metrics.
+    pub fn measure(&self) {
+        metrics::gauge!("switchboard_queue_places_taken").set(self.parts.queue.taken() as f64);
+        metrics::gauge!("switchboard_journal_waiting").set(self.parts.journal.waiting() as f64);
+        metrics::gauge!("switchboard_links").set(self.links().len() as f64);
+    }
+
     /// Ends all links politely; what is open is answered or stays claimed.
     pub async fn stop(&self) {
         let links: Vec<Running> = self.links().drain().map(|(_, running)| running).collect();

@@ -10,6 +10,8 @@
 //! - [`engine`]: what of these is alive
 
 use db::Migration;
+use runtime::job::Handler;
+use web::console::NavEntry;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
@@ -43,7 +45,21 @@ pub const MIGRATIONS: &[Migration] =
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
+        .merge(message::api::router())
         .merge(account::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+}
+
+/// The console's pages of this crate.
+pub fn pages() -> axum::Router<Gateway> {
+    axum::Router::new()
+}
+
+/// The console's navigation to these pages.
+pub const NAV: &[NavEntry] = &[];
+
+/// What runs each kind of durable job of this crate.
+pub fn jobs() -> Vec<(&'static str, Handler)> {
+    vec![(callback::KIND, callback::handler())]
 }

