@@ -172,8 +172,8 @@ impl Journal {
             backlog: Vec::new(),
             held: None,
         };
-        let (batcher, work) = Batcher::new(limits, writer);
-        runtime.tasks.spawn("journal", work);
+        let (batcher, work) = Batcher::new(limits, writer, runtime.writers.stopping().cancelled_owned());
+        runtime.writers.spawn("journal", work);
         Self { batcher }
     }
 
