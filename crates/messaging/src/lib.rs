@@ -17,6 +17,7 @@ mod api;
 pub mod connection;
 pub mod engine;
 pub mod intent;
+mod pages;
 pub mod route;
 pub mod settings;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests;
 pub use api::Gateway;
 pub use engine::Engine;
 pub use intent::Intent;
+pub use pages::{NAV, pages};
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
