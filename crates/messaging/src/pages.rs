@@ -278,9 +278,9 @@ pub(crate) fn moment(at: Timestamp) -> Markup {
 /// A count with its thousands apart, so that digits line up and can be read.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3 * 3);
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3 * "\u{202f}".len());
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             shown.push('\u{202f}');
         }
         shown.push(digit);
