@@ -12,11 +12,13 @@
 //!   lost. What the bind left open is never taken for refused: it may have been delivered.
 //! - Reports wait in a bounded queue. An owner that does not read them stops the sessions from reading on, so read them in
 //!   another task than the one that waits for places.
-//! - ESME_RTHROTTLED and ESME_RMSGQFUL pause all binds together; so does a congested peer of SMPP 5.0.
+//! - ESME_RTHROTTLED and ESME_RMSGQFUL pause all binds together; so does a congested peer of SMPP 5.0. The rate that a
+//!   throttling peer takes is learned and kept just below, so that the pauses stay rare.
 //! - A lost bind comes back by itself, with pauses that grow. Nothing of a lost session is sent again.
 //!
 //! Beneath: `gate` says how many may leave and on which bind, `lane` joins callers and session, `session` is one bind from
-//! response to end, `bind` makes sessions; `throttle`, `backoff` and `meter` are plain arithmetic over a time that is given.
+//! response to end, `bind` makes sessions; `throttle`, `ceiling`, `backoff` and `meter` are plain arithmetic over a time
+//! that is given.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 mod backoff;
 mod bind;
+mod ceiling;
 mod gate;
 mod lane;
 mod meter;

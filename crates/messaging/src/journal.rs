@@ -28,8 +28,9 @@ mod rows;
 mod settle;
 
 pub use answer::{Answered, Outcome};
-pub(crate) use inbound::{InboundPart, hex, unhex};
-pub(crate) use receipt::CarrierReceipt;
+pub use inbound::InboundPart;
+pub(crate) use inbound::{hex, unhex};
+pub use receipt::CarrierReceipt;
 pub(crate) use rows::Standing;
 pub(crate) use settle::Ending;
 

@@ -14,12 +14,22 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
 mod api;
+pub mod assemble;
+pub mod callback;
 pub mod connection;
+pub mod dispatch;
 pub mod engine;
 pub mod intent;
+pub mod journal;
+pub mod message;
 mod pages;
+pub mod push;
+pub mod queue;
+pub mod recover;
+pub mod reports;
 pub mod route;
 pub mod settings;
+pub mod smpp_server;
 #[cfg(test)]
 mod tests;
 

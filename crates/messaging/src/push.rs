@@ -64,6 +64,11 @@ impl PushKind {
 pub struct Pushes {}
 
 impl Pushes {
+    /// No push yet.
+    pub fn new(_runtime: &runtime::Runtime) -> Self {
+        Self {}
+    }
+
     /// Takes a committed push.
     pub fn put(&self, push: Push) {
         drop(push);

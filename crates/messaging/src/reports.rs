@@ -103,7 +103,7 @@ impl Reader {
     }
 
     fn receipt(&self, sm: &Sm) -> Option<CarrierReceipt> {
-        let named = matches!(sm.esm_class.message_type(), MessageType::DeliveryReceipt | MessageType::Intermediate);
+        let named = matches!(sm.esm_class.message_type(), MessageType::Receipt | MessageType::Intermediate);
         let id = sm.tlvs.receipted_message_id();
         let text = sms::receipt::text_of(sm.content(), sm.data_coding.0);
         let read = Receipt::parse(&text).with_tlvs(

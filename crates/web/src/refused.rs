@@ -23,7 +23,11 @@ impl Refused {
     pub fn by(error: Error) -> Result<Self, PageProblem> {
         let elsewhere = matches!(error.code(), Code::NotFound | Code::Unauthenticated)
             || (error.code() == Code::Forbidden && error.place().is_none());
-        if elsewhere || error.code().status() >= 500 { Err(PageProblem(error)) } else { Ok(Self(Some(error))) }
+        if elsewhere || error.code().status() >= 500 {
+            Err(PageProblem(error))
+        } else {
+            Ok(Self(Some(error)))
+        }
     }
 
     /// The status of the page that shows it.

@@ -64,14 +64,14 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static>(
                 if began.elapsed() >= Duration::from_millis(settings.reconnect_max_ms) {
                     backoff.reset();
                 }
-                shared.note(bind, State::Down, |entry| entry.last_error = Some(why.clone()));
+                note_down(&shared, bind, &why);
                 let _ = reports.send(Report::Lost { kind, peer: Some(peer), why }).await;
             }
             Err(Failure { peer, why, lasting }) => {
                 if lasting {
                     backoff.skip_to_longest();
                 }
-                shared.note(bind, State::Down, |entry| entry.last_error = Some(why.clone()));
+                note_down(&shared, bind, &why);
                 if told != why {
                     tracing::warn!(connection = %settings.name, bind = %kind, %why, "no bind");
                     told.clone_from(&why);
@@ -86,7 +86,7 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static>(
             () = tokio::time::sleep(pause) => {}
         }
     }
-    shared.note(bind, State::Stopped, |entry| entry.peer = None);
+    shared.note(bind, State::Stopped, |_| ());
 }
 
 /// From a bound connection to the end of its session, whose reason it gives.
@@ -111,11 +111,15 @@ async fn live<T: Clone + Send + 'static>(
     let (reader, writer) = stream.into_split();
     let why = session.run(reader, writer, framer).await;
     tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, %why, "bind ended");
+    why
+}
+
+fn note_down<T>(shared: &Shared<T>, bind: usize, why: &str) {
     shared.note(bind, State::Down, |entry| {
         entry.peer = None;
         entry.peer_system_id = None;
+        entry.last_error = Some(why.to_owned());
     });
-    why
 }
 
 /// Done when the connection is to stop.

@@ -164,25 +164,26 @@ pub(super) struct State {
     /// Places given and not yet used.
     reserved: usize,
     closed: bool,
-    pace: Option<Pace>,
+    /// Parts per second that the operator allows; 0 for any.
+    throughput: u32,
+    /// Keeps the lower of `throughput` and what the peer was found to take.
+    pace: Option<(u32, Pace)>,
     /// Places that were paid for at `pace` and given back, at most one burst.
     paid: usize,
-    burst: usize,
     pub(super) throttle: Throttle,
-    meter: Meter,
+    meter: Meter<500>,
     pub(super) counters: Counters,
 }
 
 impl State {
     fn new(binds: usize, throughput: u32, throttle: Throttle) -> Self {
-        let burst = throughput.div_ceil(BURSTS_PER_SECOND).max(1);
         Self {
             binds: vec![Room::default(); binds],
             reserved: 0,
             closed: false,
-            pace: (throughput > 0).then(|| Pace::new(throughput, burst)),
+            throughput,
+            pace: None,
             paid: 0,
-            burst: burst as usize,
             throttle,
             meter: Meter::default(),
             counters: Counters::default(),
@@ -214,7 +215,8 @@ impl State {
 
     /// As many of the wanted places as the rate allows, or the milliseconds until it allows one.
     fn pay(&mut self, wanted: usize, now_ms: i64) -> Result<usize, u64> {
-        let Some(pace) = &mut self.pace else { return Ok(wanted) };
+        self.set_pace(now_ms);
+        let Some((_, pace)) = &mut self.pace else { return Ok(wanted) };
         let mut n = wanted.min(self.paid);
         self.paid -= n;
         while n < wanted {
@@ -225,6 +227,20 @@ impl State {
             }
         }
         Ok(n)
+    }
+
+    /// Follows the peer's ceiling.
+    fn set_pace(&mut self, now_ms: i64) {
+        let limits = [Some(self.throughput).filter(|limit| *limit > 0), self.throttle.ceiling(now_ms)];
+        match (limits.into_iter().flatten().min(), &mut self.pace) {
+            (None, pace) => *pace = None,
+            (Some(rate), None) => self.pace = Some((rate, Pace::new(rate, burst(rate)))),
+            (Some(rate), Some((now, pace))) if rate != *now => {
+                *now = rate;
+                pace.set(now_ms, rate, burst(rate));
+            }
+            _ => {}
+        }
     }
 
     fn take(&mut self, now_ms: i64) -> Option<Turn> {
@@ -247,9 +263,8 @@ impl State {
 
     fn give_back(&mut self, n: usize) {
         self.reserved = self.reserved.saturating_sub(n);
-        if self.pace.is_some() {
-            self.paid = (self.paid + n).min(self.burst);
-        }
+        let burst_max = self.pace.as_ref().map_or(0, |(rate, _)| burst(*rate));
+        self.paid = (self.paid + n).min(burst_max as usize);
     }
 
     /// A session may send from now on, with a window of `limit`. Gives its epoch.
@@ -319,6 +334,11 @@ impl State {
     pub(super) fn per_second(&self, now_ms: i64) -> f64 {
         self.meter.per_second(now_ms)
     }
+}
+
+/// Parts that may leave at once at this rate.
+fn burst(rate: u32) -> u32 {
+    rate.div_ceil(BURSTS_PER_SECOND)
 }
 
 #[cfg(test)]
@@ -397,15 +417,62 @@ mod tests {
     #[test]
     fn pause_clog_and_end_are_kept() {
         let mut gate = gate(&[2, 2], 0);
-        gate.throttle.too_fast(0, 0, 1.0);
-        assert_eq!(gate.grant(1, 400), Grant::In(600));
+        gate.throttle.queue_full(0, 0, 1.0);
+        assert_eq!(gate.grant(1, 400), Grant::In(3_600));
         gate.clog(Turn { bind: 0, epoch: 1 }, true);
-        assert_eq!(gate.grant(9, 1_000), Grant::Now(2));
+        assert_eq!(gate.grant(9, 4_000), Grant::Now(2));
         assert_eq!(gate.take(1_000).unwrap().bind, 1);
         gate.retire(1);
         assert_eq!(gate.window(1), (1, 0));
         gate.shut();
         assert_eq!(gate.grant(9, 1_000), Grant::Never);
         assert_eq!(gate.take(1_000), None);
+    }
+
+    /// What part of a peer's rate gets through when we send as fast as we may and the peer throttles: over a minute, after
+    /// ten seconds to learn.
+    fn goodput(per_second: u32, burst: u32, window: usize, round_trip_ms: i64) -> f64 {
+        let mut gate = State::new(1, 0, Throttle::new(1_000, 30_000));
+        gate.open(0, window);
+        let mut peer = Pace::new(per_second, burst);
+        let mut under_way = std::collections::VecDeque::new();
+        let mut accepted = 0_u32;
+        let mut random = 7_u32;
+        for now in 0..70_000_i64 {
+            while under_way.front().is_some_and(|(_, _, at)| *at <= now) {
+                let (turn, sent, _) = under_way.pop_front().unwrap();
+                gate.release(turn);
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if peer.take(now, 1).is_ok() {
+                    accepted += u32::from(now >= 10_000);
+                    gate.throttle.accepted(sent, now);
+                } else {
+                    gate.throttle.too_fast(sent, now, f64::from(random) / f64::from(u32::MAX));
+                }
+            }
+            while let Grant::Now(n) = gate.grant(500, now) {
+                for _ in 0..n {
+                    under_way.push_back((gate.take(now).unwrap(), now, now + round_trip_ms));
+                }
+            }
+        }
+        f64::from(accepted) / (f64::from(per_second) * 60.0)
+    }
+
+    #[test]
+    fn a_throttling_peer_gets_nearly_all_it_would_take() {
+        for (rate, burst, window, round_trip_ms, least) in [
+            (100, 100, 10, 20, 0.95),
+            (100, 10, 10, 20, 0.9),
+            (100, 5, 50, 20, 0.9),
+            (1_000, 1_000, 100, 5, 0.95),
+            (1_000, 100, 100, 5, 0.9),
+            (5_000, 500, 500, 30, 0.9),
+            // Whole parts per second are coarse where there are few.
+            (20, 1, 100, 50, 0.8),
+        ] {
+            let part = goodput(rate, burst, window, round_trip_ms);
+            assert!(part >= least, "{rate} {burst} {window} {round_trip_ms}: {part:.3}");
+        }
     }
 }

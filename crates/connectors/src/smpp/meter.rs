@@ -1,47 +1,51 @@
-//! A rate over the last seconds.
+//! A rate over the last moments.
 
-/// Whole seconds that the rate is taken over.
-const SECONDS: i64 = 5;
+/// Slots that are looked back on.
+const SLOTS: i64 = 10;
 
-/// Counts per second, in a ring of as many seconds as the rate needs and the one that is running.
+/// Counts in slots of `MS` milliseconds: a ring of ten, and the one that is running.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Meter {
-    counts: [u64; SECONDS as usize + 1],
-    /// The second of the newest count.
-    second: i64,
+pub(super) struct Meter<const MS: i64> {
+    counts: [u64; SLOTS as usize + 1],
+    /// The slot of the newest count.
+    newest: i64,
 }
 
-impl Meter {
+impl<const MS: i64> Meter<MS> {
     /// `n` more at `now_ms`, milliseconds from 0 on, on a clock that does not go back.
     pub(super) fn add(&mut self, n: u64, now_ms: i64) {
         self.turn(now_ms);
-        self.counts[slot(self.second)] += n;
+        self.counts[index(self.newest)] += n;
     }
 
-    /// The average per second over the last five whole seconds, or as many as there were.
+    /// How many in the last ten slots, the running one among them.
+    pub(super) fn recent(&mut self, now_ms: i64) -> u64 {
+        self.turn(now_ms);
+        self.counts.iter().sum::<u64>() - self.counts[index(self.newest - SLOTS)]
+    }
+
+    /// The average per second over the last ten slots that are over, or as many as there were.
     pub(super) fn per_second(&self, now_ms: i64) -> f64 {
         let mut ring = self.clone();
         ring.turn(now_ms);
-        let whole = ring.second.min(SECONDS);
-        if whole == 0 {
-            return ring.counts[slot(0)] as f64;
-        }
-        let sum: u64 = (ring.second - whole..ring.second).map(|second| ring.counts[slot(second)]).sum();
-        sum as f64 / whole as f64
+        let over = ring.newest.min(SLOTS);
+        let sum =
+            ring.counts.iter().sum::<u64>() - if over > 0 { ring.counts[index(ring.newest)] } else { 0 };
+        sum as f64 * 1000.0 / (over.max(1) * MS) as f64
     }
 
-    /// Empties the seconds in which nothing was counted.
+    /// Empties the slots in which nothing was counted.
     fn turn(&mut self, now_ms: i64) {
-        let now = (now_ms / 1000).max(self.second);
-        for second in (self.second + 1..=now).rev().take(self.counts.len()) {
-            self.counts[slot(second)] = 0;
+        let now = (now_ms / MS).max(self.newest);
+        for slot in (self.newest + 1..=now).rev().take(self.counts.len()) {
+            self.counts[index(slot)] = 0;
         }
-        self.second = now;
+        self.newest = now;
     }
 }
 
-fn slot(second: i64) -> usize {
-    usize::try_from(second.rem_euclid(SECONDS + 1)).unwrap_or(0)
+fn index(slot: i64) -> usize {
+    usize::try_from(slot.rem_euclid(SLOTS + 1)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -49,16 +53,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn averages_whole_seconds_and_forgets_old_ones() {
-        let mut meter = Meter::default();
+    fn averages_what_is_over_and_forgets_what_is_old() {
+        let mut meter = Meter::<500>::default();
         meter.add(7, 300);
-        assert_eq!(meter.per_second(500), 7.0);
+        assert_eq!((meter.per_second(400), meter.per_second(600)), (14.0, 14.0));
         for second in 1..=20 {
             meter.add(100, second * 1000);
             meter.add(50, second * 1000 + 999);
         }
-        assert_eq!(meter.per_second(20_999), 150.0);
+        assert_eq!(meter.per_second(21_000), 150.0);
         assert_eq!(meter.per_second(23_000), 90.0);
+        assert_eq!(meter.recent(23_999), 300);
         assert_eq!(meter.per_second(1_000_000), 0.0);
+        assert_eq!(meter.recent(1_000_000), 0);
     }
 }

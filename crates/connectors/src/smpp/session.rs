@@ -162,27 +162,31 @@ impl<T: Clone + Send + 'static> Session<T> {
             if let Flow::Ends(why) = self.take_frames(&mut framer).await {
                 return why;
             }
+            self.attend().await;
+            self.look_in_a_flood().await;
             shared.gate.ring();
             let ends_at = match self.step_down(*phase.borrow_and_update()) {
                 Ok(ends_at) => ends_at,
                 Err(why) => return why,
             };
             // The order is kept: time-outs are looked at only when nothing is left to be read, so that an answer which
-            // waits in the socket is not taken for missing.
+            // waits in the socket is not taken for missing. What only wakes is seen to above, at every turn.
             tokio::select! {
                 biased;
-                changed = phase.changed() => if changed.is_err() { return "nobody is left".to_owned() },
-                () = shared.lanes[self.turn.bind].attend.notified() => self.attend().await,
-                room = outlet.room(), if self.clogged => {
-                    self.clogged = room.is_err();
-                    shared.gate.state().clog(self.turn, false);
-                }
                 read = read_when_room(&outlet, &mut reader, &mut framer) => {
                     if let Some(why) = self.was_read(read) {
                         return why;
                     }
-                    self.look_in_a_flood().await;
                 }
+                () = shared.lanes[self.turn.bind].attend.notified() => {}
+                changed = phase.changed() => if changed.is_err() { return "nobody is left".to_owned() },
+                room = outlet.room(), if self.clogged => match room {
+                    Ok(()) => {
+                        self.clogged = false;
+                        shared.gate.state().clog(self.turn, false);
+                    }
+                    Err(closed) => return closed.to_string(),
+                },
                 () = tokio::time::sleep_until(ends_at.unwrap_or_else(Instant::now)), if ends_at.is_some() => {}
                 _ = ticks.tick() => if let Flow::Ends(why) = self.tick_passed().await {
                     return why;
@@ -310,7 +314,7 @@ impl<T: Clone + Send + 'static> Session<T> {
         gate.throttle.congestion(congestion, sent_ms, now_ms, chance);
         match class {
             RetryClass::Success => {
-                gate.throttle.accepted(sent_ms);
+                gate.throttle.accepted(sent_ms, now_ms);
                 gate.counters.accepted += 1;
                 return;
             }
@@ -353,13 +357,11 @@ impl<T: Clone + Send + 'static> Session<T> {
         self.emit(Report::Delivered(delivered)).await;
     }
 
-    /// A caller has left something to see to.
+    /// Sees to what callers have left.
     async fn attend(&mut self) {
         let unfit = self.lane().unfit();
         self.report_unfit(unfit).await;
-        if !self.clogged && self.shared.gate.state().is_clogged(self.turn) {
-            self.clogged = true;
-        }
+        self.clogged = self.shared.gate.state().is_clogged(self.turn);
     }
 
     async fn report_unfit(&mut self, unfit: Vec<(T, EncodeError)>) {
@@ -447,6 +449,8 @@ impl<T: Clone + Send + 'static> Session<T> {
         if let Err(mpsc::error::TrySendError::Full(report)) = self.reports.try_send(report) {
             self.shared.gate.ring();
             let _ = self.reports.send(report).await;
+            // The peer may have answered long ago; it was not the one who was late.
+            self.looked_ms = self.shared.gate.now_ms();
         }
     }
 

@@ -131,7 +131,7 @@ impl<T> Shared<T> {
         let entries = self.board().clone();
         let phase = *self.phase.borrow();
         let now_ms = self.gate.now_ms();
-        let gate = self.gate.state();
+        let mut gate = self.gate.state();
         let pause_ms = gate.throttle.pause_ms(now_ms);
         let state = overall(phase, pause_ms, &entries);
         let binds = entries.into_iter().enumerate().map(|(bind, entry)| {
@@ -154,6 +154,7 @@ impl<T> Shared<T> {
             pause_ms,
             binds: binds.collect(),
             counters: gate.counters,
+            learned_per_second: gate.throttle.ceiling(now_ms),
             parts_per_second: gate.per_second(now_ms),
         }
     }

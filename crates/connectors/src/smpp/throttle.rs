@@ -4,6 +4,7 @@
 //! step may cause the next one; otherwise a single burst would push the pause to its longest at once.
 
 use super::backoff::Backoff;
+use super::ceiling::Ceiling;
 
 /// A full queue empties more slowly than a second of rate limit passes.
 const QUEUE_FULL_FACTOR: u64 = 4;
@@ -16,6 +17,7 @@ const WHOLE_SHARE: usize = 8;
 pub(super) struct Throttle {
     rate: Pause,
     queue: Pause,
+    ceiling: Ceiling,
     /// Of [`WHOLE_SHARE`], how much of each window may be used.
     share: usize,
     /// When `share` last changed.
@@ -33,10 +35,13 @@ impl Pause {
         Self { steps: Backoff::new(min_ms, max_ms), until_ms: 0 }
     }
 
-    fn begin(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
-        if sent_ms >= self.until_ms {
+    /// Gives whether this was more than the rest of the last burst.
+    fn begin(&mut self, sent_ms: i64, now_ms: i64, chance: f64) -> bool {
+        let anew = sent_ms >= self.until_ms;
+        if anew {
             self.until_ms = now_ms.saturating_add_unsigned(self.steps.next(chance));
         }
+        anew
     }
 
     fn went_well(&mut self, sent_ms: i64) {
@@ -55,6 +60,7 @@ impl Throttle {
                 min_ms.saturating_mul(QUEUE_FULL_FACTOR),
                 max_ms.saturating_mul(QUEUE_FULL_FACTOR),
             ),
+            ceiling: Ceiling::default(),
             share: WHOLE_SHARE,
             share_at_ms: 0,
         }
@@ -62,7 +68,9 @@ impl Throttle {
 
     /// ESME_RTHROTTLED came for what was sent at `sent_ms`.
     pub(super) fn too_fast(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
-        self.rate.begin(sent_ms, now_ms, chance);
+        if self.rate.begin(sent_ms, now_ms, chance) {
+            self.ceiling.too_fast(now_ms);
+        }
     }
 
     /// ESME_RMSGQFUL came for what was sent at `sent_ms`.
@@ -71,7 +79,8 @@ impl Throttle {
     }
 
     /// What was sent at `sent_ms` was accepted: pauses start small again.
-    pub(super) fn accepted(&mut self, sent_ms: i64) {
+    pub(super) fn accepted(&mut self, sent_ms: i64, now_ms: i64) {
+        self.ceiling.accepted(now_ms);
         self.rate.went_well(sent_ms);
         self.queue.went_well(sent_ms);
     }
@@ -104,6 +113,11 @@ impl Throttle {
         u64::try_from(until_ms.saturating_sub(now_ms)).unwrap_or(0)
     }
 
+    /// Parts per second that the peer was found to take; `None` while it has not complained.
+    pub(super) fn ceiling(&mut self, now_ms: i64) -> Option<u32> {
+        self.ceiling.rate(now_ms)
+    }
+
     /// How much of a window of this size may be used now: all of it, or less while the peer is congested, at least one.
     pub(super) fn window(&self, whole: usize) -> usize {
         if self.share == WHOLE_SHARE { whole } else { (whole * self.share / WHOLE_SHARE).max(whole.min(1)) }
@@ -132,10 +146,10 @@ mod tests {
     fn only_a_success_sent_after_the_pause_resets_it() {
         let mut throttle = Throttle::new(1_000, 30_000);
         throttle.too_fast(0, 0, 1.0);
-        throttle.accepted(0);
+        throttle.accepted(0, 500);
         throttle.too_fast(1_000, 1_000, 1.0);
         assert_eq!(throttle.pause_ms(1_000), 2_000, "the success was of the same burst");
-        throttle.accepted(3_000);
+        throttle.accepted(3_000, 3_000);
         throttle.too_fast(3_001, 3_001, 1.0);
         assert_eq!(throttle.pause_ms(3_001), 1_000);
     }

@@ -21,6 +21,16 @@ use web::{App, PageProblem, Query, Visitor};
 
 use super::Filter;
 
+/// So many touched fields are named above their values; more are counted.
+const NAMES_SHOWN: usize = 3;
+
+/// A kind of event in words: `key.created` is "Key created".
+fn kind_title(kind: &str) -> String {
+    let words = kind.replace(['.', '_'], " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// What an event is about, in words, and what it changed.
 fn about(event: &Event) -> (String, Option<&Change>) {
     match event {
@@ -102,8 +112,9 @@ fn difference(change: &Change) -> Markup {
             html! { @if !one.after.is_empty() { ins { (one.after) } } },
         ])
     });
-    let label = match touched.len() {
-        1 => "1 field".to_owned(),
+    let names: Vec<&str> = touched.iter().map(|one| one.field).collect();
+    let label = match names.len() {
+        1..=NAMES_SHOWN => names.join(", "),
         several => format!("{several} fields"),
     };
     let columns = vec![column("Field"), column("Before"), column("After")];
@@ -125,7 +136,7 @@ fn entry(recorded: &Recorded, names: &HashMap<String, String>) -> Row {
     row(vec![
         relative_time(&recorded.at.to_string(), &recorded.at.to_minute()),
         actor,
-        html! { code dir="ltr" { (recorded.event.kind()) } },
+        html! { span title=(recorded.event.kind()) { (kind_title(recorded.event.kind())) } },
         html! { (text) @if let Some(change) = change { (difference(change)) } },
         html! { (recorded.from.as_deref().unwrap_or("")) },
     ])
@@ -147,8 +158,9 @@ async fn list(visitor: Visitor, Query(filter): Query<Filter>) -> Result<Response
     let names = super::actors(&visitor.scope, &page.items).await?;
     let words = Words::for_lang(&visitor.person.language);
     let (actor, kind) = (filter.actor.as_deref(), filter.kind.as_deref());
+    let titles: Vec<_> = Event::audited_kinds().map(|kind| (kind, kind_title(kind))).collect();
     let kinds: Vec<Choice<'_>> = std::iter::once(Choice::new("", "Everything"))
-        .chain(Event::audited_kinds().map(|kind| Choice::new(kind, kind)))
+        .chain(titles.iter().map(|(kind, title)| Choice::new(kind, title)))
         .collect();
     let fields = html! {
         (field::select("type", "What", &kinds).value(kind.unwrap_or_default()))
@@ -156,7 +168,7 @@ async fn list(visitor: Visitor, Query(filter): Query<Filter>) -> Result<Response
     };
     let mut active = Vec::new();
     if let Some(kind) = kind {
-        active.push(ActiveFilter { label: kind.to_owned(), remove_href: href(actor, None, None) });
+        active.push(ActiveFilter { label: kind_title(kind), remove_href: href(actor, None, None) });
     }
     if let Some(actor) = actor {
         let label = names.get(actor).map_or(actor, String::as_str).to_owned();
@@ -196,6 +208,12 @@ pub(crate) fn router() -> Router<App> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn kinds_are_read_as_words() {
+        assert_eq!(kind_title("user.signed_in"), "User signed in");
+        assert_eq!(kind_title(""), "");
+    }
 
     #[test]
     fn only_what_differs_is_touched() {

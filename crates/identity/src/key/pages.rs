@@ -79,7 +79,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
             html! { (key.name) },
             html! { code dir="ltr" { (key.shown) "…" } },
             state(key, visitor.scope.now()),
-            html! { (key.scopes.len()) },
+            html! { @if key.scopes.iter().any(|scope| scope == super::EVERYTHING) { "all" } @else { (key.scopes.len()) } },
             moment(Some(key.created_at), ""),
             moment(key.last_used_at, "never"),
         ])
@@ -176,8 +176,11 @@ async fn create(visitor: Visitor, Form(pairs): Form<Vec<(String, String)>>) -> R
 async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     let key = super::get(&visitor.scope, id.parse()?).await?;
     let words = Words::for_lang(&visitor.person.language);
-    let title =
-        |name: &str| Permission::named(name).map_or(name.to_owned(), |known| known.title().to_owned());
+    let title = |name: &str| match Permission::named(name) {
+        Some(known) => known.title().to_owned(),
+        None if name == super::EVERYTHING => "Whatever its owner may do".to_owned(),
+        None => name.to_owned(),
+    };
     let body = html! {
         (card::panel(&card::facts(&[
             ("State", state(&key, visitor.scope.now())),
