@@ -8,7 +8,7 @@ use types::{Permissions, TenantId, Timestamp};
 
 use crate::settings::Patch;
 
-mod http;
+mod pages;
 
 /// Two tenants who must never meet.
 pub(crate) struct House {
