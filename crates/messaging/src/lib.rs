@@ -24,6 +24,7 @@ pub mod engine;
 pub mod intent;
 pub mod journal;
 pub mod message;
+mod pages;
 pub mod push;
 pub mod queue;
 pub mod recover;
@@ -37,6 +38,7 @@ mod tests;
 pub use api::Gateway;
 pub use engine::Engine;
 pub use intent::Intent;
+pub use pages::{NAV, pages};
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
