@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-use std::sync::Arc;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use db::Migration;
 use tokio::sync::Notify;
@@ -28,6 +30,7 @@ pub use tasks::Tasks;
 #[derive(Clone)]
 pub struct Runtime {
     parts: Arc<Parts>,
+    kept: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
 /// The parts of a [`Runtime`].
@@ -57,7 +60,15 @@ pub struct Parts {
 impl Runtime {
     /// Shares the parts.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), kept: Arc::default() }
+    }
+
+    /// What a capability above keeps in memory beside its rows, such as a cache or a semaphore: one value of each type,
+    /// made when it is first asked for. A static would be shared by runtimes that have nothing to do with each other.
+    pub fn kept<T: Any + Send + Sync>(&self, make: impl FnOnce(&Parts) -> T) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = Arc::clone(kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(make(&self.parts))));
+        value.downcast().unwrap_or_else(|_| unreachable!("the map's key is the value's own type"))
     }
 
     /// A runtime around a configuration, a database and a clock, as tests of the capabilities above want it.

@@ -68,4 +68,14 @@ impl Listener {
             Err(broadcast::error::RecvError::Closed) => Heard::Over,
         }
     }
+
+    /// What has been heard since the last look, without waiting; nothing when all is known.
+    pub fn heard(&mut self) -> Option<Heard> {
+        match self.news.try_recv() {
+            Ok(news) => Some(Heard::News(news)),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Some(Heard::Missed),
+            Err(broadcast::error::TryRecvError::Closed) => Some(Heard::Over),
+            Err(broadcast::error::TryRecvError::Empty) => None,
+        }
+    }
 }

@@ -115,7 +115,7 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
             "insert into event_page (tenant_id, last_seq, first_seq, at, actor, request_id, from_address, audited, events) \
              select cast(r.value ->> 't' as bigint), cast(r.value ->> 'last' as bigint), cast(r.value ->> 'first' as bigint), \
              cast(r.value ->> 'at' as bigint), r.value ->> 'actor', r.value ->> 'req', r.value ->> 'adr', \
-             (r.value ->> 'aud') in ('1', 'true'), r.value ->> 'ev' from json_rows($1) r"
+             cast(r.value ->> 'aud' as text) in ('1', 'true'), r.value ->> 'ev' from json_rows($1) r"
         ),
         vec![Arg::json(&rows)?],
     )

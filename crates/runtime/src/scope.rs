@@ -153,7 +153,17 @@ impl Scope {
     /// When the writer does not come free in time.
     pub async fn write(&self) -> Result<Write> {
         let tx = self.inner.runtime.db.write(Tenancy::Tenant(self.tenant())).await?;
-        Ok(Write { tx, scope: self.clone(), events: Vec::new() })
+        Ok(Write { tx, scope: self.clone(), events: Vec::new(), elsewhere: Vec::new() })
+    }
+
+    /// Begins a change to the tenants themselves, whose rows are nobody's own.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`] without the permission to manage tenants; otherwise as [`Scope::write`].
+    pub async fn write_every(&self) -> Result<Write> {
+        self.require(Permission::TenantManage)?;
+        let tx = self.inner.runtime.db.write(Tenancy::Every).await?;
+        Ok(Write { tx, scope: self.clone(), events: Vec::new(), elsewhere: Vec::new() })
     }
 
     /// The events of a change by this actor, for the stream.
@@ -174,6 +184,8 @@ pub struct Write {
     tx: Tx,
     scope: Scope,
     events: Vec<Event>,
+    // In other tenants' streams, which only `Scope::write_every` can reach.
+    elsewhere: Vec<(TenantId, Event)>,
 }
 
 impl Write {
@@ -182,20 +194,46 @@ impl Write {
         self.events.push(event);
     }
 
+    /// Notes an event of another tenant; only for a change begun with [`Scope::write_every`].
+    pub fn happened_to(&mut self, tenant: TenantId, event: Event) {
+        if tenant == self.scope.tenant() {
+            self.events.push(event);
+        } else {
+            self.elsewhere.push((tenant, event));
+        }
+    }
+
     /// Commits, keeping the answer for a repetition of a keyed request, and gives it back.
     ///
     /// # Errors
     /// When the commit failed (nothing happened), or [`Code::KeyInProgress`] when a request with the same key was
     /// carried out at the same time.
-    pub async fn commit<T: Serialize>(mut self, answer: T) -> Result<T> {
+    pub async fn commit<T: Serialize>(self, answer: T) -> Result<T> {
+        self.commit_keeping(&answer).await?;
+        Ok(answer)
+    }
+
+    /// Commits, keeping for a repetition something else than the answer: an answer that shows a secret once must not
+    /// lie in a table with it.
+    ///
+    /// # Errors
+    /// As [`Write::commit`].
+    pub async fn commit_keeping<T: Serialize>(mut self, kept: &T) -> Result<()> {
         if let Some(keyed) = self.scope.key() {
-            let body = serde_json::to_string(&answer).map_err(Error::internal)?;
+            let body = serde_json::to_string(kept).map_err(Error::internal)?;
             keep_answer(&mut self.tx, self.scope.tenant(), keyed, body, self.scope.now()).await?;
         }
-        let written = outbox::write(&mut self.tx, vec![self.scope.happened(self.events)]).await?;
+        let mut happened = vec![self.scope.happened(self.events)];
+        for (tenant, event) in self.elsewhere {
+            match happened.iter_mut().find(|one| one.tenant == tenant) {
+                Some(one) => one.events.push(event),
+                None => happened.push(Happened { tenant, ..self.scope.happened(vec![event]) }),
+            }
+        }
+        let written = outbox::write(&mut self.tx, happened).await?;
         self.tx.commit().await?;
         written.tell(&self.scope.runtime().live);
-        Ok(answer)
+        Ok(())
     }
 }
 

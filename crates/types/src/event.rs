@@ -94,6 +94,8 @@ macro_rules! events {
 events! {
     /// A tenant was created.
     TenantCreated(Change) "tenant.created" true;
+    /// A tenant's name, locale, time zone or state was changed.
+    TenantChanged(Change) "tenant.changed" true;
     /// A user was created.
     UserCreated(Change) "user.created" true;
     /// A user's name, roles or state was changed.

@@ -98,6 +98,11 @@ impl Permissions {
         Self(self.0 & other.0)
     }
 
+    /// Whether the set holds all that another holds.
+    pub const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
     /// The members, in the catalogue's order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))
@@ -124,5 +129,7 @@ mod tests {
         }
         assert_eq!(Permissions::all().iter().count(), Permission::ALL.len());
         assert!(!Permissions::NONE.contains(Permission::MessageSend));
+        assert!(Permissions::all().covers(Permissions::all_of_a_tenant()));
+        assert!(!Permissions::all_of_a_tenant().covers(Permissions::all()));
     }
 }

@@ -48,6 +48,13 @@ impl Timestamp {
     }
 }
 
+/// Whether the IANA time zone database knows the name, such as `Africa/Casablanca`. A machine without that database
+/// knows none, and then every name is taken: it is shown, never guessed at.
+pub fn zone_exists(name: &str) -> bool {
+    let database = jiff::tz::db();
+    database.is_definitively_empty() || database.get(name).is_ok()
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.instant())

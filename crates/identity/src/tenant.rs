@@ -1,0 +1,340 @@
+//! Organisations, and the sealing of their secrets.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use db::{OnConflict, Tenancy, Tx, args, record, sql};
+use runtime::config::Secret;
+use runtime::secrets::{DataKey, Place};
+use runtime::{Runtime, Scope};
+use serde::{Deserialize, Serialize};
+use types::event::Change;
+use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp};
+use web::Paging;
+
+use crate::link::{self, Link};
+use crate::user::{self, NewUser, User};
+use crate::{name, role};
+
+pub mod api;
+pub mod pages;
+
+record! {
+    /// An organisation whose rows are its own.
+    #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+    pub struct Tenant {
+        /// Its id.
+        pub id: TenantId,
+        /// What people call it.
+        pub name: String,
+        /// Its short name for addresses, unique over all tenants.
+        pub slug: String,
+        /// The language and region of its texts (BCP 47).
+        pub locale: String,
+        /// The zone its people live by (IANA).
+        pub time_zone: String,
+        /// `active` or `suspended`.
+        pub status: String,
+        /// When it was created.
+        pub created_at: Timestamp,
+    }
+}
+
+/// Whether a tenant's people and programs are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// They are.
+    Active,
+    /// They are not; nothing is lost.
+    Suspended,
+}
+
+impl Status {
+    /// The name that rows and answers hold.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// A tenant to be created.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTenant {
+    /// What people call it.
+    pub name: String,
+    /// Its short name; made of the name when not given.
+    pub slug: Option<String>,
+    /// `en` when not given.
+    pub locale: Option<String>,
+    /// `UTC` when not given.
+    pub time_zone: Option<String>,
+    /// Its first administrator, who gets a sign-in link.
+    pub administrator: Option<FirstUser>,
+}
+
+/// The first administrator of a new tenant.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FirstUser {
+    /// Their e-mail address.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+}
+
+/// A new tenant, and how its first administrator gets in.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct CreatedTenant {
+    /// The tenant.
+    #[serde(flatten)]
+    pub tenant: Tenant,
+    /// Its first administrator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub administrator: Option<User>,
+    /// Their sign-in link; shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
+}
+
+/// What to change of a tenant; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantChange {
+    /// What people call it.
+    pub name: Option<String>,
+    /// The language and region of its texts (BCP 47).
+    pub locale: Option<String>,
+    /// The zone its people live by (IANA).
+    pub time_zone: Option<String>,
+    /// Whether its people and programs are let in.
+    pub status: Option<Status>,
+}
+
+/// All tenants, newest first.
+///
+/// # Errors
+/// Without `tenant.view`; a malformed cursor or limit.
+pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Tenant>> {
+    scope.require(Permission::TenantView)?;
+    let (limit, behind) = (paging.limit()?, paging.behind(i64::MAX)?);
+    let tenants = scope
+        .read()
+        .await?
+        .all(
+            sql!(
+                "select id, name, slug, locale, time_zone, status, created_at from tenant where id < $1 \
+                 order by id desc limit $2 /* every tenant: the platform's administrators see all */"
+            ),
+            args![behind, limit as i64 + 1],
+        )
+        .await?;
+    Ok(Page::from_overfull(tenants, limit, |tenant: &Tenant| tenant.id.raw()))
+}
+
+/// A tenant by its id.
+///
+/// # Errors
+/// Without `tenant.view`; `not_found`.
+pub async fn get(scope: &Scope, id: TenantId) -> Result<Tenant> {
+    scope.require(Permission::TenantView)?;
+    find(&mut scope.read().await?, id).await
+}
+
+/// The caller's own tenant, which everybody may see.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn own(scope: &Scope) -> Result<Tenant> {
+    find(&mut scope.read().await?, scope.tenant()).await
+}
+
+async fn find(tx: &mut Tx, id: TenantId) -> Result<Tenant> {
+    tx.optional(
+        sql!("select id, name, slug, locale, time_zone, status, created_at from tenant where id = $1"),
+        args![id],
+    )
+    .await?
+    .ok_or_else(|| Error::not_found("tenant"))
+}
+
+/// Creates a tenant, its data key and, if told, its first administrator with a sign-in link.
+///
+/// # Errors
+/// Without `tenant.manage`; a name, slug or address that is malformed or taken.
+pub async fn create(scope: &Scope, new: NewTenant) -> Result<CreatedTenant> {
+    scope.require(Permission::TenantManage)?;
+    let administrator = new.administrator.clone();
+    let row = prepare(scope.runtime(), new)?;
+    let mut write = scope.write_every().await?;
+    insert(&mut write, &row).await?;
+    let tenant = row.tenant;
+    write.happened(Event::TenantCreated(change(&tenant, None)));
+    let mut created = CreatedTenant { tenant, administrator: None, link: None };
+    if let Some(FirstUser { email, name }) = administrator {
+        let new = NewUser { email, name, role: role::TENANT_ADMIN.to_owned(), language: None };
+        let user = user::insert(&mut write, scope.runtime(), created.tenant.id, new).await?;
+        let link = link::insert(&mut write, scope.runtime(), created.tenant.id, user.id).await?;
+        write.happened_to(created.tenant.id, Event::UserCreated(user::change(&user, None)));
+        created.administrator = Some(user);
+        created.link = Some(link);
+    }
+    let kept = CreatedTenant { link: None, ..created.clone() };
+    write.commit_keeping(&kept).await?;
+    Ok(created)
+}
+
+/// A tenant ready to be inserted, with its wrapped data key.
+pub(crate) struct Prepared {
+    pub(crate) tenant: Tenant,
+    data_key: String,
+}
+
+/// Checks a new tenant and makes its data key, before any transaction is open.
+pub(crate) fn prepare(runtime: &Runtime, new: NewTenant) -> Result<Prepared> {
+    let name = name::given("name", &new.name)?;
+    let slug = match new.slug {
+        Some(slug) => name::slug(&slug)?,
+        None => name::slug_of(&name),
+    };
+    let tenant = Tenant {
+        id: runtime.ids.next(),
+        slug,
+        name,
+        locale: name::locale(new.locale.as_deref().unwrap_or("en"))?,
+        time_zone: name::time_zone(new.time_zone.as_deref().unwrap_or("UTC"))?,
+        status: Status::Active.as_str().to_owned(),
+        created_at: runtime.clock.now(),
+    };
+    let (_, data_key) = runtime.vault.create_data_key(&tenant.id.to_string()).map_err(Error::internal)?;
+    Ok(Prepared { tenant, data_key })
+}
+
+/// Inserts a prepared tenant; the transaction reaches every tenant.
+pub(crate) async fn insert(tx: &mut Tx, Prepared { tenant, data_key }: &Prepared) -> Result<()> {
+    tx.execute(
+        sql!(
+            "insert into tenant (id, name, slug, locale, time_zone, status, data_key, created_at) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)"
+        ),
+        args![
+            tenant.id,
+            &tenant.name,
+            &tenant.slug,
+            &tenant.locale,
+            &tenant.time_zone,
+            &tenant.status,
+            data_key,
+            tenant.created_at
+        ],
+    )
+    .await
+    .on_unique(|| {
+        Error::new(Code::AlreadyExists, format!("the slug {:?} is taken", tenant.slug)).at("slug")
+    })?;
+    Ok(())
+}
+
+/// Changes a tenant.
+///
+/// # Errors
+/// Without `tenant.manage`; `not_found`; `conflict` for who would shut themselves out.
+pub async fn update(scope: &Scope, id: TenantId, wanted: TenantChange) -> Result<Tenant> {
+    scope.require(Permission::TenantManage)?;
+    if id == scope.tenant() && wanted.status == Some(Status::Suspended) {
+        return Err(Error::new(Code::Conflict, "you cannot suspend the tenant that you are in").at("status"));
+    }
+    let mut write = scope.write_every().await?;
+    let before = find(&mut write, id).await?;
+    let after = Tenant {
+        name: wanted.name.map_or(Ok(before.name.clone()), |name| name::given("name", &name))?,
+        locale: wanted.locale.map_or(Ok(before.locale.clone()), |locale| name::locale(&locale))?,
+        time_zone: wanted.time_zone.map_or(Ok(before.time_zone.clone()), |zone| name::time_zone(&zone))?,
+        status: wanted.status.map_or(before.status.clone(), |status| status.as_str().to_owned()),
+        ..before.clone()
+    };
+    write
+        .execute(
+            sql!("update tenant set name = $2, locale = $3, time_zone = $4, status = $5 where id = $1"),
+            args![id, &after.name, &after.locale, &after.time_zone, &after.status],
+        )
+        .await?;
+    write.happened(Event::TenantChanged(change(&after, Some(&before))));
+    write.commit(after).await
+}
+
+/// What the audit trail keeps of a change to a tenant.
+pub(crate) fn change(tenant: &Tenant, before: Option<&Tenant>) -> Change {
+    Change {
+        id: tenant.id.to_string(),
+        name: tenant.name.clone(),
+        before: before.and_then(|before| serde_json::to_value(before).ok()),
+        after: serde_json::to_value(tenant).ok(),
+    }
+}
+
+/// The data keys that were unwrapped already.
+#[derive(Default)]
+struct DataKeys(Mutex<HashMap<TenantId, Arc<DataKey>>>);
+
+/// The data keys held in memory at once; beyond them all are unwrapped anew.
+const DATA_KEYS_MAX: usize = 10_000;
+
+record! { struct WrappedKey { data_key: String } }
+
+async fn data_key(runtime: &Runtime, tenant: TenantId) -> Result<Arc<DataKey>> {
+    let keys = runtime.kept(|_| DataKeys::default());
+    let lock = || keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(key) = lock().get(&tenant) {
+        return Ok(Arc::clone(key));
+    }
+    let mut tx = runtime.db.read(Tenancy::Tenant(tenant)).await?;
+    let row: Option<WrappedKey> =
+        tx.optional(sql!("select data_key from tenant where id = $1"), args![tenant]).await?;
+    let wrapped = row.ok_or_else(|| Error::not_found("tenant"))?.data_key;
+    let key = Arc::new(runtime.vault.unwrap(&tenant.to_string(), &wrapped).map_err(Error::internal)?);
+    let mut held = lock();
+    if held.len() >= DATA_KEYS_MAX {
+        held.clear();
+    }
+    held.insert(tenant, Arc::clone(&key));
+    Ok(key)
+}
+
+/// Seals a secret of the scope's tenant that must be read back, such as a carrier's password. The text opens only for
+/// the same tenant, table, column and row.
+///
+/// # Errors
+/// When the tenant's data key cannot be had.
+pub async fn seal(
+    scope: &Scope,
+    table: &'static str,
+    column: &'static str,
+    row: &str,
+    plaintext: &str,
+) -> Result<String> {
+    let key = data_key(scope.runtime(), scope.tenant()).await?;
+    let tenant = scope.tenant().to_string();
+    key.seal(Place { tenant: &tenant, table, column, row }, plaintext.as_bytes()).map_err(Error::internal)
+}
+
+/// Opens what [`seal`] sealed.
+///
+/// # Errors
+/// `internal` when it was sealed for another place or with another key, or was changed.
+pub async fn open(
+    scope: &Scope,
+    table: &'static str,
+    column: &'static str,
+    row: &str,
+    sealed: &str,
+) -> Result<Secret> {
+    let key = data_key(scope.runtime(), scope.tenant()).await?;
+    let tenant = scope.tenant().to_string();
+    let octets = key.open(Place { tenant: &tenant, table, column, row }, sealed).map_err(Error::internal)?;
+    let text = std::str::from_utf8(&octets).map_err(Error::internal)?;
+    Ok(Secret::new(text.to_owned()))
+}
