@@ -1,98 +1,171 @@
 //! Our side of an SMPP connection: a client (ESME) that keeps several binds to one message centre alive.
+//!
+//! ```text
+//! places() ── gate: windows, rate, peer's wishes ── submit() ── lane: open requests ── socket
+//!                                                                       │
+//! Receiver<Report> ◄── session: matches answers, keeps time-outs ◄──────┘
+//! ```
+//!
+//! - [`Link::places`] waits until something may leave; [`Link::submit`] uses one place and writes the PDU straight into what
+//!   the bind sends next. Neither decides what: that is the caller's.
+//! - Each submit_sm that was taken is reported once as [`Report::Answered`], whatever happens: answered, timed out, or its bind
+//!   lost. What the bind left open is never taken for refused: it may have been delivered.
+//! - Reports wait in a bounded queue. An owner that does not read them stops the sessions from reading on, so read them in
+//!   another task than the one that waits for places.
+//! - ESME_RTHROTTLED and ESME_RMSGQFUL pause all binds together; so does a congested peer of SMPP 5.0. The rate that a
+//!   throttling peer takes is learned and kept just below, so that the pauses stay rare.
+//! - A lost bind comes back by itself, with pauses that grow. Nothing of a lost session is sent again.
+//!
+//! Beneath: `gate` says how many may leave and on which bind, `lane` joins callers and session, `session` is one bind from
+//! response to end, `bind` makes sessions; `throttle`, `ceiling`, `backoff` and `meter` are plain arithmetic over a time
+//! that is given.
 
-use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::{Clock, Tasks};
 use smpp::SmRef;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+mod backoff;
+mod bind;
+mod ceiling;
+mod gate;
+mod lane;
+mod meter;
 mod report;
 mod session;
 mod settings;
+mod shared;
 mod status;
+mod throttle;
 
+pub use gate::{Places, Stopped};
 pub use report::{Answer, Delivered, NoAnswer, Report};
 pub use settings::{BindKind, Settings};
 pub use status::{BindStatus, Counters, State, Status};
 
-/// The connection is draining or stopped and gives no more places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
+use shared::{Phase, Shared, later};
 
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the connection is draining or stopped")
-    }
+/// Reports that may wait for their owner.
+const REPORTS_MAX: usize = 1024;
+
+/// A connection to one message centre. Cloning shares it. When the last clone or the receiver of its reports is dropped, or
+/// the program stops, it drains and unbinds by itself.
+pub struct Link<T: Clone + Send + 'static> {
+    owned: Arc<Owned<T>>,
 }
 
-impl std::error::Error for Stopped {}
-
-/// Leave to hand over so many PDUs. Dropping returns those not used.
-#[derive(Debug)]
-pub struct Places {
-    n: usize,
-}
-
-impl Places {
-    /// How many are left.
-    pub fn len(&self) -> usize {
-        self.n
-    }
-
-    /// True where all are used.
-    pub fn is_empty(&self) -> bool {
-        self.n == 0
-    }
-}
-
-/// A connection to one message centre. Cloning shares it; when the last clone is dropped it unbinds.
-pub struct Link<T> {
-    tag: PhantomData<fn(T)>,
-}
-
-impl<T> Clone for Link<T> {
+impl<T: Clone + Send + 'static> Clone for Link<T> {
     fn clone(&self) -> Self {
-        Self { tag: PhantomData }
+        Self { owned: Arc::clone(&self.owned) }
+    }
+}
+
+impl<T: Clone + Send + 'static> std::fmt::Debug for Link<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("settings", &self.owned.shared.settings).finish_non_exhaustive()
+    }
+}
+
+/// What the tasks of the connection do not hold, so that they see when everybody has left.
+struct Owned<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        self.shared.stop_by(self.shared.unhurried());
     }
 }
 
 impl<T: Clone + Send + 'static> Link<T> {
-    /// Starts the binds as tasks. `T` is the caller's mark for each PDU it hands over.
-    pub fn start(_settings: Settings, _tasks: &Tasks, _clock: Clock) -> (Self, mpsc::Receiver<Report<T>>) {
-        (Self { tag: PhantomData }, mpsc::channel(1).1)
+    /// Starts the binds as tasks. `T` is the caller's mark for each PDU it hands over; it is cloned only when an answer does
+    /// not come in time. The receiver ends when all binds have.
+    pub fn start(settings: Settings, tasks: &Tasks, clock: Clock) -> (Self, mpsc::Receiver<Report<T>>) {
+        let shared = Arc::new(Shared::new(settings, clock));
+        let (reports, receiver) = mpsc::channel(REPORTS_MAX);
+        for (bind, kind) in shared.kinds().into_iter().enumerate() {
+            let alive = shared.tracker.token();
+            tasks.spawn(
+                "smpp-bind",
+                bind::keep_bound(Arc::clone(&shared), bind, kind, reports.clone(), alive),
+            );
+        }
+        tasks.spawn("smpp-link", watch_over(Arc::clone(&shared), reports, tasks.stopping()));
+        (Self { owned: Arc::new(Owned { shared }) }, receiver)
     }
 
-    /// Waits until at least one PDU may leave now, and gives leave for up to `max`.
+    /// Waits until at least one PDU may leave now (a bind has room, the rate allows it, the peer asked for no pause), and
+    /// gives leave for up to `max`. Cheap: take many at once. A pause that begins afterwards does not take them back.
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn places(&self, _max: usize) -> Result<Places, Stopped> {
-        Err(Stopped)
+    /// [`Stopped`]: drained or stopped, for good.
+    pub async fn places(&self, max: usize) -> Result<Places, Stopped> {
+        self.owned.shared.gate.places(max).await
     }
 
-    /// Hands over one submit_sm.
+    /// Hands over one submit_sm, using one of the places, on the bind with the most room. From then on the tag comes back in
+    /// exactly one [`Report::Answered`].
     ///
     /// # Errors
-    /// The tag: nothing left.
-    pub fn submit(&self, _places: &mut Places, _sm: &SmRef<'_>, tag: T) -> Result<(), T> {
-        Err(tag)
+    /// The tag: no place was left in `places`, or the binds went away before anything was written. The PDU surely did not
+    /// leave.
+    pub fn submit(&self, places: &mut Places, sm: &SmRef<'_>, tag: T) -> Result<(), T> {
+        let shared = &self.owned.shared;
+        let Some(turn) = places.take(&shared.gate) else { return Err(tag) };
+        let now_us = shared.gate.now_us();
+        let deadline_ms = (now_us / 1000).saturating_add_unsigned(shared.settings.response_timeout_ms);
+        let lane = &shared.lanes[turn.bind];
+        match lane.submit(turn, sm, tag, now_us, deadline_ms) {
+            Ok(waiting) => {
+                if waiting > shared.settings.write_queue_bytes_max {
+                    shared.gate.state().clog(turn, true);
+                    lane.attend.notify_one();
+                }
+                Ok(())
+            }
+            Err(tag) => {
+                shared.gate.state().undo(turn);
+                Err(tag)
+            }
+        }
     }
 
     /// What it looks like now.
     pub fn status(&self) -> Status {
-        Status {
-            state: State::Stopped,
-            pause_ms: 0,
-            binds: Vec::new(),
-            counters: Counters::default(),
-            parts_per_second: 0.0,
-        }
+        self.owned.shared.status()
     }
 
-    /// Hands over nothing more, and waits for open answers. The binds stay.
-    pub fn drain(&self) {}
+    /// Hands over nothing more and waits for open answers. The binds stay, for answers, receipts and inbound messages.
+    pub fn drain(&self) {
+        self.owned.shared.drain();
+    }
 
-    /// Drains, unbinds politely, then closes.
-    pub async fn stop(&self, _within: Duration) {}
+    /// Drains, unbinds, and closes, all within that time; what is open then is reported as [`NoAnswer::BindLost`]. The
+    /// reports must be read meanwhile, or the sessions cannot end.
+    pub async fn stop(&self, within: Duration) {
+        let shared = &self.owned.shared;
+        let by = later(Instant::now(), u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+        shared.stop_by(by);
+        let ended = shared.tracker.wait();
+        // A moment more for the last words on the wire.
+        let _ = tokio::time::timeout_at(later(by, 1_000), ended).await;
+    }
+}
+
+/// Ends the connection when the program stops or when nobody listens to it any more.
+async fn watch_over<T>(
+    shared: Arc<Shared<T>>,
+    reports: mpsc::Sender<Report<T>>,
+    program_stops: CancellationToken,
+) {
+    let mut phase = shared.phase.subscribe();
+    tokio::select! {
+        () = program_stops.cancelled() => shared.stop_by(shared.unhurried()),
+        () = reports.closed() => shared.stop_by(shared.unhurried()),
+        _ = phase.wait_for(|phase| matches!(phase, Phase::Stopping { .. })) => {}
+    }
 }

@@ -58,7 +58,7 @@ create table session (
 );
 
 create unique index session_token on session (token_hash);
-create index session_user on session (tenant_id, user_id, id);
+create index session_of_user on session (tenant_id, user_id, id);
 create index session_expiry on session (expires_at);
 
 -- Keys of programs.

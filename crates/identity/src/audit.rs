@@ -1,9 +1,12 @@
 //! Who did what: the audited part of the event stream.
 
+use std::collections::HashMap;
+
+use db::{Arg, record, sql};
 use runtime::{Scope, outbox};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use types::event::Recorded;
-use types::{Cursor, Page, Permission, Result, event};
+use types::{Cursor, KeyId, Page, Permission, Result, UserId, event};
 use web::Paging;
 
 pub mod api;
@@ -58,4 +61,45 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<Recorded>> {
             return Ok(Page { items, next: Some(Cursor::at(before).to_string()) });
         }
     }
+}
+
+record! { struct UserName { id: UserId, name: String } }
+record! { struct KeyName { id: KeyId, name: String } }
+
+#[derive(Serialize)]
+struct Asked {
+    id: i64,
+}
+
+/// What people call the users and keys that acted, by the actor's text.
+pub(crate) async fn actors(scope: &Scope, entries: &[Recorded]) -> Result<HashMap<String, String>> {
+    scope.require(Permission::AuditView)?;
+    let users = entries
+        .iter()
+        .filter_map(|entry| entry.actor.parse::<UserId>().ok())
+        .map(|id| Asked { id: id.raw() });
+    let keys =
+        entries.iter().filter_map(|entry| entry.actor.parse::<KeyId>().ok()).map(|id| Asked { id: id.raw() });
+    let (users, keys): (Vec<_>, Vec<_>) = (users.collect(), keys.collect());
+    let mut tx = scope.read().await?;
+    let users: Vec<UserName> = tx
+        .all(
+            sql!(
+                "select id, name from users where tenant_id = $1 \
+                 and id in (select cast(r.value ->> 'id' as bigint) from json_rows($2) r)"
+            ),
+            vec![scope.tenant().into(), Arg::json(&users)?],
+        )
+        .await?;
+    let keys: Vec<KeyName> = tx
+        .all(
+            sql!(
+                "select id, name from api_key where tenant_id = $1 \
+                 and id in (select cast(r.value ->> 'id' as bigint) from json_rows($2) r)"
+            ),
+            vec![scope.tenant().into(), Arg::json(&keys)?],
+        )
+        .await?;
+    let users = users.into_iter().map(|user| (user.id.to_string(), user.name));
+    Ok(users.chain(keys.into_iter().map(|key| (key.id.to_string(), key.name))).collect())
 }

@@ -5,7 +5,7 @@ use runtime::config::Secret;
 use runtime::outbox::{self, Happened};
 use runtime::{Actor, Runtime, secrets};
 use types::event::Access;
-use types::{Code, Error, Event, Permissions, Result, TenantId, UserId};
+use types::{Code, Error, Event, Result, TenantId, UserId};
 
 use crate::key::{self, Key};
 use crate::link::{self, Link};
@@ -147,7 +147,7 @@ async fn insert_key(
         id: runtime.ids.next(),
         name: name.to_owned(),
         shown: String::new(),
-        scopes: key::names(Permissions::all()),
+        scopes: vec![key::EVERYTHING.to_owned()],
         created_by: ACTOR.to_string(),
         created_at: runtime.clock.now(),
         expires_at: None,

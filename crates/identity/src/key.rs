@@ -18,6 +18,8 @@ pub mod pages;
 
 /// What every key that we make begins with, so that people and secret scanners know one when they see it.
 pub const PREFIX: &str = "sb_live_";
+/// The scope of the keys that the first start makes: whatever the owner may, also what a later version adds.
+pub const EVERYTHING: &str = "*";
 /// The characters by which people tell keys apart.
 const SHOWN_CHARS: usize = 12;
 /// What is shown of a key that we did not make: less, for nothing is known of its randomness.
@@ -46,7 +48,7 @@ pub struct Key {
     pub name: String,
     /// The secret's first characters.
     pub shown: String,
-    /// The permissions it was given; it has those of them that its owner still has.
+    /// The permissions it was given, `*` for all; it has those of them that its owner still has.
     pub scopes: Vec<String>,
     /// Who created it.
     pub created_by: String,
@@ -240,7 +242,9 @@ pub async fn revoke(scope: &Scope, id: KeyId) -> Result<Key> {
     let after = Key { revoked_at: Some(scope.now()), ..before.clone() };
     write
         .execute(
-            sql!("update api_key set revoked_at = $3 where tenant_id = $1 and id = $2"),
+            sql!(
+                "update api_key set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null"
+            ),
             args![scope.tenant(), id, after.revoked_at],
         )
         .await?;
@@ -256,6 +260,9 @@ pub(crate) fn names(permissions: Permissions) -> Vec<String> {
 /// The permissions that a stored list names; names of a later version allow nothing here.
 pub(crate) fn permissions(scopes: &str) -> Permissions {
     let names: Vec<String> = serde_json::from_str(scopes).unwrap_or_default();
+    if names.iter().any(|name| name == EVERYTHING) {
+        return Permissions::all();
+    }
     names.iter().filter_map(|name| Permission::named(name)).collect()
 }
 

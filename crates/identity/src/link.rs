@@ -15,7 +15,9 @@ const LINKS_MAX: i64 = 5;
 /// A sign-in link that was just made.
 #[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Link {
-    /// The whole address.
+    /// The whole address; absent when the answer is a repetition.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
     pub url: String,
     /// Until when it can be used.
     pub expires_at: Timestamp,

@@ -146,7 +146,7 @@ fn note_refusal(runtime: &Runtime, candidate: Option<Candidate>, right: bool, or
 /// Signs in by a one-time link's token, which is used up by it.
 ///
 /// # Errors
-/// `link_used` when it is used, expired or was never made; `too_many_requests` after repeated failures.
+/// `link_used` when it is used, expired or was never made. Guessing needs no limit: a token has 256 random bits.
 pub async fn sign_in_by_link(runtime: &Runtime, token: &str, browser: Browser) -> Result<SignedIn> {
     let refused = || Error::new(Code::LinkUsed, "this sign-in link is used, expired or incomplete");
     let hash = sha256_hex(token);

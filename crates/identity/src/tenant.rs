@@ -249,19 +249,19 @@ pub async fn update(scope: &Scope, id: TenantId, wanted: TenantChange) -> Result
     }
     let mut write = scope.write_every().await?;
     let before = find(&mut write, id).await?;
-    let after = Tenant {
-        name: wanted.name.map_or(Ok(before.name.clone()), |name| name::given("name", &name))?,
-        locale: wanted.locale.map_or(Ok(before.locale.clone()), |locale| name::locale(&locale))?,
-        time_zone: wanted.time_zone.map_or(Ok(before.time_zone.clone()), |zone| name::time_zone(&zone))?,
-        status: wanted.status.map_or(before.status.clone(), |status| status.as_str().to_owned()),
-        ..before.clone()
-    };
+    let name = wanted.name.map(|name| name::given("name", &name)).transpose()?;
+    let locale = wanted.locale.map(|locale| name::locale(&locale)).transpose()?;
+    let time_zone = wanted.time_zone.map(|zone| name::time_zone(&zone)).transpose()?;
     write
         .execute(
-            sql!("update tenant set name = $2, locale = $3, time_zone = $4, status = $5 where id = $1"),
-            args![id, &after.name, &after.locale, &after.time_zone, &after.status],
+            sql!(
+                "update tenant set name = coalesce($2, name), locale = coalesce($3, locale), \
+                 time_zone = coalesce($4, time_zone), status = coalesce($5, status) where id = $1"
+            ),
+            args![id, name, locale, time_zone, wanted.status.map(Status::as_str)],
         )
         .await?;
+    let after = find(&mut write, id).await?;
     write.happened(Event::TenantChanged(change(&after, Some(&before))));
     write.commit(after).await
 }

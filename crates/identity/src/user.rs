@@ -210,14 +210,13 @@ pub async fn update(scope: &Scope, id: UserId, wanted: UserChange) -> Result<Use
         return Err(Error::new(Code::Conflict, "you cannot change your own role or state")
             .hint("another administrator can."));
     }
-    let after = User {
-        name: wanted.name.map_or(Ok(before.name.clone()), |name| name::given("name", &name))?,
-        role: wanted.role.unwrap_or(before.role.clone()),
-        language: wanted.language.map_or(Ok(before.language.clone()), |tag| name::language(&tag))?,
-        status: wanted.status.map_or(before.status.clone(), |status| status.as_str().to_owned()),
-        ..before.clone()
+    let wanted = UserChange {
+        name: wanted.name.map(|name| name::given("name", &name)).transpose()?,
+        language: wanted.language.map(|tag| name::language(&tag)).transpose()?,
+        ..wanted
     };
-    save(&mut write, scope.tenant(), &after).await?;
+    save(&mut write, scope.tenant(), id, &wanted).await?;
+    let after = find(&mut write, scope.tenant(), id).await?;
     if after.status == Status::Disabled.as_str() {
         session::end_all(&mut write, scope.tenant(), id, None).await?;
     }
@@ -231,19 +230,34 @@ pub async fn update(scope: &Scope, id: UserId, wanted: UserChange) -> Result<Use
 /// `forbidden` for a program; `invalid_value`.
 pub async fn update_own(scope: &Scope, new_name: &str, language: &str) -> Result<User> {
     let id = person(scope)?;
+    let wanted = UserChange {
+        name: Some(name::given("name", new_name)?),
+        language: Some(name::language(language)?),
+        ..UserChange::default()
+    };
     let mut write = scope.write().await?;
     let before = find(&mut write, scope.tenant(), id).await?;
-    let after =
-        User { name: name::given("name", new_name)?, language: name::language(language)?, ..before.clone() };
-    save(&mut write, scope.tenant(), &after).await?;
+    save(&mut write, scope.tenant(), id, &wanted).await?;
+    let after = find(&mut write, scope.tenant(), id).await?;
     write.happened(Event::UserChanged(change(&after, Some(&before))));
     write.commit(after).await
 }
 
-async fn save(tx: &mut Tx, tenant: TenantId, user: &User) -> Result<()> {
+/// Writes what is wanted and nothing else: a change that another one overlaps must not put back what that took away.
+async fn save(tx: &mut Tx, tenant: TenantId, id: UserId, wanted: &UserChange) -> Result<()> {
     tx.execute(
-        sql!("update users set name = $3, role = $4, language = $5, status = $6 where tenant_id = $1 and id = $2"),
-        args![tenant, user.id, &user.name, &user.role, &user.language, &user.status],
+        sql!(
+            "update users set name = coalesce($3, name), role = coalesce($4, role), language = coalesce($5, language), \
+             status = coalesce($6, status) where tenant_id = $1 and id = $2"
+        ),
+        args![
+            tenant,
+            id,
+            wanted.name.as_deref(),
+            wanted.role.as_deref(),
+            wanted.language.as_deref(),
+            wanted.status.map(Status::as_str)
+        ],
     )
     .await?;
     Ok(())

@@ -1,58 +1,54 @@
 //! What is alive: links to carriers, customers' sessions, the queue between them.
 
-use axum::extract::FromRef;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use connectors::smpp::{Link, Status};
+use db::Tenancy;
+use runtime::outbox::{self, Happened};
 use runtime::Runtime;
-use types::{AccountId, ConnectionId, Result};
-use web::App;
+use tokio_util::sync::CancellationToken;
+use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
+
+use crate::assemble::Dialect;
+use crate::connection::{self, Connection, Wanted};
+use crate::dispatch::{Dispatcher, Tag};
+use crate::journal::Journal;
+use crate::push::Pushes;
+use crate::queue::Queue;
+use crate::reports::{Numbers, Reader};
+use crate::route::{self, Liveness};
+use crate::smpp_server::Sessions;
+use crate::{account, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
 pub struct Engine {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
     runtime: Runtime,
+    journal: Journal,
+    queue: Arc<Queue>,
+    pushes: Arc<Pushes>,
+    numbers: Numbers,
+    links: Mutex<HashMap<ConnectionId, Running>>,
+    sessions: Arc<Sessions>,
+    /// One change of a connection at a time; two at once could leave a link running that nobody knows.
+    changing: tokio::sync::Mutex<()>,
 }
 
-/// The state of this crate's routers.
-#[derive(Clone)]
-pub struct Gateway {
-    /// Who asks.
-    pub app: App,
-    /// What is alive.
-    pub engine: Engine,
+/// A link that runs, and as what.
+struct Running {
+    revision: i64,
+    link: Link<Tag>,
+    stopped: CancellationToken,
 }
 
-impl FromRef<Gateway> for App {
-    fn from_ref(gateway: &Gateway) -> Self {
-        gateway.app.clone()
-    }
-}
-
-impl Engine {
-    /// Reads the routes again; call it after a committed change of any route.
-    pub async fn routes_changed(&self) -> Result<()> {
-        let _ = &self.runtime;
-        Ok(())
-    }
-
-    /// Brings a connection's link to what is wanted now; call it after a committed change, also of its deletion.
-    pub async fn connection_changed(&self, _id: ConnectionId) -> Result<()> {
-        Ok(())
-    }
-
-    /// How a connection's link stands; nothing when it is stopped.
-    pub fn connection_status(&self, _id: ConnectionId) -> Option<connectors::smpp::Status> {
-        None
-    }
-
-    /// Ends an account's sessions that its change no longer allows.
-    pub async fn account_changed(&self, _id: AccountId) -> Result<()> {
-        Ok(())
-    }
-
-    /// The sessions of an account that are bound now.
-    pub fn account_binds(&self, _id: AccountId) -> Vec<Bound> {
-        Vec::new()
-    }
-}
+/// How long a stopping link waits for open answers.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// A customer's session.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
@@ -62,11 +58,230 @@ pub struct Bound {
     /// The far side's address.
     pub peer: String,
     /// Since when.
-    pub since: types::Timestamp,
+    pub since: Timestamp,
     /// Messages submitted in this session.
     pub submitted: u64,
     /// Receipts and inbound messages given to it.
     pub delivered: u64,
     /// Of its window, how many await our answer.
     pub window_used: u32,
+}
+
+impl Engine {
+    /// Takes up where the last process ended, then starts the links that are wanted.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn start(runtime: &Runtime) -> Result<Self> {
+        recover::after_start(runtime).await?;
+        let queue = Arc::new(Queue::new(runtime.config.messaging.queue_in_memory_max));
+        let pushes = Arc::new(Pushes::new(runtime));
+        let journal = Journal::start(runtime, queue.clone(), pushes.clone());
+        let engine = Self {
+            parts: Arc::new(Parts {
+                runtime: runtime.clone(),
+                journal,
+                queue,
+                pushes,
+                numbers: Numbers::default(),
+                links: Mutex::default(),
+                sessions: Arc::new(Sessions::new()),
+                changing: tokio::sync::Mutex::new(()),
+            }),
+        };
+        engine.routes_changed().await?;
+        engine.numbers_changed().await?;
+        for connection in connection::load_all(runtime).await? {
+            engine.apply(connection.id, Some(&connection)).await?;
+        }
+        runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
+        Ok(engine)
+    }
+
+    /// Clock, ids, configuration and the rest.
+    pub fn runtime(&self) -> &Runtime {
+        &self.parts.runtime
+    }
+
+    /// The one writer of message state.
+    pub fn journal(&self) -> &Journal {
+        &self.parts.journal
+    }
+
+    /// The messages in memory.
+    pub fn queue(&self) -> &Queue {
+        &self.parts.queue
+    }
+
+    /// What customers' systems must be given.
+    pub fn pushes(&self) -> &Arc<Pushes> {
+        &self.parts.pushes
+    }
+
+    /// Customers' sessions.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.parts.sessions
+    }
+
+    /// Reads the routes again; call it after a committed change of any route.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn routes_changed(&self) -> Result<()> {
+        self.parts.queue.set_routes(route::load_all(self.runtime()).await?);
+        Ok(())
+    }
+
+    async fn numbers_changed(&self) -> Result<()> {
+        let accounts = account::load_all(self.runtime()).await?;
+        let numbers = accounts
+            .iter()
+            .filter(|account| account.active)
+            .flat_map(|account| {
+                account.settings.numbers.iter().map(|number| {
+                    ((account.tenant, number.trim_start_matches('+').to_owned()), account.id)
+                })
+            })
+            .collect();
+        self.parts.numbers.store(Arc::new(numbers));
+        Ok(())
+    }
+
+    /// Brings a connection's link to what is wanted now; call it after a committed change, also of its deletion.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn connection_changed(&self, id: ConnectionId) -> Result<()> {
+        let connection = connection::load(self.runtime(), id).await?;
+        self.apply(id, connection.as_ref()).await
+    }
+
+    async fn apply(&self, id: ConnectionId, connection: Option<&Connection>) -> Result<()> {
+        let _changing = self.parts.changing.lock().await;
+        let liveness = match connection.map(|connection| connection.wanted) {
+            None => Liveness::Unknown,
+            Some(Wanted::Stopped) => Liveness::Stopped,
+            Some(Wanted::Draining) => Liveness::Draining,
+            Some(Wanted::Started) => Liveness::Down,
+        };
+        let same = match (connection, self.links().get(&id)) {
+            (Some(connection), Some(running)) => running.revision == connection.revision,
+            _ => false,
+        };
+        if same && liveness == Liveness::Down {
+            return Ok(());
+        }
+        self.parts.queue.set_alive(id, liveness);
+        match connection {
+            Some(connection) if liveness == Liveness::Down => {
+                self.end_link(id).await;
+                self.start_link(connection).await?;
+            }
+            Some(_) if liveness == Liveness::Draining => {
+                if let Some(running) = self.links().get(&id) {
+                    running.stopped.cancel();
+                    running.link.drain();
+                }
+            }
+            _ => self.end_link(id).await,
+        }
+        self.parts.queue.reroute(id);
+        Ok(())
+    }
+
+    async fn start_link(&self, connection: &Connection) -> Result<()> {
+        let runtime = self.runtime();
+        let settings = connection::link_settings(runtime, connection).await?;
+        let dialect = Dialect::new(&connection.settings, &settings);
+        let (link, reports) = Link::start(settings, &runtime.tasks, runtime.clock.clone());
+        let stopped = runtime.tasks.stopping().child_token();
+        let dispatcher = Dispatcher {
+            runtime: runtime.clone(),
+            connection: connection.id,
+            link: link.clone(),
+            dialect,
+            queue: self.parts.queue.clone(),
+            journal: self.parts.journal.clone(),
+            stopped: stopped.clone(),
+        };
+        let reader = Reader {
+            engine: self.clone(),
+            tenant: connection.tenant,
+            connection: connection.id,
+            name: connection.name.clone(),
+            numbers: self.parts.numbers.clone(),
+        };
+        runtime.tasks.spawn("dispatcher", dispatcher.run());
+        runtime.tasks.spawn("carrier reports", reader.run(reports));
+        self.links().insert(connection.id, Running { revision: connection.revision, link, stopped });
+        Ok(())
+    }
+
+    async fn end_link(&self, id: ConnectionId) {
+        let running = self.links().remove(&id);
+        if let Some(running) = running {
+            running.stopped.cancel();
+            running.link.stop(STOP_WAIT).await;
+        }
+    }
+
+    fn links(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, Running>> {
+        self.parts.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How a connection's link stands; nothing when it is stopped.
+    pub fn connection_status(&self, id: ConnectionId) -> Option<Status> {
+        self.links().get(&id).map(|running| running.link.status())
+    }
+
+    /// How a connection stands for routing.
+    pub fn liveness(&self, id: ConnectionId) -> Liveness {
+        self.parts.queue.alive(id)
+    }
+
+    /// Ends an account's sessions, so that they bind again under what its change allows; and learns its numbers.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn account_changed(&self, id: AccountId) -> Result<()> {
+        self.parts.sessions.end(id);
+        self.numbers_changed().await
+    }
+
+    /// The sessions of an account that are bound now.
+    pub fn account_binds(&self, id: AccountId) -> Vec<Bound> {
+        self.parts.sessions.of(id)
+    }
+
+    /// Records an event that changes no row of its own: a bind came or went.
+    pub async fn happened(&self, tenant: TenantId, event: Event) {
+        let happened = Happened {
+            tenant,
+            at: self.runtime().clock.now(),
+            actor: "system messaging".to_owned(),
+            request_id: None,
+            from: None,
+            events: vec![event],
+        };
+        if let Err(error) = self.write_event(happened).await {
+            tracing::warn!(?error, "an event of a bind could not be kept");
+        }
+    }
+
+    async fn write_event(&self, happened: Happened) -> Result<()> {
+        let mut tx = self.runtime().db.write(Tenancy::Tenant(happened.tenant)).await?;
+        let written = outbox::write(&mut tx, vec![happened]).await?;
+        tx.commit().await?;
+        written.tell(&self.runtime().live);
+        Ok(())
+    }
+
+    /// Ends all links politely; what is open is answered or stays claimed.
+    pub async fn stop(&self) {
+        let links: Vec<Running> = self.links().drain().map(|(_, running)| running).collect();
+        for running in &links {
+            running.stopped.cancel();
+        }
+        futures::future::join_all(links.iter().map(|running| running.link.stop(STOP_WAIT))).await;
+    }
 }

@@ -28,8 +28,11 @@ mod rows;
 mod settle;
 
 pub use answer::{Answered, Outcome};
-pub(crate) use inbound::InboundPart;
-pub(crate) use receipt::CarrierReceipt;
+pub use inbound::InboundPart;
+pub(crate) use inbound::{hex, unhex};
+pub use receipt::CarrierReceipt;
+pub(crate) use rows::Standing;
+pub(crate) use settle::Ending;
 
 /// A claim's id: one for each batch that leaves.
 pub type ClaimId = i64;
@@ -98,7 +101,7 @@ pub struct NewMessage {
 }
 
 /// What is to be done after the commit, and only then.
-enum After {
+pub(crate) enum After {
     Dispatch(Queued),
     Acknowledge(Delivered),
     Push(Push),
@@ -109,17 +112,17 @@ enum After {
 }
 
 /// A batch under way.
-struct Batch {
-    tx: Tx,
-    now: Timestamp,
-    runtime: Runtime,
+pub(crate) struct Batch {
+    pub(crate) tx: Tx,
+    pub(crate) now: Timestamp,
+    pub(crate) runtime: Runtime,
     events: BTreeMap<TenantId, Vec<Event>>,
     tally: BTreeMap<(TenantId, i64, &'static str), i64>,
     settled: Vec<rows::SetRow>,
     pushes: Vec<Push>,
     /// Messages that this batch ends; a second receipt for one of them changes nothing.
     ended: HashSet<MessageId>,
-    after: Vec<After>,
+    pub(crate) after: Vec<After>,
 }
 
 impl Batch {
@@ -286,6 +289,7 @@ impl Writer {
         settle::write(&mut batch).await?;
         if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
             settle::wake(&mut batch, &self.queue).await?;
+            receipt::forget_held(&mut batch).await?;
             settle::write(&mut batch).await?;
         }
         rows::write_tally(&mut batch).await?;

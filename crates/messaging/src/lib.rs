@@ -5,14 +5,45 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`intent`]: what a message is for
+//! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive
 
 use db::Migration;
+use utoipa_axum::router::OpenApiRouter;
 
+pub mod account;
+mod api;
+pub mod assemble;
+pub mod callback;
+pub mod connection;
+pub mod dispatch;
 pub mod engine;
+pub mod intent;
+pub mod journal;
+pub mod message;
+pub mod push;
+pub mod queue;
+pub mod recover;
+pub mod reports;
+pub mod route;
+pub mod settings;
+pub mod smpp_server;
+#[cfg(test)]
+mod tests;
 
+pub use api::Gateway;
 pub use engine::Engine;
+pub use intent::Intent;
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
     &[Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") }];
+
+/// The JSON API of this crate.
+pub fn api() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .merge(account::api::router())
+        .merge(connection::api::router())
+        .merge(route::api::router())
+}

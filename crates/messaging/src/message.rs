@@ -8,6 +8,7 @@ use crate::intent::Intent;
 
 pub mod api;
 pub mod query;
+pub mod sm;
 pub mod submit;
 
 /// Where a message stands. Each message is in exactly one state, so the states' sums are what was accepted.
@@ -123,6 +124,9 @@ pub struct Options {
     /// Optional parameters to pass on: tag and octets in hex.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tlvs: Vec<(u16, String)>,
+    /// Whether its sender chose the validity, so that the carrier is told of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validity_chosen: bool,
     /// Where receipts are posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
@@ -164,6 +168,8 @@ pub struct Outgoing {
     pub accepted_at: Timestamp,
     /// When it is worth nothing any more.
     pub expires_at: Timestamp,
+    /// Whether its sender chose the validity.
+    pub validity_chosen: bool,
     /// How often it has been handed over.
     pub attempts: u32,
     /// Whether it may have reached a carrier before.

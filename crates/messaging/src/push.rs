@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use db::{Tenancy, args, record, sql};
 use runtime::Runtime;
-use runtime::config::Messaging;
 use types::{AccountId, Address, MessageId, Result, TenantId, Timestamp};
 
 use crate::journal::{Entry, Journal};
@@ -106,7 +105,8 @@ const LINE_SHARE: usize = 5;
 impl Pushes {
     /// No line yet. All together hold at most `queue_in_memory_max` pushes, and each line one page of
     /// `batch_rows_max` besides, so that none starves behind the others.
-    pub fn new(config: &Messaging) -> Self {
+    pub fn new(runtime: &Runtime) -> Self {
+        let config = &runtime.config.messaging;
         let limits = Limits {
             total: line::Held::new(config.queue_in_memory_max),
             line_max: (config.queue_in_memory_max / LINE_SHARE).max(config.batch_rows_max),

@@ -77,7 +77,7 @@ pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
     })?;
     let runtime = engine.runtime().clone();
     let hub = Hub {
-        sessions: Sessions::of(&runtime),
+        sessions: Arc::clone(engine.sessions()),
         unbound: Arc::new(Semaphore::new(runtime.config.smpp.unbound_max)),
         engine,
     };

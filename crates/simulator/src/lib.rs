@@ -1,1 +1,8 @@
-//! The world outside: carriers, phones and a load generator
+#![doc = include_str!("../README.md")]
+
+pub mod bench;
+pub mod phones;
+pub mod smsc;
+
+pub use phones::Phones;
+pub use smsc::{Settings, Smsc};

@@ -78,6 +78,11 @@ macro_rules! events {
             /// The names of every kind of event, for the documentation and for filters.
             pub const KINDS: &'static [&'static str] = &[$($text,)*];
 
+            /// The names of the kinds that belong in the audit trail.
+            pub fn audited_kinds() -> impl Iterator<Item = &'static str> {
+                [$(($text, $audited),)*].into_iter().filter(|(_, audited)| *audited).map(|(kind, _)| kind)
+            }
+
             /// The name that readers of the stream see: `message.sent`.
             pub const fn kind(&self) -> &'static str {
                 match self { $(Self::$name(_) => $text,)* }

@@ -42,6 +42,11 @@ impl Timestamp {
         Ok(Self(instant.as_millisecond()))
     }
 
+    /// For people, to the minute: `2027-01-31 09:30 UTC`.
+    pub fn to_minute(self) -> String {
+        self.instant().strftime("%Y-%m-%d %H:%M UTC").to_string()
+    }
+
     fn instant(self) -> jiff::Timestamp {
         // Out of jiff's range only for a number no clock of ours makes; 1970 is then as wrong as any.
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
@@ -101,6 +106,7 @@ mod tests {
         let at = Timestamp::parse("2027-01-31T10:30:00.250+01:00").unwrap();
         assert_eq!(at.to_string(), "2027-01-31T09:30:00.250Z");
         assert_eq!(Timestamp::parse(&at.to_string()).unwrap(), at);
+        assert_eq!(at.to_minute(), "2027-01-31 09:30 UTC");
         assert!(Timestamp::parse("2027-02-30T00:00:00Z").is_err());
         assert_eq!(Timestamp::MAX.plus_ms(5), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use runtime::wire::Outlet;
-use smpp::{CommandId, EncodeError, Sm, Status};
+use smpp::{CommandId, EncodeError, Header, MessageIdResp, Pdu, Sm, Status, encode_deliver_sm_resp};
 
 use super::BindKind;
 
@@ -88,7 +88,7 @@ pub enum NoAnswer {
 #[derive(Debug)]
 pub struct Delivered {
     /// The message; of a data_sm the fields it has, its content as usual in [`Sm::content`].
-    pub sm: Sm,
+    pub sm: Box<Sm>,
     /// [`CommandId::DELIVER_SM`] or [`CommandId::DATA_SM`].
     pub operation: CommandId,
     /// Who sent it.
@@ -112,24 +112,36 @@ impl Delivered {
 
 /// The answer that is owed to one request of the peer, on the bind it came from.
 pub(super) struct Reply {
-    pub(super) outlet: Outlet,
-    pub(super) command: CommandId,
-    pub(super) sequence: u32,
-    pub(super) open: bool,
+    outlet: Outlet,
+    command: CommandId,
+    sequence: u32,
+    owed: bool,
 }
 
 impl Reply {
+    /// Owes the answer to the deliver_sm or data_sm with this header.
+    pub(super) fn new(outlet: Outlet, header: Header) -> Self {
+        Self { outlet, command: header.command_id, sequence: header.sequence, owed: true }
+    }
+
     fn send(mut self, status: Status) {
         self.write(status);
     }
 
     fn write(&mut self, status: Status) {
-        if !std::mem::take(&mut self.open) {
+        if !std::mem::take(&mut self.owed) {
             return;
         }
-        let (command, sequence) = (self.command, self.sequence);
+        let sequence = self.sequence;
         // Closed means the bind is gone: the peer will deliver again on the next.
-        drop(self.outlet.write(|out| super::session::write_message_resp(command, status, sequence, out)));
+        let _ = match self.command {
+            CommandId::DATA_SM => {
+                let resp = Pdu::DataSmResp(MessageIdResp::default());
+                // The empty id of the response always fits.
+                self.outlet.write(|out| resp.encode(sequence, status, out).unwrap_or_default())
+            }
+            _ => self.outlet.write(|out| encode_deliver_sm_resp(sequence, status, out)),
+        };
     }
 }
 

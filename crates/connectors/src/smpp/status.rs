@@ -14,6 +14,8 @@ pub struct Status {
     pub state: State,
     /// Until when the whole connection pauses at the peer's wish, in milliseconds from now; 0 for no pause.
     pub pause_ms: u64,
+    /// Parts per second that the peer was found to take; `None` while it has not complained of late.
+    pub learned_per_second: Option<u32>,
     /// Each session; of a transmitter and receiver pair both.
     pub binds: Vec<BindStatus>,
     /// Since the start.
@@ -74,6 +76,8 @@ pub struct Counters {
     pub refused: u64,
     /// Of the refused: `ESME_RTHROTTLED` and `ESME_RMSGQFUL`.
     pub throttled: u64,
+    /// Of the submitted: did not fit a PDU and never left.
+    pub unfit: u64,
     /// Without an answer in time.
     pub timed_out: u64,
     /// Of those, answered later.

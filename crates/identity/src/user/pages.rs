@@ -1,9 +1,249 @@
-//! The console's pages.
+//! Users in the console, and everybody's own account.
 
 use axum::Router;
-use web::App;
+use axum::extract::Path;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use maud::{Markup, html};
+use serde::Deserialize;
+use types::Permission;
+use web::console::Content;
+use web::ui::field::Choice;
+use web::ui::icon::Icon;
+use web::ui::table::{column, row, table};
+use web::ui::timeline::relative_time;
+use web::ui::tone::Tone;
+use web::ui::words::Words;
+use web::ui::{badge, browse, card, code, field, form};
+use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
+
+use super::{NewUser, Status, User, UserChange};
+use crate::link::{self, Link};
+use crate::{name, role};
+
+mod account;
+
+#[derive(Debug, Default, Deserialize)]
+struct UserForm {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    language: String,
+    #[serde(default)]
+    status: String,
+}
+
+/// The choices of a language field.
+fn languages() -> Vec<Choice<'static>> {
+    name::LANGUAGES.iter().map(|(tag, title)| Choice::new(tag, title)).collect()
+}
+
+/// The roles that this person may give.
+fn roles(visitor: &Visitor) -> Vec<Choice<'static>> {
+    let may = visitor.scope.permissions();
+    let givable = role::ROLES.iter().filter(|role| may.covers(role.permissions()));
+    givable.map(|role| Choice { hint: Some(role.about), ..Choice::new(role.name, role.title) }).collect()
+}
+
+fn state(user: &User) -> Markup {
+    if user.status == Status::Active.as_str() {
+        badge::badge_icon(Tone::Good, Icon::Check, "active")
+    } else {
+        badge::badge_icon(Tone::Neutral, Icon::Pause, &user.status)
+    }
+}
+
+async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response, PageProblem> {
+    let page = super::list(&visitor.scope, &paging).await?;
+    let words = Words::for_lang(&visitor.person.language);
+    let rows = page.items.iter().map(|user| {
+        let seen = user.last_sign_in_at;
+        row(vec![
+            html! { (user.name) },
+            html! { (user.email) },
+            html! { (role::title(&user.role)) },
+            state(user),
+            html! { @match seen { Some(at) => (relative_time(&at.to_string(), &at.to_minute())), None => "never" } },
+        ])
+        .link(format!("/users/{}", user.id))
+    });
+    let columns = vec![
+        column("Name"),
+        column("E-mail address"),
+        column("Role"),
+        column("State"),
+        column("Last signed in").detail(),
+    ];
+    let older = page.next.as_ref().map(|next| format!("/users?after={next}"));
+    let body = html! {
+        (table("Users", columns, rows.collect()))
+        (browse::pager(words, None, older.as_deref(), ""))
+    };
+    let actions = html! {
+        @if visitor.scope.permissions().contains(Permission::UserManage) {
+            (form::link("New user", "/users/new").icon(Icon::Plus).weight(form::Weight::Primary))
+        }
+    };
+    Ok(visitor.page(Content { actions, ..Content::new("Users", body) }))
+}
+
+fn new_form<'a>(visitor: &Visitor, given: &UserForm, refused: &Refused) -> Content<'a> {
+    let words = Words::for_lang(&visitor.person.language);
+    let (roles, languages) = (roles(visitor), languages());
+    let fields = html! {
+        (field::text("name", "Name").value(&given.name).max_chars(100).error(refused.at("name")).required().autofocus())
+        (field::email("email", "E-mail address").autocomplete("off").value(&given.email).error(refused.at("email")).required())
+        (field::radios("role", "Role", &roles).value(&given.role).error(refused.at("role")).required())
+        (field::select("language", "Language", &languages).value(&given.language).error(refused.at("language")))
+        (form::actions(&html! { (form::submit("Create user")) (form::link("Cancel", "/users")) }))
+    };
+    let body = html! {
+        (refused.summary(words, &["name", "email", "role", "language"]))
+        (form::post("/users", "", &fields))
+    };
+    Content {
+        breadcrumbs: browse::breadcrumbs(words, &[("Users", "/users")], "New user"),
+        ..Content::new("New user", body)
+    }
+}
+
+async fn show_new(visitor: Visitor) -> Result<Response, PageProblem> {
+    visitor.scope.require(Permission::UserManage)?;
+    let given = UserForm { role: "viewer".to_owned(), language: "en".to_owned(), ..UserForm::default() };
+    Ok(visitor.page(new_form(&visitor, &given, &Refused::NONE)))
+}
+
+async fn create(visitor: Visitor, Form(given): Form<UserForm>) -> Result<Response, PageProblem> {
+    let new = NewUser {
+        email: given.email.clone(),
+        name: given.name.clone(),
+        role: given.role.clone(),
+        language: Some(given.language.clone()).filter(|tag| !tag.is_empty()),
+    };
+    match super::create(&visitor.scope, new).await {
+        Ok(user) => Ok(console::done(
+            &format!("/users/{}", user.id),
+            "User created. Make a sign-in link and hand it over.",
+        )),
+        Err(error) => Ok(visitor.page_again(new_form(&visitor, &given, &Refused::by(error)?))),
+    }
+}
+
+fn detail<'a>(visitor: &Visitor, user: &'a User, given: &UserForm, refused: &Refused) -> Content<'a> {
+    let words = Words::for_lang(&visitor.person.language);
+    let (roles, languages) = (roles(visitor), languages());
+    let oneself = super::person(&visitor.scope).is_ok_and(|id| id == user.id);
+    let governs = visitor.scope.permissions().contains(Permission::UserManage)
+        && super::may_govern(&visitor.scope, user).is_ok();
+    let states = [
+        Choice::new("active", "Active"),
+        Choice::new("disabled", "Disabled: neither they nor their keys are let in"),
+    ];
+    let fields = html! {
+        (field::text("name", "Name").value(&given.name).max_chars(100).error(refused.at("name")).required())
+        (field::select("language", "Language", &languages).value(&given.language).error(refused.at("language")))
+        @if !oneself {
+            (field::radios("role", "Role", &roles).value(&given.role).error(refused.at("role")).required())
+            (field::radios("status", "State", &states).value(&given.status).required())
+        }
+        (form::actions(&html! { (form::submit("Save")) }))
+    };
+    let link = html! {
+        p { "A link signs this user in once, without a password." }
+        (form::post(&format!("/users/{}/link", user.id), "", &html! { (form::submit("Make sign-in link").weight(form::Weight::Plain).icon(Icon::Key)) }))
+    };
+    let body = html! {
+        (card::panel(&card::facts(&[
+            ("E-mail address", html! { (user.email) }),
+            ("Role", html! { (role::title(&user.role)) }),
+            ("State", state(user)),
+            ("Password", html! { (if user.has_password { "set" } else { "not set" }) }),
+            ("Created", relative_time(&user.created_at.to_string(), &user.created_at.to_minute())),
+        ])))
+        @if governs {
+            (refused.summary(words, &["name", "role", "language"]))
+            (card::card("Change", &html! {}, &form::post(&format!("/users/{}", user.id), "", &fields)))
+            (card::card("Sign-in link", &html! {}, &link))
+        }
+    };
+    Content {
+        breadcrumbs: browse::breadcrumbs(words, &[("Users", "/users")], &user.name),
+        ..Content::new(&user.name, body)
+    }
+}
+
+async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let user = super::get(&visitor.scope, id.parse()?).await?;
+    let given = UserForm {
+        email: String::new(),
+        name: user.name.clone(),
+        role: user.role.clone(),
+        language: user.language.clone(),
+        status: user.status.clone(),
+    };
+    Ok(visitor.page(detail(&visitor, &user, &given, &Refused::NONE)))
+}
+
+async fn update(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(given): Form<UserForm>,
+) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    let before = super::get(&visitor.scope, id).await?;
+    let wanted = UserChange {
+        name: Some(given.name.clone()),
+        role: Some(given.role.clone()).filter(|role| !role.is_empty() && *role != before.role),
+        language: Some(given.language.clone()).filter(|tag| !tag.is_empty()),
+        status: match given.status.as_str() {
+            status if status == before.status => None,
+            "active" => Some(Status::Active),
+            "disabled" => Some(Status::Disabled),
+            _ => None,
+        },
+    };
+    match super::update(&visitor.scope, id, wanted).await {
+        Ok(_) => Ok(console::done(&format!("/users/{id}"), "User saved.")),
+        Err(error) => Ok(visitor.page_again(detail(&visitor, &before, &given, &Refused::by(error)?))),
+    }
+}
+
+/// A link, shown this once: what is to be handed over, how, and until when it works.
+pub(crate) fn link_shown(words: &Words, link: &Link) -> Markup {
+    html! {
+        (code::secret_once(words, "link", "Sign-in link", &link.url))
+        p { "It works once, until " (relative_time(&link.expires_at.to_string(), &link.expires_at.to_minute())) ". Hand it over by a way that only this user reads." }
+    }
+}
+
+/// A page with a secret on it, which no cache may keep.
+pub(crate) fn secret_page(visitor: &Visitor, content: Content<'_>) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], visitor.page(content)).into_response()
+}
+
+async fn create_link(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    let link = link::create(&visitor.scope, id).await?;
+    let words = Words::for_lang(&visitor.person.language);
+    let back = format!("/users/{id}");
+    let body = html! {
+        (link_shown(words, &link))
+        (form::actions(&html! { (form::link("Back to the user", &back)) }))
+    };
+    Ok(secret_page(&visitor, Content::new("Sign-in link", body)))
+}
 
 /// The routes.
 pub(crate) fn router() -> Router<App> {
     Router::new()
+        .route("/users", get(list).post(create))
+        .route("/users/new", get(show_new))
+        .route("/users/{id}", get(show).post(update))
+        .route("/users/{id}/link", post(create_link))
+        .merge(account::router())
 }

@@ -59,6 +59,8 @@ pub enum Outcome {
         /// Why.
         why: String,
     },
+    /// Every part was taken over before, and only that was to be found out.
+    AllTaken,
     /// Its validity ended before it left.
     Expired,
     /// An answer came after it had been given up.
@@ -83,7 +85,7 @@ enum Worst {
 impl Worst {
     fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Taken { .. } | Outcome::Late { .. } => Self::Taken,
+            Outcome::Taken { .. } | Outcome::AllTaken | Outcome::Late { .. } => Self::Taken,
             Outcome::NotSent => Self::NotSent,
             Outcome::Unanswered { why } => Self::Unanswered((*why).to_owned()),
             Outcome::Unsendable { why } => Self::Refused(why.clone()),
@@ -197,7 +199,7 @@ pub(crate) async fn answer(
     write_attempts(batch, attempts).await?;
     let surprising: Vec<MessageId> = decided
         .iter()
-        .filter(|(answered, ..)| answered.message.parts > 1 || matches!(answered.outcome, Outcome::Late { .. }))
+        .filter(|(answered, ..)| answered.message.parts > 1 || answered.message.maybe_twice || matches!(answered.outcome, Outcome::Late { .. }))
         .map(|(answered, ..)| answered.message.id)
         .collect();
     let states = states_of(batch, &surprising).await?;
@@ -224,7 +226,7 @@ fn note_part(answered: &Answered, parts: &mut Vec<PartRow>) {
 
 fn note_attempt(answered: &Answered, attempts: &mut Vec<Attempt>) {
     let outcome = match &answered.outcome {
-        Outcome::Taken { .. } | Outcome::NotSent | Outcome::Expired => return,
+        Outcome::Taken { .. } | Outcome::AllTaken | Outcome::NotSent | Outcome::Expired => return,
         Outcome::Refused { status } if status.class() == RetryClass::Throttled => return,
         Outcome::Refused { status } => format!("refused: {status}"),
         Outcome::Unanswered { why } => format!("left, and no answer came: {why}"),

@@ -11,7 +11,7 @@ use crate::push::{Push, PushKind};
 
 /// One PDU's worth of an inbound message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct InboundPart {
+pub struct InboundPart {
     pub(crate) tenant: TenantId,
     pub(crate) connection: ConnectionId,
     pub(crate) sender: Address,

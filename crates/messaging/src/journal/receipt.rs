@@ -12,7 +12,7 @@ use crate::message::{Options, State, address_of};
 
 /// A carrier's receipt, read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CarrierReceipt {
+pub struct CarrierReceipt {
     /// Whose connection it came on.
     pub(crate) tenant: TenantId,
     /// The connection it came on.

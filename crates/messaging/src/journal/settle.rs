@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use db::{Arg, args, sql};
+use db::{Arg, args, record, sql};
 use types::event::MessageChange;
 use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
@@ -10,7 +10,7 @@ use super::accept::GRACE_MS;
 use super::rows::{self, Standing};
 use super::{After, Batch, Entry};
 use crate::callback;
-use crate::message::{Outgoing, State};
+use crate::message::{Outgoing, PartSet, State};
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
 use crate::recover::MessageRecord;
@@ -198,7 +198,7 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<()> {
         let connection = record.connection_id;
         match from {
             State::Scheduled | State::Queued if batch.now < record.expires_at => {
-                if placed < room && begin_again(batch, queue, &record, from)? {
+                if placed < room && begin_again(batch, queue, &record, from).await? {
                     placed += 1;
                 }
             }
@@ -219,8 +219,12 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<()> {
 
 /// Takes a message from the table into memory, by the route that leads to its recipient now. False when no route does:
 /// it stays and is looked at again.
-fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: State) -> Result<bool> {
-    let message = Arc::new(record.outgoing()?);
+async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: State) -> Result<bool> {
+    let mut message = record.outgoing()?;
+    if message.parts > 1 && message.attempts > 0 {
+        message.parts_done = parts_taken(batch, record).await?;
+    }
+    let message = Arc::new(message);
     let Some(connection) = queue.route_again(&message, record.connection_id) else {
         batch.set(record.id, record.standing(from, Some(batch.now.plus_ms(5_000)), Some("no route leads to its recipient now".to_owned())));
         return Ok(false);
@@ -242,4 +246,22 @@ fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: S
     batch.set(record.id, standing);
     batch.after.push(After::Dispatch(Queued { message, connection }));
     Ok(true)
+}
+
+record! { struct PartTaken { part: u8 } }
+
+/// The parts of a long message that a carrier has taken over already.
+async fn parts_taken(batch: &mut Batch, record: &MessageRecord) -> Result<PartSet> {
+    let taken: Vec<PartTaken> = batch
+        .tx
+        .all(
+            sql!("select distinct part from part where tenant_id = $1 and message_id = $2 limit 255"),
+            args![record.tenant_id, record.id],
+        )
+        .await?;
+    let mut parts = PartSet::default();
+    for one in taken {
+        parts.insert(one.part);
+    }
+    Ok(parts)
 }

@@ -154,7 +154,8 @@ async fn try_bind(
             peer: seat.peer.clone(),
             detail: seat.kind().to_owned(),
         }),
-    );
+    )
+    .await;
     let version = bind.interface_version;
     let _ = outlet.write(|out| response(state, version, &config.system_id).encode(header.sequence, Status::ROK, out));
     Some(Admitted { seat, version })

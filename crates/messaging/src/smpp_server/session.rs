@@ -111,7 +111,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     if let Some(deliver) = &bound.deliver {
         deliver.finish();
     }
-    bound.left(&seat, end);
+    bound.left(&seat, end).await;
     end
 }
 
@@ -241,7 +241,7 @@ impl Bound {
         }
     }
 
-    fn left(&self, seat: &Seat, end: End) {
+    async fn left(&self, seat: &Seat, end: End) {
         self.engine.happened(
             seat.sender.tenant,
             Event::AccountUnbound(Link {
@@ -250,7 +250,8 @@ impl Bound {
                 peer: seat.peer.clone(),
                 detail: end.as_str().to_owned(),
             }),
-        );
+        )
+        .await;
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime::Runtime;
 use runtime::pace::Pace;
 use smpp::{Sequence, State};
 use tokio::sync::Notify;
@@ -12,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use types::{AccountId, Timestamp};
 
 use crate::account::AccountForBind;
-use crate::engine::{Bound, Sender};
+use crate::engine::Bound;
+use crate::message::sm::Sender;
 
 /// The sessions that are bound now.
 #[derive(Default)]
@@ -69,9 +69,9 @@ pub(crate) struct Session {
 }
 
 impl Sessions {
-    /// The registry of this runtime.
-    pub fn of(runtime: &Runtime) -> Arc<Self> {
-        runtime.kept(|_| Self::default())
+    /// Nobody is bound yet.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// How many are bound.
@@ -80,7 +80,7 @@ impl Sessions {
     }
 
     /// The sessions of an account, oldest first.
-    pub fn bound(&self, account: AccountId) -> Vec<Bound> {
+    pub fn of(&self, account: AccountId) -> Vec<Bound> {
         self.lock().by_account.get(&account).map_or_else(Vec::new, |customer| {
             customer.sessions.iter().map(|session| session.bound()).collect()
         })

@@ -12,7 +12,7 @@ use sms::segment::Capacity;
 use sms::{Encoding, Width};
 use smpp::{
     COctetString, CommandId, DataSm, Destination, HEADER_LEN, Header, MessageIdResp, Mode, Pdu, SmRef, Status,
-    SubmitMulti, SubmitMultiResp, Unsuccessful, decode_sm, encode_header, encode_submit_sm_resp,
+    SubmitMulti, SubmitMultiResp, Unsuccessful, Tag, decode_sm, encode_header, encode_submit_sm_resp,
 };
 use tokio::sync::{mpsc, oneshot};
 use types::{MessageId, Result};
@@ -21,7 +21,8 @@ use super::connection::{End, refuse};
 use super::refusal;
 use super::session::Bound;
 use super::sessions::Session;
-use crate::engine::{Engine, Submitted};
+use crate::engine::Engine;
+use crate::message::sm::Submitted;
 
 /// Answers that are written in one go at most.
 const BUNCH: usize = 128;
@@ -154,10 +155,10 @@ fn count(status: Status, answers: u64) {
     metrics::counter!("switchboard_smpp_submits_total", "status" => name).increment(answers);
 }
 
-/// The parts that a message will be sent in, for the rate: what has a header already is one part, the rest is counted as
-/// it will be split.
+/// The parts that a message will be sent in, for the rate: what is split already is one part, the rest is counted as it
+/// will be split.
 fn parts(sm: &SmRef<'_>) -> u32 {
-    if sm.esm_class.udhi() {
+    if sm.esm_class.udhi() || sm.tlvs.get(Tag::SAR_MSG_REF_NUM).is_some() {
         return 1;
     }
     let encoding = Encoding::from_data_coding(sm.data_coding.0, Encoding::GSM7);

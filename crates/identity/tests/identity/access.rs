@@ -1,134 +1,15 @@
-//! The promises of the crate, kept on a real database.
+//! Who gets in, and what they may do.
 
-use std::sync::Arc;
-
-use db::{Db, Options};
-use identity::authenticate::Identity;
-use identity::first_start::{self, ADMIN_EMAIL, FirstStart};
+use identity::first_start::{self, ADMIN_EMAIL};
 use identity::key::{self, NewKey};
-use identity::session::{self, Browser};
-use identity::tenant::{self, FirstUser, NewTenant, TenantChange};
-use identity::user::{self, NewUser, UserChange};
-use identity::{audit, link};
-use runtime::config::Secret;
-use runtime::{Clock, Config, Origin, Runtime, Scope};
-use types::{Code, Permission, Permissions, Result, Timestamp};
+use identity::tenant::{self, NewTenant, TenantChange};
+use identity::user::{self, UserChange};
+use identity::{audit, link, session};
+use runtime::{Origin, Runtime, Scope};
+use types::{Code, Permission, Permissions};
 use web::Paging;
-use web::access::{Authenticate, Credentials};
 
-const PASSWORD: &str = "correct horse battery";
-const ADMIN_KEY: &str = "an-admin-key-of-more-than-32-characters";
-
-/// A started house: an empty database after its first start.
-struct House {
-    runtime: Runtime,
-    identity: Arc<Identity>,
-    clock: Clock,
-    start: FirstStart,
-    _dir: tempfile::TempDir,
-}
-
-impl House {
-    async fn build() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::for_tests(dir.path());
-        config.security.argon2_memory_kib = 8;
-        config.security.argon2_passes = 1;
-        config.security.login_attempts_max = 4;
-        config.security.admin_key = Secret::new(ADMIN_KEY.to_owned());
-        let options = Options { flush_each_commit: false, ..Options::default() };
-        let db = Db::open(config.database_url().expose(), &options).await.unwrap();
-        let steps: Vec<_> = [runtime::MIGRATIONS, identity::MIGRATIONS].concat();
-        db.migrate(&steps).await.unwrap();
-        let clock = Clock::manual(Timestamp::from_unix_ms(1_790_000_000_000));
-        let runtime = Runtime::for_tests(config, db, clock.clone()).unwrap();
-        let start = first_start::run(&runtime).await.unwrap();
-        let identity = Arc::new(Identity::new(runtime.clone()));
-        Self { runtime, identity, clock, start, _dir: dir }
-    }
-
-    async fn by_key(&self, secret: &str) -> Result<Scope> {
-        self.signed(Some(secret), None).await
-    }
-
-    async fn by_cookie(&self, token: &str) -> Result<Scope> {
-        self.signed(None, Some(token)).await
-    }
-
-    async fn signed(&self, bearer: Option<&str>, cookie: Option<&str>) -> Result<Scope> {
-        let credentials = Credentials {
-            bearer: bearer.map(str::to_owned),
-            cookie: cookie.map(str::to_owned),
-            origin: Origin { request_id: Some("req-1".to_owned()), from: Some("192.0.2.7".to_owned()) },
-        };
-        self.identity.signed(&credentials).await.map(|signed| signed.scope)
-    }
-
-    async fn cli(&self) -> Scope {
-        self.by_key(self.start.made.as_ref().unwrap().cli_key.expose()).await.unwrap()
-    }
-
-    /// Signs in by a link's token and gives the session's token.
-    async fn enter(&self, path: &str) -> Result<String> {
-        let token = path.split_once("token=").unwrap().1;
-        let signed = session::sign_in_by_link(&self.runtime, token, browser()).await?;
-        Ok(signed.token.expose().to_owned())
-    }
-
-    async fn enter_as_admin(&self) -> String {
-        let link = first_start::new_link(&self.runtime, ADMIN_EMAIL).await.unwrap();
-        self.enter(&link.path).await.unwrap()
-    }
-
-    async fn enter_by_password(&self, email: &str, password: &str) -> Result<String> {
-        let signed = session::sign_in(&self.runtime, email, password, browser()).await?;
-        Ok(signed.token.expose().to_owned())
-    }
-
-    /// A second tenant and its administrator's scope.
-    async fn neighbour(&self) -> Scope {
-        let new = NewTenant {
-            name: "Neighbour".to_owned(),
-            administrator: Some(FirstUser {
-                email: "neighbour@example.com".to_owned(),
-                name: "N".to_owned(),
-            }),
-            ..NewTenant::default()
-        };
-        let link = tenant::create(&self.cli().await, new).await.unwrap().link.unwrap();
-        let token = self.enter(&link.path).await.unwrap();
-        self.by_cookie(&token).await.unwrap()
-    }
-
-    async fn trail(&self) -> String {
-        let filter = audit::Filter { limit: Some("200".to_owned()), ..audit::Filter::default() };
-        let page = audit::list(&self.cli().await, &filter).await.unwrap();
-        serde_json::to_string(&page.items).unwrap()
-    }
-}
-
-fn browser() -> Browser {
-    Browser {
-        origin: Origin { request_id: None, from: Some("192.0.2.7".to_owned()) },
-        user_agent: Some("a browser".to_owned()),
-    }
-}
-
-fn new_user(email: &str, role: &str) -> NewUser {
-    NewUser { email: email.to_owned(), name: "Somebody".to_owned(), role: role.to_owned(), language: None }
-}
-
-fn new_key(scopes: &[Permission]) -> NewKey {
-    NewKey { name: "A key".to_owned(), scopes: scopes.to_vec(), expires_at: None }
-}
-
-fn refusal<T>(result: Result<T>) -> types::Error {
-    result.map(|_| ()).expect_err("should be refused")
-}
-
-fn code<T>(result: Result<T>) -> Code {
-    refusal(result).code()
-}
+use crate::house::{ADMIN_KEY, House, PASSWORD, code, new_key, new_user, refusal};
 
 #[tokio::test]
 async fn the_first_start_happens_once_and_its_keys_work() {
@@ -183,8 +64,7 @@ async fn a_password_signs_in_and_guesses_are_slowed() {
     let wrong = house.enter_by_password(ADMIN_EMAIL, "wrong").await.unwrap_err();
     let nobody = house.enter_by_password("nobody@example.com", "wrong").await.unwrap_err();
     assert_eq!((wrong.code(), wrong.to_string()), (nobody.code(), nobody.to_string()));
-    let slowed = house.enter_by_password(ADMIN_EMAIL, PASSWORD).await;
-    assert!(slowed.is_ok() || slowed.as_ref().is_err_and(|error| error.code() == Code::TooManyRequests));
+    assert_eq!(wrong.code(), Code::SignInRefused);
     for _ in 0..8 {
         let _refused = house.enter_by_password(ADMIN_EMAIL, "wrong").await;
     }
@@ -354,78 +234,6 @@ async fn nobody_climbs() {
     let demoted = UserChange { role: Some("viewer".to_owned()), ..UserChange::default() };
     assert_eq!(code(user::update(&boss_scope, admin.id, demoted.clone()).await), Code::Forbidden);
     assert_eq!(code(user::update(&boss_scope, boss.id, demoted).await), Code::Conflict);
-}
-
-#[tokio::test]
-async fn the_trail_has_before_and_after_and_no_secret() {
-    let house = House::build().await;
-    let token = house.enter_as_admin().await;
-    let admin = house.by_cookie(&token).await.unwrap();
-    user::set_own_password(&admin, "", PASSWORD, Some(&token)).await.unwrap();
-    let made = key::create(&admin, new_key(&[Permission::MessageView])).await.unwrap();
-    key::revoke(&admin, made.key.id).await.unwrap();
-    let _refused = house.enter_by_password(ADMIN_EMAIL, "a wrong guess").await;
-    let dev = user::create(&admin, new_user("dev@example.com", "developer")).await.unwrap();
-    let link = link::create(&admin, dev.id).await.unwrap();
-    let viewer = UserChange { role: Some("viewer".to_owned()), ..UserChange::default() };
-    user::update(&admin, dev.id, viewer).await.unwrap();
-    let mut trail = house.trail().await;
-    for _ in 0..200 {
-        if trail.contains("user.refused") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        trail = house.trail().await;
-    }
-    for kind in [
-        "tenant.created",
-        "user.created",
-        "user.changed",
-        "user.signed_in",
-        "user.refused",
-        "user.link_issued",
-        "key.created",
-        "key.revoked",
-    ] {
-        assert!(trail.contains(kind), "{kind} is missing in {trail}");
-    }
-    assert!(trail.contains(r#""role":"developer""#) && trail.contains(r#""role":"viewer""#));
-    assert!(trail.contains(r#""request_id":"req-1""#) && trail.contains(r#""from":"192.0.2.7""#));
-    let link_token = link.path.split_once("token=").unwrap().1;
-    let secret = made.secret.unwrap();
-    for hidden in [PASSWORD, "a wrong guess", link_token, &secret, &token, ADMIN_KEY, "argon2"] {
-        assert!(!trail.contains(hidden), "{hidden} is in the trail");
-    }
-    let only = audit::Filter {
-        kind: Some("key.revoked".to_owned()),
-        limit: Some("1".to_owned()),
-        ..audit::Filter::default()
-    };
-    let page = audit::list(&admin, &only).await.unwrap();
-    assert_eq!((page.items.len(), page.items[0].actor.clone()), (1, admin.actor().to_string()));
-    let nobody = audit::Filter { actor: Some("usr_0000000000000".to_owned()), ..audit::Filter::default() };
-    assert!(audit::list(&admin, &nobody).await.unwrap().items.is_empty());
-    let unknown = audit::Filter { kind: Some("key.eaten".to_owned()), ..audit::Filter::default() };
-    assert_eq!(code(audit::list(&admin, &unknown).await), Code::InvalidFilter);
-}
-
-#[tokio::test]
-async fn the_trail_is_read_in_pages_without_gap() {
-    let house = House::build().await;
-    let cli = house.cli().await;
-    for n in 0..12 {
-        user::create(&cli, new_user(&format!("u{n}@example.com"), "viewer")).await.unwrap();
-    }
-    let mut filter = audit::Filter { limit: Some("5".to_owned()), ..audit::Filter::default() };
-    let mut seqs = Vec::new();
-    loop {
-        let page = audit::list(&cli, &filter).await.unwrap();
-        seqs.extend(page.items.iter().map(|entry| entry.seq));
-        let Some(next) = page.next else { break };
-        filter.after = Some(next);
-    }
-    let last = seqs[0];
-    assert_eq!(seqs, (1..=last).rev().collect::<Vec<_>>());
 }
 
 #[tokio::test]

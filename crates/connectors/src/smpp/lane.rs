@@ -1,0 +1,190 @@
+//! The sending side of one bind: its open requests and where they are written to.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use runtime::wire::{Closed, Outlet};
+use smpp::{EncodeError, Sequence, SmRef, Window, encode_submit_sm};
+use tokio::sync::Notify;
+
+use super::gate::Turn;
+
+/// Where a caller's PDU meets the session that happens to run.
+#[derive(Debug)]
+pub(super) struct Lane<T> {
+    sending: Mutex<Option<Sending<T>>>,
+    /// Rung when the session should look: at unfit messages, or at too much that waits to be written.
+    pub(super) attend: Notify,
+    /// Of the last answer; 0 before the first.
+    round_trip_us: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Sending<T> {
+    epoch: u64,
+    outlet: Outlet,
+    sequence: Sequence,
+    window: Window<Open<T>>,
+    /// What could not be written as a PDU, until the session reports it. Each keeps its place in the window.
+    unfit: Vec<(T, EncodeError)>,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Open<T> {
+    pub(super) tag: T,
+    /// When it was handed over, on the connection's clock.
+    pub(super) sent_us: i64,
+}
+
+impl<T> Open<T> {
+    pub(super) fn sent_ms(&self) -> i64 {
+        self.sent_us / 1000
+    }
+}
+
+/// What a closed lane leaves to be reported.
+pub(super) struct Rest<T> {
+    pub(super) open: Vec<(u32, Open<T>)>,
+    pub(super) unfit: Vec<(T, EncodeError)>,
+}
+
+impl<T> Lane<T> {
+    /// A lane without a session.
+    pub(super) fn new() -> Self {
+        Self { sending: Mutex::new(None), attend: Notify::new(), round_trip_us: AtomicU64::new(0) }
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Option<Sending<T>>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session begins to send.
+    pub(super) fn open(&self, epoch: u64, outlet: Outlet, sequence: Sequence, window: usize) {
+        let window = Window::new(window);
+        *self.sending() = Some(Sending { epoch, outlet, sequence, window, unfit: Vec::new() });
+    }
+
+    /// Writes a submit_sm into what its session sends next. Gives the octets that wait to be written.
+    ///
+    /// # Errors
+    /// The tag: the session is gone, and nothing was written.
+    pub(super) fn submit(
+        &self,
+        turn: Turn,
+        sm: &SmRef<'_>,
+        tag: T,
+        now_us: i64,
+        deadline_ms: i64,
+    ) -> Result<usize, T> {
+        let mut sending = self.sending();
+        let Some(sending) = sending.as_mut().filter(|sending| sending.epoch == turn.epoch) else {
+            return Err(tag);
+        };
+        let sequence = sending.sequence.take();
+        // Noted before it is written; the lock keeps its answer from being looked for in between.
+        let open = Open { tag, sent_us: now_us };
+        if let Err(refused) = sending.window.insert(sequence, open, deadline_ms) {
+            return Err(refused.into_item().tag);
+        }
+        let written = sending.outlet.write(|out| encode_submit_sm(sequence, sm, out).map(|()| out.len()));
+        if let Ok(Ok(waiting)) = written {
+            return Ok(waiting);
+        }
+        let tag = sending.window.complete(sequence).expect("it was inserted above").tag;
+        match written {
+            Ok(Err(unfit)) => {
+                sending.unfit.push((tag, unfit));
+                self.attend.notify_one();
+                Ok(0)
+            }
+            _ => Err(tag),
+        }
+    }
+
+    /// Writes a request of the session's own, with the next sequence number.
+    pub(super) fn write(&self, encode: impl FnOnce(u32, &mut Vec<u8>)) -> Result<(), Closed> {
+        let mut sending = self.sending();
+        let sending = sending.as_mut().ok_or(Closed)?;
+        let sequence = sending.sequence.take();
+        sending.outlet.write(|out| encode(sequence, out))
+    }
+
+    /// The open request that an answer is for.
+    pub(super) fn complete(&self, sequence: u32) -> Option<Open<T>> {
+        self.sending().as_mut()?.window.complete(sequence)
+    }
+
+    /// The requests that waited until `now_ms` and longer than they should, by their sequence numbers.
+    pub(super) fn expired(&self, now_ms: i64) -> Vec<(u32, Open<T>)> {
+        self.sending().as_mut().map(|sending| sending.window.expired(now_ms)).unwrap_or_default()
+    }
+
+    /// The messages that could not be written as a PDU.
+    pub(super) fn unfit(&self) -> Vec<(T, EncodeError)> {
+        self.sending().as_mut().map(|sending| std::mem::take(&mut sending.unfit)).unwrap_or_default()
+    }
+
+    /// Remembers how long an answer took.
+    pub(super) fn note_round_trip(&self, us: i64) {
+        self.round_trip_us.store(u64::try_from(us).unwrap_or(0).max(1), Ordering::Relaxed);
+    }
+
+    /// How long the last answer took, microseconds.
+    pub(super) fn round_trip_us(&self) -> Option<u64> {
+        Some(self.round_trip_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
+    }
+
+    /// Whether nothing is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sending().as_ref().is_none_or(|sending| sending.window.is_empty() && sending.unfit.is_empty())
+    }
+
+    /// The session is over.
+    pub(super) fn close(&self) -> Rest<T> {
+        match self.sending().take() {
+            Some(mut sending) => Rest { open: sending.window.drain(), unfit: sending.unfit },
+            None => Rest { open: Vec::new(), unfit: Vec::new() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURN: Turn = Turn { bind: 0, epoch: 4 };
+
+    fn lane() -> (Lane<&'static str>, Outlet) {
+        let (lane, outlet) = (Lane::new(), Outlet::new(1_000));
+        lane.open(TURN.epoch, outlet.clone(), Sequence::starting_at(7), 2);
+        (lane, outlet)
+    }
+
+    #[test]
+    fn a_tag_comes_back_from_every_way_that_writes_nothing() {
+        let (lane, outlet) = lane();
+        let sm = SmRef::default();
+        assert_eq!(Lane::new().submit(TURN, &sm, "no session", 0, 9), Err("no session"));
+        assert_eq!(lane.submit(Turn { epoch: 3, ..TURN }, &sm, "old", 0, 9), Err("old"));
+        assert_eq!(lane.submit(TURN, &sm, "a", 0, 9), Ok(33));
+        assert_eq!(lane.submit(TURN, &sm, "b", 0, 9), Ok(66));
+        assert_eq!(lane.submit(TURN, &sm, "full", 0, 9), Err("full"));
+        lane.complete(7).unwrap();
+        outlet.close();
+        assert_eq!(lane.submit(TURN, &sm, "closed", 0, 9), Err("closed"));
+        assert_eq!(lane.close().open.into_iter().map(|(_, open)| open.tag).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_writes_nothing_and_is_kept_to_be_told() {
+        let (lane, outlet) = lane();
+        let sm = SmRef { service_type: b"far too long", ..SmRef::default() };
+        assert_eq!(lane.submit(TURN, &sm, "a", 0, 9), Ok(0));
+        assert!(!lane.is_idle());
+        assert_eq!(outlet.write(|out| out.len()), Ok(0));
+        let unfit = lane.unfit();
+        assert_eq!((unfit[0].0, unfit[0].1.field), ("a", "service_type"));
+        assert!(lane.is_idle());
+    }
+}

@@ -1,0 +1,593 @@
+//! SMPP accounts: customers' systems that bind to us.
+
+use db::{OnConflict, Tenancy, args, record, sql};
+use identity::password;
+use runtime::config::Network;
+use runtime::{Config, Runtime, Scope};
+use serde::{Deserialize, Serialize};
+use types::event::Change;
+use types::{AccountId, Address, Code, Error, Event, Page, Permission, Result, TenantId, Timestamp};
+use web::Paging;
+
+use crate::intent::Intent;
+use crate::route;
+use crate::settings::{self, Patch};
+
+pub mod api;
+pub mod pages;
+
+/// A customer's system. Its password is not here: only its hash is kept, and nothing shows that.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Whose it is.
+    #[serde(skip)]
+    pub tenant: TenantId,
+    /// The name it binds with: 1 to 15 characters, unique over the whole platform.
+    pub system_id: String,
+    /// What people call it.
+    pub name: String,
+    /// Whether it may bind.
+    pub active: bool,
+    /// Limits and defaults.
+    pub settings: AccountSettings,
+    /// 1, 2, 3 … with each change.
+    pub revision: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub changed_at: Timestamp,
+}
+
+/// What an account may do, and what its messages are when they do not say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountSettings {
+    /// Sessions bound at once, 1 to 1,000.
+    pub binds_max: u16,
+    /// Requests that each session may leave unanswered, and that we leave unanswered towards it (SMPP v5 §2.6); at most
+    /// `smpp.window_max` of the configuration.
+    pub window_max: u16,
+    /// Message parts a second over all its sessions, 0 for no limit.
+    pub throughput: u32,
+    /// Networks that it may bind from, such as `203.0.113.0/24`; empty for everywhere.
+    #[schema(value_type = Vec<String>)]
+    pub allow_from: Vec<Network>,
+    /// The sender of its messages that name none.
+    pub sender_default: Option<String>,
+    /// The senders that it may use; empty for any.
+    pub senders: Vec<String>,
+    /// What its messages are for when they do not say.
+    pub intent_default: Intent,
+    /// The numbers whose inbound messages it gets.
+    pub numbers: Vec<String>,
+    /// Seconds that receipts and inbound messages wait for it while it is not bound, 60 to 2,592,000.
+    pub receipts_keep_s: u32,
+    /// Where receipts and inbound messages are posted instead of waiting for a session that takes them.
+    pub callback_url: Option<String>,
+}
+
+/// Three days: what most carriers keep a receipt for.
+const RECEIPTS_KEEP_S: u32 = 259_200;
+const NETWORKS_MAX: usize = 64;
+const SENDERS_MAX: usize = 500;
+const NUMBERS_MAX: usize = 1_000;
+/// Accounts that one look reads at most.
+const READ_MAX: i64 = 100_000;
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        Self {
+            binds_max: 4,
+            window_max: 100,
+            throughput: 0,
+            allow_from: Vec::new(),
+            sender_default: None,
+            senders: Vec::new(),
+            intent_default: Intent::Transactional,
+            numbers: Vec::new(),
+            receipts_keep_s: RECEIPTS_KEEP_S,
+            callback_url: None,
+        }
+    }
+}
+
+impl AccountSettings {
+    /// What an account has that says nothing itself.
+    pub fn defaults(config: &Config) -> Self {
+        let narrow = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        Self {
+            binds_max: narrow(config.smpp.binds_per_account_default),
+            window_max: narrow(config.smpp.window_default),
+            throughput: config.smpp.throughput_default,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it may use a sender. Names are compared without regard to case, as phones show them.
+    pub fn may_send_as(&self, sender: &Address) -> bool {
+        self.senders.is_empty()
+            || self.senders.iter().any(|known| known.eq_ignore_ascii_case(&sender.to_string()))
+    }
+
+    /// The settings in their normal form, when every value is one that its field takes.
+    fn checked(mut self, runtime: &Runtime) -> Result<Self> {
+        let window_max = u16::try_from(runtime.config.smpp.window_max).unwrap_or(u16::MAX);
+        settings::within("settings.binds_max", &self.binds_max, &(1..=1_000))?;
+        settings::within("settings.window_max", &self.window_max, &(1..=window_max))?;
+        settings::within("settings.throughput", &self.throughput, &(0..=1_000_000))?;
+        settings::within("settings.receipts_keep_s", &self.receipts_keep_s, &(60..=2_592_000))?;
+        settings::at_most("settings.allow_from", &self.allow_from, NETWORKS_MAX)?;
+        settings::at_most("settings.senders", &self.senders, SENDERS_MAX)?;
+        settings::at_most("settings.numbers", &self.numbers, NUMBERS_MAX)?;
+        if let Some(sender) = &mut self.sender_default {
+            *sender =
+                Address::sender(sender).map_err(|error| error.at("settings.sender_default"))?.to_string();
+        }
+        for sender in &mut self.senders {
+            *sender = Address::sender(sender).map_err(|error| error.at("settings.senders"))?.to_string();
+        }
+        for number in &mut self.numbers {
+            *number = Address::recipient(number).map_err(|error| error.at("settings.numbers"))?.to_string();
+        }
+        if let Some(sender) = &self.sender_default
+            && !self.senders.is_empty()
+            && !self.senders.contains(sender)
+        {
+            let why = format!("{sender:?} is not among the senders that the account may use");
+            return Err(Error::invalid("settings.sender_default", why));
+        }
+        if let Some(url) = &self.callback_url {
+            runtime.outbound.check_url(url).map_err(|error| {
+                Error::new(Code::InvalidUrl, error.to_string()).at("settings.callback_url")
+            })?;
+        }
+        Ok(self)
+    }
+}
+
+/// An account to be created.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// The name it binds with: 1 to 15 printable ASCII characters without blanks, unique over the whole platform.
+    pub system_id: String,
+    /// What people call it; the system_id when not given.
+    pub name: Option<String>,
+    /// Its password, 6 to 16 printable ASCII characters; made and shown once when not given. SMPP v3.4 §4.1.1 has room
+    /// for 8, and some clients send no more.
+    pub password: Option<String>,
+    /// Whether it may bind; true when not given.
+    pub active: Option<bool>,
+    /// Limits and defaults; what is not named has the installation's default.
+    #[serde(default)]
+    #[schema(value_type = AccountSettings)]
+    pub settings: Patch,
+}
+
+/// A change to an account. What is not named stays.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountPatch {
+    /// What people call it.
+    pub name: Option<String>,
+    /// Whether it may bind. Its sessions end when it may not.
+    pub active: Option<bool>,
+    /// Limits and defaults; null brings a member's default back.
+    #[serde(default)]
+    #[schema(value_type = AccountSettings)]
+    pub settings: Patch,
+    /// The revision that the change was decided on; when it is not the present one the change is refused.
+    pub revision: Option<i64>,
+}
+
+/// An account with its password, this once.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Credentials {
+    /// The account.
+    #[serde(flatten)]
+    pub account: Account,
+    /// The password; nobody can ask for it again.
+    pub password: String,
+}
+
+/// What the SMPP server must know to let somebody in.
+#[derive(Debug, Clone)]
+pub struct AccountForBind {
+    /// The account.
+    pub id: AccountId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What people call it.
+    pub name: String,
+    /// Whether it may bind.
+    pub active: bool,
+    /// Whether its tenant is not suspended.
+    pub tenant_active: bool,
+    /// For [`password_matches`].
+    pub password_hash: String,
+    /// Its limits and defaults.
+    pub settings: AccountSettings,
+}
+
+record! {
+    struct StoredForBind {
+        id: AccountId, tenant_id: TenantId, name: String, active: bool, tenant_active: bool, password_hash: String,
+        settings: String,
+    }
+}
+
+record! {
+    struct Stored {
+        id: AccountId, tenant_id: TenantId, system_id: String, name: String, password_hash: String, active: bool,
+        settings: String, revision: i64, created_at: Timestamp, changed_at: Timestamp,
+    }
+}
+
+impl Stored {
+    fn account(self) -> Result<Account> {
+        Ok(Account {
+            id: self.id,
+            tenant: self.tenant_id,
+            system_id: self.system_id,
+            name: self.name,
+            active: self.active,
+            settings: settings::stored(&self.settings)?,
+            revision: self.revision,
+            created_at: self.created_at,
+            changed_at: self.changed_at,
+        })
+    }
+}
+
+/// Letters and digits that cannot be mistaken for each other when read out or copied by hand.
+const PASSWORD_ALPHABET: &[u8] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// What the field of a bind holds beside its NUL (SMPP v3.4 §4.1.1); guessing is slowed by the server's pause.
+const PASSWORD_CHARS: usize = 8;
+
+fn made_password() -> String {
+    (0..PASSWORD_CHARS)
+        .map(|_| char::from(PASSWORD_ALPHABET[rand::random_range(0..PASSWORD_ALPHABET.len())]))
+        .collect()
+}
+
+/// Whether a bind's password is the account's. Without an account the answer is no, after the same time.
+///
+/// # Errors
+/// When the hash cannot be computed.
+pub async fn password_matches(
+    runtime: &Runtime,
+    password: &str,
+    account: Option<&AccountForBind>,
+) -> Result<bool> {
+    password::verify(runtime, &as_hashed(password), account.map(|account| account.password_hash.clone()))
+        .await
+}
+
+/// The text of which the hash is kept. The words before the password keep the two kinds of passwords apart: a hash of
+/// one is never a hash of the other, and the least length of people's passwords does not apply to the eight octets
+/// that SMPP has room for.
+fn as_hashed(password: &str) -> String {
+    format!("the password of a system that binds over the Short Message Peer-to-Peer protocol: {password}")
+}
+
+/// Creates an account.
+///
+/// # Errors
+/// [`Code::AlreadyExists`] for a system_id that somebody has, without telling who; [`Code::InvalidValue`] and its kin for
+/// settings.
+pub async fn create(scope: &Scope, new: NewAccount) -> Result<Credentials> {
+    scope.require(Permission::AccountManage)?;
+    let runtime = scope.runtime();
+    settings::c_octets("system_id", &new.system_id, &(1..=15))?;
+    if let Some(password) = &new.password {
+        settings::c_octets("password", password, &(6..=16))?;
+    }
+    let defaults = AccountSettings::defaults(&runtime.config);
+    let password = new.password.unwrap_or_else(made_password);
+    let now = scope.now();
+    let account = Account {
+        id: runtime.ids.next(),
+        tenant: scope.tenant(),
+        name: identity::name::given("name", new.name.as_deref().unwrap_or(&new.system_id))?,
+        system_id: new.system_id,
+        active: new.active.unwrap_or(true),
+        settings: settings::changed("settings", &defaults, &defaults, &new.settings)?.checked(runtime)?,
+        revision: 1,
+        created_at: now,
+        changed_at: now,
+    };
+    let hash = password::hash(runtime, &as_hashed(&password)).await?;
+    let mut write = scope.write().await?;
+    refuse_shared_numbers(&mut write, &account).await?;
+    let inserted = write.execute(
+        sql!(
+            "insert into smpp_account (id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)"
+        ),
+        args![
+            account.id,
+            account.tenant,
+            &account.system_id,
+            &account.name,
+            hash,
+            account.active,
+            settings::to_store(&account.settings)?,
+            account.revision,
+            now,
+        ],
+    );
+    inserted.await.on_unique(|| {
+        Error::new(Code::AlreadyExists, format!("the system_id {:?} is taken", account.system_id))
+            .at("system_id")
+    })?;
+    write.happened(Event::AccountCreated(audited(&account, None, Some(&account))?));
+    write.commit_keeping(&account).await?;
+    Ok(Credentials { account, password })
+}
+
+/// Accounts, newest first.
+///
+/// # Errors
+/// [`Code::Forbidden`], [`Code::InvalidCursor`], [`Code::InvalidFilter`].
+pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Account>> {
+    scope.require(Permission::AccountView)?;
+    let limit = paging.limit()?;
+    let mut tx = scope.read().await?;
+    let stored: Vec<Stored> = tx
+        .all(
+            sql!(
+                "select id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at
+                 from smpp_account where tenant_id = $1 and id < $2 order by id desc limit $3"
+            ),
+            args![scope.tenant(), paging.behind(i64::MAX)?, limit as i64 + 1],
+        )
+        .await?;
+    let accounts = stored.into_iter().map(Stored::account).collect::<Result<Vec<_>>>()?;
+    Ok(Page::from_overfull(accounts, limit, |account| account.id.raw()))
+}
+
+/// One account.
+///
+/// # Errors
+/// [`Code::NotFound`], also for another tenant's.
+pub async fn get(scope: &Scope, id: AccountId) -> Result<Account> {
+    scope.require(Permission::AccountView)?;
+    present(&mut scope.read().await?, scope.tenant(), id).await
+}
+
+async fn present(tx: &mut db::Tx, tenant: TenantId, id: AccountId) -> Result<Account> {
+    let found: Option<Stored> = tx
+        .optional(
+            sql!(
+                "select id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at
+                 from smpp_account where tenant_id = $1 and id = $2"
+            ),
+            args![tenant, id],
+        )
+        .await?;
+    found.ok_or_else(|| Error::not_found("SMPP account"))?.account()
+}
+
+/// Changes an account.
+///
+/// # Errors
+/// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::NotFound`]; refusals of its values.
+pub async fn change(scope: &Scope, id: AccountId, patch: AccountPatch) -> Result<Account> {
+    scope.require(Permission::AccountManage)?;
+    let runtime = scope.runtime();
+    let mut write = scope.write().await?;
+    let before = present(&mut write, scope.tenant(), id).await?;
+    if patch.revision.is_some_and(|revision| revision != before.revision) {
+        return Err(settings::outdated("account", before.revision));
+    }
+    let mut after = before.clone();
+    if let Some(name) = patch.name {
+        after.name = identity::name::given("name", &name)?;
+    }
+    after.active = patch.active.unwrap_or(before.active);
+    let defaults = AccountSettings::defaults(&runtime.config);
+    after.settings =
+        settings::changed("settings", &before.settings, &defaults, &patch.settings)?.checked(runtime)?;
+    after.revision += 1;
+    after.changed_at = scope.now();
+    refuse_shared_numbers(&mut write, &after).await?;
+    let changed = write
+        .execute(
+            sql!(
+                "update smpp_account set name = $3, active = $4, settings = $5, revision = $6, changed_at = $7
+                 where tenant_id = $1 and id = $2 and revision = $8"
+            ),
+            args![
+                scope.tenant(),
+                id,
+                &after.name,
+                after.active,
+                settings::to_store(&after.settings)?,
+                after.revision,
+                after.changed_at,
+                before.revision,
+            ],
+        )
+        .await?;
+    if changed == 0 {
+        return Err(settings::outdated("account", after.revision));
+    }
+    write.happened(Event::AccountChanged(audited(&after, Some(&before), Some(&after))?));
+    write.commit(after).await
+}
+
+/// Gives an account a new password. Sessions that are bound stay; the next bind needs the new one.
+///
+/// # Errors
+/// [`Code::NotFound`].
+pub async fn reset_password(scope: &Scope, id: AccountId) -> Result<Credentials> {
+    scope.require(Permission::AccountManage)?;
+    let password = made_password();
+    let hash = password::hash(scope.runtime(), &as_hashed(&password)).await?;
+    let mut write = scope.write().await?;
+    let mut account = present(&mut write, scope.tenant(), id).await?;
+    account.revision += 1;
+    account.changed_at = scope.now();
+    write
+        .execute(
+            sql!(
+                "update smpp_account set password_hash = $3, revision = revision + 1, changed_at = $4
+                 where tenant_id = $1 and id = $2"
+            ),
+            args![scope.tenant(), id, hash, account.changed_at],
+        )
+        .await?;
+    let mut reset = audited(&account, None, Some(&account))?;
+    if let Some(serde_json::Value::Object(after)) = &mut reset.after {
+        after.insert("password".to_owned(), "reset".into());
+    }
+    write.happened(Event::AccountChanged(reset));
+    write.commit_keeping(&account).await?;
+    Ok(Credentials { account, password })
+}
+
+/// Deletes an account. Its messages stay.
+///
+/// # Errors
+/// [`Code::StillInUse`] while a route is for it; [`Code::NotFound`].
+pub async fn delete(scope: &Scope, id: AccountId) -> Result<()> {
+    scope.require(Permission::AccountManage)?;
+    let mut write = scope.write().await?;
+    let account = present(&mut write, scope.tenant(), id).await?;
+    route::refuse_use(&mut write, scope.tenant(), |rule| rule.account == Some(id)).await?;
+    write
+        .execute(sql!("delete from smpp_account where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
+        .await?;
+    write.happened(Event::AccountDeleted(audited(&account, Some(&account), None)?));
+    write.commit(()).await
+}
+
+/// The account that a bind names, whoever's it is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_for_bind(runtime: &Runtime, system_id: &str) -> Result<Option<AccountForBind>> {
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    let found: Option<StoredForBind> = tx
+        .optional(
+            sql!(
+                "select a.id, a.tenant_id, a.name, a.active, t.status = 'active' as tenant_active, a.password_hash, a.settings
+                 from smpp_account a join tenant t on t.id = a.tenant_id
+                 where a.system_id = $1 /* every tenant: a bind names no tenant */"
+            ),
+            args![system_id],
+        )
+        .await?;
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some(AccountForBind {
+        id: found.id,
+        tenant: found.tenant_id,
+        name: found.name,
+        active: found.active,
+        tenant_active: found.tenant_active,
+        password_hash: found.password_hash,
+        settings: settings::stored(&found.settings)?,
+    }))
+}
+
+/// Every tenant's accounts, for the engine's look-ups.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn load_all(runtime: &Runtime) -> Result<Vec<Account>> {
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    let stored: Vec<Stored> = tx
+        .all(
+            sql!(
+                "select id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at
+                 from smpp_account order by id limit $1 /* every tenant: the engine serves all */"
+            ),
+            args![READ_MAX],
+        )
+        .await?;
+    stored.into_iter().map(Stored::account).collect()
+}
+
+/// One account, whoever's it is; nothing when it is gone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn load(runtime: &Runtime, id: AccountId) -> Result<Option<Account>> {
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    let stored: Option<Stored> = tx
+        .optional(
+            sql!(
+                "select id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at
+                 from smpp_account where id = $1 /* every tenant: the engine serves all */"
+            ),
+            args![id],
+        )
+        .await?;
+    stored.map(Stored::account).transpose()
+}
+
+/// A number's inbound messages go to one account, so two of a tenant cannot have the same.
+async fn refuse_shared_numbers(tx: &mut db::Tx, account: &Account) -> Result<()> {
+    if account.settings.numbers.is_empty() {
+        return Ok(());
+    }
+    let stored: Vec<Stored> = tx
+        .all(
+            sql!(
+                "select id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at
+                 from smpp_account where tenant_id = $1 and id <> $2 limit $3"
+            ),
+            args![account.tenant, account.id, READ_MAX],
+        )
+        .await?;
+    for other in stored {
+        let other = other.account()?;
+        if let Some(number) =
+            account.settings.numbers.iter().find(|number| other.settings.numbers.contains(number))
+        {
+            return Err(Error::invalid(
+                "settings.numbers",
+                format!("{number} belongs to {} already", other.system_id),
+            ));
+        }
+    }
+    Ok(())
+}
+
+record! {
+    /// An account's name, for whom routes concern.
+    pub struct Named {
+        /// Its id.
+        pub id: AccountId,
+        /// What people call it.
+        pub name: String,
+    }
+}
+
+/// The names of the tenant's accounts, as routes show them.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub async fn names(scope: &Scope) -> Result<Vec<Named>> {
+    scope.require(Permission::RouteView)?;
+    let mut tx = scope.read().await?;
+    let named = tx.all(
+        sql!("select id, name from smpp_account where tenant_id = $1 order by name limit $2"),
+        args![scope.tenant(), READ_MAX],
+    );
+    Ok(named.await?)
+}
+
+fn audited(account: &Account, before: Option<&Account>, after: Option<&Account>) -> Result<Change> {
+    Ok(Change {
+        id: account.id.to_string(),
+        name: account.system_id.clone(),
+        before: before.map(settings::shown).transpose()?,
+        after: after.map(settings::shown).transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

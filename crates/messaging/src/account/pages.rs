@@ -1,0 +1,1 @@
+//! SMPP accounts in the console.

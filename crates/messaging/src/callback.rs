@@ -1,0 +1,78 @@
+//! Receipts by HTTP: posted to the address that came with the message, until it answers 2xx.
+
+use std::sync::Arc;
+
+use runtime::job::{self, Handler, Outcome};
+use serde::{Deserialize, Serialize};
+use types::{MessageId, Result, Timestamp};
+
+use crate::journal::{After, Batch, Ending};
+use crate::message::State;
+
+/// The kind of these jobs.
+pub const KIND: &str = "messaging.callback";
+
+/// What is posted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    url: String,
+    body: CallbackBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct CallbackBody {
+    #[serde(rename = "type")]
+    kind: String,
+    id: MessageId,
+    to: String,
+    from: String,
+    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    accepted_at: Timestamp,
+    done_at: Timestamp,
+}
+
+/// Enqueues a message's end for its callback address, in the transaction that ends it.
+pub(crate) async fn enqueue(batch: &mut Batch, ending: &Ending, url: &str) -> Result<()> {
+    let body = CallbackBody {
+        kind: "message.ended".to_owned(),
+        id: ending.message,
+        to: ending.recipient.to_string(),
+        from: ending.sender.to_string(),
+        state: ending.to,
+        error: ending.error.clone(),
+        accepted_at: ending.accepted_at,
+        done_at: batch.now,
+    };
+    let callback = Callback { url: url.to_owned(), body };
+    let (runtime, now) = (batch.runtime.clone(), batch.now);
+    job::enqueue(&mut batch.tx, &runtime, ending.tenant, KIND, &callback, now).await?;
+    batch.after.push(After::JobsWaiting);
+    Ok(())
+}
+
+/// Posts callbacks.
+pub fn handler() -> Handler {
+    Arc::new(|scope, payload, _attempt| {
+        Box::pin(async move {
+            let callback: Callback = match serde_json::from_str(&payload) {
+                Ok(callback) => callback,
+                Err(error) => return Outcome::Dead(format!("the payload cannot be read: {error}")),
+            };
+            let body = match serde_json::to_vec(&callback.body) {
+                Ok(body) => body,
+                Err(error) => return Outcome::Dead(error.to_string()),
+            };
+            let headers = [("content-type", "application/json")];
+            match scope.runtime().outbound.post(&callback.url, &headers, body).await {
+                Ok(answer) if (200..300).contains(&answer.status) => Outcome::Done,
+                // Gone (RFC 9110 §15.5.11): the receiver says that it will never want it.
+                Ok(answer) if answer.status == 410 => Outcome::Dead("the receiver answered 410 Gone".to_owned()),
+                Ok(answer) => Outcome::Retry(format!("the receiver answered {}", answer.status)),
+                Err(error) if error.is_temporary() => Outcome::Retry(error.to_string()),
+                Err(error) => Outcome::Dead(error.to_string()),
+            }
+        })
+    })
+}

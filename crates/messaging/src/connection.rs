@@ -1,0 +1,439 @@
+//! Connections: carriers that we bind to.
+
+use connectors::smpp::{self, BindKind};
+use db::{OnConflict, Tenancy, args, record, sql};
+use runtime::{Actor, Origin, Runtime, Scope};
+use serde::{Deserialize, Serialize};
+use types::event::Change;
+use types::{Code, ConnectionId, Error, Event, Page, Permission, Permissions, Result, TenantId, Timestamp};
+use web::Paging;
+
+use crate::route;
+use crate::settings::{self, Patch};
+
+pub mod api;
+mod dialect;
+pub mod pages;
+
+pub use dialect::{Alphabet, ConnectionSettings, ExtraTlv, LongMessages, ReceiptIds, Version};
+
+/// A carrier's message centre that we bind to. The password is not shown, not even sealed.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Connection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Whose it is.
+    #[serde(skip)]
+    pub tenant: TenantId,
+    /// What people call it; unique within the tenant.
+    pub name: String,
+    /// Whether it should be up.
+    pub wanted: Wanted,
+    /// Where it leads, how fast it goes, and what the carrier's side is like.
+    pub settings: ConnectionSettings,
+    /// 1, 2, 3 … with each change.
+    pub revision: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub changed_at: Timestamp,
+    /// The password for the bind, readable with the tenant's key alone.
+    #[serde(skip)]
+    password_sealed: String,
+}
+
+/// What an operator wants of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Bound, and taking messages.
+    Started,
+    /// Not bound. Its messages wait.
+    Stopped,
+    /// Bound for answers and receipts of what has left, but taking nothing more.
+    Draining,
+}
+
+impl Wanted {
+    /// The name that programs see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Draining => "draining",
+        }
+    }
+
+    fn named(name: &str) -> Result<Self> {
+        let known =
+            [Self::Started, Self::Stopped, Self::Draining].into_iter().find(|known| known.as_str() == name);
+        known
+            .ok_or_else(|| Error::internal(format!("{name:?} is nothing that can be wanted of a connection")))
+    }
+}
+
+/// A connection to be created.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewConnection {
+    /// What people call it.
+    pub name: String,
+    /// The password for the bind, at most 64 printable ASCII characters (8 by the specification); none when not given.
+    pub password: Option<String>,
+    /// Whether it should be up; `started` when not given.
+    pub wanted: Option<Wanted>,
+    /// Where it leads and what the carrier's side is like. `host` and `system_id` must be given.
+    #[schema(value_type = ConnectionSettings)]
+    pub settings: Patch,
+}
+
+/// A change to a connection. What is not named stays.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionPatch {
+    /// What people call it.
+    pub name: Option<String>,
+    /// A new password for the bind.
+    pub password: Option<String>,
+    /// Settings; null brings a member's default back.
+    #[serde(default)]
+    #[schema(value_type = ConnectionSettings)]
+    pub settings: Patch,
+    /// The revision that the change was decided on; when it is not the present one the change is refused.
+    pub revision: Option<i64>,
+}
+
+record! {
+    struct Stored {
+        id: ConnectionId, tenant_id: TenantId, name: String, wanted: String, settings: String, password_sealed: String,
+        revision: i64, created_at: Timestamp, changed_at: Timestamp,
+    }
+}
+
+impl Stored {
+    fn connection(self) -> Result<Connection> {
+        Ok(Connection {
+            id: self.id,
+            tenant: self.tenant_id,
+            name: self.name,
+            wanted: Wanted::named(&self.wanted)?,
+            settings: settings::stored(&self.settings)?,
+            revision: self.revision,
+            created_at: self.created_at,
+            changed_at: self.changed_at,
+            password_sealed: self.password_sealed,
+        })
+    }
+}
+
+/// Connections that one look reads at most.
+const READ_MAX: i64 = 100_000;
+/// More than SMPP allows (8), because carriers do too (SMPP v3.4 §4.1.1).
+const PASSWORD_CHARS_MAX: usize = 64;
+
+async fn sealed(scope: &Scope, id: ConnectionId, password: &str) -> Result<String> {
+    settings::c_octets("password", password, &(0..=PASSWORD_CHARS_MAX))?;
+    identity::tenant::seal(scope, "connection", "password_sealed", &id.to_string(), password).await
+}
+
+/// Creates a connection. Tell the engine after it.
+///
+/// # Errors
+/// [`Code::AlreadyExists`] for a name that another of the tenant's connections has; refusals of its values.
+pub async fn create(scope: &Scope, new: NewConnection) -> Result<Connection> {
+    scope.require(Permission::ConnectionManage)?;
+    let runtime = scope.runtime();
+    let defaults = ConnectionSettings::defaults(&runtime.config);
+    let now = scope.now();
+    let id = runtime.ids.next();
+    let connection = Connection {
+        id,
+        tenant: scope.tenant(),
+        name: identity::name::given("name", &new.name)?,
+        wanted: new.wanted.unwrap_or(Wanted::Started),
+        settings: settings::changed("settings", &defaults, &defaults, &new.settings)?
+            .checked(&runtime.config)?,
+        revision: 1,
+        created_at: now,
+        changed_at: now,
+        password_sealed: sealed(scope, id, new.password.as_deref().unwrap_or_default()).await?,
+    };
+    let mut write = scope.write().await?;
+    let inserted = write.execute(
+        sql!(
+            "insert into connection (id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $8)"
+        ),
+        args![
+            connection.id,
+            connection.tenant,
+            &connection.name,
+            connection.wanted.as_str(),
+            settings::to_store(&connection.settings)?,
+            &connection.password_sealed,
+            connection.revision,
+            now,
+        ],
+    );
+    inserted.await.on_unique(|| taken(&connection.name))?;
+    write.happened(Event::ConnectionCreated(audited(&connection, None, Some(&connection))?));
+    write.commit(connection).await
+}
+
+fn taken(name: &str) -> Error {
+    Error::new(Code::AlreadyExists, format!("there is a connection named {name:?} already")).at("name")
+}
+
+/// Connections, newest first.
+///
+/// # Errors
+/// [`Code::Forbidden`], [`Code::InvalidCursor`], [`Code::InvalidFilter`].
+pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Connection>> {
+    scope.require(Permission::ConnectionView)?;
+    let limit = paging.limit()?;
+    let mut tx = scope.read().await?;
+    let stored: Vec<Stored> = tx
+        .all(
+            sql!(
+                "select id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at
+                 from connection where tenant_id = $1 and id < $2 order by id desc limit $3"
+            ),
+            args![scope.tenant(), paging.behind(i64::MAX)?, limit as i64 + 1],
+        )
+        .await?;
+    let connections = stored.into_iter().map(Stored::connection).collect::<Result<Vec<_>>>()?;
+    Ok(Page::from_overfull(connections, limit, |connection| connection.id.raw()))
+}
+
+/// One connection.
+///
+/// # Errors
+/// [`Code::NotFound`], also for another tenant's.
+pub async fn get(scope: &Scope, id: ConnectionId) -> Result<Connection> {
+    scope.require(Permission::ConnectionView)?;
+    present(&mut scope.read().await?, scope.tenant(), id).await
+}
+
+async fn present(tx: &mut db::Tx, tenant: TenantId, id: ConnectionId) -> Result<Connection> {
+    let found: Option<Stored> = tx
+        .optional(
+            sql!(
+                "select id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at
+                 from connection where tenant_id = $1 and id = $2"
+            ),
+            args![tenant, id],
+        )
+        .await?;
+    found.ok_or_else(|| Error::not_found("connection"))?.connection()
+}
+
+/// Changes a connection. Tell the engine after it.
+///
+/// # Errors
+/// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals
+/// of its values.
+pub async fn change(scope: &Scope, id: ConnectionId, patch: ConnectionPatch) -> Result<Connection> {
+    scope.require(Permission::ConnectionManage)?;
+    let config = &scope.runtime().config;
+    let password = match &patch.password {
+        Some(password) => Some(sealed(scope, id, password).await?),
+        None => None,
+    };
+    let mut write = scope.write().await?;
+    let before = present(&mut write, scope.tenant(), id).await?;
+    if patch.revision.is_some_and(|revision| revision != before.revision) {
+        return Err(settings::outdated("connection", before.revision));
+    }
+    let mut after = before.clone();
+    if let Some(name) = patch.name {
+        after.name = identity::name::given("name", &name)?;
+    }
+    let defaults = ConnectionSettings::defaults(config);
+    after.settings =
+        settings::changed("settings", &before.settings, &defaults, &patch.settings)?.checked(config)?;
+    after.password_sealed = password.unwrap_or(after.password_sealed);
+    store(&mut write, scope.now(), &before, &mut after).await?;
+    write.happened(Event::ConnectionChanged(audited(&after, Some(&before), Some(&after))?));
+    write.commit(after).await
+}
+
+/// Says what is wanted of a connection: to be started, stopped or drained. Tell the engine after it.
+///
+/// # Errors
+/// [`Code::NotFound`].
+pub async fn operate(scope: &Scope, id: ConnectionId, wanted: Wanted) -> Result<Connection> {
+    scope.require(Permission::ConnectionOperate)?;
+    let mut write = scope.write().await?;
+    let before = present(&mut write, scope.tenant(), id).await?;
+    let mut after = Connection { wanted, ..before.clone() };
+    // Nothing to say when it is so already; a keyed request's answer is kept all the same.
+    if before.wanted != wanted {
+        store(&mut write, scope.now(), &before, &mut after).await?;
+        write.happened(Event::ConnectionChanged(audited(&after, Some(&before), Some(&after))?));
+    }
+    write.commit(after).await
+}
+
+async fn store(tx: &mut db::Tx, now: Timestamp, before: &Connection, after: &mut Connection) -> Result<()> {
+    after.revision = before.revision + 1;
+    after.changed_at = now;
+    let stored = tx.execute(
+        sql!(
+            "update connection set name = $3, wanted = $4, settings = $5, password_sealed = $6, revision = $7, changed_at = $8
+             where tenant_id = $1 and id = $2 and revision = $9"
+        ),
+        args![
+            after.tenant,
+            after.id,
+            &after.name,
+            after.wanted.as_str(),
+            settings::to_store(&after.settings)?,
+            &after.password_sealed,
+            after.revision,
+            now,
+            before.revision,
+        ],
+    );
+    match stored.await.on_unique(|| taken(&after.name))? {
+        0 => Err(settings::outdated("connection", after.revision)),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes a connection. Tell the engine after it. Its messages stay.
+///
+/// # Errors
+/// [`Code::StillInUse`] while a route leads to it; [`Code::NotFound`].
+pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<()> {
+    scope.require(Permission::ConnectionManage)?;
+    let mut write = scope.write().await?;
+    let connection = present(&mut write, scope.tenant(), id).await?;
+    route::refuse_use(&mut write, scope.tenant(), |rule| rule.targets.contains(&id)).await?;
+    write
+        .execute(sql!("delete from connection where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
+        .await?;
+    write.happened(Event::ConnectionDeleted(audited(&connection, Some(&connection), None)?));
+    write.commit(()).await
+}
+
+/// Every tenant's connections, oldest first, for the engine.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn load_all(runtime: &Runtime) -> Result<Vec<Connection>> {
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    let stored: Vec<Stored> = tx
+        .all(
+            sql!(
+                "select id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at
+                 from connection order by id limit $1 /* every tenant: the engine serves all */"
+            ),
+            args![READ_MAX],
+        )
+        .await?;
+    stored.into_iter().map(Stored::connection).collect()
+}
+
+/// One connection, whoever's it is; nothing when it is gone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connection>> {
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    let stored: Option<Stored> = tx
+        .optional(
+            sql!(
+                "select id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at
+                 from connection where id = $1 /* every tenant: the engine serves all */"
+            ),
+            args![id],
+        )
+        .await?;
+    stored.map(Stored::connection).transpose()
+}
+
+/// What the link is started with, its password opened.
+///
+/// # Errors
+/// When the password does not open: another root key, or a row that was tampered with.
+pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<smpp::Settings> {
+    // The engine works for every tenant and asks for nobody; the scope says only whose key opens the password.
+    let scope = Scope::grant(
+        runtime.clone(),
+        connection.tenant,
+        Actor::System("engine"),
+        Permissions::NONE,
+        Origin::default(),
+    );
+    let row = connection.id.to_string();
+    let password =
+        identity::tenant::open(&scope, "connection", "password_sealed", &row, &connection.password_sealed)
+            .await?;
+    let (settings, config) = (&connection.settings, &runtime.config.smpp);
+    Ok(smpp::Settings {
+        name: connection.name.clone(),
+        host: settings.host.clone(),
+        port: settings.port,
+        system_id: settings.system_id.clone(),
+        password: password.expose().to_owned(),
+        system_type: settings.system_type.clone(),
+        bind: settings.bind,
+        binds: settings.binds,
+        window: settings.window,
+        throughput: settings.throughput,
+        version: settings.version.interface_version(),
+        address_range: settings.address_range.clone(),
+        addr_ton: settings.addr_ton,
+        addr_npi: settings.addr_npi,
+        enquire_link_ms: settings.enquire_link_ms,
+        enquire_missed_max: settings.enquire_missed_max,
+        response_timeout_ms: settings.response_timeout_ms,
+        connect_timeout_ms: settings.connect_timeout_ms,
+        reconnect_min_ms: settings.reconnect_min_ms,
+        reconnect_max_ms: settings.reconnect_max_ms,
+        throttle_min_ms: settings.throttle_min_ms,
+        throttle_max_ms: settings.throttle_max_ms,
+        pdu_bytes_max: config.pdu_bytes_max,
+        write_queue_bytes_max: config.write_queue_bytes_max,
+    })
+}
+
+record! {
+    /// A connection's name, for whom routes concern.
+    pub struct Named {
+        /// Its id.
+        pub id: ConnectionId,
+        /// What people call it.
+        pub name: String,
+    }
+}
+
+/// The names of the tenant's connections, as routes show them.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub async fn names(scope: &Scope) -> Result<Vec<Named>> {
+    scope.require(Permission::RouteView)?;
+    let mut tx = scope.read().await?;
+    let named = tx.all(
+        sql!("select id, name from connection where tenant_id = $1 order by name limit $2"),
+        args![scope.tenant(), READ_MAX],
+    );
+    Ok(named.await?)
+}
+
+fn audited(
+    connection: &Connection,
+    before: Option<&Connection>,
+    after: Option<&Connection>,
+) -> Result<Change> {
+    Ok(Change {
+        id: connection.id.to_string(),
+        name: connection.name.clone(),
+        before: before.map(settings::shown).transpose()?,
+        after: after.map(settings::shown).transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Connections over the JSON API.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use connectors::smpp::Status;
+use serde::Serialize;
+use types::{ConnectionId, Page};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::problem::ProblemBody;
+use web::{Answer, Caller, Json, Paging, Problem, Query, Writer};
+
+use super::{Connection, ConnectionPatch, NewConnection, Wanted};
+use crate::api::{Gateway, Tagged, decided_on, follow};
+use crate::engine::Engine;
+
+/// A connection and how it stands.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Seen {
+    /// The connection.
+    #[serde(flatten)]
+    connection: Connection,
+    /// Its sessions, windows and counts; absent while it is stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    status: Option<Status>,
+}
+
+fn seen(engine: &Engine, connection: Connection) -> Seen {
+    Seen { status: engine.connection_status(connection.id), connection }
+}
+
+fn tagged<const STATUS: u16>(connection: Connection) -> Tagged<STATUS, Connection> {
+    Tagged { revision: connection.revision, answer: connection }
+}
+
+/// The tenant's connections and how they stand, newest first.
+#[utoipa::path(get, path = "/api/v1/connections", tag = "connections", params(Paging),
+    responses((status = 200, body = Page<Seen>), (status = 403, body = ProblemBody)))]
+async fn list(
+    Caller(scope): Caller,
+    State(gateway): State<Gateway>,
+    Query(paging): Query<Paging>,
+) -> Result<Answer<200, Page<Seen>>, Problem> {
+    let page = super::list(&scope, &paging).await?;
+    Ok(Answer(page.map(|connection| seen(&gateway.engine, connection))))
+}
+
+/// Create a connection to a carrier. It is started unless told otherwise.
+#[utoipa::path(post, path = "/api/v1/connections", tag = "connections", request_body = NewConnection,
+    responses((status = 201, body = Connection),
+        (status = 409, description = "The name is taken", body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn create(
+    Writer(scope): Writer<201>,
+    State(gateway): State<Gateway>,
+    Json(new): Json<NewConnection>,
+) -> Result<Tagged<201, Connection>, Problem> {
+    let connection = super::create(&scope, new).await?;
+    follow(gateway.engine.connection_changed(connection.id)).await;
+    Ok(tagged(connection))
+}
+
+/// One connection and how it stands. `ETag` holds its revision.
+#[utoipa::path(get, path = "/api/v1/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = Seen), (status = 404, body = ProblemBody)))]
+async fn get(
+    Caller(scope): Caller,
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Tagged<200, Seen>, Problem> {
+    let connection = super::get(&scope, id.parse()?).await?;
+    Ok(Tagged { revision: connection.revision, answer: seen(&gateway.engine, connection) })
+}
+
+/// Change a connection; what is absent stays, and null brings a setting's default back. With `If-Match`, or `revision` in
+/// the body, only when nobody changed it meanwhile.
+#[utoipa::path(patch, path = "/api/v1/connections/{id}", tag = "connections",
+    params(("id" = ConnectionId, Path), ("If-Match" = Option<String>, Header)), request_body = ConnectionPatch,
+    responses((status = 200, body = Connection), (status = 404, body = ProblemBody),
+        (status = 409, description = "It was changed meanwhile", body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn change(
+    Writer(scope): Writer<200>,
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json(mut patch): Json<ConnectionPatch>,
+) -> Result<Tagged<200, Connection>, Problem> {
+    patch.revision = decided_on(&headers, patch.revision)?;
+    let connection = super::change(&scope, id.parse()?, patch).await?;
+    follow(gateway.engine.connection_changed(connection.id)).await;
+    Ok(tagged(connection))
+}
+
+/// Delete a connection. Its messages stay.
+#[utoipa::path(delete, path = "/api/v1/connections/{id}", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 204), (status = 404, body = ProblemBody),
+        (status = 409, description = "A route leads to it", body = ProblemBody)))]
+async fn delete(
+    Writer(scope): Writer<204>,
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Answer<204, ()>, Problem> {
+    let id: ConnectionId = id.parse()?;
+    super::delete(&scope, id).await?;
+    follow(gateway.engine.connection_changed(id)).await;
+    Ok(Answer(()))
+}
+
+/// Bind, and take messages.
+#[utoipa::path(post, path = "/api/v1/connections/{id}/start", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = Connection), (status = 404, body = ProblemBody)))]
+async fn start(
+    Writer(scope): Writer<200>,
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Tagged<200, Connection>, Problem> {
+    let connection = super::operate(&scope, id.parse()?, Wanted::Started).await?;
+    follow(gateway.engine.connection_changed(connection.id)).await;
+    Ok(tagged(connection))
+}
+
+/// Unbind. Messages wait.
+#[utoipa::path(post, path = "/api/v1/connections/{id}/stop", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = Connection), (status = 404, body = ProblemBody)))]
+async fn stop(
+    Writer(scope): Writer<200>,
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Tagged<200, Connection>, Problem> {
+    let connection = super::operate(&scope, id.parse()?, Wanted::Stopped).await?;
+    follow(gateway.engine.connection_changed(connection.id)).await;
+    Ok(tagged(connection))
+}
+
+/// Take nothing more, but stay bound for answers and receipts.
+#[utoipa::path(post, path = "/api/v1/connections/{id}/drain", tag = "connections", params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = Connection), (status = 404, body = ProblemBody)))]
+async fn drain(
+    Writer(scope): Writer<200>,
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Tagged<200, Connection>, Problem> {
+    let connection = super::operate(&scope, id.parse()?, Wanted::Draining).await?;
+    follow(gateway.engine.connection_changed(connection.id)).await;
+    Ok(tagged(connection))
+}
+
+/// The routes.
+pub(crate) fn router() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change, delete))
+        .routes(routes!(start))
+        .routes(routes!(stop))
+        .routes(routes!(drain))
+}

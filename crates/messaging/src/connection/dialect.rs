@@ -1,0 +1,317 @@
+//! What can be set about a connection: where it leads, how fast it goes, and what the carrier's side is like.
+
+use super::BindKind;
+use runtime::Config;
+use serde::{Deserialize, Serialize};
+use types::{Error, Result};
+
+use crate::settings;
+
+/// Everything about a connection but its name and password. Times are milliseconds; what is not given has the
+/// installation's default of the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectionSettings {
+    /// The carrier's host name or address.
+    pub host: String,
+    /// Its TCP port; 2775 when not given.
+    pub port: u16,
+    /// The name that we bind with, 1 to 15 characters.
+    pub system_id: String,
+    /// What kind of system we are, as the carrier wants it; mostly empty, at most 12 characters.
+    pub system_type: String,
+    /// `transceiver`, `transmitter_receiver` (one session for each direction), `transmitter` or `receiver`.
+    #[schema(value_type = String, example = "transceiver")]
+    pub bind: BindKind,
+    /// Sessions (or pairs of them) held at once, 1 to 100.
+    pub binds: u16,
+    /// The version that the bind announces: `3.4` or `5.0`.
+    pub version: Version,
+    /// The addresses whose inbound messages this bind wants; mostly empty, at most 40 characters.
+    pub address_range: String,
+    /// Type of number of the address range.
+    pub addr_ton: u8,
+    /// Numbering plan of the address range.
+    pub addr_npi: u8,
+    /// Requests that each session leaves unanswered at once (SMPP v5 §2.6); at most `smpp.window_max` of the configuration.
+    pub window: u16,
+    /// Message parts a second over all sessions, as the contract allows; 0 for no limit of ours.
+    pub throughput: u32,
+    /// Silence after which the carrier is asked whether it is there, 100 to 3,600,000.
+    pub enquire_link_ms: u64,
+    /// Unanswered questions after which the session is given up, 1 to 100.
+    pub enquire_missed_max: u32,
+    /// How long an answer is awaited, 100 to 600,000.
+    pub response_timeout_ms: u64,
+    /// How long connecting may take, 100 to 120,000.
+    pub connect_timeout_ms: u64,
+    /// First pause before a lost session is bound again, 10 to 3,600,000; it doubles, with jitter.
+    pub reconnect_min_ms: u64,
+    /// Longest pause before a lost session is bound again, 10 to 3,600,000.
+    pub reconnect_max_ms: u64,
+    /// First pause after the carrier said that we are too fast, 10 to 600,000; it doubles, with jitter.
+    pub throttle_min_ms: u64,
+    /// Longest pause after the carrier said that we are too fast, 10 to 600,000.
+    pub throttle_max_ms: u64,
+    /// What data_coding 0 means to the carrier (SMPP v3.4 §5.2.19 leaves it open).
+    pub default_alphabet: Alphabet,
+    /// How a text of several parts is handed over.
+    pub long_messages: LongMessages,
+    /// How the ids in receipts relate to those in responses.
+    pub receipt_ids: ReceiptIds,
+    /// Type of number that every sender is given, 0 to 255; as the sender's form tells when not given.
+    pub source_ton: Option<u8>,
+    /// Numbering plan that every sender is given, 0 to 255; as the sender's form tells when not given.
+    pub source_npi: Option<u8>,
+    /// registered_delivery of every message (SMPP v3.4 §5.2.17), 0 to 255; as each message asks when not given.
+    pub registered_delivery: Option<u8>,
+    /// service_type of every message, at most 5 characters; mostly empty.
+    pub service_type: String,
+    /// Parameters that the carrier wants with every message, at most 16.
+    pub extra: Vec<ExtraTlv>,
+}
+
+/// `interface_version` of a bind (SMPP v5 §4.7.13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum Version {
+    /// SMPP 3.4, which nearly every carrier speaks.
+    #[default]
+    #[serde(rename = "3.4")]
+    V34,
+    /// SMPP 5.0.
+    #[serde(rename = "5.0")]
+    V50,
+}
+
+impl Version {
+    /// The octet that the bind carries.
+    pub const fn interface_version(self) -> u8 {
+        match self {
+            Self::V34 => 0x34,
+            Self::V50 => 0x50,
+        }
+    }
+}
+
+/// What a carrier takes data_coding 0 for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Alphabet {
+    /// The GSM default alphabet, one septet in each octet.
+    #[default]
+    Gsm7,
+    /// The GSM default alphabet, eight septets packed into seven octets.
+    Gsm7Packed,
+    /// ISO 8859-1.
+    Latin1,
+    /// UTF-16, most significant octet first.
+    Ucs2,
+}
+
+/// How a text of several parts is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LongMessages {
+    /// Parts with a user data header and an 8-bit reference (3GPP TS 23.040 §9.2.3.24.1).
+    #[default]
+    Udh8,
+    /// Parts with a user data header and a 16-bit reference (3GPP TS 23.040 §9.2.3.24.8).
+    Udh16,
+    /// Parts with sar_msg_ref_num, sar_total_segments and sar_segment_seqnum (SMPP v3.4 §5.3.2.22).
+    Sar,
+    /// Whole, in message_payload (SMPP v3.4 §5.3.2.32); the carrier splits it.
+    Payload,
+}
+
+/// How the ids in a carrier's receipts relate to those in its responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptIds {
+    /// Tried in every form that is in use: as it is, in either base, in either case, with or without zeros in front.
+    #[default]
+    Auto,
+    /// The same text.
+    Same,
+    /// Hexadecimal in the response, decimal in the receipt.
+    HexToDecimal,
+    /// Decimal in the response, hexadecimal in the receipt.
+    DecimalToHex,
+}
+
+/// An optional parameter (SMPP v3.4 §5.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraTlv {
+    /// Its tag: 5120 to 16383 (0x1400 to 0x3FFF) are the carriers' own.
+    pub tag: u16,
+    /// Its value in hexadecimal, at most 255 octets.
+    pub hex: String,
+}
+
+impl ExtraTlv {
+    /// The value's octets; nothing where the text is not hexadecimal, which no stored one is.
+    pub fn octets(&self) -> Option<Vec<u8>> {
+        let digits = self.hex.as_bytes();
+        if digits.len() % 2 != 0 {
+            return None;
+        }
+        let digit = |octet: u8| char::from(octet).to_digit(16);
+        digits.chunks(2).map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()).collect()
+    }
+}
+
+const EXTRA_MAX: usize = 16;
+const EXTRA_OCTETS_MAX: usize = 255;
+/// The longest host name (RFC 1035 §2.3.4).
+const HOST_CHARS_MAX: usize = 253;
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 2775,
+            system_id: String::new(),
+            system_type: String::new(),
+            bind: BindKind::Transceiver,
+            binds: 1,
+            version: Version::V34,
+            address_range: String::new(),
+            addr_ton: 0,
+            addr_npi: 0,
+            window: 10,
+            throughput: 0,
+            enquire_link_ms: 30_000,
+            enquire_missed_max: 2,
+            response_timeout_ms: 30_000,
+            connect_timeout_ms: 10_000,
+            reconnect_min_ms: 1_000,
+            reconnect_max_ms: 30_000,
+            throttle_min_ms: 1_000,
+            throttle_max_ms: 30_000,
+            default_alphabet: Alphabet::Gsm7,
+            long_messages: LongMessages::Udh8,
+            receipt_ids: ReceiptIds::Auto,
+            source_ton: None,
+            source_npi: None,
+            registered_delivery: None,
+            service_type: String::new(),
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl ConnectionSettings {
+    /// What a connection has that says nothing itself.
+    pub fn defaults(config: &Config) -> Self {
+        let smpp = &config.smpp;
+        Self {
+            window: u16::try_from(smpp.window_default).unwrap_or(u16::MAX),
+            enquire_link_ms: smpp.enquire_link_ms,
+            enquire_missed_max: smpp.enquire_missed_max,
+            response_timeout_ms: smpp.response_timeout_ms,
+            connect_timeout_ms: smpp.connect_timeout_ms,
+            reconnect_min_ms: smpp.reconnect_min_ms,
+            reconnect_max_ms: smpp.reconnect_max_ms,
+            throttle_min_ms: smpp.throttle_min_ms,
+            throttle_max_ms: smpp.throttle_max_ms,
+            ..Self::default()
+        }
+    }
+
+    /// The settings in their normal form, when every value is one that its field takes.
+    pub(super) fn checked(mut self, config: &Config) -> Result<Self> {
+        self.host = self.host.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let plain = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '.' | '-' | '_' | ':');
+        if self.host.is_empty() || self.host.len() > HOST_CHARS_MAX || !self.host.chars().all(plain) {
+            let why = "give the carrier's host name or address, without a port";
+            return Err(Error::invalid("settings.host", why));
+        }
+        settings::within("settings.port", &self.port, &(1..=u16::MAX))?;
+        settings::c_octets("settings.system_id", &self.system_id, &(1..=15))?;
+        settings::c_octets("settings.system_type", &self.system_type, &(0..=12))?;
+        settings::c_octets("settings.service_type", &self.service_type, &(0..=5))?;
+        settings::c_octets("settings.address_range", &self.address_range, &(0..=40))?;
+        settings::within("settings.binds", &self.binds, &(1..=100))?;
+        let window_max = u16::try_from(config.smpp.window_max).unwrap_or(u16::MAX);
+        settings::within("settings.window", &self.window, &(1..=window_max))?;
+        settings::within("settings.throughput", &self.throughput, &(0..=1_000_000))?;
+        self.check_times()?;
+        settings::at_most("settings.extra", &self.extra, EXTRA_MAX)?;
+        for extra in &self.extra {
+            if extra.octets().is_none_or(|octets| octets.len() > EXTRA_OCTETS_MAX) {
+                let why = format!(
+                    "the value of parameter {:#06x} is not hexadecimal, two digits an octet, at most {EXTRA_OCTETS_MAX} octets",
+                    extra.tag
+                );
+                return Err(Error::invalid("settings.extra", why));
+            }
+        }
+        Ok(self)
+    }
+
+    fn check_times(&self) -> Result<()> {
+        settings::within("settings.enquire_link_ms", &self.enquire_link_ms, &(100..=3_600_000))?;
+        settings::within("settings.enquire_missed_max", &self.enquire_missed_max, &(1..=100))?;
+        settings::within("settings.response_timeout_ms", &self.response_timeout_ms, &(100..=600_000))?;
+        settings::within("settings.connect_timeout_ms", &self.connect_timeout_ms, &(100..=120_000))?;
+        settings::within("settings.reconnect_min_ms", &self.reconnect_min_ms, &(10..=3_600_000))?;
+        settings::within(
+            "settings.reconnect_max_ms",
+            &self.reconnect_max_ms,
+            &(self.reconnect_min_ms..=3_600_000),
+        )?;
+        settings::within("settings.throttle_min_ms", &self.throttle_min_ms, &(10..=600_000))?;
+        settings::within("settings.throttle_max_ms", &self.throttle_max_ms, &(self.throttle_min_ms..=600_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::Code;
+
+    fn valid() -> ConnectionSettings {
+        ConnectionSettings {
+            host: "smsc.example".to_owned(),
+            system_id: "us".to_owned(),
+            ..ConnectionSettings::default()
+        }
+    }
+
+    fn refused_at(change: impl FnOnce(&mut ConnectionSettings)) -> String {
+        let mut settings = valid();
+        change(&mut settings);
+        let error = settings.checked(&Config::for_tests("/nowhere")).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidValue);
+        error.place().unwrap().to_owned()
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_at_their_place() {
+        assert!(valid().checked(&Config::for_tests("/nowhere")).is_ok());
+        assert_eq!(refused_at(|settings| settings.host = "smsc.example:2775/x".to_owned()), "settings.host");
+        assert_eq!(refused_at(|settings| settings.port = 0), "settings.port");
+        assert_eq!(
+            refused_at(|settings| settings.system_id = "sixteen_letters_".to_owned()),
+            "settings.system_id"
+        );
+        assert_eq!(refused_at(|settings| settings.window = 0), "settings.window");
+        assert_eq!(refused_at(|settings| settings.reconnect_max_ms = 999), "settings.reconnect_max_ms");
+        assert_eq!(
+            refused_at(|settings| settings.extra = vec![ExtraTlv { tag: 0x1401, hex: "0".to_owned() }]),
+            "settings.extra"
+        );
+    }
+
+    #[test]
+    fn extra_parameters_are_octets() {
+        assert_eq!(ExtraTlv { tag: 0x1401, hex: "00fF".to_owned() }.octets(), Some(vec![0x00, 0xff]));
+        assert_eq!(ExtraTlv { tag: 0x1401, hex: "éé".to_owned() }.octets(), None);
+    }
+
+    #[test]
+    fn what_an_older_version_has_not_written_has_its_default() {
+        let read: ConnectionSettings = settings::stored(r#"{"host":"a","system_id":"b"}"#).unwrap();
+        assert_eq!((read.port, read.receipt_ids, read.version), (2775, ReceiptIds::Auto, Version::V34));
+    }
+}

@@ -1,0 +1,116 @@
+//! Messages over the API.
+
+use axum::extract::{Path, State as Extract};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use serde::{Deserialize, Serialize};
+use types::{MessageId, Page};
+use web::{Answer, Caller, Json, Problem, Query, Writer};
+
+use super::query::{self, Message, MessageFilter, Reasons, Step, Sums};
+use super::submit::{self, Accepted, ItemResult, SendMessage};
+use crate::api::Gateway;
+
+/// Send a message.
+///
+/// Accepted means durable: when this answers, the message will be sent though the process dies.
+#[utoipa::path(post, path = "/api/v1/messages", tag = "messages", request_body = SendMessage,
+    responses((status = 202, body = Accepted)))]
+async fn send(
+    Writer(scope): Writer<202>,
+    Extract(gateway): Extract<Gateway>,
+    Json(message): Json<SendMessage>,
+) -> Result<Answer<202, Accepted>, Problem> {
+    Ok(Answer(submit::send(&scope, &gateway.engine, &message).await?))
+}
+
+/// Many messages.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SendBatch {
+    /// The messages, at most 1,000.
+    messages: Vec<SendMessage>,
+}
+
+/// Each message's result, in the order of the request.
+#[derive(Serialize, utoipa::ToSchema)]
+struct BatchResults {
+    results: Vec<ItemResult>,
+}
+
+/// Send many messages.
+///
+/// Each has its own result; those refused do not hold up the others.
+#[utoipa::path(post, path = "/api/v1/messages/batch", tag = "messages", request_body = SendBatch,
+    responses((status = 202, body = BatchResults)))]
+async fn send_batch(
+    Writer(scope): Writer<202>,
+    Extract(gateway): Extract<Gateway>,
+    Json(batch): Json<SendBatch>,
+) -> Result<Answer<202, BatchResults>, Problem> {
+    let results = submit::send_batch(&scope, &gateway.engine, &batch.messages).await?;
+    Ok(Answer(BatchResults { results }))
+}
+
+/// Messages, newest first.
+#[utoipa::path(get, path = "/api/v1/messages", tag = "messages", params(MessageFilter),
+    responses((status = 200, body = Page<Message>)))]
+async fn list(Caller(scope): Caller, Query(filter): Query<MessageFilter>) -> Result<Answer<200, Page<Message>>, Problem> {
+    Ok(Answer(query::list(&scope, &filter).await?))
+}
+
+/// One message.
+#[utoipa::path(get, path = "/api/v1/messages/{id}", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = Message)))]
+async fn get(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Message>, Problem> {
+    Ok(Answer(query::get(&scope, id.parse()?).await?))
+}
+
+/// A message's way, step by step.
+#[utoipa::path(get, path = "/api/v1/messages/{id}/timeline", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<Step>)))]
+async fn timeline(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Vec<Step>>, Problem> {
+    Ok(Answer(query::timeline(&scope, id.parse()?).await?))
+}
+
+/// Why a message went where it went.
+#[utoipa::path(get, path = "/api/v1/messages/{id}/why", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = Reasons)))]
+async fn why(
+    Caller(scope): Caller,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Answer<200, Reasons>, Problem> {
+    Ok(Answer(query::why(&scope, &gateway.engine, id.parse()?).await?))
+}
+
+/// Take a message back that has not left.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/cancel", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = Message)))]
+async fn cancel(
+    Writer(scope): Writer<200>,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Answer<200, Message>, Problem> {
+    let id: MessageId = id.parse()?;
+    Ok(Answer(submit::cancel(&scope, &gateway.engine, id).await?))
+}
+
+/// What was accepted, and where all of it stands.
+#[utoipa::path(get, path = "/api/v1/messages/sums", tag = "messages", responses((status = 200, body = Sums)))]
+async fn sums(Caller(scope): Caller) -> Result<Answer<200, Sums>, Problem> {
+    Ok(Answer(query::sums(&scope).await?))
+}
+
+/// This capability's routes.
+pub fn router() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .routes(routes!(send, list))
+        .routes(routes!(send_batch))
+        .routes(routes!(sums))
+        .routes(routes!(get))
+        .routes(routes!(timeline))
+        .routes(routes!(why))
+        .routes(routes!(cancel))
+}

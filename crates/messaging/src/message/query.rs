@@ -1,0 +1,393 @@
+//! Looking at messages: lists, one, its timeline, its why, and the sums.
+
+use db::{args, record, sql};
+use runtime::Scope;
+use serde::{Deserialize, Serialize};
+use types::{AccountId, ConnectionId, Error, MessageId, Page, Permission, Result, RouteId, Timestamp};
+
+use crate::intent::Intent;
+use crate::message::{State, Why, address_of};
+use crate::recover::MessageRecord;
+use crate::route::Looked;
+
+/// A message, as its sender sees it.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// `out` to a phone, `in` from one.
+    pub direction: String,
+    /// Where it stands.
+    pub state: State,
+    /// Who sends.
+    pub from: String,
+    /// Who receives.
+    pub to: String,
+    /// What it says; absent for binary content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// SMPP data_coding.
+    pub data_coding: u8,
+    /// Parts on the wire.
+    pub parts: u8,
+    /// What it is for.
+    pub intent: Intent,
+    /// The SMPP account it came from, or went to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The connection it goes, or came, through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// Your own reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ref: Option<String>,
+    /// How often it was handed over.
+    pub attempts: u32,
+    /// Whether it may have reached a carrier more than once.
+    pub maybe_twice: bool,
+    /// The last reason, where something went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it was accepted, or came in.
+    pub accepted_at: Timestamp,
+    /// When it is worth nothing any more.
+    pub expires_at: Timestamp,
+    /// When it came to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<Timestamp>,
+}
+
+impl Message {
+    fn of(record: MessageRecord) -> Self {
+        Self {
+            id: record.id,
+            state: State::named(&record.state).unwrap_or(State::Indeterminate),
+            from: address_of(record.sender, record.sender_kind).to_string(),
+            to: address_of(record.recipient, record.recipient_kind).to_string(),
+            text: record.text,
+            data_coding: record.data_coding,
+            parts: record.parts,
+            intent: Intent::named(&record.intent).unwrap_or_default(),
+            account: record.account_id,
+            connection: record.connection_id,
+            client_ref: record.client_ref,
+            attempts: record.attempts,
+            maybe_twice: record.maybe_twice,
+            error: record.error,
+            accepted_at: record.accepted_at,
+            expires_at: record.expires_at,
+            done_at: record.done_at,
+            direction: record.direction,
+        }
+    }
+}
+
+/// Which messages.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MessageFilter {
+    /// `next` of the page before.
+    pub after: Option<String>,
+    /// Rows on a page, 1 to 200; 50 when not given.
+    pub limit: Option<String>,
+    /// `out` or `in`.
+    pub direction: Option<String>,
+    /// Only in this state.
+    pub state: Option<String>,
+    /// Only to this recipient.
+    pub to: Option<String>,
+    /// Only from this sender.
+    pub from: Option<String>,
+    /// Only of this SMPP account.
+    pub account: Option<AccountId>,
+    /// Only through this connection.
+    pub connection: Option<ConnectionId>,
+    /// Only with your own reference.
+    pub client_ref: Option<String>,
+}
+
+impl MessageFilter {
+    fn paging(&self) -> web::Paging {
+        web::Paging { after: self.after.clone(), limit: self.limit.clone() }
+    }
+
+    fn state(&self) -> Result<Option<&'static str>> {
+        let Some(name) = self.state.as_deref() else { return Ok(None) };
+        State::named(name).map(|state| Some(state.as_str())).ok_or_else(|| {
+            let known: Vec<_> = State::ALL.iter().map(|state| state.as_str()).collect();
+            Error::new(types::Code::InvalidFilter, format!("{name:?} is no state; they are {}", known.join(", "))).at("state")
+        })
+    }
+}
+
+/// Messages, newest first.
+///
+/// # Errors
+/// A filter or cursor that is none.
+pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>> {
+    scope.require(Permission::MessageView)?;
+    let paging = filter.paging();
+    let limit = paging.limit()?;
+    let before = paging.behind(i64::MAX)?;
+    let digits = |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
+    let mut tx = scope.read().await?;
+    let rows: Vec<MessageRecord> = tx
+        .all(
+            sql!(
+                "select * from message where tenant_id = $1 and id < $2 and ($3 is null or direction = $3) \
+                 and ($4 is null or state = $4) and ($5 is null or recipient = $5) and ($6 is null or sender = $6) \
+                 and ($7 is null or account_id = $7) and ($8 is null or connection_id = $8) \
+                 and ($9 is null or client_ref = $9) order by id desc limit $10"
+            ),
+            args![
+                scope.tenant(),
+                before,
+                filter.direction.clone(),
+                filter.state()?,
+                digits(&filter.to),
+                digits(&filter.from),
+                filter.account,
+                filter.connection,
+                filter.client_ref.clone(),
+                limit as i64 + 1
+            ],
+        )
+        .await?;
+    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
+}
+
+async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
+    scope.require(Permission::MessageView)?;
+    let mut tx = scope.read().await?;
+    tx.optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
+        .await?
+        .ok_or_else(|| Error::not_found("message"))
+}
+
+/// One message.
+///
+/// # Errors
+/// [`types::Code::NotFound`].
+pub async fn get(scope: &Scope, id: MessageId) -> Result<Message> {
+    Ok(Message::of(record(scope, id).await?))
+}
+
+/// Something on a message's way.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// What, by name: `accepted`, `scheduled`, `sent`, `refused`, `delivered` …
+    pub what: String,
+    /// Which part, for what concerns one part of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u8>,
+    /// Through which connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// The carrier's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<String>,
+    /// More, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+record! {
+    struct PartRecord {
+        part: u8, connection_id: ConnectionId, provider_id: Option<String>, state: String, error: Option<String>,
+        sent_at: Timestamp, done_at: Option<Timestamp>,
+    }
+}
+
+record! { struct AttemptRecord { part: u8, connection_id: Option<ConnectionId>, at: Timestamp, outcome: String } }
+
+/// A message's way, oldest first. Each state that it was in has its step.
+///
+/// # Errors
+/// [`types::Code::NotFound`].
+pub async fn timeline(scope: &Scope, id: MessageId) -> Result<Vec<Step>> {
+    let record = record(scope, id).await?;
+    let mut tx = scope.read().await?;
+    let parts: Vec<PartRecord> = tx
+        .all(
+            sql!(
+                "select part, connection_id, provider_id, state, error, sent_at, done_at from part \
+                 where tenant_id = $1 and message_id = $2 order by part, attempt limit 2000"
+            ),
+            args![scope.tenant(), id],
+        )
+        .await?;
+    let attempts: Vec<AttemptRecord> = tx
+        .all(
+            sql!(
+                "select part, connection_id, at, outcome from attempt where tenant_id = $1 and message_id = $2 order by id limit 2000"
+            ),
+            args![scope.tenant(), id],
+        )
+        .await?;
+    Ok(steps(&record, parts, attempts))
+}
+
+fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRecord>) -> Vec<Step> {
+    let several = record.parts > 1;
+    let step = |at, what: &str| Step { at, what: what.to_owned(), part: None, connection: None, provider_id: None, detail: None };
+    let begin = if record.direction == "in" { "received" } else { "accepted" };
+    let mut steps = vec![Step { connection: record.connection_id.filter(|_| begin == "received"), ..step(record.accepted_at, begin) }];
+    for attempt in attempts {
+        steps.push(Step {
+            part: Some(attempt.part).filter(|part| several && *part > 0),
+            connection: attempt.connection_id,
+            detail: Some(attempt.outcome),
+            ..step(attempt.at, "attempted")
+        });
+    }
+    for part in parts {
+        let number = Some(part.part).filter(|_| several);
+        let connection = Some(part.connection_id);
+        steps.push(Step { part: number, connection, provider_id: part.provider_id.clone(), ..step(part.sent_at, "sent") });
+        if let Some(done_at) = part.done_at {
+            steps.push(Step { part: number, connection, detail: part.error, ..step(done_at, &part.state) });
+        }
+    }
+    steps.sort_by_key(|step| step.at);
+    let last_is_told = steps.last().is_some_and(|last| last.what == record.state && last.part.is_none());
+    match record.done_at {
+        Some(done_at) if !last_is_told && record.state != "received" => {
+            steps.push(Step { detail: record.error.clone(), ..step(done_at, &record.state) });
+        }
+        None if record.state == "scheduled" => steps.push(Step {
+            detail: record.wake_at.map(|at| format!("until {at}")),
+            ..step(record.accepted_at, "scheduled")
+        }),
+        None if record.state == "indeterminate" => {
+            steps.push(Step { detail: record.error.clone(), ..step(record.updated_at, "indeterminate") });
+        }
+        _ => {}
+    }
+    steps
+}
+
+/// Why a message went where it went.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Reasons {
+    /// The rule that decided when it was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteId>,
+    /// Where it led then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// What each rule would say now, in the order in which they are asked.
+    pub now: Vec<Looked>,
+    /// What its intent means for it.
+    pub intent: String,
+}
+
+/// Why a message went where it went: what was decided when it was accepted, and what each rule would say now.
+///
+/// # Errors
+/// [`types::Code::NotFound`].
+pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result<Reasons> {
+    let record = record(scope, id).await?;
+    let kept: Option<Why> = record.why.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)?;
+    let intent = Intent::named(&record.intent).unwrap_or_default();
+    let ask = crate::route::Ask {
+        tenant: scope.tenant(),
+        account: record.account_id,
+        sender: &record.sender,
+        recipient: &record.recipient,
+        intent,
+    };
+    let decision = engine.queue().routes().explain(&ask, |id| engine.liveness(id));
+    let again = if intent.resends() {
+        "it is sent again when no answer came, and marked then"
+    } else {
+        "it is never sent again when it may have left"
+    };
+    Ok(Reasons {
+        route: kept.as_ref().and_then(|why| why.route),
+        connection: kept.as_ref().and_then(|why| why.connection),
+        now: decision.looked_at,
+        intent: format!("{}: {again}", intent.as_str()),
+    })
+}
+
+record! {
+    /// How many messages are in a state.
+    #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+    pub struct StateCount {
+        /// The state.
+        pub name: String,
+        /// How many.
+        pub n: i64,
+    }
+}
+
+/// The accounting identity: what was accepted, and where all of it stands.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Sums {
+    /// Messages accepted, counted as they were.
+    pub accepted: i64,
+    /// Messages in each state now.
+    pub states: Vec<StateCount>,
+    /// Whether the states' sum is what was accepted.
+    pub balanced: bool,
+}
+
+record! { struct Total { n: i64 } }
+
+/// The sums of a tenant's outgoing messages, counted row by row and held against what was accepted.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sums(scope: &Scope) -> Result<Sums> {
+    scope.require(Permission::MessageView)?;
+    let mut tx = scope.read().await?;
+    let states: Vec<StateCount> = tx
+        .all(
+            sql!(
+                "select state as name, count(*) as n from message where tenant_id = $1 and direction = 'out' group by state order by state"
+            ),
+            args![scope.tenant()],
+        )
+        .await?;
+    let accepted: Total = tx
+        .one(
+            sql!(
+                "select cast(coalesce(sum(n), 0) as bigint) as n from tally where tenant_id = $1 and bucket > 0 and name = 'accepted'"
+            ),
+            args![scope.tenant()],
+        )
+        .await?;
+    let total: i64 = states.iter().map(|state| state.n).sum();
+    Ok(Sums { accepted: accepted.n, balanced: accepted.n == total, states })
+}
+
+record! {
+    /// What happened in one minute.
+    #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+    pub struct Flow {
+        /// The minute's beginning.
+        pub bucket: Timestamp,
+        /// What: `accepted`, `sent`, `delivered` …
+        pub name: String,
+        /// How often.
+        pub n: i64,
+    }
+}
+
+/// What happened in each minute since an instant, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn flow_since(scope: &Scope, since: Timestamp) -> Result<Vec<Flow>> {
+    scope.require(Permission::MessageView)?;
+    let mut tx = scope.read().await?;
+    Ok(tx
+        .all(
+            sql!("select bucket, name, n from tally where tenant_id = $1 and bucket >= $2 and bucket > 0 order by bucket, name limit 20000"),
+            args![scope.tenant(), since],
+        )
+        .await?)
+}

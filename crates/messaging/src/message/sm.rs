@@ -1,0 +1,355 @@
+//! What a customer's system may ask over SMPP: submit, query, cancel, replace.
+
+use std::sync::Arc;
+
+use db::{Tenancy, args, sql};
+use sms::Encoding;
+use smpp::{SmRef, SmppTime, Status, Tag};
+use tokio::sync::oneshot;
+use types::{AccountId, Address, Code, Error, MessageId, Npi, Result, TenantId, Timestamp, Ton};
+
+use crate::account::AccountSettings;
+use crate::engine::Engine;
+use crate::journal::{Accept, Entry, hex};
+use crate::message::{Options, Outgoing, PartSet, State};
+use crate::recover::MessageRecord;
+use crate::route::Ask;
+
+/// A bound system that asks.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its account.
+    pub account: AccountId,
+    /// Its limits and defaults.
+    pub settings: Arc<AccountSettings>,
+}
+
+/// A message that is on its way to the journal.
+pub struct Submitted {
+    /// Its id; give it to nobody before it is committed.
+    pub id: MessageId,
+    /// The parts it counts for in rates.
+    pub parts: u8,
+    /// Whether it is durable.
+    pub committed: oneshot::Receiver<Result<()>>,
+}
+
+/// What is known of a message, as query_sm_resp says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it stands.
+    pub state: sms::MessageState,
+    /// When it came to its end.
+    pub done_at: Option<Timestamp>,
+    /// The network's error, 0 for none.
+    pub error: u8,
+}
+
+/// The status that a refusal travels with in a submit_sm_resp (SMPP v3.4 §5.1.3). What may succeed later gets a status
+/// that clients take for temporary.
+pub fn status_of(error: &Error) -> Status {
+    match error.code() {
+        Code::InvalidRecipient => Status::RINVDSTADR,
+        Code::InvalidSender => Status::RINVSRCADR,
+        Code::EmptyText | Code::TextTooLong | Code::InvalidBinary => Status::RINVMSGLEN,
+        Code::InvalidSchedule => Status::RINVSCHED,
+        Code::InvalidValidity => Status::RINVEXPIRY,
+        Code::NoRoute => Status::RINVDSTADR,
+        Code::QueueFull => Status::RMSGQFUL,
+        Code::TooManyRequests => Status::RTHROTTLED,
+        _ => Status::RSYSERR,
+    }
+}
+
+impl Engine {
+    /// Accepts a submit_sm. It may be answered when [`Submitted::committed`] says so, and not before.
+    ///
+    /// # Errors
+    /// The status for its response; nothing was accepted then.
+    pub fn submit_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted, Status> {
+        self.accept_sm(from, sm).map_err(|error| {
+            metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str()).increment(1);
+            status_of(&error)
+        })
+    }
+
+    fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
+        let now = self.runtime().clock.now();
+        let recipient = recipient(sm)?;
+        let sender = sender(from, sm)?;
+        let content = Content::read(self, sm)?;
+        let schedule_at = time(sm.schedule_delivery_time, now).map_err(|()| {
+            Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time")
+        })?;
+        let schedule_at = schedule_at.filter(|at| *at > now);
+        let expires_at = self.validity(sm, schedule_at.unwrap_or(now))?;
+        let intent = from.settings.intent_default;
+        let ask = Ask {
+            tenant: from.tenant,
+            account: Some(from.account),
+            sender: &sender.text,
+            recipient: &recipient.text,
+            intent,
+        };
+        let chosen = self.route(&ask)?;
+        let options = options(from, sm, expires_at.is_some());
+        let expires_at = match expires_at {
+            Some(at) => at,
+            None => {
+                let default_s = self.runtime().config.messaging.validity_default_s;
+                schedule_at.unwrap_or(now).plus_ms(i64::try_from(default_s).unwrap_or(86_400) * 1_000)
+            }
+        };
+        let id = self.runtime().ids.next();
+        let parts = content.parts;
+        let outgoing = Outgoing {
+            id,
+            tenant: from.tenant,
+            account: Some(from.account),
+            sender,
+            recipient,
+            body: content.body,
+            encoding: content.encoding,
+            data_coding: sm.data_coding.0,
+            parts,
+            intent,
+            registered: sm.registered_delivery.0,
+            validity_chosen: options.as_ref().is_some_and(|options| options.validity_chosen),
+            options: options.map(Box::new),
+            accepted_at: now,
+            expires_at,
+            attempts: 0,
+            maybe_twice: false,
+            parts_done: PartSet::default(),
+        };
+        let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, chosen);
+        let committed = self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
+        let committed = committed.inspect_err(|_| self.queue().release(id))?;
+        Ok(Submitted { id, parts, committed })
+    }
+
+    /// When a submitted message is worth nothing any more, where its sender says so.
+    fn validity(&self, sm: &SmRef<'_>, from: Timestamp) -> Result<Option<Timestamp>> {
+        let config = &self.runtime().config.messaging;
+        let latest = from.plus_ms(i64::try_from(config.validity_max_s).unwrap_or(i64::MAX / 1_000) * 1_000);
+        // qos_time_to_live supersedes validity_period (SMPP v3.4 §5.3.2.9).
+        if let Some(&[a, b, c, d]) = sm.tlvs.get(Tag::QOS_TIME_TO_LIVE) {
+            return Ok(Some(from.plus_ms(i64::from(u32::from_be_bytes([a, b, c, d])) * 1_000).min(latest)));
+        }
+        let at = time(sm.validity_period, from)
+            .map_err(|()| Error::new(Code::InvalidValidity, "validity_period is no SMPP time"))?;
+        match at {
+            Some(at) if at <= from => Err(Error::new(Code::InvalidValidity, "validity_period is past")),
+            at => Ok(at.map(|at| at.min(latest))),
+        }
+    }
+
+    /// What is known of an account's message.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`].
+    pub async fn query_sm(&self, from: &Sender, message_id: &str, source: &str) -> Result<Found> {
+        let record = self.own(from, message_id, source).await?;
+        let state = State::named(&record.state).ok_or_else(|| Error::not_found("message"))?;
+        Ok(Found { state: state.receipt(), done_at: record.done_at, error: 0 })
+    }
+
+    /// Takes an account's message back before it leaves. With an empty id: all of them from `source` to `destination`.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`], [`Code::NotCancellable`].
+    pub async fn cancel_sm(&self, from: &Sender, message_id: &str, source: &str, destination: &str) -> Result<()> {
+        if !message_id.is_empty() {
+            let record = self.own(from, message_id, source).await?;
+            return self.take_back(from.tenant, record.id).await;
+        }
+        let mut tx = self.runtime().db.read(Tenancy::Tenant(from.tenant)).await?;
+        let waiting: Vec<MessageRecord> = tx
+            .all(
+                sql!(
+                    "select * from message where tenant_id = $1 and account_id = $2 and sender = $3 and recipient = $4 \
+                     and wake_at is not null and state in ('queued', 'scheduled') order by id limit 1000"
+                ),
+                args![from.tenant, from.account, source, destination],
+            )
+            .await?;
+        drop(tx);
+        if waiting.is_empty() {
+            return Err(Error::not_found("message"));
+        }
+        for record in waiting {
+            self.take_back(from.tenant, record.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts another text into an account's message before it leaves. The old one is taken back and the new one sent
+    /// under the same id, so whoever asks for the id finds what was sent.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`].
+    pub async fn replace_sm(&self, from: &Sender, message_id: &str, source: &str, text: &[u8]) -> Result<()> {
+        let record = self.own(from, message_id, source).await?;
+        if text.is_empty() {
+            return Err(Error::new(Code::EmptyText, "the replacing text is empty"));
+        }
+        if record.state != State::Scheduled.as_str() {
+            return Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state)));
+        }
+        let encoding = Encoding::from_data_coding(record.data_coding, Encoding::GSM7);
+        let mut tx = self.runtime().db.write(Tenancy::Tenant(from.tenant)).await?;
+        let replaced = tx
+            .execute(
+                sql!(
+                    "update message set text = $3, octets = $4, updated_at = $5 \
+                     where tenant_id = $1 and id = $2 and state = 'scheduled'"
+                ),
+                args![from.tenant, record.id, encoding.decode(text).replace('\0', "\u{fffd}"), hex(text), self.runtime().clock.now()],
+            )
+            .await?;
+        tx.commit().await?;
+        if replaced == 1 { Ok(()) } else { Err(Error::new(Code::NotCancellable, "the message has left meanwhile")) }
+    }
+
+    /// An account's own message, by the id that it was given; its source address must be the message's own (SMPP v3.4 §4.8).
+    async fn own(&self, from: &Sender, message_id: &str, source: &str) -> Result<MessageRecord> {
+        let id: MessageId = message_id.parse().map_err(|_| Error::not_found("message"))?;
+        let mut tx = self.runtime().db.read(Tenancy::Tenant(from.tenant)).await?;
+        let record: Option<MessageRecord> = tx
+            .optional(
+                sql!("select * from message where tenant_id = $1 and id = $2 and account_id = $3"),
+                args![from.tenant, id, from.account],
+            )
+            .await?;
+        let source = source.trim_start_matches('+');
+        record
+            .filter(|record| source.is_empty() || record.sender == source)
+            .ok_or_else(|| Error::not_found("message"))
+    }
+
+    /// Takes a message back that has not left: out of memory first, then out of the table.
+    pub(crate) async fn take_back(&self, tenant: TenantId, message: MessageId) -> Result<()> {
+        let queued = self.queue().has_place(message);
+        if queued && !self.queue().withdraw(message) {
+            return Err(Error::new(Code::NotCancellable, "the message is leaving"));
+        }
+        self.journal().write(Entry::Cancel { tenant, message }).await
+    }
+}
+
+/// A recipient as it was submitted: digits, perhaps with `+`, at most 20 octets.
+fn recipient(sm: &SmRef<'_>) -> Result<Address> {
+    let refuse = || Error::new(Code::InvalidRecipient, "the destination address is not digits");
+    let octets = sm.destination.addr.strip_prefix(b"+").unwrap_or(sm.destination.addr);
+    if octets.is_empty() || octets.len() > 20 || !octets.iter().all(u8::is_ascii_digit) {
+        return Err(refuse());
+    }
+    let text = std::str::from_utf8(octets).map_err(|_| refuse())?;
+    Ok(Address { text: text.to_owned(), ton: Ton(sm.destination.ton.0), npi: Npi(sm.destination.npi.0) })
+}
+
+/// A sender as it was submitted, or the account's own; refused where the account may not send so.
+fn sender(from: &Sender, sm: &SmRef<'_>) -> Result<Address> {
+    let refuse = |why: &str| Error::new(Code::InvalidSender, why);
+    if sm.source.addr.is_empty() {
+        return match &from.settings.sender_default {
+            Some(sender) => Address::sender(sender),
+            None => Ok(Address { text: String::new(), ton: Ton::UNKNOWN, npi: Npi::UNKNOWN }),
+        };
+    }
+    let octets = sm.source.addr.strip_prefix(b"+").unwrap_or(sm.source.addr);
+    let text = std::str::from_utf8(octets).map_err(|_| refuse("the source address is not text"))?;
+    if text.chars().any(char::is_control) {
+        return Err(refuse("the source address holds a control character"));
+    }
+    let sender = Address { text: text.to_owned(), ton: Ton(sm.source.ton.0), npi: Npi(sm.source.npi.0) };
+    if !from.settings.may_send_as(&sender) {
+        return Err(refuse("the account may not send as this"));
+    }
+    Ok(sender)
+}
+
+/// An SMPP time as an instant; none when the field is empty.
+fn time(field: &[u8], from: Timestamp) -> Result<Option<Timestamp>, ()> {
+    if field.is_empty() {
+        return Ok(None);
+    }
+    let time = SmppTime::parse(field).map_err(|_| ())?;
+    Ok(Some(Timestamp::from_unix_ms(time.resolve(from.unix_ms()))))
+}
+
+/// TLVs that say what the other fields or we ourselves say; all others are passed on as they are.
+const OUR_TLVS: [Tag; 3] = [Tag::MESSAGE_PAYLOAD, Tag::QOS_TIME_TO_LIVE, Tag::SC_INTERFACE_VERSION];
+
+fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Options> {
+    let options = Options {
+        service_type: String::from_utf8_lossy(sm.service_type).into_owned(),
+        protocol_id: sm.protocol_id,
+        esm_class: sm.esm_class.0,
+        priority: sm.priority_flag,
+        tlvs: sm
+            .tlvs
+            .iter()
+            .filter(|(tag, _)| !OUR_TLVS.contains(tag))
+            .map(|(tag, value)| (tag.0, hex(value)))
+            .collect(),
+        validity_chosen,
+        callback_url: from.settings.callback_url.clone(),
+    };
+    (options != Options::default()).then_some(options)
+}
+
+struct Content {
+    text: Option<String>,
+    octets: Option<String>,
+    body: Vec<u8>,
+    encoding: Encoding,
+    parts: u8,
+}
+
+impl Content {
+    /// The submitted content. What the customer has split is passed on as it is and counts as the one part it is; what is
+    /// longer than one part is split by us.
+    fn read(engine: &Engine, sm: &SmRef<'_>) -> Result<Self> {
+        let octets = sm.content();
+        let encoding = Encoding::from_data_coding(sm.data_coding.0, Encoding::GSM7);
+        let split_already = sm.esm_class.udhi() || sm.tlvs.get(Tag::SAR_MSG_REF_NUM).is_some();
+        let parts = if split_already { 1 } else { parts_of(engine, octets, encoding)? };
+        if let Some(text) = plain(octets, encoding, sm.esm_class.udhi()) {
+            return Ok(Self { text: Some(text.to_owned()), octets: None, body: octets.to_vec(), encoding, parts });
+        }
+        let readable = if sm.esm_class.udhi() { sms::udh::split(octets).map_or(octets, |(_, text)| text) } else { octets };
+        let text = (encoding != Encoding::Binary).then(|| encoding.decode(readable).replace('\0', "\u{fffd}"));
+        let given_back = !sm.esm_class.udhi()
+            && text.as_deref().is_some_and(|text| encoding.encode(text).is_ok_and(|again| again == octets));
+        Ok(Self {
+            text,
+            octets: (!given_back).then(|| hex(octets)),
+            body: octets.to_vec(),
+            encoding,
+            parts,
+        })
+    }
+}
+
+/// The text of GSM octets that are the same in ASCII: what most messages are. Nothing has to be decoded then.
+fn plain(octets: &[u8], encoding: Encoding, udhi: bool) -> Option<&str> {
+    let same = |octet: &u8| matches!(octet, b'\n' | b'\r' | b' '..=b'#' | b'%'..=b'?' | b'A'..=b'Z' | b'a'..=b'z');
+    (encoding == Encoding::GSM7 && !udhi && octets.iter().all(same)).then(|| std::str::from_utf8(octets).ok()).flatten()
+}
+
+fn parts_of(engine: &Engine, octets: &[u8], encoding: Encoding) -> Result<u8> {
+    let capacity = sms::segment::Capacity::of(encoding, sms::Width::Bits8);
+    let units = if encoding == Encoding::Ucs2 { octets.len().div_ceil(2) } else { octets.len() };
+    // Escapes count two, and are two octets here; what fits one part needs no closer look.
+    if units <= capacity.single {
+        return Ok(1);
+    }
+    let parts_max = engine.runtime().config.messaging.parts_max;
+    let parts = sms::segment(octets, encoding, &sms::segment::Options::default()).map(|parts| parts.len());
+    parts.ok().and_then(|parts| u8::try_from(parts).ok()).filter(|parts| u32::from(*parts) <= parts_max).ok_or_else(|| {
+        Error::new(Code::TextTooLong, format!("the text needs more than the {parts_max} parts that are allowed"))
+    })
+}

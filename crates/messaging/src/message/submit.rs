@@ -1,0 +1,329 @@
+//! Accepting messages: read, check, route, and leave them at the journal.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use runtime::Scope;
+use serde::{Deserialize, Serialize};
+use sms::{Encoding, analysis};
+use types::{Address, Code, Error, MessageId, Permission, Result, Timestamp};
+
+use crate::engine::Engine;
+use crate::intent::Intent;
+use crate::journal::{Accept, Entry, NewMessage, hex};
+use crate::message::{Options, Outgoing, PartSet, State, Why};
+use crate::route::{Ask, Chosen};
+
+/// A message to be sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendMessage {
+    /// Who receives: a number in international form, or a short code.
+    #[schema(example = "+33612345678")]
+    pub to: String,
+    /// Who sends: a number, a short code, or a name of at most 11 characters.
+    #[schema(example = "ACME")]
+    pub from: Option<String>,
+    /// What to say. Or `binary`, not both.
+    #[schema(example = "Your table is ready.")]
+    pub text: Option<String>,
+    /// Octets in base 64, sent as 8-bit data; at most 140.
+    pub binary: Option<String>,
+    /// What it is for; `transactional` when not given.
+    pub intent: Option<Intent>,
+    /// Your own reference, at most 100 characters; given back wherever the message is shown.
+    pub client_ref: Option<String>,
+    /// When to send it; now when not given.
+    pub schedule_at: Option<Timestamp>,
+    /// For how many seconds from then it is worth something.
+    pub validity_s: Option<u64>,
+    /// Where its end is posted to.
+    pub callback_url: Option<String>,
+}
+
+/// What became of a request to send: the message is durable and will be sent.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Accepted {
+    /// The message's id.
+    pub id: MessageId,
+    /// Where it stands.
+    pub state: State,
+    /// Parts it takes on the wire, and on the bill.
+    pub parts: u8,
+    /// `gsm7`, `ucs2` or `binary`.
+    pub encoding: &'static str,
+    /// Your own reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ref: Option<String>,
+}
+
+/// The longest reference of a caller.
+const CLIENT_REF_CHARS_MAX: usize = 100;
+
+/// Accepts one message: when this returns it is durable.
+///
+/// # Errors
+/// A refusal naming the field; [`Code::NoRoute`]; [`Code::QueueFull`]. Nothing was accepted then.
+pub async fn send(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<Accepted> {
+    scope.require(Permission::MessageSend)?;
+    let (new, accepted) = prepare(scope, engine, message)?;
+    let answer = scope.key().map(|key| serde_json::to_string(&accepted).map(|body| (key.clone(), body)));
+    let answer = answer.transpose().map_err(Error::internal)?;
+    let entry = Entry::Accept(Box::new(Accept { messages: vec![new], answer }));
+    engine.journal().write(entry).await?;
+    Ok(accepted)
+}
+
+/// One message's fate in a batch.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum ItemResult {
+    /// It was accepted.
+    Accepted(Accepted),
+    /// It was refused; the others were not held up.
+    Refused {
+        /// Why.
+        error: web::problem::ProblemBody,
+    },
+}
+
+/// Accepts many messages in one transaction. Each has its own result in the order of the request; those refused do
+/// not hold up the others.
+///
+/// # Errors
+/// When the batch is empty or too large, or cannot be made durable: nothing was accepted then.
+pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]) -> Result<Vec<ItemResult>> {
+    scope.require(Permission::MessageSend)?;
+    let max = scope.runtime().config.messaging.api_batch_max;
+    if messages.is_empty() || messages.len() > max {
+        return Err(Error::invalid("messages", format!("a batch has 1 to {max} messages, not {}", messages.len())));
+    }
+    let mut accepted = Vec::new();
+    let mut results = Vec::with_capacity(messages.len());
+    for (at, message) in messages.iter().enumerate() {
+        match prepare(scope, engine, message) {
+            Ok((new, one)) => {
+                accepted.push(new);
+                results.push(ItemResult::Accepted(one));
+            }
+            Err(error) => {
+                let place = error.place().map_or_else(|| format!("messages[{at}]"), |place| format!("messages[{at}].{place}"));
+                results.push(ItemResult::Refused { error: web::problem::ProblemBody::of(&error.at(place)) });
+            }
+        }
+    }
+    let answer = scope.key().map(|key| serde_json::to_string(&results).map(|body| (key.clone(), body)));
+    let answer = answer.transpose().map_err(Error::internal)?;
+    if !accepted.is_empty() {
+        engine.journal().write(Entry::Accept(Box::new(Accept { messages: accepted, answer }))).await?;
+    }
+    Ok(results)
+}
+
+/// Reads, checks and routes a message. Nothing is kept yet but a place in memory.
+fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(NewMessage, Accepted)> {
+    let now = scope.now();
+    let recipient = Address::recipient(&message.to)?;
+    let sender = message.from.as_deref().map_or_else(|| Ok(default_sender()), Address::sender)?;
+    let content = content(engine, message)?;
+    let schedule_at = schedule(engine, message.schedule_at, now)?;
+    let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
+    if message.client_ref.as_deref().is_some_and(|text| text.chars().count() > CLIENT_REF_CHARS_MAX || text.contains('\0')) {
+        return Err(Error::invalid("client_ref", format!("it takes at most {CLIENT_REF_CHARS_MAX} characters")));
+    }
+    if let Some(url) = &message.callback_url {
+        let outbound = &scope.runtime().outbound;
+        outbound.check_url(url).map_err(|error| Error::new(Code::InvalidUrl, error.to_string()).at("callback_url"))?;
+    }
+    let intent = message.intent.unwrap_or_default();
+    let ask = Ask {
+        tenant: scope.tenant(),
+        account: None,
+        sender: &sender.text,
+        recipient: &recipient.text,
+        intent,
+    };
+    let chosen = engine.route(&ask)?;
+    let options = (message.callback_url.is_some() || message.validity_s.is_some()).then(|| {
+        Box::new(Options {
+            callback_url: message.callback_url.clone(),
+            validity_chosen: message.validity_s.is_some(),
+            ..Options::default()
+        })
+    });
+    let id = scope.runtime().ids.next();
+    let accepted = Accepted {
+        id,
+        state: if schedule_at.is_some() { State::Scheduled } else { State::Queued },
+        parts: content.parts,
+        encoding: content.name,
+        client_ref: message.client_ref.clone(),
+    };
+    let outgoing = Outgoing {
+        id,
+        tenant: scope.tenant(),
+        account: None,
+        sender,
+        recipient,
+        body: content.body,
+        encoding: content.encoding,
+        data_coding: content.encoding.data_coding(),
+        parts: content.parts,
+        intent,
+        registered: 0,
+        validity_chosen: message.validity_s.is_some(),
+        options,
+        accepted_at: now,
+        expires_at,
+        attempts: 0,
+        maybe_twice: false,
+        parts_done: PartSet::default(),
+    };
+    let new = engine.new_message(outgoing, content.text, content.octets, message.client_ref.clone(), schedule_at, chosen);
+    Ok((new, accepted))
+}
+
+/// The sender of a message that names none: the connection or the carrier puts its own.
+fn default_sender() -> Address {
+    Address { text: String::new(), ton: types::Ton::UNKNOWN, npi: types::Npi::UNKNOWN }
+}
+
+struct Content {
+    text: Option<String>,
+    octets: Option<String>,
+    body: Vec<u8>,
+    encoding: Encoding,
+    name: &'static str,
+    parts: u8,
+}
+
+/// Octets of 8-bit data that one message carries (3GPP TS 23.040 §9.2.3.24).
+const BINARY_OCTETS_MAX: usize = 140;
+
+fn content(engine: &Engine, message: &SendMessage) -> Result<Content> {
+    match (&message.text, &message.binary) {
+        (Some(_), Some(_)) => Err(Error::invalid("binary", "a message has a text or binary content, not both")),
+        (None, None) => Err(Error::new(Code::EmptyText, "the message has neither text nor binary content").at("text")),
+        (Some(text), None) => text_content(engine, text),
+        (None, Some(binary)) => {
+            let refuse = |why: String| Error::new(Code::InvalidBinary, why).at("binary");
+            let body = base64::engine::general_purpose::STANDARD
+                .decode(binary)
+                .map_err(|error| refuse(format!("it is not base 64: {error}")))?;
+            if body.is_empty() || body.len() > BINARY_OCTETS_MAX {
+                return Err(refuse(format!("{} octets are not from 1 to {BINARY_OCTETS_MAX}", body.len())));
+            }
+            let octets = Some(hex(&body));
+            Ok(Content { text: None, octets, body, encoding: Encoding::Binary, name: "binary", parts: 1 })
+        }
+    }
+}
+
+fn text_content(engine: &Engine, text: &str) -> Result<Content> {
+    if text.is_empty() {
+        return Err(Error::new(Code::EmptyText, "the text is empty").at("text"));
+    }
+    let parts_max = engine.runtime().config.messaging.parts_max;
+    let count = sms::count(text, &analysis::Options::default());
+    let parts = u8::try_from(count.parts).ok().filter(|parts| u32::from(*parts) <= parts_max).ok_or_else(|| {
+        Error::new(Code::TextTooLong, format!("the text needs {} parts, and {parts_max} are allowed", count.parts)).at("text")
+    })?;
+    let body = count.encoding.encode_lossy(text);
+    // PostgreSQL keeps no NUL in a text; the octets do.
+    let octets = (text.contains('\0') || count.encoding.decode(&body) != text).then(|| hex(&body));
+    Ok(Content {
+        text: Some(text.replace('\0', "\u{fffd}")),
+        octets,
+        body,
+        encoding: count.encoding,
+        name: encoding_name(count.encoding),
+        parts,
+    })
+}
+
+/// An encoding's name, as the API shows it.
+pub fn encoding_name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Gsm7(_) => "gsm7",
+        Encoding::Latin1 => "latin1",
+        Encoding::Cyrillic => "cyrillic",
+        Encoding::Hebrew => "hebrew",
+        Encoding::Ucs2 => "ucs2",
+        Encoding::Binary => "binary",
+    }
+}
+
+/// When to send; a time that has just passed means now.
+fn schedule(engine: &Engine, at: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>> {
+    const LATE_MS_MAX: i64 = 60_000;
+    let Some(at) = at else { return Ok(None) };
+    let refuse = |why: String| Err(Error::new(Code::InvalidSchedule, why).at("schedule_at"));
+    let horizon_s = engine.runtime().config.messaging.schedule_max_s;
+    if at.plus_ms(LATE_MS_MAX) < now {
+        return refuse(format!("{at} is past"));
+    }
+    if at > now.plus_ms(i64::try_from(horizon_s).unwrap_or(i64::MAX / 1_000) * 1_000) {
+        return refuse(format!("{at} is more than {horizon_s} seconds ahead"));
+    }
+    Ok(Some(at).filter(|at| *at > now))
+}
+
+fn expiry(engine: &Engine, validity_s: Option<u64>, from: Timestamp) -> Result<Timestamp> {
+    let config = &engine.runtime().config.messaging;
+    let validity_s = validity_s.unwrap_or(config.validity_default_s);
+    if !(1..=config.validity_max_s).contains(&validity_s) {
+        return Err(Error::new(
+            Code::InvalidValidity,
+            format!("{validity_s} seconds are not from 1 to {}", config.validity_max_s),
+        )
+        .at("validity_s"));
+    }
+    Ok(from.plus_ms(i64::try_from(validity_s).unwrap_or(i64::MAX / 1_000) * 1_000))
+}
+
+impl Engine {
+    /// Where a message goes.
+    ///
+    /// # Errors
+    /// [`Code::NoRoute`].
+    pub(crate) fn route(&self, ask: &Ask<'_>) -> Result<Chosen> {
+        self.queue().route(ask).ok_or_else(|| {
+            Error::new(Code::NoRoute, format!("no route leads to {}", ask.recipient)).at("to")
+        })
+    }
+
+    /// A message with its place in memory, if one is free and its time is now.
+    pub(crate) fn new_message(
+        &self,
+        outgoing: Outgoing,
+        text: Option<String>,
+        octets: Option<String>,
+        client_ref: Option<String>,
+        schedule_at: Option<Timestamp>,
+        chosen: Chosen,
+    ) -> NewMessage {
+        if schedule_at.is_none() {
+            self.queue().reserve(outgoing.id);
+        }
+        NewMessage {
+            message: Arc::new(outgoing),
+            text,
+            octets,
+            client_ref,
+            schedule_at,
+            connection: Some(chosen.connection),
+            why: Why { route: Some(chosen.route), connection: Some(chosen.connection) },
+        }
+    }
+}
+
+/// Takes a message back that has not left.
+///
+/// # Errors
+/// [`Code::NotFound`], [`Code::NotCancellable`].
+pub async fn cancel(scope: &Scope, engine: &Engine, id: MessageId) -> Result<super::query::Message> {
+    scope.require(Permission::MessageCancel)?;
+    super::query::get(scope, id).await?;
+    engine.take_back(scope.tenant(), id).await?;
+    super::query::get(scope, id).await
+}

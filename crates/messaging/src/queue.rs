@@ -1,0 +1,237 @@
+//! The messages in memory: for each connection three lanes, and a bound over all of them.
+//!
+//! A message has a *place* from its acceptance until a carrier has answered for it. Without a place it waits in the
+//! table and is read from there, so memory stays flat however much is accepted.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use types::{ConnectionId, MessageId};
+
+use crate::Intent;
+use crate::message::Outgoing;
+use crate::route::{Ask, Chosen, Liveness, Routes};
+
+/// A message for a connection.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// The message.
+    pub message: Arc<Outgoing>,
+    /// Where it goes.
+    pub connection: ConnectionId,
+}
+
+/// The queue of all connections.
+#[derive(Debug)]
+pub struct Queue {
+    places: Mutex<HashSet<MessageId>>,
+    places_max: usize,
+    lines: RwLock<HashMap<ConnectionId, Arc<Line>>>,
+    routes: ArcSwap<Routes>,
+    alive: RwLock<HashMap<ConnectionId, Liveness>>,
+}
+
+impl Queue {
+    /// A queue with so many places.
+    pub fn new(places_max: usize) -> Self {
+        Self {
+            places: Mutex::default(),
+            places_max,
+            lines: RwLock::default(),
+            routes: ArcSwap::default(),
+            alive: RwLock::default(),
+        }
+    }
+
+    /// Takes a place for a message; false when all are taken. A message that has one keeps it.
+    pub fn reserve(&self, message: MessageId) -> bool {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= self.places_max {
+            return places.contains(&message);
+        }
+        places.insert(message);
+        true
+    }
+
+    /// Whether a message has a place.
+    pub fn has_place(&self, message: MessageId) -> bool {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).contains(&message)
+    }
+
+    /// Gives a message's place back.
+    pub fn release(&self, message: MessageId) {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&message);
+    }
+
+    /// Places that are free.
+    pub fn room(&self) -> usize {
+        self.places_max - self.places.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Places that are taken: messages waiting or out.
+    pub fn taken(&self) -> usize {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Puts a message into its lane. One that was handed over before, or nearly was, goes to the front: it has waited longest.
+    pub fn put(&self, queued: Queued) {
+        self.line(queued.connection).put(queued.message);
+    }
+
+    /// A connection's line; made when there is none.
+    pub fn line(&self, connection: ConnectionId) -> Arc<Line> {
+        if let Some(line) = self.lines.read().unwrap_or_else(PoisonError::into_inner).get(&connection) {
+            return line.clone();
+        }
+        self.lines.write().unwrap_or_else(PoisonError::into_inner).entry(connection).or_default().clone()
+    }
+
+    /// Uses other routes from now on.
+    pub fn set_routes(&self, routes: Routes) {
+        self.routes.store(Arc::new(routes));
+    }
+
+    /// The routes in use.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.routes.load_full()
+    }
+
+    /// Notes how a connection stands.
+    pub fn set_alive(&self, connection: ConnectionId, liveness: Liveness) {
+        self.alive.write().unwrap_or_else(PoisonError::into_inner).insert(connection, liveness);
+    }
+
+    /// How a connection stands.
+    pub fn alive(&self, connection: ConnectionId) -> Liveness {
+        let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
+        alive.get(&connection).copied().unwrap_or(Liveness::Unknown)
+    }
+
+    /// Where a message goes.
+    pub fn route(&self, ask: &Ask<'_>) -> Option<Chosen> {
+        let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
+        self.routes.load().decide_quick(ask, |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown))
+    }
+
+    /// Where a message goes that had a try already: elsewhere than before if another connection of its route is up.
+    pub fn route_again(&self, message: &Outgoing, before: Option<ConnectionId>) -> Option<ConnectionId> {
+        let ask = ask_of(message);
+        let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
+        let stands = |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown);
+        let routes = self.routes.load();
+        let elsewhere = routes.decide_quick(&ask, |id| {
+            if message.attempts > 0 && Some(id) == before && stands(id) == Liveness::Up { Liveness::Down } else { stands(id) }
+        });
+        let chosen = match elsewhere {
+            Some(chosen) if !chosen.waits => Some(chosen),
+            _ => routes.decide_quick(&ask, stands),
+        };
+        chosen.map(|chosen| chosen.connection)
+    }
+
+    /// Moves what waits for a connection to where it goes now; called when the connection has died or its routes changed.
+    pub fn reroute(&self, connection: ConnectionId) -> usize {
+        let line = self.line(connection);
+        let mut moved = 0;
+        for message in line.take(usize::MAX) {
+            let next = self.route(&ask_of(&message)).map_or(connection, |chosen| chosen.connection);
+            moved += usize::from(next != connection);
+            self.line(next).put_back(message);
+        }
+        moved
+    }
+
+    /// Messages that wait for a connection, by lane.
+    pub fn waiting(&self, connection: ConnectionId) -> [usize; Intent::ALL.len()] {
+        self.line(connection).waiting()
+    }
+
+    /// Takes a message out of the queue before it leaves; false when it is not there.
+    pub fn withdraw(&self, message: MessageId) -> bool {
+        let lines: Vec<_> = self.lines.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let found = lines.iter().any(|line| line.withdraw(message));
+        if found {
+            self.release(message);
+        }
+        found
+    }
+}
+
+fn ask_of(message: &Outgoing) -> Ask<'_> {
+    Ask {
+        tenant: message.tenant,
+        account: message.account,
+        sender: &message.sender.text,
+        recipient: &message.recipient.text,
+        intent: message.intent,
+    }
+}
+
+/// What waits for one connection.
+#[derive(Debug, Default)]
+pub struct Line {
+    lanes: Mutex<[VecDeque<Arc<Outgoing>>; Intent::ALL.len()]>,
+    filled: Notify,
+}
+
+impl Line {
+    fn put(&self, message: Arc<Outgoing>) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = &mut lanes[message.intent.lane()];
+        if message.attempts > 0 || !message.parts_done.is_empty() {
+            lane.push_front(message);
+        } else {
+            lane.push_back(message);
+        }
+        drop(lanes);
+        self.filled.notify_one();
+    }
+
+    /// Puts a message back that was taken and did not leave.
+    pub fn put_back(&self, message: Arc<Outgoing>) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes[message.intent.lane()].push_front(message);
+        drop(lanes);
+        self.filled.notify_one();
+    }
+
+    /// Takes up to so many, the first lane first.
+    pub fn take(&self, max: usize) -> Vec<Arc<Outgoing>> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::with_capacity(max.min(lanes.iter().map(VecDeque::len).sum()));
+        for lane in lanes.iter_mut() {
+            let n = lane.len().min(max - taken.len());
+            taken.extend(lane.drain(..n));
+        }
+        taken
+    }
+
+    /// Waits until something is there.
+    pub async fn filled(&self) {
+        loop {
+            let filled = self.filled.notified();
+            if self.waiting() != [0; Intent::ALL.len()] {
+                return;
+            }
+            filled.await;
+        }
+    }
+
+    fn waiting(&self) -> [usize; Intent::ALL.len()] {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        std::array::from_fn(|lane| lanes[lane].len())
+    }
+
+    fn withdraw(&self, message: MessageId) -> bool {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        for lane in lanes.iter_mut() {
+            if let Some(at) = lane.iter().position(|waiting| waiting.id == message) {
+                lane.remove(at);
+                return true;
+            }
+        }
+        false
+    }
+}

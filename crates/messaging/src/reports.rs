@@ -1,0 +1,173 @@
+//! What carriers say: answers, receipts, messages from phones.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use connectors::smpp::{Answer, Delivered, NoAnswer, Report};
+use sms::{Receipt, udh};
+use smpp::{MessageType, Sm, Status};
+use tokio::sync::mpsc;
+use types::{AccountId, Address, ConnectionId, Event, Npi, TenantId, Ton, event};
+
+use crate::dispatch::Tag;
+use crate::engine::Engine;
+use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
+use crate::route::Liveness;
+
+/// Which account owns a number, for each tenant; made anew when an account changes.
+pub type Numbers = Arc<ArcSwap<HashMap<(TenantId, String), AccountId>>>;
+
+/// A connection whose reports are read.
+pub struct Reader {
+    /// What is alive.
+    pub engine: Engine,
+    /// Whose connection.
+    pub tenant: TenantId,
+    /// Which.
+    pub connection: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// Which account owns a number.
+    pub numbers: Numbers,
+}
+
+impl Reader {
+    /// Reads until the link is gone and has said everything.
+    pub async fn run(self, mut reports: mpsc::Receiver<Report<Tag>>) {
+        let mut binds = 0_usize;
+        while let Some(report) = reports.recv().await {
+            let entry = match report {
+                Report::Answered { tag, answer, .. } => self.answered(tag, outcome(answer)),
+                Report::Late { tag, answer: Answer::Accepted { message_id }, .. } => {
+                    self.answered(tag, Outcome::Late { provider_id: message_id })
+                }
+                Report::Late { .. } => continue,
+                Report::Delivered(delivered) => self.delivered(delivered),
+                Report::Bound { kind, peer } => {
+                    binds += 1;
+                    self.stands(binds);
+                    self.link_event(Event::ConnectionBound, peer.to_string(), kind.name().to_owned()).await;
+                    continue;
+                }
+                Report::Lost { peer, why, .. } => {
+                    // Without a peer it never came to a bind.
+                    binds = binds.saturating_sub(usize::from(peer.is_some()));
+                    self.stands(binds);
+                    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+                    self.link_event(Event::ConnectionLost, peer, why).await;
+                    continue;
+                }
+            };
+            // The journal's queue is bounded: when it is full we wait here, and the link with us.
+            if self.engine.journal().leave(entry).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn stands(&self, binds: usize) {
+        let queue = self.engine.queue();
+        queue.set_alive(self.connection, if binds > 0 { Liveness::Up } else { Liveness::Down });
+        if binds == 0 {
+            let moved = queue.reroute(self.connection);
+            if moved > 0 {
+                tracing::info!(connection = %self.connection, moved, "the connection is down; its messages go elsewhere");
+            }
+        }
+    }
+
+    async fn link_event(&self, kind: fn(event::Link) -> Event, peer: String, detail: String) {
+        let link = event::Link { id: self.connection.to_string(), name: self.name.clone(), peer, detail };
+        self.engine.happened(self.tenant, kind(link)).await;
+    }
+
+    fn answered(&self, tag: Tag, outcome: Outcome) -> Entry {
+        Entry::Answered(Box::new(Answered {
+            message: tag.message,
+            part: tag.part,
+            handed_over: tag.handed_over,
+            connection: self.connection,
+            claim: tag.claim,
+            outcome,
+        }))
+    }
+
+    /// A receipt, or a message from a phone. What claims to be a receipt and cannot be read is kept as one without id,
+    /// for a person to see; the carrier is acknowledged all the same.
+    fn delivered(&self, delivered: Delivered) -> Entry {
+        match self.receipt(&delivered.sm) {
+            Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),
+            None => Entry::Inbound(Box::new(self.inbound(&delivered.sm)), Some(delivered)),
+        }
+    }
+
+    fn receipt(&self, sm: &Sm) -> Option<CarrierReceipt> {
+        let named = matches!(sm.esm_class.message_type(), MessageType::Receipt | MessageType::Intermediate);
+        let id = sm.tlvs.receipted_message_id();
+        let text = sms::receipt::text_of(sm.content(), sm.data_coding.0);
+        let read = Receipt::parse(&text).with_tlvs(
+            id.as_ref().map(smpp::COctetString::as_bytes),
+            sm.tlvs.message_state().map(|state| state.0),
+        );
+        // Some carriers leave the type out; a text that reads like a receipt is one.
+        if !named && id.is_none() && !read.is_recognised() {
+            return None;
+        }
+        if read.id.is_none() {
+            tracing::warn!(connection = %self.connection, text = %text, "a receipt names no message");
+        }
+        let network_error = sm.tlvs.network_error_code().map(|code| format!("network {}:{}", code.network, code.code));
+        let error = read.err.as_deref().filter(|err| err.chars().any(|ch| ch != '0')).map(str::to_owned).or(network_error);
+        Some(CarrierReceipt {
+            tenant: self.tenant,
+            connection: self.connection,
+            provider_id: read.id.as_deref().unwrap_or_default().to_owned(),
+            state: read.state.unwrap_or(sms::MessageState::Unknown).number(),
+            error,
+        })
+    }
+
+    fn inbound(&self, sm: &Sm) -> InboundPart {
+        let content = sm.content();
+        let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) { udh::split(content).ok() } else { None };
+        let (place, body) = match header {
+            Some((header, body)) => {
+                (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
+            }
+            None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
+        };
+        let recipient = address(&sm.destination);
+        let account = self.numbers.load().get(&(self.tenant, recipient.text.clone())).copied();
+        InboundPart {
+            tenant: self.tenant,
+            connection: self.connection,
+            sender: address(&sm.source),
+            recipient,
+            data_coding: sm.data_coding.0,
+            body: body.to_vec(),
+            place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
+            account,
+        }
+    }
+}
+
+fn outcome(answer: Answer) -> Outcome {
+    match answer {
+        Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
+        Answer::Refused { status: Status::ROK } => Outcome::Taken { provider_id: String::new() },
+        Answer::Refused { status } => Outcome::Refused { status },
+        Answer::NoAnswer(NoAnswer::TimedOut) => Outcome::Unanswered { why: "the carrier did not answer in time" },
+        Answer::NoAnswer(NoAnswer::BindLost) => Outcome::Unanswered { why: "the bind was lost" },
+        Answer::Unfit(error) => Outcome::Unsendable { why: error.to_string() },
+    }
+}
+
+/// An address from the wire.
+pub(crate) fn address(address: &smpp::Address) -> Address {
+    Address {
+        text: address.addr.as_str().trim_start_matches('+').replace('\0', ""),
+        ton: Ton(address.ton.0),
+        npi: Npi(address.npi.0),
+    }
+}
