@@ -225,7 +225,10 @@ pub(crate) async fn sweep(runtime: Runtime, journal: Journal) {
                 Ok(SWEEP_ROWS) if !stopping.is_cancelled() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(?error, "expired receipts and inbound messages could not be removed; tried again later");
+                    tracing::warn!(
+                        ?error,
+                        "expired receipts and inbound messages could not be removed; tried again later"
+                    );
                     break;
                 }
             }

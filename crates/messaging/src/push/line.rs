@@ -264,7 +264,8 @@ impl Line {
         let mut meanwhile = std::mem::take(&mut state.meanwhile);
         let missed = std::mem::take(&mut state.missed);
         if last {
-            state.read_to = meanwhile.last_key_value().map_or(state.read_to, |(id, _)| state.read_to.max(*id));
+            state.read_to =
+                meanwhile.last_key_value().map_or(state.read_to, |(id, _)| state.read_to.max(*id));
             state.ready.append(&mut meanwhile);
             state.behind = missed;
         }

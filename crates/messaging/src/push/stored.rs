@@ -19,7 +19,12 @@ record! {
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn page(runtime: &Runtime, account: AccountId, after: i64, rows: usize) -> Result<Vec<Push>> {
+pub(super) async fn page(
+    runtime: &Runtime,
+    account: AccountId,
+    after: i64,
+    rows: usize,
+) -> Result<Vec<Push>> {
     let mut tx = runtime.db.read(Tenancy::Every).await?;
     let found: Vec<Row> = tx
         .all(
@@ -67,6 +72,7 @@ impl Row {
 fn body(text: Option<&str>, octets: Option<&str>, data_coding: u8) -> Vec<u8> {
     match octets {
         Some(octets) => sms::Encoding::Binary.encode(octets).unwrap_or_default(),
-        None => sms::Encoding::from_data_coding(data_coding, sms::Encoding::GSM7).encode_lossy(text.unwrap_or_default()),
+        None => sms::Encoding::from_data_coding(data_coding, sms::Encoding::GSM7)
+            .encode_lossy(text.unwrap_or_default()),
     }
 }

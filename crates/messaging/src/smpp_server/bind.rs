@@ -7,8 +7,7 @@ use db::{Tenancy, args, record, sql};
 use runtime::Runtime;
 use runtime::wire::Outlet;
 use smpp::{Bind, BindResp, CommandId, Header, Mode, Pdu, State, Status, Version, decode};
-use types::event::Link;
-use types::{Event, Result, TenantId};
+use types::{Result, TenantId};
 
 use super::Hub;
 use super::connection::{End, Inlet, answer_by_state, refuse, refuse_stream};
@@ -146,18 +145,9 @@ async fn try_bind(
         }
     };
     metrics::counter!("switchboard_smpp_binds_total", "outcome" => "bound").increment(1);
-    hub.engine.happened(
-        seat.sender.tenant,
-        Event::AccountBound(Link {
-            id: seat.sender.account.to_string(),
-            name: seat.name.clone(),
-            peer: seat.peer.clone(),
-            detail: seat.kind().to_owned(),
-        }),
-    )
-    .await;
     let version = bind.interface_version;
-    let _ = outlet.write(|out| response(state, version, &config.system_id).encode(header.sequence, Status::ROK, out));
+    let _ = outlet
+        .write(|out| response(state, version, &config.system_id).encode(header.sequence, Status::ROK, out));
     Some(Admitted { seat, version })
 }
 

@@ -98,7 +98,12 @@ enum Step {
 
 impl Deliver {
     /// Starts the task that gives; it ends after [`Deliver::stop`].
-    pub(super) fn start(engine: &Engine, session: Arc<Session>, outlet: Outlet, version: Version) -> Arc<Self> {
+    pub(super) fn start(
+        engine: &Engine,
+        session: Arc<Session>,
+        outlet: Outlet,
+        version: Version,
+    ) -> Arc<Self> {
         let window = usize::from(session.sender.settings.window_max.max(1));
         let deliver = Arc::new(Self {
             receiver: engine.pushes().receive(session.sender.account),
@@ -218,8 +223,7 @@ impl Deliver {
     }
 
     async fn read(&self, after: i64) {
-        if let Err(error) =
-            self.receiver.read_page(self.engine.runtime(), self.engine.journal(), after).await
+        if let Err(error) = self.receiver.read_page(self.engine.runtime(), self.engine.journal(), after).await
         {
             tracing::warn!(?error, account = %self.session.sender.account, "receipts and inbound messages cannot be read; tried again");
             tokio::select! {
@@ -321,7 +325,7 @@ impl Deliver {
             }
             Verdict::Refused => {
                 tracing::info!(
-                    account = %self.session.sender.account, message = %waiting.push.message, %status,
+                    account = %self.session.sender.account, about = %waiting.push.message, %status,
                     "the customer's system refused a receipt or inbound message for good"
                 );
                 self.remove(waiting.push.id).await;
@@ -342,7 +346,8 @@ impl Deliver {
             Verdict::Taken => state.pause_ms = 0,
             // The answers to what was sent before the pause do not prolong it.
             Verdict::Throttled if state.paused_until.is_none() => {
-                state.pause_ms = (state.pause_ms * 2).clamp(config.throttle_min_ms, config.throttle_max_ms.max(config.throttle_min_ms));
+                state.pause_ms = (state.pause_ms * 2)
+                    .clamp(config.throttle_min_ms, config.throttle_max_ms.max(config.throttle_min_ms));
                 state.paused_until = Some(now.plus_ms(i64::try_from(state.pause_ms).unwrap_or(i64::MAX)));
             }
             _ => {}

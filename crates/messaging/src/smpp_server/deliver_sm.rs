@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
+use smpp::{
+    AddressRef, COctetString, DataCoding, EncodeError, EsmClass, MessageState, NetworkErrorCode, Npi, SmRef,
+    Status, Tlvs, Ton, Version, encode_deliver_sm,
+};
 use sms::receipt::Date;
 use sms::{Encoding, Receipt, segment};
-use smpp::{
-    AddressRef, COctetString, DataCoding, EncodeError, EsmClass, MessageState, NetworkErrorCode, Npi, SmRef, Status,
-    Tlvs, Ton, Version, encode_deliver_sm,
-};
 use types::{Address, Timestamp};
 
 use crate::message::State;
@@ -49,7 +49,13 @@ impl Parts {
     ///
     /// # Errors
     /// A field that does not fit; `out` is as it was.
-    pub(super) fn encode(&self, part: usize, push: &Push, sequence: u32, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub(super) fn encode(
+        &self,
+        part: usize,
+        push: &Push,
+        sequence: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let (esm_class, text) = &self.parts[part];
         let sm = SmRef {
             source: address(&push.sender),

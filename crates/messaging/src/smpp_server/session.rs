@@ -106,13 +106,25 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
         outlet: outlet.clone(),
         session,
     };
+    let bind = Event::AccountBound(link(&seat, seat.kind()));
+    hub.engine.happened(seat.sender.tenant, bind).await;
     let stopping = tasks.stopping();
     let end = bound.converse(inlet, stopping.cancelled()).await;
     if let Some(deliver) = &bound.deliver {
         deliver.finish();
     }
-    bound.left(&seat, end).await;
+    let unbound = Event::AccountUnbound(link(&seat, end.as_str()));
+    hub.engine.happened(seat.sender.tenant, unbound).await;
     end
+}
+
+fn link(seat: &Seat, detail: &str) -> Link {
+    Link {
+        id: seat.sender.account.to_string(),
+        name: seat.name.clone(),
+        peer: seat.peer.clone(),
+        detail: detail.to_owned(),
+    }
 }
 
 impl Bound {
@@ -202,7 +214,9 @@ impl Bound {
                 None => Ok(()),
             },
             // The rest of the responses answer nothing that we ask.
-            _ if command.is_response() || answer_by_state(&self.outlet, &header, self.session.state) => Ok(()),
+            _ if command.is_response() || answer_by_state(&self.outlet, &header, self.session.state) => {
+                Ok(())
+            }
             _ => self.operation(&header, octets).await,
         }
     }
@@ -239,19 +253,6 @@ impl Bound {
                 Ok(())
             }
         }
-    }
-
-    async fn left(&self, seat: &Seat, end: End) {
-        self.engine.happened(
-            seat.sender.tenant,
-            Event::AccountUnbound(Link {
-                id: seat.sender.account.to_string(),
-                name: seat.name.clone(),
-                peer: seat.peer.clone(),
-                detail: end.as_str().to_owned(),
-            }),
-        )
-        .await;
     }
 }
 

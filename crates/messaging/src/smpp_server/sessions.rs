@@ -130,7 +130,11 @@ impl Sessions {
         }
         let session = Arc::new(Session {
             serial,
-            sender: Sender { tenant: account.tenant, account: account.id, settings: Arc::new(account.settings) },
+            sender: Sender {
+                tenant: account.tenant,
+                account: account.id,
+                settings: Arc::new(account.settings),
+            },
             name: account.name,
             state,
             peer,

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use runtime::wire::Outlet;
+use smpp::{
+    COctetString, CommandId, DataSm, Destination, HEADER_LEN, Header, MessageIdResp, Mode, Pdu, SmRef,
+    Status, SubmitMulti, SubmitMultiResp, Tag, Unsuccessful, decode_sm, encode_header, encode_submit_sm_resp,
+};
 use sms::segment::Capacity;
 use sms::{Encoding, Width};
-use smpp::{
-    COctetString, CommandId, DataSm, Destination, HEADER_LEN, Header, MessageIdResp, Mode, Pdu, SmRef, Status,
-    SubmitMulti, SubmitMultiResp, Unsuccessful, Tag, decode_sm, encode_header, encode_submit_sm_resp,
-};
 use tokio::sync::{mpsc, oneshot};
 use types::{MessageId, Result};
 
@@ -56,7 +56,8 @@ impl Submits {
     pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet) -> Self {
         let window = u32::from(session.sender.settings.window_max.max(1));
         let (waiting, queue) = mpsc::channel(window as usize);
-        let answering = Answering { session: Arc::clone(session), outlet: outlet.clone(), out: Vec::new(), done: 0 };
+        let answering =
+            Answering { session: Arc::clone(session), outlet: outlet.clone(), out: Vec::new(), done: 0 };
         engine.runtime().tasks.spawn("smpp-answers", answering.run(queue));
         Self { waiting, window }
     }
@@ -134,7 +135,12 @@ impl Bound {
         self.engine.submit_sm(&self.session.sender, sm)
     }
 
-    async fn answer_later(&self, header: &Header, kind: Result<Kind, Status>, messages: u64) -> Result<(), End> {
+    async fn answer_later(
+        &self,
+        header: &Header,
+        kind: Result<Kind, Status>,
+        messages: u64,
+    ) -> Result<(), End> {
         match kind {
             Ok(kind) => {
                 self.session.asked(messages);
@@ -256,7 +262,8 @@ impl Answering {
             return;
         };
         let message_id = COctetString::from(id.bare());
-        let response = Pdu::SubmitMultiResp(SubmitMultiResp { message_id, unsuccessful: refused, ..Default::default() });
+        let response =
+            Pdu::SubmitMultiResp(SubmitMultiResp { message_id, unsuccessful: refused, ..Default::default() });
         if let Err(error) = response.encode(sequence, Status::ROK, &mut self.out) {
             tracing::error!(%error, "a submit_multi could not be answered in full");
             encode_header(CommandId::SUBMIT_MULTI_RESP, Status::RSYSERR, sequence, &mut self.out);
