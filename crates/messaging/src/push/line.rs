@@ -12,10 +12,16 @@ use super::{Limits, Push};
 /// A push with how often it was tried.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
-    /// What is to be given.
-    pub(crate) push: Push,
+    /// What is to be given; shared, so that whoever writes it needs no copy.
+    pub(crate) push: Arc<Push>,
     /// Temporary refusals and silences so far.
     pub(crate) attempts: u32,
+}
+
+impl Waiting {
+    fn new(push: Push) -> Self {
+        Self { push: Arc::new(push), attempts: 0 }
+    }
 }
 
 /// What a session that asks for work is told.
@@ -180,9 +186,13 @@ impl Line {
     pub(super) fn put(&self, push: Push) {
         let mut state = self.open();
         let room = state.held() < self.limits.line_max && !self.limits.total.is_full();
-        let (id, waiting) = (push.id, Waiting { push, attempts: 0 });
+        let (id, waiting) = (push.id, Waiting::new(push));
+        if id <= state.read_to {
+            // Committed, and read from the table before it came here.
+            return;
+        }
         if !state.behind && room {
-            state.read_to = state.read_to.max(id);
+            state.read_to = id;
             state.ready.insert(id, waiting);
         } else if !state.behind {
             state.behind = true;
@@ -260,7 +270,7 @@ impl Line {
         state.reading = false;
         let last = page.len() < rows;
         state.read_to = page.last().map_or(state.read_to, |push| push.id.max(state.read_to));
-        state.ready.extend(page.into_iter().map(|push| (push.id, Waiting { push, attempts: 0 })));
+        state.ready.extend(page.into_iter().map(|push| (push.id, Waiting::new(push))));
         let mut meanwhile = std::mem::take(&mut state.meanwhile);
         let missed = std::mem::take(&mut state.missed);
         if last {

@@ -107,8 +107,10 @@ fn what_comes_while_the_table_is_read_is_given_once() {
     let receiver = pushes.receive(ACCOUNT);
     assert!(matches!(receiver.take(1, at(0)), Taken::Page(0)));
     pushes.put(push(2));
-    receiver.line.fill(vec![push(1), push(2)], 10);
-    assert_eq!(ids(receiver.take(9, at(0))), [1, 2]);
+    receiver.line.fill(vec![push(1), push(2), push(3)], 10);
+    assert_eq!(ids(receiver.take(9, at(0))), [1, 2, 3]);
+    // It was committed before the page was read, and arrives after.
+    pushes.put(push(3));
     assert!(matches!(receiver.take(9, at(0)), Taken::Nothing(None)));
 }
 

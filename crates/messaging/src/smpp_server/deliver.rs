@@ -235,7 +235,7 @@ impl Deliver {
 
     async fn give(&self, pushes: Vec<Waiting>, out: &mut Vec<u8>) {
         let mut pushes = pushes.into_iter();
-        while let Some(waiting) = pushes.next() {
+        for waiting in pushes.by_ref() {
             match deliver_sm::parts(&waiting.push, self.version) {
                 Ok(parts) => {
                     if !self.give_one(waiting, &parts, out).await {
@@ -252,7 +252,7 @@ impl Deliver {
 
     /// Writes all parts of a push, waiting for the window between them. False when the session gives no more.
     async fn give_one(&self, waiting: Waiting, parts: &Parts, out: &mut Vec<u8>) -> bool {
-        let push = waiting.push.clone();
+        let push = Arc::clone(&waiting.push);
         {
             let mut state = self.lock();
             if !state.giving {

@@ -56,8 +56,13 @@ impl Submits {
     pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet) -> Self {
         let window = u32::from(session.sender.settings.window_max.max(1));
         let (waiting, queue) = mpsc::channel(window as usize);
-        let answering =
-            Answering { session: Arc::clone(session), outlet: outlet.clone(), out: Vec::new(), done: 0 };
+        let answering = Answering {
+            session: Arc::clone(session),
+            outlet: outlet.clone(),
+            out: Vec::new(),
+            done: 0,
+            taken: 0,
+        };
         engine.runtime().tasks.spawn("smpp-answers", answering.run(queue));
         Self { waiting, window }
     }
@@ -185,6 +190,8 @@ struct Answering {
     /// Answers that are not written yet.
     out: Vec<u8>,
     done: u32,
+    /// Messages taken that are not counted yet.
+    taken: u64,
 }
 
 impl Answering {
@@ -209,6 +216,9 @@ impl Answering {
             let _ = self.outlet.write(|out| out.extend_from_slice(&self.out));
             self.out.clear();
         }
+        if self.taken > 0 {
+            count(Status::ROK, std::mem::take(&mut self.taken));
+        }
         if self.done > 0 {
             self.session.answered(std::mem::take(&mut self.done));
         }
@@ -229,7 +239,10 @@ impl Answering {
             Ok(Err(error)) => Err(refusal::status(error.code())),
             Err(status) => Err(status),
         };
-        count(status.err().unwrap_or(Status::ROK), 1);
+        match status {
+            Ok(_) => self.taken += 1,
+            Err(status) => count(status, 1),
+        }
         status
     }
 

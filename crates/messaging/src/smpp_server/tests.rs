@@ -283,6 +283,145 @@ async fn pushes_wait_in_the_table_and_go_when_they_are_taken() {
     assert_eq!(peer.status(Pdu::EnquireLink).await, smpp::Status::ROK);
 }
 
+#[tokio::test]
+async fn a_window_is_a_bound_and_answers_keep_their_order() {
+    let listening = listening(json!({"window_max": 7})).await;
+    let mut peer = Peer::bound(listening.address).await;
+    let mut out = Vec::new();
+    for sequence in 100..400 {
+        Pdu::SubmitSm(hello()).encode(sequence, smpp::Status::ROK, &mut out).unwrap();
+    }
+    peer.socket.write_all(&out).await.unwrap();
+    let mut ids = std::collections::BTreeSet::new();
+    for sequence in 100..400 {
+        let (header, pdu) = peer.hear().await.unwrap();
+        let Pdu::SubmitSmResp(response) = pdu else { panic!("{pdu:?}") };
+        assert_eq!((header.sequence, header.status), (sequence, smpp::Status::ROK));
+        ids.insert(response.message_id.as_str().into_owned());
+        assert!(listening.engine.sessions().of(listening.account.id)[0].window_used <= 7);
+    }
+    assert_eq!(ids.len(), 300);
+}
+
+#[tokio::test]
+async fn what_a_lost_session_did_not_answer_goes_to_the_next() {
+    let listening = listening(json!({})).await;
+    store_pushes(&listening, 2).await;
+    let mut lost = Peer::bound(listening.address).await;
+    for _ in 0..2 {
+        assert!(matches!(lost.hear().await, Some((_, Pdu::DeliverSm(_)))));
+    }
+    let mut next = Peer::bound(listening.address).await;
+    assert_eq!(next.status(Pdu::EnquireLink).await, smpp::Status::ROK);
+    drop(lost);
+    for number in 1..=2 {
+        let (_, pdu) = next.hear().await.unwrap();
+        assert!(
+            matches!(pdu, Pdu::DeliverSm(sm) if sm.short_message == format!("message {number}").into_bytes())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_session_pauses_and_another_takes_over() {
+    let listening = listening(json!({})).await;
+    let mut slow = Peer::bound(listening.address).await;
+    let mut other = Peer::connect(listening.address).await;
+    store_pushes(&listening, 1).await;
+    // Whether the session reads the table before or after, it is given once.
+    listening.engine.pushes().put(push(&listening, 1));
+    let (header, pdu) = slow.hear().await.unwrap();
+    assert!(matches!(pdu, Pdu::DeliverSm(_)));
+    let mut answer = Vec::new();
+    smpp::encode_deliver_sm_resp(header.sequence, smpp::Status::RTHROTTLED, &mut answer);
+    slow.socket.write_all(&answer).await.unwrap();
+    assert_eq!(slow.status(Pdu::EnquireLink).await, smpp::Status::ROK);
+    assert_eq!(other.status(Pdu::BindReceiver(bind(PASSWORD))).await, smpp::Status::ROK);
+    assert!(matches!(other.hear().await, Some((_, Pdu::DeliverSm(_)))));
+}
+
+fn push(listening: &Listening, id: i64) -> crate::push::Push {
+    crate::push::Push {
+        id,
+        tenant: listening.account.tenant,
+        account: listening.account.id,
+        message: types::MessageId::from_raw(id),
+        kind: crate::push::PushKind::Message { data_coding: 0, body: format!("message {id}").into_bytes() },
+        sender: types::Address::international("33612345678".to_owned()),
+        recipient: types::Address::short_code("12345".to_owned()),
+        accepted_at: types::Timestamp::from_unix_ms(7),
+        at: types::Timestamp::from_unix_ms(8),
+        expires_at: types::Timestamp::MAX,
+    }
+}
+
+#[tokio::test]
+async fn connections_without_a_bind_are_bounded() {
+    let listening = listening(json!({})).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hub = Hub {
+        engine: listening.engine.clone(),
+        sessions: Arc::clone(listening.engine.sessions()),
+        unbound: Arc::new(Semaphore::new(1)),
+    };
+    listening.house.runtime.tasks.spawn("accept", accept(hub, listener));
+    let mut first = Peer::connect(address).await;
+    assert_eq!(first.status(Pdu::EnquireLink).await, smpp::Status::ROK);
+    assert!(Peer::connect(address).await.hear().await.is_none(), "the one place is taken");
+    assert_eq!(first.status(Pdu::BindTransmitter(bind(PASSWORD))).await, smpp::Status::ROK);
+    Peer::bound(address).await;
+}
+
+#[tokio::test]
+async fn no_octets_break_the_server() {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+    let listening = listening(json!({"binds_max": 100})).await;
+    let mut random = StdRng::seed_from_u64(5);
+    let mut whole = Vec::new();
+    Pdu::SubmitSm(hello()).encode(1, smpp::Status::ROK, &mut whole).unwrap();
+    for round in 0..60 {
+        let mut peer = if round % 3 == 0 {
+            Peer::connect(listening.address).await
+        } else {
+            Peer::bound(listening.address).await
+        };
+        for _ in 0..20 {
+            let mut octets = whole.clone();
+            // Any command with any body; sometimes a length that lies.
+            octets[7] = random.random_range(0..0x22);
+            octets[4] = if random.random_range(0..4) == 0 { 0x80 } else { 0 };
+            for _ in 0..random.random_range(0..6) {
+                let at = random.random_range(if round % 10 == 0 { 0 } else { 8 }..octets.len());
+                octets[at] = random.random();
+            }
+            if peer.socket.write_all(&octets).await.is_err() {
+                break;
+            }
+        }
+    }
+    let mut neighbour = Peer::bound(listening.address).await;
+    assert_eq!(neighbour.status(Pdu::SubmitSm(hello())).await, smpp::Status::ROK);
+}
+
+#[tokio::test]
+async fn a_stopping_server_takes_its_leave() {
+    let listening = listening(json!({})).await;
+    let mut peer = Peer::bound(listening.address).await;
+    let tasks = listening.house.runtime.tasks.clone();
+    let leaving = async {
+        let (header, pdu) = peer.hear().await.unwrap();
+        assert_eq!(pdu, Pdu::Unbind);
+        let mut answer = Vec::new();
+        Pdu::UnbindResp.encode(header.sequence, smpp::Status::ROK, &mut answer).unwrap();
+        peer.socket.write_all(&answer).await.unwrap();
+        assert!(peer.hear().await.is_none());
+    };
+    tokio::join!(tasks.stop(Duration::from_millis(200)), leaving);
+    assert_eq!(listening.engine.sessions().count(), 0);
+}
+
 async fn store_pushes(listening: &Listening, count: i64) {
     use db::{Tenancy, args, sql};
     let tenant = listening.account.tenant;
