@@ -4,7 +4,7 @@
 //! answers. What was taken over is removed from the table; what was refused for now comes again later; what got no answer
 //! goes back to its place in the line, for whichever session is next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,9 +37,11 @@ pub(super) struct Deliver {
 }
 
 struct State {
-    /// The push that each unanswered deliver_sm belongs to.
-    window: Window<i64>,
+    /// What each unanswered deliver_sm is a part of.
+    window: Window<Part>,
     loads: HashMap<i64, Load>,
+    /// Counts the loads.
+    turns: u64,
     /// False when nothing more is to be given.
     giving: bool,
     /// The peer asked for a pause: nothing before this time.
@@ -48,9 +50,18 @@ struct State {
     pause_ms: u64,
 }
 
+/// One deliver_sm that is out.
+#[derive(Clone, Copy)]
+struct Part {
+    push: i64,
+    turn: u64,
+}
+
 /// A push that is under way.
 struct Load {
     waiting: Waiting,
+    /// Tells it from an earlier time that the same push was under way: late answers to that must not count for this.
+    turn: u64,
     /// Parts that are not answered yet.
     unanswered: usize,
     verdict: Verdict,
@@ -114,6 +125,7 @@ impl Deliver {
             state: Mutex::new(State {
                 window: Window::new(window),
                 loads: HashMap::new(),
+                turns: 0,
                 giving: true,
                 paused_until: None,
                 pause_ms: 0,
@@ -253,15 +265,19 @@ impl Deliver {
     /// Writes all parts of a push, waiting for the window between them. False when the session gives no more.
     async fn give_one(&self, waiting: Waiting, parts: &Parts, out: &mut Vec<u8>) -> bool {
         let push = Arc::clone(&waiting.push);
-        {
+        let turn = {
             let mut state = self.lock();
             if !state.giving {
                 drop(state);
                 self.receiver.give_back([waiting]);
                 return false;
             }
-            state.loads.insert(push.id, Load { waiting, unanswered: parts.count(), verdict: Verdict::Taken });
-        }
+            state.turns += 1;
+            let turn = state.turns;
+            let load = Load { waiting, turn, unanswered: parts.count(), verdict: Verdict::Taken };
+            state.loads.insert(push.id, load);
+            turn
+        };
         for part in 0..parts.count() {
             if !self.window_has_room(push.id, out).await {
                 // Settled by the answer to an earlier part, or by the session's end.
@@ -277,7 +293,7 @@ impl Deliver {
             let timeout = self.engine.runtime().config.smpp.response_timeout_ms;
             let deadline = self.now().unix_ms().saturating_add_unsigned(timeout);
             // The numbers wrap after two thousand million; none is in use so long. And only this task fills the window.
-            let _ = self.lock().window.insert(sequence, push.id, deadline);
+            let _ = self.lock().window.insert(sequence, Part { push: push.id, turn }, deadline);
         }
         true
     }
@@ -340,7 +356,7 @@ impl Deliver {
         let config = &self.engine.runtime().config.smpp;
         let now = self.now();
         let mut state = self.lock();
-        let push = state.window.complete(sequence)?;
+        let part = state.window.complete(sequence)?;
         let verdict = Verdict::of(status);
         match verdict {
             Verdict::Taken => state.pause_ms = 0,
@@ -352,11 +368,11 @@ impl Deliver {
             }
             _ => {}
         }
-        let load = state.loads.get_mut(&push)?;
+        let load = state.loads.get_mut(&part.push).filter(|load| load.turn == part.turn)?;
         load.unanswered = load.unanswered.saturating_sub(1);
         load.verdict = load.verdict.max(verdict);
         let decided = load.unanswered == 0 || load.verdict != Verdict::Taken;
-        if decided { state.loads.remove(&push).map(|load| (load.waiting, load.verdict)) } else { None }
+        if decided { state.loads.remove(&part.push).map(|load| (load.waiting, load.verdict)) } else { None }
     }
 
     /// Frees what was not answered in time: it may have been taken, and is given again.
@@ -369,7 +385,11 @@ impl Deliver {
         let expired = state.window.expired(now.unix_ms());
         let silent: Vec<Waiting> = expired
             .into_iter()
-            .filter_map(|(_, push)| state.loads.remove(&push).map(|load| load.waiting))
+            .filter(|(_, part)| state.loads.get(&part.push).is_some_and(|load| load.turn == part.turn))
+            .map(|(_, part)| part.push)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter_map(|push| state.loads.remove(&push).map(|load| load.waiting))
             .collect();
         drop(state);
         count("unanswered", silent.len());

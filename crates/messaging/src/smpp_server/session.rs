@@ -16,7 +16,7 @@ use super::deliver::Deliver;
 use super::submit::Submits;
 use super::{Hub, ancillary};
 use crate::engine::Engine;
-use crate::smpp_server::sessions::{Seat, Session};
+use crate::smpp_server::sessions::Session;
 
 /// What the operations of a session work with.
 pub(super) struct Bound {
@@ -113,16 +113,18 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     if let Some(deliver) = &bound.deliver {
         deliver.finish();
     }
-    let unbound = Event::AccountUnbound(link(&seat, end.as_str()));
-    hub.engine.happened(seat.sender.tenant, unbound).await;
+    // The place is free before anything more is waited for: the customer may be binding again already.
+    drop(seat);
+    let unbound = Event::AccountUnbound(link(&bound.session, end.as_str()));
+    hub.engine.happened(bound.session.sender.tenant, unbound).await;
     end
 }
 
-fn link(seat: &Seat, detail: &str) -> Link {
+fn link(session: &Session, detail: &str) -> Link {
     Link {
-        id: seat.sender.account.to_string(),
-        name: seat.name.clone(),
-        peer: seat.peer.clone(),
+        id: session.sender.account.to_string(),
+        name: session.name.clone(),
+        peer: session.peer.clone(),
         detail: detail.to_owned(),
     }
 }
