@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use connectors::smpp::{Link, Status};
 use db::Tenancy;
-use runtime::outbox::{self, Happened};
 use runtime::Runtime;
+use runtime::outbox::{self, Happened};
 use tokio_util::sync::CancellationToken;
 use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
@@ -134,15 +134,16 @@ impl Engine {
 
     async fn numbers_changed(&self) -> Result<()> {
         let accounts = account::load_all(self.runtime()).await?;
-        let numbers = accounts
-            .iter()
-            .filter(|account| account.active)
-            .flat_map(|account| {
-                account.settings.numbers.iter().map(|number| {
-                    ((account.tenant, number.trim_start_matches('+').to_owned()), account.id)
+        let numbers =
+            accounts
+                .iter()
+                .filter(|account| account.active)
+                .flat_map(|account| {
+                    account.settings.numbers.iter().map(|number| {
+                        ((account.tenant, number.trim_start_matches('+').to_owned()), account.id)
+                    })
                 })
-            })
-            .collect();
+                .collect();
         self.parts.numbers.store(Arc::new(numbers));
         Ok(())
     }
@@ -274,6 +275,13 @@ impl Engine {
         tx.commit().await?;
         written.tell(&self.runtime().live);
         Ok(())
+    }
+
+    /// Puts what waits and runs into the metrics.
+    pub fn measure(&self) {
+        metrics::gauge!("switchboard_queue_places_taken").set(self.parts.queue.taken() as f64);
+        metrics::gauge!("switchboard_journal_waiting").set(self.parts.journal.waiting() as f64);
+        metrics::gauge!("switchboard_links").set(self.links().len() as f64);
     }
 
     /// Ends all links politely; what is open is answered or stays claimed.

@@ -10,6 +10,8 @@
 //! - [`engine`]: what of these is alive
 
 use db::Migration;
+use runtime::job::Handler;
+use web::console::NavEntry;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
@@ -22,6 +24,7 @@ pub mod engine;
 pub mod intent;
 pub mod journal;
 pub mod message;
+mod pages;
 pub mod push;
 pub mod queue;
 pub mod recover;
@@ -35,6 +38,7 @@ mod tests;
 pub use api::Gateway;
 pub use engine::Engine;
 pub use intent::Intent;
+pub use pages::{NAV, pages};
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
@@ -43,7 +47,21 @@ pub const MIGRATIONS: &[Migration] =
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
+        .merge(message::api::router())
         .merge(account::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+}
+
+/// The console's pages of this crate.
+pub fn pages() -> axum::Router<Gateway> {
+    axum::Router::new()
+}
+
+/// The console's navigation to these pages.
+pub const NAV: &[NavEntry] = &[];
+
+/// What runs each kind of durable job of this crate.
+pub fn jobs() -> Vec<(&'static str, Handler)> {
+    vec![(callback::KIND, callback::handler())]
 }

@@ -1,1 +1,17 @@
-//! The switchboard program: wiring, listeners, command line
+#![doc = include_str!("../README.md")]
+//!
+//! # Layout
+//!
+//! - [`serve`]: starting, and stopping
+//! - [`demo`]: the first connection, route and account
+//! - [`http`]: all routes in one place
+//! - [`phones`]: the simulator's phones in the console
+//! - [`cli`]: the command line
+
+pub mod cli;
+pub mod demo;
+pub mod http;
+pub mod phones;
+pub mod serve;
+
+pub use serve::Server;

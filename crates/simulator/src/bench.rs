@@ -74,7 +74,7 @@ pub struct Options {
     pub response_timeout_ms: u64,
     /// Milliseconds at the start that count for the accounts but not for latencies, rates and CPU.
     pub warm_up_ms: u64,
-    /// Milliseconds for which a lost connection is tried again.
+    /// Milliseconds for which a lost connection is tried again: at most a day.
     pub reconnect_ms: u64,
     /// Milliseconds to listen for surplus receipts, when all have come.
     pub settle_ms: u64,
@@ -149,7 +149,7 @@ impl Run {
     }
 
     fn reconnect_for(&self) -> Duration {
-        Duration::from_millis(self.options.reconnect_ms)
+        Duration::from_millis(self.options.reconnect_ms.min(24 * 3_600 * 1_000))
     }
 
     fn reconnecting(&self) {

@@ -226,3 +226,20 @@ async fn credentials_are_checked() {
     let nobody = Options { target: "127.0.0.1:1".to_owned(), ..right };
     assert!(bench::smpp(nobody, &tasks).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_options_and_reports_are_json() {
+    let settings: Settings =
+        serde_json::from_str(r#"{"latency": {"ms": 2}, "receipt_style": "tlv_only"}"#).unwrap();
+    assert_eq!((settings.latency, settings.receipt_style), (Delay::of_ms(2), ReceiptStyle::TlvOnly));
+    assert!(serde_json::from_str::<Settings>(r#"{"latncy": {}}"#).is_err(), "a typing error is told");
+    let (smsc, tasks) = start(settings).await;
+    let given = Options { count: Some(50), pid: Some(std::process::id()), ..options(&smsc) };
+    let given = serde_json::from_str(&serde_json::to_string(&given).unwrap()).unwrap();
+    let report = serde_json::to_value(run(given, &tasks).await).unwrap();
+    assert_eq!((&report["accepted"], &report["receipts"]["delivered"]), (&50.into(), &50.into()));
+    assert!(report["response"]["p99_ms"].as_f64().unwrap() >= 2.0);
+    assert_eq!(report["timeline"][0]["submits"], 50);
+    assert!(serde_json::to_value(smsc.phones().list()).unwrap()[0]["latest"]["at"].is_string());
+    assert_eq!(serde_json::to_value(smsc.counts()).unwrap()["accepted"], 50);
+}

@@ -269,6 +269,34 @@ async fn noise_ends_a_connection_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn absurd_settings_break_nothing() {
+    let eternal = Delay { ms: u64::MAX, jitter_ms: u64::MAX };
+    let smsc = start(Settings {
+        system_id: "a name that is far too long\0".to_owned(),
+        receipt_delay: eternal,
+        delivery_window: usize::MAX,
+        throughput: u32::MAX,
+        duplicate_receipt_percent: f64::NAN,
+        undelivered_percent: f64::INFINITY,
+        ..Settings::default()
+    })
+    .await;
+    let mut esme = Esme::connect(&smsc).await;
+    let (_, Pdu::BindTransceiverResp(response)) = esme.ask(Pdu::BindTransceiver(bind())).await else {
+        panic!()
+    };
+    assert_eq!(response.system_id, "a name that is ");
+    esme.submit(message("x")).await;
+    smsc.change(|settings| {
+        (settings.latency, settings.receipt_first_percent) = (eternal, 100.0);
+        settings.pending_max = 0;
+    });
+    esme.send(Pdu::SubmitSm(message("y")), 99, Status::ROK).await;
+    assert_eq!(esme.ask(Pdu::EnquireLink).await.0, Status::ROK);
+    assert_eq!(smsc.counts().accepted, 2);
+}
+
+#[tokio::test]
 async fn an_old_peer_gets_no_tlvs() {
     let smsc = start(Settings { receipt_style: ReceiptStyle::Standard, ..Settings::default() }).await;
     let mut esme = Esme::connect(&smsc).await;

@@ -31,6 +31,9 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::fro
 const ENQUIRE_AFTER: Duration = Duration::from_secs(20);
 /// A bind looks at its deadlines at least so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// With a fixed rate, the least between two looks at what is due: waking for each message would cost more than
+/// sending it.
+const PACE_STEP: Duration = Duration::from_millis(2);
 /// Between two attempts to connect.
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
@@ -205,7 +208,7 @@ impl Esme {
             let ledger = ledger.get_or_insert_with(|| run.ledger());
             if self.queue.is_empty() {
                 if let Err(wait_us) = run.due(self.taken, now_us) {
-                    wake = wake.min(now + Duration::from_micros(wait_us));
+                    wake = wake.min(now + Duration::from_micros(wait_us).max(PACE_STEP));
                     break;
                 }
                 if !self.begin_message(ledger) {

@@ -21,6 +21,8 @@ use crate::phones::Arrival;
 
 /// Accounts that ever bound; where anybody may bind, somebody may try all names.
 const ACCOUNTS_MAX: usize = 10_000;
+/// Delays are cut to a year, which no timer minds.
+const DELAY_MAX_MS: u64 = 365 * 24 * 3_600 * 1_000;
 /// Milliseconds until a delivery that the peer put off is tried again.
 const RETRY_MS: u64 = 1_000;
 
@@ -100,7 +102,9 @@ impl Link {
     fn has_room(&self, window: usize) -> bool {
         // A peer that never answers one of them must not make the list of answered ones behind it grow for
         // ever.
-        self.outstanding < window && self.unanswered.len() < 4 * window && !self.outlet.is_closed()
+        self.outstanding < window
+            && self.unanswered.len() < window.saturating_mul(4)
+            && !self.outlet.is_closed()
     }
 
     /// Takes out what an answer is for.
@@ -209,12 +213,10 @@ impl Centre {
 
     /// Draws a delay, in milliseconds.
     pub(super) fn draw(&mut self, delay: Delay) -> u64 {
-        match delay.jitter_ms {
-            0 => delay.ms,
-            jitter => {
-                let low = delay.ms.saturating_sub(jitter);
-                self.random.random_range(low..=delay.ms.saturating_add(jitter))
-            }
+        let (ms, jitter) = (delay.ms.min(DELAY_MAX_MS), delay.jitter_ms.min(DELAY_MAX_MS));
+        match jitter {
+            0 => ms,
+            jitter => self.random.random_range(ms.saturating_sub(jitter)..=ms + jitter),
         }
     }
 

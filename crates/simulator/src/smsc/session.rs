@@ -188,7 +188,9 @@ impl Session {
                 return Flow::Close;
             }
         };
-        let mut response = BindResp { system_id: settings.system_id.as_str().into(), ..BindResp::default() };
+        let name = settings.system_id.as_bytes();
+        let name = &name[..name.iter().take(15).take_while(|&&octet| octet != 0).count()];
+        let mut response = BindResp { system_id: name.into(), ..BindResp::default() };
         self.version = bind.interface_version;
         if settings.version != 0 && self.version.has_tlvs() {
             response.tlvs.set_sc_interface_version(settings.version);

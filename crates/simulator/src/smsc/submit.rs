@@ -7,7 +7,7 @@ use smpp::{
 
 use super::book::Message;
 use super::centre::{Centre, Event};
-use super::settings::Settings;
+use super::settings::{Delay, Settings};
 use super::{id, nonsense, receipt};
 use crate::phones::Arrival;
 
@@ -59,12 +59,14 @@ impl Centre {
         }
         let mut wait = self.draw(settings.latency);
         if self.chance(settings.out_of_order_percent) {
-            wait += self.draw(super::settings::Delay { ms: OVERTAKEN_MS / 2, jitter_ms: OVERTAKEN_MS / 2 });
+            wait += self.draw(Delay { ms: OVERTAKEN_MS / 2, jitter_ms: OVERTAKEN_MS / 2 });
         }
         let number = self.book.next();
         if self.chance(settings.receipt_first_percent) {
             self.accept(origin, sm, number, 0, settings);
-            wait += RECEIPT_LEAD_MS + settings.receipt_delay.ms + settings.receipt_delay.jitter_ms;
+            // Later than the latest that the receipt's delay can be drawn.
+            let latest = settings.receipt_delay.ms.saturating_add(settings.receipt_delay.jitter_ms);
+            wait += RECEIPT_LEAD_MS + self.draw(Delay::of_ms(latest));
         } else {
             self.accept(origin, sm, number, wait, settings);
         }

@@ -1,0 +1,131 @@
+//! `switchboard serve`: starts, says where, and stops on a signal.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use runtime::config::{Sources, process_environment};
+use runtime::{Clock, Config};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ServeArgs;
+use crate::Server;
+
+/// Where the flags, the environment and the file lead.
+///
+/// # Errors
+/// Everything that is wrong, a line each.
+pub(super) fn configuration(args: &ServeArgs) -> Result<Config, String> {
+    let mut overrides = Vec::new();
+    let mut set = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            overrides.push((key.to_owned(), value));
+        }
+    };
+    set("data_dir", args.data.as_ref().map(|path| path.display().to_string()));
+    set("database.url", args.database.clone());
+    set("http.listen", args.http.clone());
+    set("smpp.listen", args.smpp.clone());
+    let sources = Sources { file: args.config.clone(), env: process_environment(), overrides };
+    Config::load(&sources).map_err(|errors| errors.to_string())
+}
+
+/// Runs the server until a signal ends it.
+pub(super) fn run(args: &ServeArgs) -> ExitCode {
+    let config = match configuration(args) {
+        Ok(config) => config,
+        Err(errors) => {
+            say(&format!("the configuration cannot be used:\n{errors}\n"));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("no threads can be had: {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> ExitCode {
+    // One cryptography provider for all of TLS; a second install is refused and harmless.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    for finding in config.check() {
+        say(&format!("{finding}\n"));
+    }
+    let server = match Server::start(config, Clock::system()).await {
+        Ok(server) => server,
+        Err(error) => {
+            say(&format!("Switchboard cannot start: {error}\n{}\n", error.advice()));
+            tracing::debug!(?error, "start failed");
+            return ExitCode::FAILURE;
+        }
+    };
+    say(&greeting(&server));
+    keep_cli_key(&server);
+    wait_for_signal().await;
+    say("Stopping; what is open drains first. A second signal ends at once.\n");
+    tokio::select! {
+        () = server.stop() => ExitCode::SUCCESS,
+        () = wait_for_signal() => ExitCode::FAILURE,
+    }
+}
+
+/// What a person must know after the start.
+fn greeting(server: &Server) -> String {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "\n  Switchboard {} is running.\n", env!("CARGO_PKG_VERSION"));
+    let base = format!("http://{}", server.http);
+    let _ = writeln!(text, "  Console and API  {base}");
+    let _ = writeln!(text, "  SMPP             {}", server.smpp);
+    if let Some(simulator) = &server.simulator {
+        let _ = writeln!(text, "  Simulator        {}  (the built-in carrier)", simulator.address());
+    }
+    let _ = writeln!(text, "  Data             {}", server.runtime.config.data_dir.display());
+    match &server.first_start.made {
+        Some(made) => {
+            let _ = writeln!(text, "\n  Sign in once with  {base}{}", made.link.path);
+        }
+        None => {
+            let _ = writeln!(text, "\n  A new sign-in link: switchboard user link admin@localhost");
+        }
+    }
+    if let Some(demo) = &server.demo {
+        let _ = writeln!(text, "  SMPP account       system_id {}  password {}", demo.system_id, demo.password);
+    }
+    text
+}
+
+/// Keeps the first start's key for the command line on this machine, readable by its owner alone.
+fn keep_cli_key(server: &Server) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let Some(made) = &server.first_start.made else { return };
+    let path = server.runtime.config.data_dir.join("cli.key");
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let kept = file.and_then(|mut file| file.write_all(made.cli_key.expose().as_bytes()));
+    if let Err(error) = kept {
+        tracing::warn!(%error, path = %path.display(), "the command line's key could not be kept");
+    }
+}
+
+async fn wait_for_signal() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+/// Says something on standard error; standard output is for answers.
+fn say(text: &str) {
+    // A closed terminal is no reason to stop serving.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}

@@ -1,0 +1,81 @@
+//! All routes in one place: the capabilities' own, and those that are about the program itself.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use db::{Tenancy, args, record, sql};
+use messaging::Gateway;
+use serde_json::json;
+use simulator::Smsc;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use web::App;
+use web::console::NavEntry;
+
+use crate::phones;
+
+/// The console's navigation.
+pub fn navigation(with_phones: bool) -> Arc<[NavEntry]> {
+    let mut entries = [messaging::NAV, identity::NAV].concat();
+    if with_phones {
+        entries.extend(phones::NAV);
+    }
+    entries.into()
+}
+
+/// The whole API's description.
+pub fn openapi() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Switchboard")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Every conversation between an organisation and the people it serves."))
+        .build();
+    let mut whole = OpenApiBuilder::new().info(info).build();
+    whole.merge(identity::api().into_openapi());
+    whole.merge(messaging::api().into_openapi());
+    whole.merge(web::stream::api().into_openapi());
+    whole
+}
+
+/// Every route, with the limits and the hardening around.
+pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
+    let api = Router::new()
+        .merge(Router::from(identity::api()).with_state(app.clone()))
+        .merge(Router::from(web::stream::api()).with_state(app.clone()))
+        .merge(Router::from(messaging::api()).with_state(gateway.clone()));
+    let mut pages = Router::new()
+        .merge(identity::pages().with_state(app.clone()))
+        .merge(web::stream::pages().with_state(app.clone()))
+        .merge(messaging::pages().with_state(gateway.clone()));
+    if let Some(simulator) = simulator {
+        pages = pages.merge(phones::pages::router(app.clone(), simulator));
+    }
+    let own = Router::new()
+        .route("/health", get(|| async { "ok" }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/openapi.json", get(|| async { Json(openapi()) }))
+        .with_state(app.clone());
+    web::shield::around(api.merge(pages).merge(own).merge(web::assets::router()), app)
+}
+
+record! { struct One { n: i64 } }
+
+/// Ready when the database answers and the program is not stopping.
+async fn ready(State(app): State<App>) -> Response {
+    let answers = async {
+        let mut tx = app.runtime.db.read(Tenancy::Every).await?;
+        tx.one::<One>(sql!("select 1 as n"), args![]).await
+    };
+    let stopping = app.runtime.tasks.stopping().is_cancelled();
+    let database = answers.await.is_ok();
+    let status = if database && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": database && !stopping, "database": database, "stopping": stopping }))).into_response()
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.runtime.telemetry.render()).into_response()
+}

@@ -1,0 +1,189 @@
+//! Starting, and stopping in order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::{Db, Options};
+use identity::authenticate::Identity;
+use identity::first_start::{self, FirstStart};
+use messaging::{Engine, Gateway};
+use runtime::config::Synchronous;
+use runtime::job::Runner;
+use runtime::outbound::Outbound;
+use runtime::secrets::Vault;
+use runtime::telemetry::Telemetry;
+use runtime::{Clock, Config, Ids, Live, Parts, Runtime, Tasks};
+use simulator::Smsc;
+use tokio::net::TcpListener;
+use types::{Code, Error, Result};
+use web::App;
+
+use crate::demo::{self, Demo};
+use crate::http;
+
+/// All steps of the schema, in order.
+pub fn migrations() -> Vec<db::Migration> {
+    [runtime::MIGRATIONS, identity::MIGRATIONS, messaging::MIGRATIONS].concat()
+}
+
+/// The running program.
+pub struct Server {
+    /// What every part shares.
+    pub runtime: Runtime,
+    /// The running gateway.
+    pub engine: Engine,
+    /// Where the API and the console are.
+    pub http: SocketAddr,
+    /// Where customers' systems bind.
+    pub smpp: SocketAddr,
+    /// The built-in carrier, where it is enabled.
+    pub simulator: Option<Smsc>,
+    /// What the first start made, or what was there.
+    pub first_start: FirstStart,
+    /// The demo's SMPP account, where this start made it.
+    pub demo: Option<Demo>,
+}
+
+/// How often the batched metrics are folded.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Opens the configured database and brings its schema up to date.
+///
+/// # Errors
+/// When it cannot be opened or migrated.
+pub async fn open_database(config: &Config) -> Result<Db> {
+    make_folder(&config.data_dir)?;
+    let url = config.database_url();
+    let sqlite = url.expose().starts_with("sqlite:");
+    let options = Options {
+        connections: if sqlite { config.database.readers } else { config.database.pool_max },
+        wait: Duration::from_millis(config.database.acquire_timeout_ms),
+        flush_each_commit: config.database.synchronous == Synchronous::Full,
+    };
+    let db = Db::open(url.expose(), &options).await?;
+    let ran = db.migrate(&migrations()).await?;
+    if !ran.is_empty() {
+        tracing::info!(steps = ran.len(), "the database's schema is up to date");
+    }
+    Ok(db)
+}
+
+/// The data folder, for its owner alone: it holds keys.
+fn make_folder(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        Error::new(Code::Unavailable, format!("the data folder {} cannot be made: {error}", folder.display()))
+            .hint("check data_dir, and who may write there")
+    })
+}
+
+/// Puts the runtime together.
+///
+/// # Errors
+/// When the database cannot be opened, or the root key cannot be read.
+pub async fn runtime(config: Config, clock: Clock) -> Result<Runtime> {
+    let telemetry = Telemetry::install(&config.log).map_err(Error::internal)?;
+    let db = open_database(&config).await?;
+    let unavailable = |error: String| Error::new(Code::Unavailable, error);
+    Ok(Runtime::new(Parts {
+        vault: Vault::from_file(&config.root_key_file()).map_err(|error| unavailable(error.to_string()))?,
+        outbound: Outbound::new(&config.outbound).map_err(|error| unavailable(error.to_string()))?,
+        ids: Ids::new(clock.clone(), 0),
+        live: Live::new(config.live.queue_max),
+        tasks: Tasks::new(),
+        writers: Tasks::new(),
+        job_wake: Arc::default(),
+        config,
+        db,
+        clock,
+        telemetry,
+    }))
+}
+
+impl Server {
+    /// Starts everything and gives it running.
+    ///
+    /// # Errors
+    /// When the database, a key or a listener cannot be had; nothing runs then.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self> {
+        let runtime = runtime(config, clock).await?;
+        let first_start = first_start::run(&runtime).await?;
+        let simulator = match runtime.config.simulator.enabled {
+            true => Some(demo::start_simulator(&runtime).await?),
+            false => None,
+        };
+        let engine = Engine::start(&runtime).await?;
+        let demo = match (&first_start.made, runtime.config.demo.enabled) {
+            (Some(_), true) => Some(demo::make(&runtime, &engine, first_start.tenant, simulator.as_ref()).await?),
+            _ => None,
+        };
+        let smpp = messaging::smpp_server::listen(engine.clone(), runtime.config.smpp.listen).await?;
+        let identity = Arc::new(Identity::new(runtime.clone()));
+        runtime.tasks.spawn("identity", identity.clone().keep());
+        let app = App { runtime: runtime.clone(), authenticate: identity, nav: http::navigation(simulator.is_some()) };
+        let gateway = Gateway { app: app.clone(), engine: engine.clone() };
+        let routes = http::routes(&app, &gateway, simulator.clone());
+        let http = listen_http(&runtime, routes).await?;
+        start_keeping(&runtime, &engine);
+        Ok(Self { runtime, engine, http, smpp: smpp.address, simulator, first_start, demo })
+    }
+
+    /// Stops in order: doors close, open work drains within the configured time, the database is closed last.
+    pub async fn stop(self) {
+        let wait = Duration::from_millis(self.runtime.config.drain_ms);
+        self.engine.stop().await;
+        if !self.runtime.tasks.stop(wait).await {
+            tracing::warn!("some work had not drained in time; the database knows it");
+        }
+        self.runtime.writers.stop(wait).await;
+        self.runtime.db.close().await;
+    }
+}
+
+async fn listen_http(runtime: &Runtime, routes: axum::Router) -> Result<SocketAddr> {
+    let address = runtime.config.http.listen;
+    let unavailable = |error: std::io::Error| {
+        Error::new(Code::Unavailable, format!("nobody can be heard on {address}: {error}"))
+            .hint("another program may use this port; choose another with --http or SWITCHBOARD_HTTP")
+    };
+    let listener = TcpListener::bind(address).await.map_err(unavailable)?;
+    let bound = listener.local_addr().map_err(unavailable)?;
+    let stopping = runtime.tasks.stopping();
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    runtime.tasks.spawn("http", async move {
+        let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned());
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the HTTP listener ended");
+        }
+    });
+    Ok(bound)
+}
+
+/// What runs beside everything: jobs, the folding of metrics, forgetting what is old.
+fn start_keeping(runtime: &Runtime, engine: &Engine) {
+    let mut jobs = Runner::new(runtime.clone(), runtime.config.jobs.workers);
+    for (kind, handler) in messaging::jobs() {
+        jobs.handle(kind, handler);
+    }
+    runtime.tasks.spawn("jobs", jobs.run());
+    let (keeper, engine) = (runtime.clone(), engine.clone());
+    runtime.tasks.spawn("upkeep", async move {
+        let stopping = keeper.tasks.stopping();
+        while !stopping.is_cancelled() {
+            keeper.telemetry.upkeep();
+            engine.measure();
+            let keep_h = i64::from(keeper.config.messaging.idempotency_keep_h);
+            let before = keeper.clock.now().plus_ms(-keep_h * 3_600_000);
+            if let Err(error) = runtime::scope::forget_answers(&keeper, before).await {
+                tracing::warn!(?error, "old answers could not be forgotten; trying again");
+            }
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(UPKEEP) => {}
+            }
+        }
+    });
+}
