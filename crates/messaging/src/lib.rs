@@ -11,7 +11,6 @@
 
 use db::Migration;
 use runtime::job::Handler;
-use web::console::NavEntry;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
@@ -52,14 +51,6 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(connection::api::router())
         .merge(route::api::router())
 }
-
-/// The console's pages of this crate.
-pub fn pages() -> axum::Router<Gateway> {
-    axum::Router::new()
-}
-
-/// The console's navigation to these pages.
-pub const NAV: &[NavEntry] = &[];
 
 /// What runs each kind of durable job of this crate.
 pub fn jobs() -> Vec<(&'static str, Handler)> {

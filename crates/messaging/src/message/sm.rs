@@ -14,6 +14,7 @@ use crate::journal::{Accept, Entry, hex};
 use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
 use crate::route::Ask;
+use crate::smpp_server;
 
 /// A bound system that asks.
 #[derive(Debug, Clone)]
@@ -47,22 +48,6 @@ pub struct Found {
     pub error: u8,
 }
 
-/// The status that a refusal travels with in a submit_sm_resp (SMPP v3.4 §5.1.3). What may succeed later gets a status
-/// that clients take for temporary.
-pub fn status_of(error: &Error) -> Status {
-    match error.code() {
-        Code::InvalidRecipient => Status::RINVDSTADR,
-        Code::InvalidSender => Status::RINVSRCADR,
-        Code::EmptyText | Code::TextTooLong | Code::InvalidBinary => Status::RINVMSGLEN,
-        Code::InvalidSchedule => Status::RINVSCHED,
-        Code::InvalidValidity => Status::RINVEXPIRY,
-        Code::NoRoute => Status::RINVDSTADR,
-        Code::QueueFull => Status::RMSGQFUL,
-        Code::TooManyRequests => Status::RTHROTTLED,
-        _ => Status::RSYSERR,
-    }
-}
-
 impl Engine {
     /// Accepts a submit_sm. It may be answered when [`Submitted::committed`] says so, and not before.
     ///
@@ -72,7 +57,7 @@ impl Engine {
         self.accept_sm(from, sm).map_err(|error| {
             metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str())
                 .increment(1);
-            status_of(&error)
+            smpp_server::status(error.code())
         })
     }
 
