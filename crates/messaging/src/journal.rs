@@ -288,6 +288,8 @@ impl Writer {
         accept::accept(&mut batch, work, replies, &self.queue).await?;
         accept::claim(&mut batch, work).await?;
         let answered = answer::answer(&mut batch, work, &self.progress).await?;
+        // Receipts of this batch look at the rows: what its answers changed must stand there.
+        rows::write_settled(&mut batch).await?;
         receipt::receipts(&mut batch, work, &answered.parts, self.held.unwrap_or(0) > 0).await?;
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;

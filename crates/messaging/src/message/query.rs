@@ -140,10 +140,10 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     let rows: Vec<MessageRecord> = tx
         .all(
             sql!(
-                "select * from message where tenant_id = $1 and id < $2 and ($3 is null or direction = $3) \
-                 and ($4 is null or state = $4) and ($5 is null or recipient = $5) and ($6 is null or sender = $6) \
-                 and ($7 is null or account_id = $7) and ($8 is null or connection_id = $8) \
-                 and ($9 is null or client_ref = $9) order by id desc limit $10"
+                "select * from message where tenant_id = $1 and id < $2 and (cast($3 as text) is null or direction = $3) \
+                 and (cast($4 as text) is null or state = $4) and (cast($5 as text) is null or recipient = $5) and (cast($6 as text) is null or sender = $6) \
+                 and (cast($7 as bigint) is null or account_id = $7) and (cast($8 as bigint) is null or connection_id = $8) \
+                 and (cast($9 as text) is null or client_ref = $9) order by id desc limit $10"
             ),
             args![
                 scope.tenant(),
