@@ -84,6 +84,7 @@ create table message (
 );
 create index message_tenant on message (tenant_id, id);
 create index message_wake on message (wake_at) where wake_at is not null;
+create index message_unknown on message (connection_id, recipient) where state = 'indeterminate';
 
 -- One row for each part that a carrier has answered for.
 create table part (
@@ -131,6 +132,9 @@ create table held_receipt (
     tenant_id bigint not null,
     connection_id bigint not null,
     provider_key text not null,
+    -- the phone that it speaks of, and the sender that it is for
+    phone text not null,
+    sender text not null,
     receipt text not null,
     received_at bigint not null,
     expires_at bigint not null

@@ -296,8 +296,11 @@ impl Writer {
         settle::cancel(&mut batch, work, replies).await?;
         settle::write(&mut batch).await?;
         if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
+            if self.held.unwrap_or(0) > 0 {
+                receipt::match_by_address(&mut batch).await?;
+                receipt::forget_held(&mut batch).await?;
+            }
             settle::wake(&mut batch, &self.queue).await?;
-            receipt::forget_held(&mut batch).await?;
             settle::write(&mut batch).await?;
         }
         rows::write_tally(&mut batch).await?;

@@ -128,6 +128,8 @@ impl Reader {
         Some(CarrierReceipt {
             tenant: self.tenant,
             connection: self.connection,
+            phone: address(&sm.source).text,
+            sender: address(&sm.destination).text,
             provider_id: read.id.as_deref().unwrap_or_default().to_owned(),
             state: read.state.unwrap_or(sms::MessageState::Unknown).number(),
             error,

@@ -68,7 +68,7 @@ record! { struct One { n: i64 } }
 async fn ready(State(app): State<App>) -> Response {
     let answers = async {
         let mut tx = app.runtime.db.read(Tenancy::Every).await?;
-        tx.one::<One>(sql!("select 1 as n"), args![]).await
+        tx.one::<One>(sql!("select cast(1 as bigint) as n"), args![]).await
     };
     let stopping = app.runtime.tasks.stopping().is_cancelled();
     let database = answers.await.is_ok();

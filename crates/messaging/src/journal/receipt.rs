@@ -17,6 +17,10 @@ pub struct CarrierReceipt {
     pub(crate) tenant: TenantId,
     /// The connection it came on.
     pub(crate) connection: ConnectionId,
+    /// The phone it speaks of.
+    pub(crate) phone: String,
+    /// The sender it is for.
+    pub(crate) sender: String,
     /// The id it speaks of, as the carrier wrote it.
     pub(crate) provider_id: String,
     /// `message_state` as a number.
@@ -286,6 +290,8 @@ struct HeldRow {
     t: i64,
     c: i64,
     k: String,
+    p: String,
+    f: String,
     r: String,
 }
 
@@ -301,6 +307,8 @@ async fn hold(batch: &mut Batch, unknown: Vec<CarrierReceipt>) -> Result<()> {
             t: receipt.tenant.raw(),
             c: receipt.connection.raw(),
             k: sms::id::key(&receipt.provider_id).into_owned(),
+            p: receipt.phone.clone(),
+            f: receipt.sender.clone(),
             r: serde_json::to_string(receipt).map_err(Error::internal)?,
         });
     }
@@ -312,9 +320,9 @@ async fn hold(batch: &mut Batch, unknown: Vec<CarrierReceipt>) -> Result<()> {
         .tx
         .execute(
             sql!(
-                "insert into held_receipt (id, tenant_id, connection_id, provider_key, receipt, received_at, expires_at) \
+                "insert into held_receipt (id, tenant_id, connection_id, provider_key, phone, sender, receipt, received_at, expires_at) \
                  select cast(r.value ->> 'id' as bigint), cast(r.value ->> 't' as bigint), cast(r.value ->> 'c' as bigint), \
-                 r.value ->> 'k', r.value ->> 'r', $2, $3 from json_rows($1) r"
+                 r.value ->> 'k', r.value ->> 'p', r.value ->> 'f', r.value ->> 'r', $2, $3 from json_rows($1) r"
             ),
             vec![Arg::json(&rows)?, batch.now.into(), expires_at.into()],
         )
@@ -353,6 +361,76 @@ async fn release_held(batch: &mut Batch, parts: &[PartRow]) -> Result<Vec<Carrie
         .await?;
     batch.after.push(After::HeldChanged(-(held.len() as i64)));
     held.iter().map(|held| serde_json::from_str(&held.receipt).map_err(Error::internal)).collect()
+}
+
+/// How long a receipt waits for its id to become known before it is matched by its addresses: longer than any answer takes.
+const BY_ADDRESS_AFTER_MS: i64 = 10_000;
+
+record! {
+    struct Stray {
+        held_id: i64, receipt: String, message_id: MessageId, tenant_id: TenantId, account_id: Option<AccountId>,
+        connection_id: Option<ConnectionId>, attempts: u32, maybe_twice: bool, registered: u8, sender: String,
+        sender_kind: i64, recipient: String, recipient_kind: i64, options: Option<String>, accepted_at: Timestamp,
+        expires_at: Timestamp,
+    }
+}
+
+/// Brings messages of unknown fate to their end by receipts whose id nobody knows: a message that left, whose answer never
+/// came, is known to the carrier under an id that we never learnt. The phone and the sender tell it, if they fit just one.
+pub(crate) async fn match_by_address(batch: &mut Batch) -> Result<()> {
+    let strays: Vec<Stray> = batch
+        .tx
+        .all(
+            sql!(
+                "select h.id as held_id, h.receipt, m.id as message_id, m.tenant_id, m.account_id, m.connection_id, m.attempts, \
+                 m.maybe_twice, m.registered, m.sender, m.sender_kind, m.recipient, m.recipient_kind, m.options, m.accepted_at, m.expires_at \
+                 from held_receipt h join message m on m.connection_id = h.connection_id and m.recipient = h.phone \
+                 and m.sender = h.sender and m.state = 'indeterminate' and m.accepted_at <= h.received_at and m.parts = 1 \
+                 where h.received_at <= $1 order by h.id, m.id limit 500 /* every tenant: a connection belongs to one tenant */"
+            ),
+            args![batch.now.plus_ms(-BY_ADDRESS_AFTER_MS)],
+        )
+        .await?;
+    let mut fits: std::collections::HashMap<i64, usize> = std::collections::HashMap::new();
+    for stray in &strays {
+        *fits.entry(stray.held_id).or_default() += 1;
+    }
+    for stray in strays {
+        let receipt: CarrierReceipt = serde_json::from_str(&stray.receipt).map_err(Error::internal)?;
+        let to = State::from_receipt(sms::MessageState::from_number(receipt.state));
+        let (Some(to), Some(1)) = (to, fits.get(&stray.held_id)) else { continue };
+        if already_ended(batch, stray.message_id) {
+            continue;
+        }
+        let options: Option<Options> =
+            stray.options.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)?;
+        let ending = Ending {
+            message: stray.message_id,
+            tenant: stray.tenant_id,
+            account: stray.account_id,
+            from: State::Indeterminate,
+            to,
+            error: receipt.error.filter(|_| to != State::Delivered),
+            attempts: stray.attempts,
+            maybe_twice: stray.maybe_twice,
+            registered: stray.registered,
+            callback_url: options.and_then(|options| options.callback_url),
+            sender: address_of(stray.sender, stray.sender_kind),
+            recipient: address_of(stray.recipient, stray.recipient_kind),
+            accepted_at: stray.accepted_at,
+            expires_at: stray.expires_at,
+        };
+        settle::end(batch, &ending, stray.connection_id).await?;
+        let taken = batch
+            .tx
+            .execute(
+                sql!("delete from held_receipt where tenant_id = $1 and id = $2"),
+                args![receipt.tenant, stray.held_id],
+            )
+            .await?;
+        batch.after.push(After::HeldChanged(-i64::try_from(taken).unwrap_or(0)));
+    }
+    Ok(())
 }
 
 /// Forgets held receipts whose time is over; what they spoke of never became known. Their number goes to the log.

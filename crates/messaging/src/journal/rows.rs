@@ -64,7 +64,7 @@ pub(crate) async fn write_settled(batch: &mut Batch) -> Result<()> {
         .execute(
             sql!(
                 "update message set state = r.value ->> 's', connection_id = cast(r.value ->> 'c' as bigint), \
-                 attempts = cast(r.value ->> 'a' as bigint), maybe_twice = (r.value ->> 'tw') = '1', \
+                 attempts = cast(r.value ->> 'a' as bigint), maybe_twice = cast(r.value ->> 'tw' as bigint) = 1, \
                  error = r.value ->> 'e', updated_at = cast(r.value ->> 'u' as bigint), \
                  done_at = cast(r.value ->> 'd' as bigint), wake_at = cast(r.value ->> 'w' as bigint) \
                  from json_rows($1) r where message.id = cast(r.value ->> 'id' as bigint) \

@@ -143,7 +143,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("messaging.queue_in_memory_max", Integer { min: 100, max: 10_000_000 }),
     ("messaging.api_batch_max", Integer { min: 1, max: 100_000 }),
     ("messaging.parts_max", Integer { min: 1, max: 255 }),
-    ("messaging.validity_default_s", Integer { min: 60, max: 31_536_000 }),
+    ("messaging.validity_default_s", Integer { min: 10, max: 31_536_000 }),
     ("messaging.validity_max_s", Integer { min: 60, max: 31_536_000 }),
     ("messaging.schedule_max_s", Integer { min: 60, max: 63_072_000 }),
     ("messaging.retry_min_ms", Integer { min: 10, max: 86_400_000 }),

@@ -79,3 +79,13 @@ async fn another_site_cannot_make_a_browser_write() {
     assert_eq!((answer.status, answer.problem().as_str()), (403, "cross_site"));
     house.stop().await;
 }
+
+#[tokio::test]
+async fn the_program_says_how_it_is() {
+    let house = House::start().await;
+    let ready = house.anonymous().get("/ready").await.expect(200);
+    assert_eq!((&ready["ready"], &ready["database"]), (&json!(true), &json!(true)));
+    let metrics = house.anonymous().get("/metrics").await;
+    assert!(metrics.status == 200 && metrics.text.contains("switchboard_http_requests_total"), "{}", metrics.text);
+    house.stop().await;
+}
