@@ -53,11 +53,11 @@ pub fn api() -> OpenApiRouter<Gateway> {
 
 /// The console's pages of this crate.
 pub fn pages() -> axum::Router<Gateway> {
-    axum::Router::new()
+    axum::Router::new().merge(message::pages::router())
 }
 
 /// The console's navigation to these pages.
-pub const NAV: &[NavEntry] = &[];
+pub const NAV: &[NavEntry] = &message::pages::NAV;
 
 /// What runs each kind of durable job of this crate.
 pub fn jobs() -> Vec<(&'static str, Handler)> {

@@ -93,6 +93,15 @@ pub fn query<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_urlencoded::from_str(&text).map_err(|error| Error::new(Code::InvalidFilter, error.to_string()))
 }
 
+/// An address with these names and values as its query; the bare path without any.
+pub fn with_query(path: &str, pairs: &[(&str, impl AsRef<str>)]) -> String {
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    match serde_urlencoded::to_string(&pairs) {
+        Ok(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path.to_owned(),
+    }
+}
+
 /// A form's body.
 pub struct Form<T>(pub T);
 
