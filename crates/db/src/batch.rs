@@ -66,13 +66,15 @@ impl<T, R> Clone for Batcher<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
-    /// A batcher and the loop that writes its batches, which the caller spawns.
+    /// A batcher and the loop that writes its batches, which the caller spawns. When `stop` comes, nothing more is
+    /// taken, what waits is written, and the loop ends.
     pub fn new(
         limits: BatchLimits,
         writer: impl WriteBatch<Item = T, Result = R> + Send + 'static,
+        stop: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(limits.waiting_max);
-        (Self { queue }, run(limits, waiting, writer))
+        (Self { queue }, run(limits, waiting, writer, stop))
     }
 
     /// Writes one item and gives its result, after the commit.
@@ -118,9 +120,24 @@ async fn run<W: WriteBatch>(
     limits: BatchLimits,
     mut waiting: mpsc::Receiver<Item<W::Item, W::Result>>,
     mut writer: W,
+    stop: impl Future<Output = ()>,
 ) {
+    let mut stop = std::pin::pin!(stop);
+    let mut stopping = false;
     let mut gathered = Vec::with_capacity(limits.items_max);
-    while waiting.recv_many(&mut gathered, limits.items_max).await > 0 {
+    loop {
+        let received = tokio::select! {
+            biased;
+            received = waiting.recv_many(&mut gathered, limits.items_max) => received,
+            () = &mut stop, if !stopping => {
+                stopping = true;
+                waiting.close();
+                continue;
+            }
+        };
+        if received == 0 {
+            return;
+        }
         if gathered.len() < limits.items_max && !limits.linger.is_zero() {
             tokio::time::sleep(limits.linger).await;
             let room = limits.items_max - gathered.len();
@@ -163,7 +180,7 @@ mod tests {
     async fn callers_share_batches_and_each_hears_its_own_result() {
         let limits = BatchLimits { items_max: 10, linger: Duration::from_millis(5), waiting_max: 100 };
         let (sizes, mut seen) = mpsc::unbounded_channel();
-        let (batcher, work) = Batcher::new(limits, Double { sizes });
+        let (batcher, work) = Batcher::new(limits, Double { sizes }, std::future::pending());
         let callers = async move {
             let answers = futures::future::join_all((0..25).map(|n| batcher.write(n))).await;
             answers.into_iter().map(Result::unwrap).collect::<Vec<_>>()
@@ -179,10 +196,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stop_writes_what_waits_and_takes_nothing_more() {
+        let limits = BatchLimits { items_max: 2, linger: Duration::ZERO, waiting_max: 10 };
+        let (sizes, mut seen) = mpsc::unbounded_channel();
+        let (batcher, work) = Batcher::new(limits, Double { sizes }, async {});
+        let answers: Vec<_> = (0..5).map(|n| batcher.enqueue(n).unwrap()).collect();
+        work.await;
+        for (n, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.await.unwrap() as usize, n * 2);
+        }
+        assert_eq!(batcher.enqueue(9).unwrap_err(), Refused::Stopped);
+        assert!(seen.try_recv().is_ok());
+    }
+
+    #[tokio::test]
     async fn a_full_queue_refuses_and_a_stopped_writer_says_so() {
         let limits = BatchLimits { items_max: 1, linger: Duration::ZERO, waiting_max: 2 };
         let (sizes, _seen) = mpsc::unbounded_channel();
-        let (batcher, work) = Batcher::new(limits, Double { sizes });
+        let (batcher, work) = Batcher::new(limits, Double { sizes }, std::future::pending());
         let _first = batcher.enqueue(1).unwrap();
         let _second = batcher.enqueue(2).unwrap();
         assert_eq!(batcher.enqueue(3).unwrap_err(), Refused::Full);

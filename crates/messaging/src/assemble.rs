@@ -1,9 +1,9 @@
 //! From a message to what goes over one carrier's wire: coding, parts, addresses and parameters by the connection's dialect.
 
 use connectors::smpp::Settings;
+use smpp::{AddressRef, DataCoding, EsmClass, Npi, RegisteredDelivery, Sar, SmRef, Tag, Tlvs, Ton};
 use sms::segment::{self, Options as Split};
 use sms::{Encoding, Width};
-use smpp::{AddressRef, DataCoding, EsmClass, Npi, RegisteredDelivery, Sar, SmRef, Tag, Tlvs, Ton};
 use types::Address;
 
 use crate::connection::{Alphabet, ConnectionSettings, LongMessages};
@@ -37,7 +37,8 @@ pub struct Piece {
 impl Dialect {
     /// The dialect of a connection.
     pub fn new(settings: &ConnectionSettings, link: &Settings) -> Self {
-        let extra = settings.extra.iter().map(|extra| (extra.tag, crate::journal::unhex(&extra.hex))).collect();
+        let extra =
+            settings.extra.iter().map(|extra| (extra.tag, crate::journal::unhex(&extra.hex))).collect();
         Self { settings: settings.clone(), extra, short_max: if link.version >= 0x50 { 255 } else { 254 } }
     }
 
@@ -52,14 +53,20 @@ impl Dialect {
         let (body, encoding, data_coding) = self.coded(message)?;
         let mut tlvs = Tlvs::default();
         for (tag, value) in &self.extra {
-            tlvs.push(Tag(*tag), value).map_err(|_| "a parameter of the connection is too long".to_owned())?;
+            tlvs.push(Tag(*tag), value)
+                .map_err(|_| "a parameter of the connection is too long".to_owned())?;
         }
         for (tag, value) in options.map_or(&[][..], |options| &options.tlvs) {
-            tlvs.push(Tag(*tag), &crate::journal::unhex(value)).map_err(|_| "a parameter is too long".to_owned())?;
+            tlvs.push(Tag(*tag), &crate::journal::unhex(value))
+                .map_err(|_| "a parameter is too long".to_owned())?;
         }
         let split = self.split(message);
         let whole = passes_header || self.settings.long_messages == LongMessages::Payload;
-        let parts = if whole { vec![whole_piece(&body, tlvs, passes_header)?] } else { split_pieces(&body, encoding, &split, self.settings.long_messages, &tlvs)? };
+        let parts = if whole {
+            vec![whole_piece(&body, tlvs, passes_header)?]
+        } else {
+            split_pieces(&body, encoding, &split, self.settings.long_messages, &tlvs)?
+        };
         let parts = parts
             .into_iter()
             .filter(|piece| !message.parts_done.contains(piece.number))
@@ -77,7 +84,9 @@ impl Dialect {
         let text = || message.encoding.decode(&message.body);
         match self.settings.default_alphabet {
             Alphabet::Gsm7 => Ok(own),
-            Alphabet::Gsm7Packed => Err("packed septets can carry single parts only, and are not spoken here".to_owned()),
+            Alphabet::Gsm7Packed => {
+                Err("packed septets can carry single parts only, and are not spoken here".to_owned())
+            }
             Alphabet::Latin1 => match Encoding::Latin1.encode(&text()) {
                 Ok(octets) => Ok((octets.into(), Encoding::Latin1, 0)),
                 Err(_) => Ok((Encoding::Ucs2.encode_lossy(&text()).into(), Encoding::Ucs2, 8)),
@@ -87,7 +96,8 @@ impl Dialect {
     }
 
     fn split(&self, message: &Outgoing) -> Split {
-        let width = if self.settings.long_messages == LongMessages::Udh16 { Width::Bits16 } else { Width::Bits8 };
+        let width =
+            if self.settings.long_messages == LongMessages::Udh16 { Width::Bits16 } else { Width::Bits8 };
         // From the id: the same at every try, and different between messages that follow each other.
         let raw = message.id.raw().unsigned_abs();
         Split { reference: (raw ^ (raw >> 21)) as u16, width, ..Split::default() }
@@ -96,7 +106,10 @@ impl Dialect {
     /// Content that does not fit short_message goes into message_payload.
     fn fit(&self, mut piece: Piece) -> Result<Piece, String> {
         if piece.content.len() > self.short_max {
-            piece.tlvs.set_message_payload(&piece.content).map_err(|_| "the content is too long".to_owned())?;
+            piece
+                .tlvs
+                .set_message_payload(&piece.content)
+                .map_err(|_| "the content is too long".to_owned())?;
             piece.content.clear();
         }
         Ok(piece)
@@ -167,7 +180,13 @@ fn whole_piece(body: &[u8], tlvs: Tlvs, udhi: bool) -> Result<Piece, String> {
     Ok(Piece { number: 1, content: body.to_vec(), tlvs, udhi })
 }
 
-fn split_pieces(body: &[u8], encoding: Encoding, split: &Split, form: LongMessages, tlvs: &Tlvs) -> Result<Vec<Piece>, String> {
+fn split_pieces(
+    body: &[u8],
+    encoding: Encoding,
+    split: &Split,
+    form: LongMessages,
+    tlvs: &Tlvs,
+) -> Result<Vec<Piece>, String> {
     let parts = segment::segment(body, encoding, split).map_err(|error| error.to_string())?;
     let mut pieces = Vec::with_capacity(parts.len());
     for part in parts {
@@ -190,5 +209,7 @@ fn validity(message: &Outgoing) -> String {
     if !message.validity_chosen {
         return String::new();
     }
-    smpp::time::format_absolute(message.expires_at.unix_ms(), 0).map(|text| text.as_str().into_owned()).unwrap_or_default()
+    smpp::time::format_absolute(message.expires_at.unix_ms(), 0)
+        .map(|text| text.as_str().into_owned())
+        .unwrap_or_default()
 }

@@ -68,7 +68,9 @@ pub fn handler() -> Handler {
             match scope.runtime().outbound.post(&callback.url, &headers, body).await {
                 Ok(answer) if (200..300).contains(&answer.status) => Outcome::Done,
                 // Gone (RFC 9110 §15.5.11): the receiver says that it will never want it.
-                Ok(answer) if answer.status == 410 => Outcome::Dead("the receiver answered 410 Gone".to_owned()),
+                Ok(answer) if answer.status == 410 => {
+                    Outcome::Dead("the receiver answered 410 Gone".to_owned())
+                }
                 Ok(answer) => Outcome::Retry(format!("the receiver answered {}", answer.status)),
                 Err(error) if error.is_temporary() => Outcome::Retry(error.to_string()),
                 Err(error) => Outcome::Dead(error.to_string()),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::smpp::{Link, Places, Stopped};
-use tokio_util::sync::CancellationToken;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use tokio_util::sync::CancellationToken;
 use types::{ConnectionId, MessageId, kind};
 
 use crate::assemble::{Assembled, Dialect};
@@ -138,14 +138,22 @@ impl Dispatcher {
         }
     }
 
-    async fn hand_over(&self, message: &Arc<Outgoing>, assembled: &Assembled, claim: ClaimId, places: &mut Places) {
+    async fn hand_over(
+        &self,
+        message: &Arc<Outgoing>,
+        assembled: &Assembled,
+        claim: ClaimId,
+        places: &mut Places,
+    ) {
         let handed_over = u8::try_from(assembled.len()).unwrap_or(u8::MAX);
         for piece in assembled.pieces() {
             // A long message needs more places than were taken for it; its parts go out as they come free.
             if places.is_empty() {
                 match self.link.places(1).await {
                     Ok(more) => *places = more,
-                    Err(Stopped) => tracing::debug!(message = %message.id, "the link stopped between two parts"),
+                    Err(Stopped) => {
+                        tracing::debug!(message = %message.id, "the link stopped between two parts")
+                    }
                 }
             }
             let tag = Tag { message: message.clone(), part: piece.number(), handed_over, claim };
@@ -161,7 +169,14 @@ impl Dispatcher {
         self.answered(message.clone(), 1, 1, NO_CLAIM, outcome).await;
     }
 
-    async fn answered(&self, message: Arc<Outgoing>, part: u8, handed_over: u8, claim: ClaimId, outcome: Outcome) {
+    async fn answered(
+        &self,
+        message: Arc<Outgoing>,
+        part: u8,
+        handed_over: u8,
+        claim: ClaimId,
+        outcome: Outcome,
+    ) {
         let answered = Answered { message, part, handed_over, connection: self.connection, claim, outcome };
         // Only a stopped journal refuses; after the next start the claim says what must be looked at.
         drop(self.journal.leave(Entry::Answered(Box::new(answered))).await);

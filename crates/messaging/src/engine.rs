@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use connectors::smpp::{Link, Status};
 use db::Tenancy;
-use runtime::outbox::{self, Happened};
 use runtime::Runtime;
+use runtime::outbox::{self, Happened};
 use tokio_util::sync::CancellationToken;
 use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
@@ -134,15 +134,16 @@ impl Engine {
 
     async fn numbers_changed(&self) -> Result<()> {
         let accounts = account::load_all(self.runtime()).await?;
-        let numbers = accounts
-            .iter()
-            .filter(|account| account.active)
-            .flat_map(|account| {
-                account.settings.numbers.iter().map(|number| {
-                    ((account.tenant, number.trim_start_matches('+').to_owned()), account.id)
+        let numbers =
+            accounts
+                .iter()
+                .filter(|account| account.active)
+                .flat_map(|account| {
+                    account.settings.numbers.iter().map(|number| {
+                        ((account.tenant, number.trim_start_matches('+').to_owned()), account.id)
+                    })
                 })
-            })
-            .collect();
+                .collect();
         self.parts.numbers.store(Arc::new(numbers));
         Ok(())
     }

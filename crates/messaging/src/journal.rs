@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use connectors::smpp::Delivered;
 use db::{BatchLimits, Batcher, Tenancy, Tx, WriteBatch};
+use runtime::Runtime;
 use runtime::outbox::{self, Happened};
 use runtime::scope::Keyed;
-use runtime::Runtime;
 use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
 use crate::message::{Outgoing, State, Why};
@@ -172,8 +172,8 @@ impl Journal {
             backlog: Vec::new(),
             held: None,
         };
-        let (batcher, work) = Batcher::new(limits, writer);
-        runtime.tasks.spawn("journal", work);
+        let (batcher, work) = Batcher::new(limits, writer, runtime.writers.stopping().cancelled_owned());
+        runtime.writers.spawn("journal", work);
         Self { batcher }
     }
 
@@ -242,7 +242,8 @@ impl WriteBatch for Writer {
 
     async fn write(&mut self, items: Vec<Entry>) -> Vec<Result<()>> {
         let mut replies: Vec<Result<()>> = items.iter().map(|_| Ok(())).collect();
-        let mut work: Vec<(Option<usize>, Entry)> = self.backlog.drain(..).map(|entry| (None, entry)).collect();
+        let mut work: Vec<(Option<usize>, Entry)> =
+            self.backlog.drain(..).map(|entry| (None, entry)).collect();
         work.extend(items.into_iter().enumerate().map(|(at, entry)| (Some(at), entry)));
         if work.iter().all(|(_, entry)| matches!(entry, Entry::Retry)) {
             return replies;
@@ -252,7 +253,8 @@ impl WriteBatch for Writer {
         match self.transact(&mut work, &mut replies).await {
             Ok(after) => {
                 self.finish(after);
-                metrics::histogram!("switchboard_journal_batch_seconds").record(began.elapsed().as_secs_f64());
+                metrics::histogram!("switchboard_journal_batch_seconds")
+                    .record(began.elapsed().as_secs_f64());
                 metrics::histogram!("switchboard_journal_batch_entries").record(size as f64);
             }
             Err(error) => self.keep_or_refuse(work, &mut replies, &error),
@@ -262,7 +264,11 @@ impl WriteBatch for Writer {
 }
 
 impl Writer {
-    async fn transact(&mut self, work: &mut [(Option<usize>, Entry)], replies: &mut [Result<()>]) -> Result<Vec<After>> {
+    async fn transact(
+        &mut self,
+        work: &mut [(Option<usize>, Entry)],
+        replies: &mut [Result<()>],
+    ) -> Result<Vec<After>> {
         let tx = self.runtime.db.write(Tenancy::Every).await?;
         let mut batch = Batch {
             tx,
@@ -328,8 +334,17 @@ impl Writer {
 
     /// After a failed transaction, of which nothing happened: what can be refused is refused, what cannot be lost
     /// waits for the next try, and a carrier whose receipt could not be kept is asked to send it again.
-    fn keep_or_refuse(&mut self, work: Vec<(Option<usize>, Entry)>, replies: &mut [Result<()>], error: &Error) {
-        tracing::error!(?error, entries = work.len(), "the journal could not be written; what was not promised is refused, the rest tried again");
+    fn keep_or_refuse(
+        &mut self,
+        work: Vec<(Option<usize>, Entry)>,
+        replies: &mut [Result<()>],
+        error: &Error,
+    ) {
+        tracing::error!(
+            ?error,
+            entries = work.len(),
+            "the journal could not be written; what was not promised is refused, the rest tried again"
+        );
         metrics::counter!("switchboard_journal_failures_total").increment(1);
         for (at, entry) in work {
             match entry {
@@ -346,7 +361,10 @@ impl Writer {
                 Entry::Receipt(_, Some(delivered)) | Entry::Inbound(_, Some(delivered)) => {
                     delivered.refuse(smpp::Status::RX_T_APPN);
                 }
-                Entry::Answered(_) | Entry::Pushed { .. } | Entry::Receipt(_, None) | Entry::Inbound(_, None) => {
+                Entry::Answered(_)
+                | Entry::Pushed { .. }
+                | Entry::Receipt(_, None)
+                | Entry::Inbound(_, None) => {
                     self.backlog.push(entry);
                 }
                 Entry::Wake | Entry::Retry => {}

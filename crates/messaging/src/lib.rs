@@ -11,7 +11,6 @@
 
 use db::Migration;
 use runtime::job::Handler;
-use web::console::NavEntry;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
@@ -24,6 +23,7 @@ pub mod engine;
 pub mod intent;
 pub mod journal;
 pub mod message;
+mod pages;
 pub mod push;
 pub mod queue;
 pub mod recover;
@@ -37,6 +37,7 @@ mod tests;
 pub use api::Gateway;
 pub use engine::Engine;
 pub use intent::Intent;
+pub use pages::{NAV, pages};
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
@@ -50,14 +51,6 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(connection::api::router())
         .merge(route::api::router())
 }
-
-/// The console's pages of this crate.
-pub fn pages() -> axum::Router<Gateway> {
-    axum::Router::new().merge(message::pages::router())
-}
-
-/// The console's navigation to these pages.
-pub const NAV: &[NavEntry] = &message::pages::NAV;
 
 /// What runs each kind of durable job of this crate.
 pub fn jobs() -> Vec<(&'static str, Handler)> {

@@ -122,7 +122,11 @@ impl Queue {
         let stands = |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown);
         let routes = self.routes.load();
         let elsewhere = routes.decide_quick(&ask, |id| {
-            if message.attempts > 0 && Some(id) == before && stands(id) == Liveness::Up { Liveness::Down } else { stands(id) }
+            if message.attempts > 0 && Some(id) == before && stands(id) == Liveness::Up {
+                Liveness::Down
+            } else {
+                stands(id)
+            }
         });
         let chosen = match elsewhere {
             Some(chosen) if !chosen.waits => Some(chosen),
@@ -150,7 +154,8 @@ impl Queue {
 
     /// Takes a message out of the queue before it leaves; false when it is not there.
     pub fn withdraw(&self, message: MessageId) -> bool {
-        let lines: Vec<_> = self.lines.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let lines: Vec<_> =
+            self.lines.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let found = lines.iter().any(|line| line.withdraw(message));
         if found {
             self.release(message);

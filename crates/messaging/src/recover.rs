@@ -129,7 +129,12 @@ impl MessageRecord {
     }
 
     /// The message's standing with another next look.
-    pub(crate) fn standing(&self, state: State, wake_at: Option<Timestamp>, error: Option<String>) -> Standing {
+    pub(crate) fn standing(
+        &self,
+        state: State,
+        wake_at: Option<Timestamp>,
+        error: Option<String>,
+    ) -> Standing {
         Standing {
             state,
             connection: self.connection_id,
@@ -161,7 +166,8 @@ pub async fn after_start(runtime: &Runtime) -> Result<()> {
     .await?;
     let mut unknown = 0;
     loop {
-        let claims: Vec<ClaimRecord> = tx.all(sql!("select id, messages from claim order by id limit 100"), args![]).await?;
+        let claims: Vec<ClaimRecord> =
+            tx.all(sql!("select id, messages from claim order by id limit 100"), args![]).await?;
         if claims.is_empty() {
             break;
         }
@@ -171,7 +177,10 @@ pub async fn after_start(runtime: &Runtime) -> Result<()> {
     }
     tx.commit().await?;
     if unknown > 0 {
-        tracing::warn!(unknown, "messages had left, or were about to, when the process ended; each goes on as its intent says");
+        tracing::warn!(
+            unknown,
+            "messages had left, or were about to, when the process ended; each goes on as its intent says"
+        );
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use connectors::smpp::{Answer, Delivered, NoAnswer, Report};
-use sms::{Receipt, udh};
 use smpp::{MessageType, Sm, Status};
+use sms::{Receipt, udh};
 use tokio::sync::mpsc;
 use types::{AccountId, Address, ConnectionId, Event, Npi, TenantId, Ton, event};
 
@@ -117,8 +117,14 @@ impl Reader {
         if read.id.is_none() {
             tracing::warn!(connection = %self.connection, text = %text, "a receipt names no message");
         }
-        let network_error = sm.tlvs.network_error_code().map(|code| format!("network {}:{}", code.network, code.code));
-        let error = read.err.as_deref().filter(|err| err.chars().any(|ch| ch != '0')).map(str::to_owned).or(network_error);
+        let network_error =
+            sm.tlvs.network_error_code().map(|code| format!("network {}:{}", code.network, code.code));
+        let error = read
+            .err
+            .as_deref()
+            .filter(|err| err.chars().any(|ch| ch != '0'))
+            .map(str::to_owned)
+            .or(network_error);
         Some(CarrierReceipt {
             tenant: self.tenant,
             connection: self.connection,
@@ -130,7 +136,11 @@ impl Reader {
 
     fn inbound(&self, sm: &Sm) -> InboundPart {
         let content = sm.content();
-        let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) { udh::split(content).ok() } else { None };
+        let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
+            udh::split(content).ok()
+        } else {
+            None
+        };
         let (place, body) = match header {
             Some((header, body)) => {
                 (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
@@ -157,7 +167,9 @@ fn outcome(answer: Answer) -> Outcome {
         Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
         Answer::Refused { status: Status::ROK } => Outcome::Taken { provider_id: String::new() },
         Answer::Refused { status } => Outcome::Refused { status },
-        Answer::NoAnswer(NoAnswer::TimedOut) => Outcome::Unanswered { why: "the carrier did not answer in time" },
+        Answer::NoAnswer(NoAnswer::TimedOut) => {
+            Outcome::Unanswered { why: "the carrier did not answer in time" }
+        }
         Answer::NoAnswer(NoAnswer::BindLost) => Outcome::Unanswered { why: "the bind was lost" },
         Answer::Unfit(error) => Outcome::Unsendable { why: error.to_string() },
     }

@@ -1,38 +1,117 @@
-//! Customers' systems bind to us.
+//! The SMPP server: customers' systems bind to us (SMPP 3.4 and 5.0).
+//!
+//! # Layout
+//!
+//! - [`listen`] takes connections, as many as the bounds allow
+//! - `connection` frames what comes in and sees the connection through its end
+//! - `bind` lets a customer's system in
+//! - `session` answers every operation of a bound system by the state table, and watches its timers
+//! - `submit` takes messages: read without a copy, answered in bunches after their commit
+//! - `ancillary` asks, takes back and replaces
+//! - `deliver` gives receipts and inbound messages, `deliver_sm` writes them
+//! - `sessions` knows who is bound, `refusal` what a refusal is on the wire
+//!
+//! # Where this deviates from the specification
+//!
+//! - A message id has 13 characters, also towards systems that say they speak SMPP 3.3, where the field holds 8: they are
+//!   in practice 3.4 systems that say nothing, and a shorter id could not be told apart.
+//! - The id in a submit_multi_resp is that of the first destination that was taken. Each destination is a message of its
+//!   own, and its receipt carries that message's id.
+//! - A bind is read leniently: passwords longer than 8 octets are in wide use.
 
-use types::AccountId;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::Bound;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use types::{Code, Error, Result};
 
-/// The sessions that are bound.
-#[derive(Debug, Default)]
-pub struct Sessions {}
+use crate::engine::Engine;
 
-impl Sessions {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
+mod ancillary;
+mod bind;
+mod connection;
+mod deliver;
+mod deliver_sm;
+mod refusal;
+mod session;
+mod sessions;
+mod submit;
 
-    /// Ends an account's sessions.
-    pub fn end(&self, _account: AccountId) {}
+pub use refusal::status;
+pub use sessions::Sessions;
 
-    /// An account's sessions.
-    pub fn of(&self, _account: AccountId) -> Vec<Bound> {
-        Vec::new()
-    }
-}
-
-/// The listener for customers' systems.
+/// A listening server. It stops with the runtime's tasks: peers are sent an unbind, and what they have submitted is
+/// answered.
+#[derive(Debug, Clone)]
 pub struct Server {
-    /// Where it hears.
-    pub address: std::net::SocketAddr,
+    /// Where it listens, with the port that the system chose where 0 was asked for.
+    pub address: SocketAddr,
 }
 
-/// Opens the listener.
+/// What all connections share.
+#[derive(Clone)]
+struct Hub {
+    engine: Engine,
+    sessions: Arc<Sessions>,
+    /// Places for connections that are not bound yet.
+    unbound: Arc<Semaphore>,
+}
+
+/// How long to wait when the system has no more connections to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens for customers' systems until the program stops.
 ///
 /// # Errors
-/// When its port is taken.
-pub async fn listen(_engine: crate::Engine, address: std::net::SocketAddr) -> types::Result<Server> {
+/// [`Code::Unavailable`] when the address cannot be listened on.
+pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
+    let listening = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, address))
+    };
+    let (listener, address) = listening.await.map_err(|error| {
+        Error::new(Code::Unavailable, format!("cannot listen for SMPP on {address}: {error}"))
+    })?;
+    let runtime = engine.runtime().clone();
+    let hub = Hub {
+        sessions: Arc::clone(engine.sessions()),
+        unbound: Arc::new(Semaphore::new(runtime.config.smpp.unbound_max)),
+        engine,
+    };
+    runtime.tasks.spawn("push-sweep", crate::push::sweep(runtime.clone(), hub.engine.journal().clone()));
+    runtime.tasks.spawn("smpp-accept", accept(hub, listener));
     Ok(Server { address })
 }
+
+async fn accept(hub: Hub, listener: TcpListener) {
+    let tasks = hub.engine.runtime().tasks.clone();
+    let stopping = tasks.stopping();
+    loop {
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => match Arc::clone(&hub.unbound).try_acquire_owned() {
+                Ok(place) => {
+                    tasks.spawn("smpp-connection", connection::run(hub.clone(), socket, peer, place));
+                }
+                // Closed at once: who holds connections open without a bind must not cost more than this.
+                Err(_) => {
+                    metrics::counter!("switchboard_smpp_connections_refused_total").increment(1);
+                    drop(socket);
+                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "an SMPP connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

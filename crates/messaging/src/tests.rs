@@ -8,6 +8,8 @@ use types::{Permissions, TenantId, Timestamp};
 
 use crate::settings::Patch;
 
+mod pages;
+
 /// Two tenants who must never meet.
 pub(crate) struct House {
     /// What they share.

@@ -45,6 +45,8 @@ pub struct Parts {
     pub ids: Ids,
     /// The program's tasks.
     pub tasks: Tasks,
+    /// Writers that others leave their work with; they stop when all other tasks have.
+    pub writers: Tasks,
     /// Events as they happen.
     pub live: Live,
     /// HTTP towards the world.
@@ -83,6 +85,7 @@ impl Runtime {
             live: Live::new(config.live.queue_max),
             vault: secrets::Vault::from_key([7; 32]),
             tasks: Tasks::new(),
+            writers: Tasks::new(),
             job_wake: Arc::new(Notify::new()),
             config,
             db,

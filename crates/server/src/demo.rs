@@ -59,7 +59,7 @@ pub async fn make(runtime: &Runtime, engine: &Engine, tenant: TenantId, simulato
         name: Some("Demo".to_owned()),
         password: None,
         active: None,
-        settings: members(json!({ "numbers": ["+10000"] })),
+        settings: members(json!({ "numbers": ["10000"] })),
     };
     let made = account::create(&scope, new).await?;
     engine.account_changed(made.account.id).await?;

@@ -94,6 +94,7 @@ pub async fn runtime(config: Config, clock: Clock) -> Result<Runtime> {
         ids: Ids::new(clock.clone(), 0),
         live: Live::new(config.live.queue_max),
         tasks: Tasks::new(),
+        writers: Tasks::new(),
         job_wake: Arc::default(),
         config,
         db,
@@ -137,6 +138,7 @@ impl Server {
         if !self.runtime.tasks.stop(wait).await {
             tracing::warn!("some work had not drained in time; the database knows it");
         }
+        self.runtime.writers.stop(wait).await;
         self.runtime.db.close().await;
     }
 }

@@ -1,6 +1,13 @@
-//! What tests need: the real program on free ports, users as types, peers, a browser
+#![doc = include_str!("../README.md")]
 
 pub mod browser;
+pub mod client;
+pub mod house;
 pub mod peers;
 pub mod postgres;
+pub mod process;
 pub mod tether;
+
+pub use client::Client;
+pub use house::House;
+pub use process::Process;

@@ -152,7 +152,7 @@ impl ExtraTlv {
     /// The value's octets; nothing where the text is not hexadecimal, which no stored one is.
     pub fn octets(&self) -> Option<Vec<u8>> {
         let digits = self.hex.as_bytes();
-        if digits.len() % 2 != 0 {
+        if !digits.len().is_multiple_of(2) {
             return None;
         }
         let digit = |octet: u8| char::from(octet).to_digit(16);

@@ -1,1 +1,454 @@
 //! Connections in the console.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use connectors::smpp::{BindStatus, Counters, State as LinkState, Status};
+use maud::{Markup, Render, html};
+use types::{ConnectionId, Permission, Result};
+use web::console::{Content, done};
+use web::ui::card::{self, Stat};
+use web::ui::dialog::{Confirm, confirm};
+use web::ui::form::{self, Weight};
+use web::ui::icon::Icon;
+use web::ui::table::{column, row, table};
+use web::ui::tone::Tone;
+use web::ui::{badge, browse, chart, feedback, field};
+use web::{Form, PageProblem, Paging, Query, Visitor};
+
+use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Wanted};
+use crate::api::{Gateway, follow};
+use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_button, region, words};
+use crate::settings;
+
+mod form_sections;
+use form_sections::SECTIONS;
+
+/// Traffic moves windows and rates though nothing is said about the connection itself.
+const TOPICS: &[&str] = &["connection", "message"];
+
+pub(crate) fn state(connection: &Connection, status: Option<&Status>) -> Markup {
+    let (name, label) = match status.map(|status| status.state) {
+        Some(LinkState::Bound) => ("bound", "Bound"),
+        Some(LinkState::Throttled) => ("throttled", "Throttled"),
+        Some(LinkState::Binding) => ("binding", "Binding"),
+        Some(LinkState::Draining) => ("draining", "Draining"),
+        Some(LinkState::Down) => ("down", "Down"),
+        Some(LinkState::Stopped) => ("stopped", "Stopped"),
+        None if connection.wanted == Wanted::Stopped => ("stopped", "Stopped"),
+        None => ("binding", "Starting"),
+    };
+    badge::connection_state(name, label)
+}
+
+/// How much of its window a connection or session uses, drawn.
+fn window(used: usize, limit: usize) -> Markup {
+    feedback::progress("Window", used as u64, Some(limit as u64), &format!("{used} of {limit}"))
+}
+
+fn windows(status: &Status) -> Markup {
+    let sum = |of: fn(&BindStatus) -> usize| status.binds.iter().map(of).sum();
+    window(sum(|bind| bind.window_used), sum(|bind| bind.window_limit))
+}
+
+fn bound(status: &Status) -> String {
+    let bound =
+        status.binds.iter().filter(|bind| matches!(bind.state, LinkState::Bound | LinkState::Throttled));
+    format!("{} of {}", bound.count(), status.binds.len())
+}
+
+/// The share of submits that the carrier refused.
+fn refused(counters: &Counters) -> String {
+    if counters.submitted == 0 {
+        return "–".to_owned();
+    }
+    format!("{:.1} %", counters.refused as f64 * 100.0 / counters.submitted as f64)
+}
+
+fn last_error(status: &Status) -> Option<&str> {
+    status.binds.iter().find_map(|bind| bind.last_error.as_deref())
+}
+
+fn buttons(visitor: &Visitor, connection: &Connection) -> Markup {
+    let at = format!("/connections/{}", connection.id);
+    html! {
+        @if may(visitor, Permission::ConnectionOperate) {
+            @if connection.wanted != Wanted::Started { (post_button(&format!("{at}/start"), "Start", Icon::Refresh)) }
+            @if connection.wanted == Wanted::Started { (post_button(&format!("{at}/drain"), "Drain", Icon::ArrowDown)) }
+            @if connection.wanted != Wanted::Stopped { (post_button(&format!("{at}/stop"), "Stop", Icon::Pause)) }
+        }
+    }
+}
+
+fn add_button(visitor: &Visitor) -> Markup {
+    html! {
+        @if may(visitor, Permission::ConnectionManage) {
+            (form::link("Add connection", "/connections/new").weight(Weight::Primary).icon(Icon::Plus))
+        }
+    }
+}
+
+async fn list(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Query(paging): Query<Paging>,
+) -> Result<Response, PageProblem> {
+    let page = super::list(&visitor.scope, &paging).await?;
+    let rows = page.items.iter().map(|connection| {
+        let status = gateway.engine.connection_status(connection.id);
+        let status = status.as_ref();
+        row(vec![
+            html! { (connection.name) },
+            state(connection, status),
+            html! { code { (connection.settings.host) ":" (connection.settings.port) } },
+            status.map_or_else(none, |status| html! { (bound(status)) }),
+            status.map_or_else(none, windows),
+            status.map_or_else(none, |status| html! { (format!("{:.1}", status.parts_per_second)) }),
+            status.map_or_else(none, |status| html! { (refused(&status.counters)) }),
+            status.and_then(last_error).map_or_else(none, |error| html! { (error) }),
+            html! { (browse::toolbar(&buttons(&visitor, connection))) },
+        ])
+        .key(connection.id.to_string())
+        .link(format!("/connections/{}", connection.id))
+    });
+    let columns = vec![
+        column("Connection"),
+        column("State"),
+        column("Carrier").detail(),
+        column("Binds").number(),
+        column("Window"),
+        column("Parts/s").number(),
+        column("Refused").number(),
+        column("Last error").detail(),
+        column("Actions").actions(),
+    ];
+    let empty = feedback::empty(
+        Icon::Plug,
+        "No connections yet",
+        "A connection binds to a carrier over SMPP, and routes send messages through it.",
+        &add_button(&visitor),
+    );
+    let older = page.next.as_deref().map(|next| format!("/connections?after={next}"));
+    let inner = html! {
+        (table("Connections", columns, rows.collect()).id("connections").empty(empty))
+        (browse::pager(words(&visitor), None, older.as_deref(), ""))
+    };
+    let body = region(&visitor, "connections-live", TOPICS, inner);
+    Ok(visitor
+        .page_or_fragment(Content { actions: add_button(&visitor), ..Content::new("Connections", body) }))
+}
+
+fn binds_table(status: &Status) -> Markup {
+    let rows = status.binds.iter().map(|bind| {
+        let (name, label) = match bind.state {
+            LinkState::Bound => ("bound", "Bound"),
+            LinkState::Binding => ("binding", "Binding"),
+            LinkState::Throttled => ("throttled", "Throttled"),
+            LinkState::Draining => ("draining", "Draining"),
+            LinkState::Down => ("down", "Down"),
+            LinkState::Stopped => ("stopped", "Stopped"),
+        };
+        row(vec![
+            html! { (bind.kind) },
+            badge::connection_state(name, label),
+            bind.peer.map_or_else(none, |peer| html! { code { (peer) } }),
+            moment(bind.since),
+            window(bind.window_used, bind.window_limit),
+            bind.last_round_trip_us
+                .map_or_else(none, |us| html! { (format!("{:.1} ms", us as f64 / 1000.0)) }),
+            bind.last_error.as_deref().map_or_else(none, |error| html! { (error) }),
+        ])
+    });
+    let columns = vec![
+        column("Bind"),
+        column("State"),
+        column("Peer").detail(),
+        column("Since"),
+        column("Window"),
+        column("Round trip").number(),
+        column("Last error"),
+    ];
+    table("Binds", columns, rows.collect()).id("binds").render()
+}
+
+fn live_part(visitor: &Visitor, connection: &Connection, status: Option<&Status>) -> Markup {
+    let facts = card::facts(&[
+        ("State", state(connection, status)),
+        ("Wanted", html! { (connection.wanted.as_str()) }),
+    ]);
+    let Some(status) = status else {
+        return html! { (card::card("Now", &buttons(visitor, connection), &facts)) };
+    };
+    let counters = &status.counters;
+    let (rate, submitted) = (format!("{:.1}", status.parts_per_second), count(counters.submitted));
+    let (delivered, pause) = (count(counters.delivered), format!("{:.1} s", status.pause_ms as f64 / 1000.0));
+    let mut figures = vec![
+        Stat { label: "Parts a second", value: &rate, ..Stat::default() },
+        Stat { label: "Submitted since the start", value: &submitted, ..Stat::default() },
+        Stat { label: "Receipts and inbound", value: &delivered, ..Stat::default() },
+    ];
+    if status.pause_ms > 0 {
+        figures.push(Stat {
+            label: "Pauses at the carrier's wish",
+            value: &pause,
+            tone: Tone::Warn,
+            ..Stat::default()
+        });
+    }
+    let mix: Vec<(String, f64)> = [
+        ("Accepted", counters.accepted),
+        ("Refused", counters.refused),
+        ("of them throttled", counters.throttled),
+        ("Timed out", counters.timed_out),
+        ("Answered late", counters.late),
+        ("Open when the bind was lost", counters.lost),
+    ]
+    .map(|(label, number)| (label.to_owned(), number as f64))
+    .into();
+    let series = chart::Series {
+        caption: "Answers to submits since the start",
+        axis: "Answer",
+        measure: "Submits",
+        points: &mix,
+    };
+    html! {
+        (card::stats(&figures))
+        (card::card("Now", &buttons(visitor, connection), &html! { (facts) (windows(status)) }))
+        @if let Some(error) = last_error(status) { (feedback::notice(Tone::Warn, "Last error", &html! { (error) })) }
+        (card::card("Binds", &html! {}, &binds_table(status)))
+        (card::card("Answers", &html! {}, &chart::bars(&series)))
+    }
+}
+
+async fn detail(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    let connection = super::get(&visitor.scope, id.parse()?).await?;
+    let status = gateway.engine.connection_status(connection.id);
+    let inner = live_part(&visitor, &connection, status.as_ref());
+    let live = region(&visitor, "connection-live", TOPICS, inner);
+    if visitor.taste.fragment {
+        return Ok(visitor.page_or_fragment(Content::new(&connection.name, live)));
+    }
+    let settings = settings::members(&connection.settings)?;
+    let shown = Shown { members: settings, fields: None, refused: None };
+    let manage = may(&visitor, Permission::ConnectionManage);
+    let at = format!("/connections/{}", connection.id);
+    let body = html! {
+        (live)
+        @for section in SECTIONS {
+            @let facts: Vec<(&str, Markup)> = section.settings.iter().filter(|setting| !shown.value(setting.name).is_empty())
+                .map(|setting| (setting.label, html! { code { (shown.value(setting.name)) } })).collect();
+            @if !facts.is_empty() { (card::card(section.title, &html! {}, &card::facts(&facts))) }
+        }
+        (card::panel(&card::facts(&[
+            ("Id", html! { code { (connection.id) } }),
+            ("Created", moment(connection.created_at)),
+            ("Changed", moment(connection.changed_at)),
+        ])))
+        @if manage {
+            (confirm(words(&visitor), &Confirm {
+                id: "delete", button: "Delete…", title: "Delete this connection?",
+                text: "Its binds end. Messages that went through it stay. This cannot be undone.",
+                confirm: "Delete connection", action: &format!("{at}/delete"), csrf: "", danger: true,
+            }))
+        }
+    };
+    let edit = format!("{at}/edit");
+    let actions = html! { @if manage { (form::link("Edit", &edit).icon(Icon::Edit)) } };
+    let breadcrumbs =
+        browse::breadcrumbs(words(&visitor), &[("Connections", "/connections")], &connection.name);
+    Ok(visitor.page_or_fragment(Content { title: &connection.name, body, actions, breadcrumbs }))
+}
+
+fn form_page<'a>(
+    visitor: &Visitor,
+    title: &'a str,
+    action: &str,
+    back: &str,
+    shown: &Shown<'_>,
+) -> Content<'a> {
+    let (name, error) = (shown.value("name"), shown.error("name"));
+    let new = action.ends_with("/new");
+    let hint = if new {
+        "At most 8 characters by the specification; some carriers take more."
+    } else {
+        "Left empty, the present one stays."
+    };
+    let body = form::post(
+        action,
+        "",
+        &html! {
+            (shown.summary(visitor))
+            input type="hidden" name="revision" value=(shown.value("revision"));
+            (form::section("Name", None, &html! {
+                (field::text("name", "Name").value(&name).required().max_chars(100).error(error).hint("What people call this carrier."))
+                (field::secret("password", "Password").hint(hint).error(shown.error("password")))
+            }))
+            (shown.sections(SECTIONS))
+            (form::actions(&html! {
+                (form::submit(if new { "Add connection" } else { "Save connection" }))
+                (form::link("Cancel", back))
+            }))
+        },
+    );
+    let breadcrumbs = browse::breadcrumbs(words(visitor), &[("Connections", "/connections")], title);
+    Content { title, body, actions: html! {}, breadcrumbs }
+}
+
+async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
+    visitor.scope.require(Permission::ConnectionManage)?;
+    let defaults = ConnectionSettings::defaults(&visitor.scope.runtime().config);
+    let shown = Shown { members: settings::members(&defaults)?, fields: None, refused: None };
+    Ok(visitor.page(form_page(&visitor, "Add connection", "/connections/new", "/connections", &shown)))
+}
+
+async fn create(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, PageProblem> {
+    let fields = Fields(fields);
+    let asked = async {
+        let new = NewConnection {
+            name: fields.owned("name").unwrap_or_default(),
+            password: fields.owned("password"),
+            wanted: None,
+            settings: patch(SECTIONS, &fields)?,
+        };
+        super::create(&visitor.scope, new).await
+    };
+    match asked.await {
+        Ok(made) => {
+            follow(gateway.engine.connection_changed(made.id)).await;
+            Ok(done(&format!("/connections/{}", made.id), "Connection added. It binds now."))
+        }
+        Err(refused) => {
+            let refused = again(refused)?;
+            let shown =
+                Shown { members: settings::Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            Ok(visitor.page_again(form_page(
+                &visitor,
+                "Add connection",
+                "/connections/new",
+                "/connections",
+                &shown,
+            )))
+        }
+    }
+}
+
+async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    visitor.scope.require(Permission::ConnectionManage)?;
+    let connection = super::get(&visitor.scope, id.parse()?).await?;
+    let mut members = settings::members(&connection.settings)?;
+    members.insert("name".to_owned(), connection.name.into());
+    members.insert("revision".to_owned(), connection.revision.into());
+    let shown = Shown { members, fields: None, refused: None };
+    let back = format!("/connections/{}", connection.id);
+    Ok(visitor.page(form_page(&visitor, "Edit connection", &format!("{back}/edit"), &back, &shown)))
+}
+
+async fn change(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, PageProblem> {
+    let (id, fields): (ConnectionId, _) = (id.parse()?, Fields(fields));
+    let back = format!("/connections/{id}");
+    let asked = async {
+        let wanted = ConnectionPatch {
+            name: Some(fields.owned("name").unwrap_or_default()),
+            password: fields.owned("password"),
+            settings: patch(SECTIONS, &fields)?,
+            revision: fields.revision(),
+        };
+        super::change(&visitor.scope, id, wanted).await
+    };
+    match asked.await {
+        Ok(_) => {
+            follow(gateway.engine.connection_changed(id)).await;
+            Ok(done(&back, "Connection saved."))
+        }
+        Err(refused) => {
+            let refused = again(refused)?;
+            let shown =
+                Shown { members: settings::Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            Ok(visitor.page_again(form_page(
+                &visitor,
+                "Edit connection",
+                &format!("{back}/edit"),
+                &back,
+                &shown,
+            )))
+        }
+    }
+}
+
+async fn operate(
+    gateway: &Gateway,
+    visitor: &Visitor,
+    id: &str,
+    wanted: Wanted,
+) -> Result<Response, PageProblem> {
+    let connection = super::operate(&visitor.scope, id.parse()?, wanted).await?;
+    follow(gateway.engine.connection_changed(connection.id)).await;
+    let what = match wanted {
+        Wanted::Started => "is started",
+        Wanted::Stopped => "is stopped; its messages wait",
+        Wanted::Draining => "takes nothing more and waits for what has left",
+    };
+    Ok(done(&format!("/connections/{}", connection.id), &format!("{} {what}.", connection.name)))
+}
+
+async fn start(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    operate(&gateway, &visitor, &id, Wanted::Started).await
+}
+
+async fn stop(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    operate(&gateway, &visitor, &id, Wanted::Stopped).await
+}
+
+async fn drain(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    operate(&gateway, &visitor, &id, Wanted::Draining).await
+}
+
+async fn delete(
+    State(gateway): State<Gateway>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    let id: ConnectionId = id.parse()?;
+    super::delete(&visitor.scope, id).await?;
+    follow(gateway.engine.connection_changed(id)).await;
+    Ok(done("/connections", "Connection deleted."))
+}
+
+/// The routes.
+pub(crate) fn router() -> Router<Gateway> {
+    Router::new()
+        .route("/connections", get(list))
+        .route("/connections/new", get(new).post(create))
+        .route("/connections/{id}", get(detail))
+        .route("/connections/{id}/edit", get(edit).post(change))
+        .route("/connections/{id}/start", post(start))
+        .route("/connections/{id}/stop", post(stop))
+        .route("/connections/{id}/drain", post(drain))
+        .route("/connections/{id}/delete", post(delete))
+}

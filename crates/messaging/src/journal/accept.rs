@@ -39,7 +39,12 @@ struct MessageRow<'a> {
 }
 
 /// The state and the next look for a new message. Without a place in memory it waits in the table and is looked for at once.
-fn first_state(schedule_at: Option<Timestamp>, in_memory: bool, now: Timestamp, expires_at: Timestamp) -> (State, Timestamp) {
+fn first_state(
+    schedule_at: Option<Timestamp>,
+    in_memory: bool,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> (State, Timestamp) {
     match schedule_at {
         Some(at) if at > now => (State::Scheduled, at),
         _ if in_memory => (State::Queued, expires_at.plus_ms(GRACE_MS)),
@@ -182,7 +187,11 @@ pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)]) ->
     for (_, entry) in work {
         let Entry::Claim { id, connection, messages } = entry else { continue };
         let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
-        rows.push(ClaimRow { id: *id, c: connection.raw(), m: serde_json::to_string(&raw).map_err(Error::internal)? });
+        rows.push(ClaimRow {
+            id: *id,
+            c: connection.raw(),
+            m: serde_json::to_string(&raw).map_err(Error::internal)?,
+        });
         batch.after.push(After::ClaimMade { id: *id, messages: messages.clone() });
     }
     if rows.is_empty() {

@@ -199,7 +199,11 @@ pub(crate) async fn answer(
     write_attempts(batch, attempts).await?;
     let surprising: Vec<MessageId> = decided
         .iter()
-        .filter(|(answered, ..)| answered.message.parts > 1 || answered.message.maybe_twice || matches!(answered.outcome, Outcome::Late { .. }))
+        .filter(|(answered, ..)| {
+            answered.message.parts > 1
+                || answered.message.maybe_twice
+                || matches!(answered.outcome, Outcome::Late { .. })
+        })
         .map(|(answered, ..)| answered.message.id)
         .collect();
     let states = states_of(batch, &surprising).await?;
@@ -243,12 +247,20 @@ fn note_attempt(answered: &Answered, attempts: &mut Vec<Attempt>) {
 }
 
 /// Counts a part of a long message; its worst answer when this was the last one.
-fn advance(answered: &Answered, progress: &Progress, change: &mut ProgressChange) -> Option<(Worst, PartSet)> {
+fn advance(
+    answered: &Answered,
+    progress: &Progress,
+    change: &mut ProgressChange,
+) -> Option<(Worst, PartSet)> {
     let id = answered.message.id;
-    let known = change.long.get(&id).cloned().flatten().or_else(|| {
-        if change.long.contains_key(&id) { None } else { progress.long.get(&id).cloned() }
-    });
-    let mut long = known.unwrap_or(Long { taken: answered.message.parts_done, answered: 0, worst: Worst::Taken });
+    let known = change
+        .long
+        .get(&id)
+        .cloned()
+        .flatten()
+        .or_else(|| if change.long.contains_key(&id) { None } else { progress.long.get(&id).cloned() });
+    let mut long =
+        known.unwrap_or(Long { taken: answered.message.parts_done, answered: 0, worst: Worst::Taken });
     let worst = Worst::of(&answered.outcome);
     if worst == Worst::Taken {
         long.taken.insert(answered.part);
@@ -285,7 +297,10 @@ async fn write_parts(batch: &mut Batch, parts: &[PartRow]) -> Result<()> {
 record! { struct StateRecord { id: MessageId, state: String } }
 
 /// The states that messages have now, for those whose state may have moved meanwhile.
-pub(crate) async fn states_of(batch: &mut Batch, messages: &[MessageId]) -> Result<HashMap<MessageId, State>> {
+pub(crate) async fn states_of(
+    batch: &mut Batch,
+    messages: &[MessageId],
+) -> Result<HashMap<MessageId, State>> {
     if messages.is_empty() {
         return Ok(HashMap::new());
     }
@@ -304,7 +319,13 @@ pub(crate) async fn states_of(batch: &mut Batch, messages: &[MessageId]) -> Resu
 }
 
 /// Brings a message to what its worst answer means.
-async fn decide(batch: &mut Batch, answered: &Answered, worst: Worst, taken: PartSet, from: State) -> Result<()> {
+async fn decide(
+    batch: &mut Batch,
+    answered: &Answered,
+    worst: Worst,
+    taken: PartSet,
+    from: State,
+) -> Result<()> {
     let message = &answered.message;
     if from.is_final() || (matches!(answered.outcome, Outcome::Late { .. }) && from != State::Indeterminate) {
         return Ok(());
@@ -344,7 +365,8 @@ async fn decide(batch: &mut Batch, answered: &Answered, worst: Worst, taken: Par
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
         }
         Worst::Unanswered(why) if message.intent.resends() && batch.now < message.expires_at => {
-            let again_standing = Standing { maybe_twice: true, ..standing(State::Queued, Some(why.clone()), out_until) };
+            let again_standing =
+                Standing { maybe_twice: true, ..standing(State::Queued, Some(why.clone()), out_until) };
             batch.set(message.id, again_standing);
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
             place = again(message, taken, message.attempts + 1, true, answered.connection);
@@ -354,16 +376,25 @@ async fn decide(batch: &mut Batch, answered: &Answered, worst: Worst, taken: Par
             batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), out_until));
             batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
         }
-        Worst::Expired => settle::end(batch, &settle::Ending::of(message, from, State::Expired, None), connection).await?,
+        Worst::Expired => {
+            settle::end(batch, &settle::Ending::of(message, from, State::Expired, None), connection).await?
+        }
         Worst::Refused(why) => {
-            settle::end(batch, &settle::Ending::of(message, from, State::Rejected, Some(why)), connection).await?;
+            settle::end(batch, &settle::Ending::of(message, from, State::Rejected, Some(why)), connection)
+                .await?;
         }
     }
     batch.after.push(place);
     Ok(())
 }
 
-fn again(message: &Arc<Outgoing>, taken: PartSet, attempts: u32, maybe_twice: bool, connection: ConnectionId) -> After {
+fn again(
+    message: &Arc<Outgoing>,
+    taken: PartSet,
+    attempts: u32,
+    maybe_twice: bool,
+    connection: ConnectionId,
+) -> After {
     let message = Arc::new(Outgoing {
         attempts,
         maybe_twice,
@@ -395,7 +426,8 @@ struct ShrunkRow {
 async fn shrink_claims(batch: &mut Batch, progress: &Progress, change: &ProgressChange) -> Result<()> {
     let mut open: HashMap<ClaimId, BTreeSet<MessageId>> = HashMap::new();
     for (claim, message) in &change.answered {
-        let left = open.entry(*claim).or_insert_with(|| progress.claims.get(claim).cloned().unwrap_or_default());
+        let left =
+            open.entry(*claim).or_insert_with(|| progress.claims.get(claim).cloned().unwrap_or_default());
         left.remove(message);
     }
     let (empty, left): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, messages)| messages.is_empty());

@@ -69,7 +69,9 @@ async fn gather(batch: &mut Batch, part: &InboundPart, reference: u16, total: u8
         return Ok(());
     }
     let parts: Vec<(u8, Vec<u8>)> = gathered.into_iter().map(|one| (one.part, unhex(&one.octets))).collect();
-    let Some(body) = sms::segment::join(total, parts.iter().map(|(number, octets)| (*number, octets.as_slice()))) else {
+    let Some(body) =
+        sms::segment::join(total, parts.iter().map(|(number, octets)| (*number, octets.as_slice())))
+    else {
         return Ok(());
     };
     batch
@@ -89,8 +91,13 @@ async fn gather(batch: &mut Batch, part: &InboundPart, reference: u16, total: u8
 async fn store(batch: &mut Batch, part: &InboundPart, body: Vec<u8>, parts: u8) -> Result<()> {
     let id: MessageId = batch.runtime.ids.next();
     let encoding = sms::Encoding::from_data_coding(part.data_coding, sms::Encoding::GSM7);
-    let text = if encoding == sms::Encoding::Binary { None } else { Some(encoding.decode(&body).replace('\0', "\u{fffd}")) };
-    let mut insert = args![id, part.tenant, State::Received.as_str(), part.account, part.connection, &part.sender.text];
+    let text = if encoding == sms::Encoding::Binary {
+        None
+    } else {
+        Some(encoding.decode(&body).replace('\0', "\u{fffd}"))
+    };
+    let mut insert =
+        args![id, part.tenant, State::Received.as_str(), part.account, part.connection, &part.sender.text];
     insert.extend(args![
         kind_of(&part.sender),
         &part.recipient.text,

@@ -31,7 +31,10 @@ record! { struct Count { n: i64 } }
 pub(crate) async fn count_held(batch: &mut Batch) -> Result<i64> {
     let count: Count = batch
         .tx
-        .one(sql!("select count(*) as n from held_receipt /* every tenant: only whether there are any */"), args![])
+        .one(
+            sql!("select count(*) as n from held_receipt /* every tenant: only whether there are any */"),
+            args![],
+        )
         .await?;
     Ok(count.n)
 }
@@ -111,7 +114,12 @@ async fn find(batch: &mut Batch, receipts: &[CarrierReceipt]) -> Result<Vec<Opti
     let rows: Vec<_> = forms
         .iter()
         .flat_map(|(at, forms)| {
-            forms.iter().enumerate().map(|(nth, key)| LookupRow { i: *at, n: nth, c: receipts[*at].connection.raw(), k: key })
+            forms.iter().enumerate().map(|(nth, key)| LookupRow {
+                i: *at,
+                n: nth,
+                c: receipts[*at].connection.raw(),
+                k: key,
+            })
         })
         .collect();
     look_up(batch, &rows, &mut found).await?;
@@ -326,7 +334,11 @@ record! { struct Held { receipt: String } }
 async fn release_held(batch: &mut Batch, parts: &[PartRow]) -> Result<Vec<CarrierReceipt>> {
     let rows: Vec<_> = parts
         .iter()
-        .flat_map(|part| sms::id::candidates(&part.k).map(|key| ReleaseRow { c: part.c, k: key.into_owned() }).collect::<Vec<_>>())
+        .flat_map(|part| {
+            sms::id::candidates(&part.k)
+                .map(|key| ReleaseRow { c: part.c, k: key.into_owned() })
+                .collect::<Vec<_>>()
+        })
         .collect();
     let held: Vec<Held> = batch
         .tx

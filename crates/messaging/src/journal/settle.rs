@@ -166,7 +166,9 @@ pub(crate) async fn cancel(
                     batch.after.push(After::Release(*message));
                     Ok(())
                 }
-                _ => Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state))),
+                _ => {
+                    Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state)))
+                }
             },
         };
         if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
@@ -203,15 +205,43 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<()> {
                 }
             }
             State::Scheduled | State::Queued => {
-                end(batch, &record.ending(from, State::Expired, Some("its validity ended before it left".to_owned()))?, connection).await?;
+                end(
+                    batch,
+                    &record.ending(
+                        from,
+                        State::Expired,
+                        Some("its validity ended before it left".to_owned()),
+                    )?,
+                    connection,
+                )
+                .await?;
             }
             State::Sent => {
-                end(batch, &record.ending(from, State::Expired, Some("no receipt came within its validity".to_owned()))?, connection).await?;
+                end(
+                    batch,
+                    &record.ending(
+                        from,
+                        State::Expired,
+                        Some("no receipt came within its validity".to_owned()),
+                    )?,
+                    connection,
+                )
+                .await?;
             }
             State::Indeterminate => {
-                end(batch, &record.ending(from, State::Failed, Some("its fate stayed unknown".to_owned()))?, connection).await?;
+                end(
+                    batch,
+                    &record.ending(from, State::Failed, Some("its fate stayed unknown".to_owned()))?,
+                    connection,
+                )
+                .await?;
             }
-            State::Delivered | State::Failed | State::Rejected | State::Expired | State::Cancelled | State::Received => {}
+            State::Delivered
+            | State::Failed
+            | State::Rejected
+            | State::Expired
+            | State::Cancelled
+            | State::Received => {}
         }
     }
     Ok(())
@@ -226,7 +256,14 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
     }
     let message = Arc::new(message);
     let Some(connection) = queue.route_again(&message, record.connection_id) else {
-        batch.set(record.id, record.standing(from, Some(batch.now.plus_ms(5_000)), Some("no route leads to its recipient now".to_owned())));
+        batch.set(
+            record.id,
+            record.standing(
+                from,
+                Some(batch.now.plus_ms(5_000)),
+                Some("no route leads to its recipient now".to_owned()),
+            ),
+        );
         return Ok(false);
     };
     if !queue.reserve(message.id) {

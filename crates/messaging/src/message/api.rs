@@ -56,7 +56,10 @@ async fn send_batch(
 /// Messages, newest first.
 #[utoipa::path(get, path = "/api/v1/messages", tag = "messages", params(MessageFilter),
     responses((status = 200, body = Page<Message>)))]
-async fn list(Caller(scope): Caller, Query(filter): Query<MessageFilter>) -> Result<Answer<200, Page<Message>>, Problem> {
+async fn list(
+    Caller(scope): Caller,
+    Query(filter): Query<MessageFilter>,
+) -> Result<Answer<200, Page<Message>>, Problem> {
     Ok(Answer(query::list(&scope, &filter).await?))
 }
 

@@ -22,12 +22,12 @@ mod list;
 mod send;
 mod show;
 
-/// These pages' places in the navigation.
-pub const NAV: [NavEntry; 3] = [
-    entry("Home", "/", Icon::Home, 'h', Permission::MessageView),
-    entry("Send", "/send", Icon::Send, 's', Permission::MessageSend),
-    entry("Messages", "/messages", Icon::Message, 'm', Permission::MessageView),
-];
+/// The traffic's place in the navigation.
+pub(crate) const HOME: NavEntry = entry("Home", "/", Icon::Home, 'h', Permission::MessageView);
+/// The sending form's.
+pub(crate) const SEND: NavEntry = entry("Send", "/send", Icon::Send, 's', Permission::MessageSend);
+/// The list's.
+pub(crate) const MESSAGES: NavEntry = entry("Messages", "/messages", Icon::Message, 'm', Permission::MessageView);
 
 const fn entry(label: &'static str, href: &'static str, icon: Icon, key: char, permission: Permission) -> NavEntry {
     NavEntry { group: "Gateway", label, href, icon, key: Some(key), permission }
@@ -62,23 +62,6 @@ fn address(text: &str) -> Markup {
         @if text.is_empty() { span class="hint" { "none" } }
         @else { bdi dir=[text.starts_with('+').then_some("ltr")] { (text) } }
     }
-}
-
-/// A number of things with its thousands apart: `12 480`, as every language reads it.
-fn grouped(n: i64) -> String {
-    let digits = n.unsigned_abs().to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    if n < 0 {
-        text.push('-');
-    }
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            // A narrow space that no line breaks at.
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn ago(at: Timestamp) -> Markup {
@@ -148,10 +131,6 @@ fn live_page(visitor: &Visitor, page: LivePage<'_>) -> Response {
     visitor.page_or_fragment(content)
 }
 
-fn may(visitor: &Visitor, permission: Permission) -> bool {
-    visitor.scope.permissions().contains(permission)
-}
-
 /// The routes.
 pub fn router() -> Router<Gateway> {
     Router::new()
@@ -165,4 +144,14 @@ pub fn router() -> Router<Gateway> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_a_word_and_a_picture() {
+        for state in State::ALL {
+            let shown = state_badge(state).into_string();
+            assert!(shown.contains(state_name(state)) && shown.contains("<svg"), "{shown}");
+        }
+    }
+}

@@ -116,7 +116,11 @@ impl MessageFilter {
         let Some(name) = self.state.as_deref() else { return Ok(None) };
         State::named(name).map(|state| Some(state.as_str())).ok_or_else(|| {
             let known: Vec<_> = State::ALL.iter().map(|state| state.as_str()).collect();
-            Error::new(types::Code::InvalidFilter, format!("{name:?} is no state; they are {}", known.join(", "))).at("state")
+            Error::new(
+                types::Code::InvalidFilter,
+                format!("{name:?} is no state; they are {}", known.join(", ")),
+            )
+            .at("state")
         })
     }
 }
@@ -130,7 +134,8 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     let paging = filter.paging();
     let limit = paging.limit()?;
     let before = paging.behind(i64::MAX)?;
-    let digits = |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
+    let digits =
+        |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
     let mut tx = scope.read().await?;
     let rows: Vec<MessageRecord> = tx
         .all(
@@ -232,9 +237,19 @@ pub async fn timeline(scope: &Scope, id: MessageId) -> Result<Vec<Step>> {
 
 fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRecord>) -> Vec<Step> {
     let several = record.parts > 1;
-    let step = |at, what: &str| Step { at, what: what.to_owned(), part: None, connection: None, provider_id: None, detail: None };
+    let step = |at, what: &str| Step {
+        at,
+        what: what.to_owned(),
+        part: None,
+        connection: None,
+        provider_id: None,
+        detail: None,
+    };
     let begin = if record.direction == "in" { "received" } else { "accepted" };
-    let mut steps = vec![Step { connection: record.connection_id.filter(|_| begin == "received"), ..step(record.accepted_at, begin) }];
+    let mut steps = vec![Step {
+        connection: record.connection_id.filter(|_| begin == "received"),
+        ..step(record.accepted_at, begin)
+    }];
     for attempt in attempts {
         steps.push(Step {
             part: Some(attempt.part).filter(|part| several && *part > 0),
@@ -246,7 +261,12 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
     for part in parts {
         let number = Some(part.part).filter(|_| several);
         let connection = Some(part.connection_id);
-        steps.push(Step { part: number, connection, provider_id: part.provider_id.clone(), ..step(part.sent_at, "sent") });
+        steps.push(Step {
+            part: number,
+            connection,
+            provider_id: part.provider_id.clone(),
+            ..step(part.sent_at, "sent")
+        });
         if let Some(done_at) = part.done_at {
             steps.push(Step { part: number, connection, detail: part.error, ..step(done_at, &part.state) });
         }
@@ -290,7 +310,8 @@ pub struct Reasons {
 /// [`types::Code::NotFound`].
 pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result<Reasons> {
     let record = record(scope, id).await?;
-    let kept: Option<Why> = record.why.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)?;
+    let kept: Option<Why> =
+        record.why.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)?;
     let intent = Intent::named(&record.intent).unwrap_or_default();
     let ask = crate::route::Ask {
         tenant: scope.tenant(),

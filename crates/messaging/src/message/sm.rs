@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use db::{Tenancy, args, sql};
-use sms::Encoding;
 use smpp::{SmRef, SmppTime, Status, Tag};
+use sms::Encoding;
 use tokio::sync::oneshot;
 use types::{AccountId, Address, Code, Error, MessageId, Npi, Result, TenantId, Timestamp, Ton};
 
@@ -14,6 +14,7 @@ use crate::journal::{Accept, Entry, hex};
 use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
 use crate::route::Ask;
+use crate::smpp_server;
 
 /// A bound system that asks.
 #[derive(Debug, Clone)]
@@ -47,22 +48,6 @@ pub struct Found {
     pub error: u8,
 }
 
-/// The status that a refusal travels with in a submit_sm_resp (SMPP v3.4 §5.1.3). What may succeed later gets a status
-/// that clients take for temporary.
-pub fn status_of(error: &Error) -> Status {
-    match error.code() {
-        Code::InvalidRecipient => Status::RINVDSTADR,
-        Code::InvalidSender => Status::RINVSRCADR,
-        Code::EmptyText | Code::TextTooLong | Code::InvalidBinary => Status::RINVMSGLEN,
-        Code::InvalidSchedule => Status::RINVSCHED,
-        Code::InvalidValidity => Status::RINVEXPIRY,
-        Code::NoRoute => Status::RINVDSTADR,
-        Code::QueueFull => Status::RMSGQFUL,
-        Code::TooManyRequests => Status::RTHROTTLED,
-        _ => Status::RSYSERR,
-    }
-}
-
 impl Engine {
     /// Accepts a submit_sm. It may be answered when [`Submitted::committed`] says so, and not before.
     ///
@@ -70,8 +55,9 @@ impl Engine {
     /// The status for its response; nothing was accepted then.
     pub fn submit_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted, Status> {
         self.accept_sm(from, sm).map_err(|error| {
-            metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str()).increment(1);
-            status_of(&error)
+            metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str())
+                .increment(1);
+            smpp_server::status(error.code())
         })
     }
 
@@ -80,9 +66,8 @@ impl Engine {
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
         let content = Content::read(self, sm)?;
-        let schedule_at = time(sm.schedule_delivery_time, now).map_err(|()| {
-            Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time")
-        })?;
+        let schedule_at = time(sm.schedule_delivery_time, now)
+            .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
         let schedule_at = schedule_at.filter(|at| *at > now);
         let expires_at = self.validity(sm, schedule_at.unwrap_or(now))?;
         let intent = from.settings.intent_default;
@@ -125,7 +110,8 @@ impl Engine {
             parts_done: PartSet::default(),
         };
         let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, chosen);
-        let committed = self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
+        let committed =
+            self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
         let committed = committed.inspect_err(|_| self.queue().release(id))?;
         Ok(Submitted { id, parts, committed })
     }
@@ -160,7 +146,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`Code::NotFound`], [`Code::NotCancellable`].
-    pub async fn cancel_sm(&self, from: &Sender, message_id: &str, source: &str, destination: &str) -> Result<()> {
+    pub async fn cancel_sm(
+        &self,
+        from: &Sender,
+        message_id: &str,
+        source: &str,
+        destination: &str,
+    ) -> Result<()> {
         if !message_id.is_empty() {
             let record = self.own(from, message_id, source).await?;
             return self.take_back(from.tenant, record.id).await;
@@ -206,11 +198,21 @@ impl Engine {
                     "update message set text = $3, octets = $4, updated_at = $5 \
                      where tenant_id = $1 and id = $2 and state = 'scheduled'"
                 ),
-                args![from.tenant, record.id, encoding.decode(text).replace('\0', "\u{fffd}"), hex(text), self.runtime().clock.now()],
+                args![
+                    from.tenant,
+                    record.id,
+                    encoding.decode(text).replace('\0', "\u{fffd}"),
+                    hex(text),
+                    self.runtime().clock.now()
+                ],
             )
             .await?;
         tx.commit().await?;
-        if replaced == 1 { Ok(()) } else { Err(Error::new(Code::NotCancellable, "the message has left meanwhile")) }
+        if replaced == 1 {
+            Ok(())
+        } else {
+            Err(Error::new(Code::NotCancellable, "the message has left meanwhile"))
+        }
     }
 
     /// An account's own message, by the id that it was given; its source address must be the message's own (SMPP v3.4 §4.8).
@@ -318,26 +320,34 @@ impl Content {
         let split_already = sm.esm_class.udhi() || sm.tlvs.get(Tag::SAR_MSG_REF_NUM).is_some();
         let parts = if split_already { 1 } else { parts_of(engine, octets, encoding)? };
         if let Some(text) = plain(octets, encoding, sm.esm_class.udhi()) {
-            return Ok(Self { text: Some(text.to_owned()), octets: None, body: octets.to_vec(), encoding, parts });
+            return Ok(Self {
+                text: Some(text.to_owned()),
+                octets: None,
+                body: octets.to_vec(),
+                encoding,
+                parts,
+            });
         }
-        let readable = if sm.esm_class.udhi() { sms::udh::split(octets).map_or(octets, |(_, text)| text) } else { octets };
-        let text = (encoding != Encoding::Binary).then(|| encoding.decode(readable).replace('\0', "\u{fffd}"));
+        let readable = if sm.esm_class.udhi() {
+            sms::udh::split(octets).map_or(octets, |(_, text)| text)
+        } else {
+            octets
+        };
+        let text =
+            (encoding != Encoding::Binary).then(|| encoding.decode(readable).replace('\0', "\u{fffd}"));
         let given_back = !sm.esm_class.udhi()
             && text.as_deref().is_some_and(|text| encoding.encode(text).is_ok_and(|again| again == octets));
-        Ok(Self {
-            text,
-            octets: (!given_back).then(|| hex(octets)),
-            body: octets.to_vec(),
-            encoding,
-            parts,
-        })
+        Ok(Self { text, octets: (!given_back).then(|| hex(octets)), body: octets.to_vec(), encoding, parts })
     }
 }
 
 /// The text of GSM octets that are the same in ASCII: what most messages are. Nothing has to be decoded then.
 fn plain(octets: &[u8], encoding: Encoding, udhi: bool) -> Option<&str> {
-    let same = |octet: &u8| matches!(octet, b'\n' | b'\r' | b' '..=b'#' | b'%'..=b'?' | b'A'..=b'Z' | b'a'..=b'z');
-    (encoding == Encoding::GSM7 && !udhi && octets.iter().all(same)).then(|| std::str::from_utf8(octets).ok()).flatten()
+    let same =
+        |octet: &u8| matches!(octet, b'\n' | b'\r' | b' '..=b'#' | b'%'..=b'?' | b'A'..=b'Z' | b'a'..=b'z');
+    (encoding == Encoding::GSM7 && !udhi && octets.iter().all(same))
+        .then(|| std::str::from_utf8(octets).ok())
+        .flatten()
 }
 
 fn parts_of(engine: &Engine, octets: &[u8], encoding: Encoding) -> Result<u8> {
@@ -349,7 +359,14 @@ fn parts_of(engine: &Engine, octets: &[u8], encoding: Encoding) -> Result<u8> {
     }
     let parts_max = engine.runtime().config.messaging.parts_max;
     let parts = sms::segment(octets, encoding, &sms::segment::Options::default()).map(|parts| parts.len());
-    parts.ok().and_then(|parts| u8::try_from(parts).ok()).filter(|parts| u32::from(*parts) <= parts_max).ok_or_else(|| {
-        Error::new(Code::TextTooLong, format!("the text needs more than the {parts_max} parts that are allowed"))
-    })
+    parts
+        .ok()
+        .and_then(|parts| u8::try_from(parts).ok())
+        .filter(|parts| u32::from(*parts) <= parts_max)
+        .ok_or_else(|| {
+            Error::new(
+                Code::TextTooLong,
+                format!("the text needs more than the {parts_max} parts that are allowed"),
+            )
+        })
 }

@@ -96,7 +96,10 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
     scope.require(Permission::MessageSend)?;
     let max = scope.runtime().config.messaging.api_batch_max;
     if messages.is_empty() || messages.len() > max {
-        return Err(Error::invalid("messages", format!("a batch has 1 to {max} messages, not {}", messages.len())));
+        return Err(Error::invalid(
+            "messages",
+            format!("a batch has 1 to {max} messages, not {}", messages.len()),
+        ));
     }
     let mut accepted = Vec::new();
     let mut results = Vec::with_capacity(messages.len());
@@ -107,7 +110,9 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
                 results.push(ItemResult::Accepted(one));
             }
             Err(error) => {
-                let place = error.place().map_or_else(|| format!("messages[{at}]"), |place| format!("messages[{at}].{place}"));
+                let place = error
+                    .place()
+                    .map_or_else(|| format!("messages[{at}]"), |place| format!("messages[{at}].{place}"));
                 results.push(ItemResult::Refused { error: web::problem::ProblemBody::of(&error.at(place)) });
             }
         }
@@ -128,12 +133,21 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     let content = content(engine, message)?;
     let schedule_at = schedule(engine, message.schedule_at, now)?;
     let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
-    if message.client_ref.as_deref().is_some_and(|text| text.chars().count() > CLIENT_REF_CHARS_MAX || text.contains('\0')) {
-        return Err(Error::invalid("client_ref", format!("it takes at most {CLIENT_REF_CHARS_MAX} characters")));
+    if message
+        .client_ref
+        .as_deref()
+        .is_some_and(|text| text.chars().count() > CLIENT_REF_CHARS_MAX || text.contains('\0'))
+    {
+        return Err(Error::invalid(
+            "client_ref",
+            format!("it takes at most {CLIENT_REF_CHARS_MAX} characters"),
+        ));
     }
     if let Some(url) = &message.callback_url {
         let outbound = &scope.runtime().outbound;
-        outbound.check_url(url).map_err(|error| Error::new(Code::InvalidUrl, error.to_string()).at("callback_url"))?;
+        outbound
+            .check_url(url)
+            .map_err(|error| Error::new(Code::InvalidUrl, error.to_string()).at("callback_url"))?;
     }
     let intent = message.intent.unwrap_or_default();
     let ask = Ask {
@@ -179,7 +193,14 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         maybe_twice: false,
         parts_done: PartSet::default(),
     };
-    let new = engine.new_message(outgoing, content.text, content.octets, message.client_ref.clone(), schedule_at, chosen);
+    let new = engine.new_message(
+        outgoing,
+        content.text,
+        content.octets,
+        message.client_ref.clone(),
+        schedule_at,
+        chosen,
+    );
     Ok((new, accepted))
 }
 
@@ -202,8 +223,12 @@ const BINARY_OCTETS_MAX: usize = 140;
 
 fn content(engine: &Engine, message: &SendMessage) -> Result<Content> {
     match (&message.text, &message.binary) {
-        (Some(_), Some(_)) => Err(Error::invalid("binary", "a message has a text or binary content, not both")),
-        (None, None) => Err(Error::new(Code::EmptyText, "the message has neither text nor binary content").at("text")),
+        (Some(_), Some(_)) => {
+            Err(Error::invalid("binary", "a message has a text or binary content, not both"))
+        }
+        (None, None) => {
+            Err(Error::new(Code::EmptyText, "the message has neither text nor binary content").at("text"))
+        }
         (Some(text), None) => text_content(engine, text),
         (None, Some(binary)) => {
             let refuse = |why: String| Error::new(Code::InvalidBinary, why).at("binary");
@@ -225,9 +250,14 @@ fn text_content(engine: &Engine, text: &str) -> Result<Content> {
     }
     let parts_max = engine.runtime().config.messaging.parts_max;
     let count = sms::count(text, &analysis::Options::default());
-    let parts = u8::try_from(count.parts).ok().filter(|parts| u32::from(*parts) <= parts_max).ok_or_else(|| {
-        Error::new(Code::TextTooLong, format!("the text needs {} parts, and {parts_max} are allowed", count.parts)).at("text")
-    })?;
+    let parts =
+        u8::try_from(count.parts).ok().filter(|parts| u32::from(*parts) <= parts_max).ok_or_else(|| {
+            Error::new(
+                Code::TextTooLong,
+                format!("the text needs {} parts, and {parts_max} are allowed", count.parts),
+            )
+            .at("text")
+        })?;
     let body = count.encoding.encode_lossy(text);
     // PostgreSQL keeps no NUL in a text; the octets do.
     let octets = (text.contains('\0') || count.encoding.decode(&body) != text).then(|| hex(&body));
@@ -287,9 +317,9 @@ impl Engine {
     /// # Errors
     /// [`Code::NoRoute`].
     pub(crate) fn route(&self, ask: &Ask<'_>) -> Result<Chosen> {
-        self.queue().route(ask).ok_or_else(|| {
-            Error::new(Code::NoRoute, format!("no route leads to {}", ask.recipient)).at("to")
-        })
+        self.queue()
+            .route(ask)
+            .ok_or_else(|| Error::new(Code::NoRoute, format!("no route leads to {}", ask.recipient)).at("to"))
     }
 
     /// A message with its place in memory, if one is free and its time is now.

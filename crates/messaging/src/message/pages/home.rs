@@ -14,12 +14,13 @@ use web::ui::tone::Tone;
 use web::ui::{badge, chart, feedback};
 use web::{PageProblem, Paging, Visitor};
 
-use super::{LivePage, grouped, live_page, may, messages_table, state_badge};
+use super::{LivePage, live_page, messages_table, state_badge};
 use crate::account;
 use crate::api::Gateway;
-use crate::connection::{self, Connection, Wanted};
+use crate::connection::{self, Connection};
 use crate::message::State;
 use crate::message::query::{self, Flow, MessageFilter, StateCount};
+use crate::pages::{count, may};
 
 /// Minutes that the page looks back.
 const MINUTES: usize = 60;
@@ -53,8 +54,9 @@ impl Hour {
         minutes
     }
 
-    fn sum(&self, names: &[&str]) -> i64 {
-        self.flows.iter().filter(|flow| names.contains(&flow.name.as_str())).map(|flow| flow.n).sum()
+    fn sum(&self, names: &[&str]) -> u64 {
+        let found = self.flows.iter().filter(|flow| names.contains(&flow.name.as_str()));
+        found.map(|flow| flow.n.unsigned_abs()).sum()
     }
 }
 
@@ -68,12 +70,12 @@ fn figures(hour: &Hour) -> Markup {
         0 => "–".to_owned(),
         _ => format!("{:.1} %", delivered as f64 * 100.0 / ended as f64),
     };
-    let of = format!("of {} that ended", grouped(ended));
+    let of = format!("of {} that ended", count(ended));
     let [accepted, sent, reached, lost] =
-        [hour.sum(&["accepted"]), hour.sum(&["sent"]), delivered, undelivered].map(grouped);
+        [hour.sum(&["accepted"]), hour.sum(&["sent"]), delivered, undelivered].map(count);
     let (inbound, now) = (hour.sum(&["received"]), hour.by_minute(&["accepted"]));
-    let this_minute = format!("{} this minute", grouped(now.last().copied().unwrap_or_default() as i64));
-    let from_phones = format!("{} came in from phones", grouped(inbound));
+    let this_minute = format!("{} this minute", count(now.last().copied().unwrap_or_default() as u64));
+    let from_phones = format!("{} came in from phones", count(inbound));
     let trends = [now, hour.by_minute(&["sent"]), hour.by_minute(&["delivered"]), hour.by_minute(&UNDELIVERED)];
     card::stats(&[
         Stat { label: "Accepted, last hour", value: &accepted, note: Some(&this_minute), href: Some("/messages?direction=out"), trend: &trends[0], ..Stat::default() },
@@ -91,7 +93,7 @@ fn figures(hour: &Hour) -> Markup {
     ])
 }
 
-fn mood(delivered: i64, ended: i64) -> Tone {
+fn mood(delivered: u64, ended: u64) -> Tone {
     match delivered * 100 {
         _ if ended == 0 => Tone::Neutral,
         share if share >= ended * 95 => Tone::Good,
@@ -102,20 +104,19 @@ fn mood(delivered: i64, ended: i64) -> Tone {
 
 /// Where all messages stand, each state with its share.
 fn states(counts: &[StateCount]) -> Markup {
-    let total: i64 = counts.iter().map(|count| count.n).sum();
+    let total: u64 = counts.iter().map(|count| count.n.unsigned_abs()).sum();
     let rows = State::ALL.into_iter().filter_map(|state| {
-        let n = counts.iter().find(|count| count.name == state.as_str())?.n;
-        let share = u64::try_from(n).unwrap_or_default();
-        let label = format!("{} of {}", grouped(n), grouped(total));
-        let bar = html! { progress value=(share) max=(total.max(1)) aria-label=(state.as_str()) { (label) } };
-        Some(row(vec![state_badge(state), bar, html! { (grouped(n)) }])
+        let n = counts.iter().find(|count| count.name == state.as_str())?.n.unsigned_abs();
+        let label = format!("{} of {}", count(n), count(total));
+        let bar = html! { progress value=(n) max=(total.max(1)) aria-label=(state.as_str()) { (label) } };
+        Some(row(vec![state_badge(state), bar, html! { (count(n)) }])
             .link(format!("/messages?state={}", state.as_str()))
             .key(state.as_str()))
     });
     let columns = vec![column("State"), column("Share"), column("Messages").number()];
     card::card(
         "Where messages stand",
-        &html! { span class="hint" { (grouped(total)) " in all" } },
+        &html! { span class="hint" { (count(total)) " in all" } },
         &html! { (table("Messages in each state", columns, rows.collect()).id("states").dense()) },
     )
 }
@@ -130,24 +131,6 @@ fn by_minute(hour: &Hour) -> Markup {
     card::card("Accepted by minute", &html! { span class="hint" { "last hour" } }, &chart::bars(&series))
 }
 
-/// How a connection stands: what its link says, or what is wanted of it where it has none.
-fn connection_badge(gateway: &Gateway, connection: &Connection) -> Markup {
-    let (state, label) = match (gateway.engine.connection_status(connection.id), connection.wanted) {
-        (Some(status), _) => match status.state {
-            LinkState::Bound => ("bound", "Up"),
-            LinkState::Binding => ("binding", "Binding"),
-            LinkState::Throttled => ("throttled", "Throttled"),
-            LinkState::Draining => ("draining", "Draining"),
-            LinkState::Stopped => ("stopped", "Stopped"),
-            LinkState::Down => ("down", "Down"),
-        },
-        (None, Wanted::Stopped) => ("stopped", "Stopped"),
-        (None, Wanted::Draining) => ("draining", "Drained"),
-        (None, Wanted::Started) => ("down", "Down"),
-    };
-    badge::connection_state(state, label)
-}
-
 fn connections(gateway: &Gateway, connections: &[Connection]) -> Markup {
     let rows = connections.iter().map(|connection| {
         let status = gateway.engine.connection_status(connection.id);
@@ -157,7 +140,7 @@ fn connections(gateway: &Gateway, connections: &[Connection]) -> Markup {
         let pace = status.as_ref().map_or(0.0, |status| status.parts_per_second);
         row(vec![
             html! { bdi { (connection.name) } },
-            connection_badge(gateway, connection),
+            connection::pages::state(connection, status.as_ref()),
             html! { (up) " / " (binds.len()) },
             html! { (open) },
             html! { (format!("{pace:.1}")) },
@@ -199,7 +182,7 @@ async fn accounts(visitor: &Visitor, gateway: &Gateway) -> Result<Markup> {
             html! { code dir="ltr" { (account.system_id) } },
             state,
             html! { (binds.len()) },
-            html! { (grouped(i64::try_from(submitted).unwrap_or(i64::MAX))) },
+            html! { (count(submitted)) },
         ])
         .link(format!("/accounts/{}", account.id))
         .key(account.id.to_string())

@@ -1,6 +1,5 @@
 //! All messages, filtered.
 
-use axum::extract::State as Extract;
 use axum::http::Uri;
 use axum::response::Response;
 use maud::{Markup, html};
@@ -15,10 +14,10 @@ use web::ui::words::Words;
 use web::ui::feedback;
 use web::{PageProblem, Paging, Problem, Visitor};
 
-use super::{LivePage, live_page, may, messages_table, state_name};
-use crate::api::Gateway;
+use super::{LivePage, live_page, messages_table, state_name};
 use crate::message::State;
 use crate::message::query::{self, MessageFilter};
+use crate::pages::may;
 use crate::{account, connection};
 
 /// The list's address.
@@ -157,7 +156,6 @@ fn nothing(visitor: &Visitor, filtered: bool) -> Markup {
 /// The list.
 pub(super) async fn list(
     visitor: Visitor,
-    Extract(_): Extract<Gateway>,
     uri: Uri,
     filter: Result<Query<MessageFilter>, Problem>,
 ) -> Result<Response, PageProblem> {

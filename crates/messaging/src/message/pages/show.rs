@@ -18,12 +18,13 @@ use web::ui::words::Words;
 use web::ui::{badge, browse, card, code, feedback};
 use web::{PageProblem, Paging, Visitor, body};
 
-use super::{LivePage, address, ago, live_page, may, state_badge};
+use super::{LivePage, address, ago, live_page, state_badge};
 use crate::api::Gateway;
 use crate::connection;
 use crate::message::State;
 use crate::message::query::{self, Message, Octets, Reasons, Step};
 use crate::message::submit;
+use crate::pages::may;
 use crate::route::{Looked, Verdict};
 
 /// Connections whose names the page looks up at most.

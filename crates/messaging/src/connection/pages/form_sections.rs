@@ -1,0 +1,193 @@
+//! The form of a connection, section by section.
+
+use crate::pages::{Kind, Section, Setting};
+
+const fn setting(name: &'static str, label: &'static str, hint: &'static str, kind: Kind) -> Setting {
+    Setting { name, label, hint, kind }
+}
+
+/// Where, binds, pace, dialect.
+pub(super) const SECTIONS: &[Section] = &[
+    Section {
+        title: "Where",
+        hint: Some("As the carrier's letter says."),
+        settings: &[
+            setting("host", "Host", "Name or address, without a port.", Kind::Code),
+            setting("port", "Port", "2775 when left empty.", Kind::Number("1", "65535")),
+            setting("system_id", "System id", "The name that we bind with, 1 to 15 characters.", Kind::Code),
+            setting("system_type", "System type", "Mostly empty; at most 12 characters.", Kind::Code),
+        ],
+    },
+    Section {
+        title: "Binds",
+        hint: None,
+        settings: &[
+            setting(
+                "bind",
+                "Kind of bind",
+                "One session for both directions, or one for each.",
+                Kind::Choice(&[
+                    ("transceiver", "Transceiver"),
+                    ("transmitter_receiver", "Transmitter and receiver"),
+                    ("transmitter", "Transmitter only"),
+                    ("receiver", "Receiver only"),
+                ]),
+            ),
+            setting(
+                "binds",
+                "Binds",
+                "Sessions held at once, as the carrier allows.",
+                Kind::Number("1", "100"),
+            ),
+            setting(
+                "version",
+                "SMPP version",
+                "Nearly every carrier speaks 3.4.",
+                Kind::Choice(&[("3.4", "3.4"), ("5.0", "5.0")]),
+            ),
+            setting(
+                "address_range",
+                "Address range",
+                "Mostly empty: the numbers to receive for.",
+                Kind::Code,
+            ),
+            setting("addr_ton", "Its type of number", "0 to 255.", Kind::Number("0", "255")),
+            setting("addr_npi", "Its numbering plan", "0 to 255.", Kind::Number("0", "255")),
+            setting("enquire_link_ms", "Ask after silence", "Milliseconds.", Kind::Number("100", "3600000")),
+            setting(
+                "enquire_missed_max",
+                "Unanswered questions",
+                "The bind is given up after so many.",
+                Kind::Number("1", "100"),
+            ),
+            setting("response_timeout_ms", "Await an answer", "Milliseconds.", Kind::Number("100", "600000")),
+            setting(
+                "connect_timeout_ms",
+                "Await a connection",
+                "Milliseconds.",
+                Kind::Number("100", "120000"),
+            ),
+            setting(
+                "reconnect_min_ms",
+                "First pause before binding again",
+                "Milliseconds; it doubles.",
+                Kind::Number("10", "3600000"),
+            ),
+            setting(
+                "reconnect_max_ms",
+                "Longest pause before binding again",
+                "Milliseconds.",
+                Kind::Number("10", "3600000"),
+            ),
+        ],
+    },
+    Section {
+        title: "Pace",
+        hint: None,
+        settings: &[
+            setting("window", "Window", "Unanswered requests of each bind.", Kind::Number("1", "10000")),
+            setting(
+                "throughput",
+                "Parts a second",
+                "Over all binds; 0 for no limit of ours.",
+                Kind::Number("0", "1000000"),
+            ),
+            setting(
+                "throttle_min_ms",
+                "First pause when too fast",
+                "Milliseconds; it doubles.",
+                Kind::Number("10", "600000"),
+            ),
+            setting(
+                "throttle_max_ms",
+                "Longest pause when too fast",
+                "Milliseconds.",
+                Kind::Number("10", "600000"),
+            ),
+        ],
+    },
+    Section {
+        title: "Dialect",
+        hint: Some(
+            "What the specification leaves open, or the carrier does in its own way. The defaults fit most.",
+        ),
+        settings: &[
+            setting(
+                "default_alphabet",
+                "Default alphabet",
+                "What data_coding 0 means to the carrier.",
+                Kind::Choice(&[
+                    ("gsm7", "GSM 7 bit, unpacked"),
+                    ("gsm7_packed", "GSM 7 bit, packed"),
+                    ("latin1", "Latin 1"),
+                    ("ucs2", "UCS-2"),
+                ]),
+            ),
+            setting(
+                "long_messages",
+                "Long messages",
+                "How several parts are handed over.",
+                Kind::Choice(&[
+                    ("udh8", "Header with an 8-bit reference"),
+                    ("udh16", "Header with a 16-bit reference"),
+                    ("sar", "SAR parameters"),
+                    ("payload", "Whole, in message_payload"),
+                ]),
+            ),
+            setting(
+                "receipt_ids",
+                "Ids in receipts",
+                "How they relate to those in responses.",
+                Kind::Choice(&[
+                    ("auto", "Find out"),
+                    ("same", "The same"),
+                    ("hex_to_decimal", "Hexadecimal, then decimal"),
+                    ("decimal_to_hex", "Decimal, then hexadecimal"),
+                ]),
+            ),
+            setting(
+                "source_ton",
+                "Sender's type of number",
+                "As the sender's form tells when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting(
+                "source_npi",
+                "Sender's numbering plan",
+                "As the sender's form tells when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting(
+                "registered_delivery",
+                "registered_delivery",
+                "As each message asks when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting("service_type", "Service type", "Mostly empty; at most 5 characters.", Kind::Code),
+            setting(
+                "extra",
+                "Parameters with every message",
+                "Tag and octets, such as 0x1401=0a0b, separated by commas.",
+                Kind::Parameters,
+            ),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::ConnectionSettings;
+    use crate::settings;
+
+    #[test]
+    fn every_setting_is_in_the_form_once() {
+        let mut shown: Vec<_> =
+            SECTIONS.iter().flat_map(|section| section.settings).map(|setting| setting.name).collect();
+        let members = settings::members(&ConnectionSettings::default()).unwrap();
+        let mut known: Vec<_> = members.keys().map(String::as_str).collect();
+        shown.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(shown, known);
+    }
+}

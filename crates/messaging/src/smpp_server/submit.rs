@@ -1,0 +1,308 @@
+//! Taking messages: submit_sm, data_sm and submit_multi (SMPP v5 §4.2).
+//!
+//! The reader reads a submit_sm where it stands in its buffer, hands it to the engine, and puts its sequence number with
+//! the promise of a commit into a queue. A second task waits for the commits in that order and writes the answers of
+//! those that are there in one go. The queue is as long as the session's window, so a full one stops the reader: the
+//! customer's own sending waits, and our memory does not grow.
+
+use std::sync::Arc;
+
+use runtime::wire::Outlet;
+use smpp::{
+    COctetString, CommandId, DataSm, Destination, HEADER_LEN, Header, MessageIdResp, Mode, Pdu, SmRef,
+    Status, SubmitMulti, SubmitMultiResp, Tag, Unsuccessful, decode_sm, encode_header, encode_submit_sm_resp,
+};
+use sms::segment::Capacity;
+use sms::{Encoding, Width};
+use tokio::sync::{mpsc, oneshot};
+use types::{MessageId, Result};
+
+use super::connection::{End, refuse};
+use super::refusal;
+use super::session::Bound;
+use super::sessions::Session;
+use crate::engine::Engine;
+use crate::message::sm::Submitted;
+
+/// Answers that are written in one go at most.
+const BUNCH: usize = 128;
+
+/// The session's requests that wait for their commit.
+pub(super) struct Submits {
+    waiting: mpsc::Sender<Waiting>,
+    window: u32,
+}
+
+/// A request that is answered after its commit.
+struct Waiting {
+    sequence: u32,
+    kind: Kind,
+}
+
+enum Kind {
+    Submit(Submitted),
+    Data(Submitted),
+    Multi(Box<Multi>),
+}
+
+/// A submit_multi under way.
+struct Multi {
+    taken: Vec<(smpp::Address, Submitted)>,
+    refused: Vec<Unsuccessful>,
+}
+
+impl Submits {
+    /// Starts the task that answers; it ends with the session.
+    pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet) -> Self {
+        let window = u32::from(session.sender.settings.window_max.max(1));
+        let (waiting, queue) = mpsc::channel(window as usize);
+        let answering = Answering {
+            session: Arc::clone(session),
+            outlet: outlet.clone(),
+            out: Vec::new(),
+            done: 0,
+            taken: 0,
+        };
+        engine.runtime().tasks.spawn("smpp-answers", answering.run(queue));
+        Self { waiting, window }
+    }
+}
+
+impl Bound {
+    /// The frequent one: no allocation beside the message's own.
+    pub(super) async fn submit_sm(&self, header: &Header, octets: &[u8]) -> Result<(), End> {
+        self.session.room(self.submits.window).await;
+        let answered = match decode_sm(&octets[HEADER_LEN..], Mode::Strict) {
+            Ok(sm) => self.submit(&sm, parts(&sm)),
+            Err((status, _)) => {
+                metrics::counter!("switchboard_smpp_malformed_total", "what" => "pdu").increment(1);
+                Err(status)
+            }
+        };
+        self.answer_later(header, answered.map(Kind::Submit), 1).await
+    }
+
+    /// As submit_sm; the text stands in message_payload.
+    pub(super) async fn data_sm(&self, header: &Header, data: &DataSm) -> Result<(), End> {
+        self.session.room(self.submits.window).await;
+        let sm = SmRef {
+            service_type: data.service_type.as_bytes(),
+            source: data.source.view(),
+            destination: data.destination.view(),
+            esm_class: data.esm_class,
+            registered_delivery: data.registered_delivery,
+            data_coding: data.data_coding,
+            tlvs: data.tlvs.view(),
+            ..SmRef::default()
+        };
+        let answered = self.submit(&sm, parts(&sm));
+        self.answer_later(header, answered.map(Kind::Data), 1).await
+    }
+
+    /// One message for each destination; the answer names those for whom it failed.
+    pub(super) async fn submit_multi(&self, header: &Header, multi: &SubmitMulti) -> Result<(), End> {
+        self.session.room(self.submits.window).await;
+        let destinations = u32::try_from(multi.destinations.len()).unwrap_or(u32::MAX);
+        if destinations == 0 {
+            return self.answer_later(header, Err(Status::RINVNUMDESTS), 0).await;
+        }
+        let mut under_way = Multi { taken: Vec::new(), refused: Vec::new() };
+        let sm = multi.message.view();
+        let leave = parts(&sm).saturating_mul(destinations);
+        if !self.session.may_submit(leave, self.engine.runtime().clock.now()) {
+            return self.answer_later(header, Err(Status::RTHROTTLED), 0).await;
+        }
+        for destination in &multi.destinations {
+            match destination {
+                Destination::Address(address) => {
+                    let sm = SmRef { destination: address.view(), ..sm };
+                    match self.engine.submit_sm(&self.session.sender, &sm) {
+                        Ok(submitted) => under_way.taken.push((address.clone(), submitted)),
+                        Err(status) => {
+                            under_way.refused.push(Unsuccessful { address: address.clone(), status });
+                        }
+                    }
+                }
+                Destination::List(name) => under_way.refused.push(Unsuccessful {
+                    address: smpp::Address { addr: name.clone(), ..smpp::Address::default() },
+                    status: Status::RINVDLNAME,
+                }),
+            }
+        }
+        let taken = under_way.taken.len() as u64;
+        self.answer_later(header, Ok(Kind::Multi(Box::new(under_way))), taken).await
+    }
+
+    fn submit(&self, sm: &SmRef<'_>, parts: u32) -> Result<Submitted, Status> {
+        if !self.session.may_submit(parts, self.engine.runtime().clock.now()) {
+            return Err(Status::RTHROTTLED);
+        }
+        self.engine.submit_sm(&self.session.sender, sm)
+    }
+
+    async fn answer_later(
+        &self,
+        header: &Header,
+        kind: Result<Kind, Status>,
+        messages: u64,
+    ) -> Result<(), End> {
+        match kind {
+            Ok(kind) => {
+                self.session.asked(messages);
+                let waiting = Waiting { sequence: header.sequence, kind };
+                self.submits.waiting.send(waiting).await.map_err(|_| End::Lost)
+            }
+            Err(status) => {
+                count(status, 1);
+                refuse(&self.outlet, header, status);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn count(status: Status, answers: u64) {
+    let name = status.name().unwrap_or("other");
+    metrics::counter!("switchboard_smpp_submits_total", "status" => name).increment(answers);
+}
+
+/// The parts that a message will be sent in, for the rate: what is split already is one part, the rest is counted as it
+/// will be split.
+fn parts(sm: &SmRef<'_>) -> u32 {
+    if sm.esm_class.udhi() || sm.tlvs.get(Tag::SAR_MSG_REF_NUM).is_some() {
+        return 1;
+    }
+    let encoding = Encoding::from_data_coding(sm.data_coding.0, Encoding::GSM7);
+    let capacity = Capacity::of(encoding, Width::Bits8);
+    let content = sm.content();
+    let units = if encoding == Encoding::Ucs2 { content.len().div_ceil(2) } else { content.len() };
+    if units <= capacity.single {
+        1
+    } else {
+        u32::try_from(units.div_ceil(capacity.part.max(1))).unwrap_or(u32::MAX)
+    }
+}
+
+/// The task that answers.
+struct Answering {
+    session: Arc<Session>,
+    outlet: Outlet,
+    /// Answers that are not written yet.
+    out: Vec<u8>,
+    done: u32,
+    /// Messages taken that are not counted yet.
+    taken: u64,
+}
+
+impl Answering {
+    async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
+        let mut bunch = Vec::with_capacity(BUNCH);
+        while queue.recv_many(&mut bunch, BUNCH).await > 0 {
+            for Waiting { sequence, kind } in bunch.drain(..) {
+                match kind {
+                    Kind::Submit(submitted) => self.one(CommandId::SUBMIT_SM_RESP, sequence, submitted).await,
+                    Kind::Data(submitted) => self.one(CommandId::DATA_SM_RESP, sequence, submitted).await,
+                    Kind::Multi(multi) => self.multi(sequence, *multi).await,
+                }
+                self.done += 1;
+            }
+            self.flush();
+        }
+    }
+
+    /// Writes what has gathered. A closed outlet has nobody behind it: the messages are taken all the same.
+    fn flush(&mut self) {
+        if !self.out.is_empty() {
+            let _ = self.outlet.write(|out| out.extend_from_slice(&self.out));
+            self.out.clear();
+        }
+        if self.taken > 0 {
+            count(Status::ROK, std::mem::take(&mut self.taken));
+        }
+        if self.done > 0 {
+            self.session.answered(std::mem::take(&mut self.done));
+        }
+    }
+
+    /// Waits for a commit; before it really waits it lets the answers go that are there.
+    async fn committed(&mut self, mut submitted: Submitted) -> Result<MessageId, Status> {
+        let result = match submitted.committed.try_recv() {
+            Ok(result) => Ok(result),
+            Err(oneshot::error::TryRecvError::Closed) => Err(Status::RSYSERR),
+            Err(oneshot::error::TryRecvError::Empty) => {
+                self.flush();
+                submitted.committed.await.map_err(|_| Status::RSYSERR)
+            }
+        };
+        let status = match result {
+            Ok(Ok(())) => Ok(submitted.id),
+            Ok(Err(error)) => Err(refusal::status(error.code())),
+            Err(status) => Err(status),
+        };
+        match status {
+            Ok(_) => self.taken += 1,
+            Err(status) => count(status, 1),
+        }
+        status
+    }
+
+    async fn one(&mut self, command: CommandId, sequence: u32, submitted: Submitted) {
+        let (status, id) = match self.committed(submitted).await {
+            Ok(id) => (Status::ROK, id.bare()),
+            Err(status) => (status, String::new()),
+        };
+        let written = if command == CommandId::SUBMIT_SM_RESP {
+            encode_submit_sm_resp(sequence, status, id.as_bytes(), &mut self.out)
+        } else {
+            Pdu::DataSmResp(MessageIdResp::new(id)).encode(sequence, status, &mut self.out)
+        };
+        written.expect("an id of 13 characters fits its field");
+    }
+
+    async fn multi(&mut self, sequence: u32, multi: Multi) {
+        let Multi { taken, mut refused } = multi;
+        let mut first: Option<MessageId> = None;
+        for (address, submitted) in taken {
+            match self.committed(submitted).await {
+                Ok(id) => _ = first.get_or_insert(id),
+                Err(status) => refused.push(Unsuccessful { address, status }),
+            }
+        }
+        let Some(id) = first else {
+            // Nobody gets it: the answer is an error, and an error has no body that could name them.
+            let status = refused.first().map_or(Status::RSUBMITFAIL, |refused| refused.status);
+            encode_header(CommandId::SUBMIT_MULTI_RESP, status, sequence, &mut self.out);
+            return;
+        };
+        let message_id = COctetString::from(id.bare());
+        let response =
+            Pdu::SubmitMultiResp(SubmitMultiResp { message_id, unsuccessful: refused, ..Default::default() });
+        if let Err(error) = response.encode(sequence, Status::ROK, &mut self.out) {
+            tracing::error!(%error, "a submit_multi could not be answered in full");
+            encode_header(CommandId::SUBMIT_MULTI_RESP, Status::RSYSERR, sequence, &mut self.out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smpp::{DataCoding, EsmClass, Tlvs};
+
+    #[test]
+    fn the_rate_counts_parts() {
+        let counted = |octets: usize, coding, esm_class| {
+            let text = vec![b'a'; octets];
+            parts(&SmRef { short_message: &text, data_coding: coding, esm_class, ..SmRef::default() })
+        };
+        assert_eq!(counted(0, DataCoding::DEFAULT, EsmClass::DEFAULT), 1);
+        assert_eq!(counted(160, DataCoding::DEFAULT, EsmClass::DEFAULT), 1);
+        assert_eq!(counted(161, DataCoding::DEFAULT, EsmClass::DEFAULT), 2);
+        assert_eq!(counted(140, DataCoding::UCS2, EsmClass::DEFAULT), 1);
+        assert_eq!(counted(142, DataCoding::UCS2, EsmClass::DEFAULT), 2);
+        assert_eq!(counted(254, DataCoding::UCS2, EsmClass::UDHI), 1);
+        let mut tlvs = Tlvs::new();
+        tlvs.set_message_payload(&[b'a'; 1531]).unwrap();
+        assert_eq!(parts(&SmRef { tlvs: tlvs.view(), ..SmRef::default() }), 11);
+    }
+}

@@ -1,0 +1,125 @@
+//! Users as types: somebody who asks the real program over HTTP, and says what they expect.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+/// Somebody who asks.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: String,
+    key: Option<String>,
+    http: reqwest::Client,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body as it came.
+    pub text: String,
+    /// Its headers.
+    pub headers: reqwest::header::HeaderMap,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// The body as JSON, after a check of the status.
+    ///
+    /// # Panics
+    /// When the status is another one; the body is shown.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// The problem's code, after a check that it is one.
+    ///
+    /// # Panics
+    /// When the answer is no problem+json.
+    #[track_caller]
+    pub fn problem(&self) -> String {
+        assert_eq!(self.headers.get("content-type").map(|value| value.to_str().unwrap_or_default()), Some("application/problem+json"), "{}", self.text);
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Client {
+    /// Somebody without credentials.
+    pub fn anonymous(address: SocketAddr) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client without options can be built");
+        Self { base: format!("http://{address}"), key: None, http }
+    }
+
+    /// The same somebody with an API key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// Asks.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Vec<u8>>) -> Answer {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.unwrap_or_default() }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], None).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.ask("DELETE", path, &[], None).await
+    }
+
+    /// POST of a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, body).await
+    }
+
+    /// Any method with a JSON body.
+    pub async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let body = serde_json::to_vec(body).expect("JSON");
+        self.ask(method, path, &[("content-type", "application/json")], Some(body)).await
+    }
+
+    /// POST of a JSON body with an idempotency key.
+    pub async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let body = serde_json::to_vec(body).expect("JSON");
+        self.ask("POST", path, &[("content-type", "application/json"), ("idempotency-key", key)], Some(body)).await
+    }
+
+    /// POST of a form.
+    pub async fn form(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut headers = headers.to_vec();
+        headers.push(("content-type", "application/x-www-form-urlencoded"));
+        self.ask("POST", path, &headers, Some(body.as_bytes().to_vec())).await
+    }
+}

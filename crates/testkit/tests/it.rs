@@ -1,0 +1,14 @@
+//! The real program, asked through its public doors only; on SQLite, and with `TEST_DB=postgres` on PostgreSQL.
+
+#[path = "it/events.rs"]
+mod events;
+#[path = "it/idempotency.rs"]
+mod idempotency;
+#[path = "it/messages.rs"]
+mod messages;
+#[path = "it/refusals.rs"]
+mod refusals;
+#[path = "it/routes.rs"]
+mod routes;
+#[path = "it/schema.rs"]
+mod schema;

@@ -1,0 +1,152 @@
+//! The vertical: accepted, durable, routed, handed over, receipted, seen.
+
+use serde_json::{Value, json};
+use testkit::House;
+
+async fn until_ended(house: &House, id: &str) -> Value {
+    house
+        .until("the message ended", async || {
+            house.admin.get(&format!("/api/v1/messages/{id}")).await.json()["done_at"].is_string()
+        })
+        .await;
+    house.admin.get(&format!("/api/v1/messages/{id}")).await.expect(200)
+}
+
+#[tokio::test]
+async fn a_message_is_delivered_and_explains_itself() {
+    let house = House::start().await;
+    let accepted = house
+        .admin
+        .post("/api/v1/messages", &json!({ "to": "+33612345678", "from": "ACME", "text": "Hello ID7 {€}", "client_ref": "order 7" }))
+        .await
+        .expect(202);
+    assert_eq!((&accepted["parts"], &accepted["encoding"]), (&json!(1), &json!("gsm7")));
+    let id = accepted["id"].as_str().unwrap();
+    let message = until_ended(&house, id).await;
+    assert_eq!(message["state"], "delivered");
+    assert_eq!(message["client_ref"], "order 7");
+
+    let timeline = house.admin.get(&format!("/api/v1/messages/{id}/timeline")).await.expect(200);
+    let steps: Vec<_> = timeline.as_array().unwrap().iter().map(|step| step["what"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["accepted", "sent", "delivered"]);
+    assert!(timeline[1]["provider_id"].is_string());
+
+    let why = house.admin.get(&format!("/api/v1/messages/{id}/why")).await.expect(200);
+    assert_eq!(why["now"][0]["name"], "Everything");
+
+    let phones = house.server.simulator.as_ref().unwrap().phones();
+    assert_eq!(phones.screen("33612345678")[0].text, "Hello ID7 {€}");
+    let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
+    assert_eq!((&sums["balanced"], &sums["accepted"]), (&json!(true), &json!(1)));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn long_messages_and_other_alphabets_arrive_whole() {
+    let house = House::start().await;
+    let phones = house.server.simulator.as_ref().unwrap().phones();
+    let long_gsm = "Seven bits are enough for this text, which goes on and on. ".repeat(8);
+    let arabic = "مرحبا بالعالم ".repeat(20);
+    for (number, text, parts, encoding) in [
+        ("33600000001", long_gsm.trim(), 4, "gsm7"),
+        ("33600000002", arabic.trim(), 5, "ucs2"),
+        ("33600000003", "👋🏽 hello", 1, "ucs2"),
+    ] {
+        let accepted = house.admin.post("/api/v1/messages", &json!({ "to": number, "text": text })).await.expect(202);
+        assert_eq!((&accepted["parts"], &accepted["encoding"]), (&json!(parts), &json!(encoding)), "{text}");
+        let message = until_ended(&house, accepted["id"].as_str().unwrap()).await;
+        assert_eq!(message["state"], "delivered");
+        assert_eq!(phones.screen(number)[0].text, text);
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_answers_for_each_message() {
+    let house = House::start().await;
+    let batch = json!({ "messages": [
+        { "to": "+33612345678", "text": "one" },
+        { "to": "nobody", "text": "two" },
+        { "to": "+33612345679", "text": "three", "intent": "marketing" },
+    ]});
+    let results = house.admin.post("/api/v1/messages/batch", &batch).await.expect(202);
+    let results = results["results"].as_array().unwrap();
+    assert!(results[0]["id"].is_string() && results[2]["id"].is_string());
+    assert_eq!(results[1]["error"]["code"], "invalid_recipient");
+    assert_eq!(results[1]["error"]["at"], "messages[1].to");
+    until_ended(&house, results[2]["id"].as_str().unwrap()).await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_scheduled_message_waits_and_can_be_taken_back() {
+    let house = House::start().await;
+    let at = house.server.runtime.clock.now().plus_ms(3_600_000);
+    let body = json!({ "to": "+33612345678", "text": "later", "schedule_at": at });
+    let accepted = house.admin.post("/api/v1/messages", &body).await.expect(202);
+    let id = accepted["id"].as_str().unwrap();
+    assert_eq!(accepted["state"], "scheduled");
+    let cancelled = house.admin.post(&format!("/api/v1/messages/{id}/cancel"), &json!({})).await.expect(200);
+    assert_eq!(cancelled["state"], "cancelled");
+    let again = house.admin.post(&format!("/api/v1/messages/{id}/cancel"), &json!({})).await;
+    assert_eq!((again.status, again.problem().as_str()), (409, "not_cancellable"));
+    let soon = house.server.runtime.clock.now().plus_ms(1_200);
+    let body = json!({ "to": "+33612345678", "text": "soon", "schedule_at": soon });
+    let accepted = house.admin.post("/api/v1/messages", &body).await.expect(202);
+    let message = until_ended(&house, accepted["id"].as_str().unwrap()).await;
+    assert_eq!(message["state"], "delivered");
+    let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
+    assert_eq!(sums["balanced"], true, "{sums}");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusing_carrier_is_tried_again_and_a_refusal_for_good_ends_the_message() {
+    let house = House::start_with(|config| {
+        config.messaging.retry_min_ms = 200;
+        config.messaging.retry_max_ms = 400;
+    })
+    .await;
+    let simulator = house.server.simulator.clone().unwrap();
+    simulator.change(|settings| {
+        settings.errors = vec![simulator::smsc::ErrorShare { status: smpp::Status::RSYSERR.0, percent: 100.0 }];
+    });
+    let accepted = house.admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "again" })).await.expect(202);
+    let id = accepted["id"].as_str().unwrap().to_owned();
+    house
+        .until("it was tried", async || {
+            house.admin.get(&format!("/api/v1/messages/{id}")).await.json()["attempts"].as_u64().unwrap_or(0) >= 1
+        })
+        .await;
+    simulator.change(|settings| settings.errors = Vec::new());
+    let message = until_ended(&house, &id).await;
+    assert_eq!(message["state"], "delivered");
+    assert!(message["attempts"].as_u64().unwrap() >= 2);
+
+    simulator.change(|settings| {
+        settings.errors = vec![simulator::smsc::ErrorShare { status: smpp::Status::RINVDSTADR.0, percent: 100.0 }];
+    });
+    let accepted = house.admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "never" })).await.expect(202);
+    let message = until_ended(&house, accepted["id"].as_str().unwrap()).await;
+    assert_eq!((&message["state"], &message["error"]), (&json!("rejected"), &json!("ESME_RINVDSTADR")));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_from_a_phone_is_stored_and_seen() {
+    let house = House::start().await;
+    let phones = house.server.simulator.as_ref().unwrap().phones();
+    let long = "A long answer from a phone, in several parts. ".repeat(8);
+    phones.reply("33612345678", "10000", "STOP it").unwrap();
+    phones.reply("33612345678", "10000", long.trim()).unwrap();
+    house
+        .until("both came in", async || {
+            let list = house.admin.get("/api/v1/messages?direction=in").await.json();
+            list["items"].as_array().is_some_and(|items| items.len() == 2)
+        })
+        .await;
+    let list = house.admin.get("/api/v1/messages?direction=in").await.expect(200);
+    let texts: Vec<_> = list["items"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
+    assert!(texts.contains(&"STOP it") && texts.contains(&long.trim()), "{texts:?}");
+    house.stop().await;
+}

@@ -1,0 +1,120 @@
+//! Every route of the API: described, closed to outsiders, closed to other tenants, and to keys without its permission.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use testkit::House;
+
+/// Each operation of the OpenAPI document: method and path.
+async fn operations(house: &House) -> Vec<(String, String, Value)> {
+    let document = house.anonymous().get("/openapi.json").await.expect(200);
+    assert_eq!(document["openapi"].as_str().map(|version| version.starts_with("3.1")), Some(true));
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if ["get", "post", "put", "patch", "delete"].contains(&method.as_str()) {
+                found.push((method.to_uppercase(), path.clone(), operation.clone()));
+            }
+        }
+    }
+    assert!(found.len() >= 40, "only {} operations are described", found.len());
+    found
+}
+
+/// An id of the first tenant for each kind of record that a path can name.
+async fn records(house: &House) -> BTreeMap<&'static str, String> {
+    let admin = &house.admin;
+    let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
+    let first = |list: Value| list["items"][0]["id"].as_str().unwrap().to_owned();
+    let message = admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "mine" })).await.expect(202);
+    BTreeMap::from([
+        ("/api/v1/messages", id(&message)),
+        ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
+        ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
+        ("/api/v1/routes", first(admin.get("/api/v1/routes").await.expect(200))),
+        ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
+        ("/api/v1/users", first(admin.get("/api/v1/users").await.expect(200))),
+        ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
+    ])
+}
+
+/// The path with the first tenant's id in it.
+fn filled(path: &str, records: &BTreeMap<&'static str, String>) -> String {
+    let Some((collection, _)) = path.split_once("/{id}") else { return path.to_owned() };
+    let id = records.get(collection).unwrap_or_else(|| panic!("give {path} a record in this test"));
+    path.replace("{id}", id)
+}
+
+#[tokio::test]
+async fn every_route_is_described() {
+    let house = House::start().await;
+    for (method, path, operation) in operations(&house).await {
+        assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 5), "{method} {path} has no summary");
+        assert!(operation["responses"].as_object().is_some_and(|all| !all.is_empty()), "{method} {path} has no response");
+        assert!(operation["tags"][0].is_string(), "{method} {path} has no tag");
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn no_route_opens_for_an_outsider() {
+    let house = House::start().await;
+    let records = records(&house).await;
+    let powerless = house.key(&["simulator.use"]).await;
+    let wrong = house.anonymous().with_key("sb_live_of_nobody_at_all_0123456789abcdef");
+    for (method, path, _) in operations(&house).await {
+        let path = filled(&path, &records);
+        for outsider in [house.anonymous(), wrong.clone()] {
+            let answer = outsider.send(&method, &path, &json!({})).await;
+            assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthenticated"), "{method} {path}");
+        }
+        if ["/api/v1/me", "/api/v1/permissions"].contains(&path.as_str()) {
+            continue;
+        }
+        let answer = powerless.send(&method, &path, &plausible(&method, &path)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (403, "forbidden"), "{method} {path}: {}", answer.text);
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn no_route_shows_or_changes_another_tenants_record() {
+    let house = House::start().await;
+    let records = records(&house).await;
+    let (_, neighbour) = house.neighbour().await;
+    for (method, path, _) in operations(&house).await {
+        let names_record = path.contains("{id}");
+        let path = filled(&path, &records);
+        if names_record {
+            let answer = neighbour.send(&method, &path, &plausible(&method, &path)).await;
+            let closed = answer.status == 404 || (answer.status == 403 && path.contains("/tenants/"));
+            assert!(closed, "{method} {path}: {} {}", answer.status, answer.text);
+        } else if method == "GET" {
+            let answer = neighbour.get(&path).await;
+            for (collection, id) in &records {
+                assert!(!answer.text.contains(id.as_str()), "{path} shows the other tenant's {collection} {id}");
+            }
+        }
+    }
+    for (collection, id) in &records {
+        assert_eq!(house.admin.get(&format!("{collection}/{id}")).await.status, 200, "{collection} is as it was");
+    }
+    house.stop().await;
+}
+
+/// A body that an operation can read, so that its refusal is about permission and not about form.
+fn plausible(method: &str, path: &str) -> Value {
+    match (method, path.trim_start_matches("/api/v1/").split('/').collect::<Vec<_>>().as_slice()) {
+        ("POST", ["messages"]) => json!({ "to": "+33612345678", "text": "x" }),
+        ("POST", ["messages", "batch"]) => json!({ "messages": [{ "to": "+33612345678", "text": "x" }] }),
+        ("POST", ["smpp-accounts"]) => json!({ "system_id": "another" }),
+        ("POST", ["connections"]) => json!({ "name": "Another", "settings": { "host": "127.0.0.1", "system_id": "x" } }),
+        ("POST", ["routes"]) => json!({ "name": "Another", "rule": { "targets": [] } }),
+        ("POST", ["routes", "try"]) => json!({ "to": "+33612345678" }),
+        ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),
+        ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
+        ("POST", ["tenants"]) => json!({ "name": "x" }),
+        ("PATCH", _) => json!({ "name": "Changed" }),
+        _ => json!({}),
+    }
+}
