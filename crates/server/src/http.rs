@@ -15,7 +15,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use web::App;
 use web::console::NavEntry;
 
-use crate::phones;
+use crate::{docs, phones};
 
 /// The console's navigation.
 pub fn navigation(with_phones: bool) -> Arc<[NavEntry]> {
@@ -58,6 +58,7 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
+        .merge(docs::pages::router())
         .with_state(app.clone());
     web::shield::around(api.merge(pages).merge(own).merge(web::assets::router()), app)
 }
