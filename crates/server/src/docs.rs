@@ -124,7 +124,10 @@ pub fn read(openapi: &Value) -> Reference {
             }
         }
     }
-    // Messages are what most readers come for.
+    // What makes a thing stands before what lists it, and messages are what most readers come for.
+    for group in &mut groups {
+        group.operations.sort_by_key(|one| (one.path.clone(), one.method != "POST"));
+    }
     groups.sort_by_key(|group| (group.tag != "messages", group.tag.clone()));
     let named = shapes.iter().filter(|(name, _)| !name.starts_with(PAGE));
     Reference { groups, shapes: named.map(|(name, schema)| reader.shape(name, schema)).collect() }
@@ -147,8 +150,11 @@ fn text(value: &Value) -> String {
 impl Reader<'_> {
     fn operation(&self, method: &str, path: &str, operation: &Value) -> Operation {
         let short = path.trim_start_matches("/api/v1/");
-        let slug: String = short.chars().map(|ch| if ch.is_ascii_alphanumeric() { ch } else { '-' }).collect();
-        let json = |content: &Value| content["content"]["application/json"].get("schema").map(|one| self.content(one));
+        let slug: String =
+            short.chars().map(|ch| if ch.is_ascii_alphanumeric() { ch } else { '-' }).collect();
+        let json = |content: &Value| {
+            content["content"]["application/json"].get("schema").map(|one| self.content(one))
+        };
         let answers = operation["responses"].as_object().into_iter().flatten();
         Operation {
             anchor: format!("{method}-{}", slug.replace("--", "-").trim_end_matches('-')),
@@ -156,7 +162,12 @@ impl Reader<'_> {
             path: path.to_owned(),
             summary: text(&operation["summary"]).trim_end_matches('.').to_owned(),
             description: text(&operation["description"]),
-            parameters: operation["parameters"].as_array().into_iter().flatten().map(|one| self.parameter(one)).collect(),
+            parameters: operation["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|one| self.parameter(one))
+                .collect(),
             body: json(&operation["requestBody"]),
             answers: answers
                 .map(|(status, answer)| Answer {
@@ -174,7 +185,10 @@ impl Reader<'_> {
             place: text(&parameter["in"]),
             kind: self.kind(&parameter["schema"]),
             required: parameter["required"] == true,
-            description: text(&parameter["description"]),
+            description: match (parameter["description"].as_str(), parameter["in"] == "path") {
+                (None, true) => "Which one.".to_owned(),
+                (said, _) => said.unwrap_or_default().to_owned(),
+            },
             default: None,
         }
     }
@@ -214,11 +228,17 @@ impl Reader<'_> {
         let schema = self.present(schema);
         if schema["type"] == "array" {
             let Kind { before, name, linked } = self.kind(&schema["items"]);
-            return Kind { before: if before.is_empty() { "list of " } else { "list of lists of " }, name, linked };
+            return Kind {
+                before: if before.is_empty() { "list of " } else { "list of lists of " },
+                name,
+                linked,
+            };
         }
         match self.name_of(schema) {
             // A page is not worth a shape of its own: its members are shown in place.
-            Some(page) if page.starts_with(PAGE) => Kind { before: "page of ", name: page[PAGE.len()..].to_owned(), linked: false },
+            Some(page) if page.starts_with(PAGE) => {
+                Kind { before: "page of ", name: page[PAGE.len()..].to_owned(), linked: false }
+            }
             Some(name) => Kind { before: "", name, linked: true },
             None => Kind { before: "", name: plain(schema), linked: false },
         }
@@ -251,7 +271,9 @@ impl Reader<'_> {
         let values = schema["enum"].as_array().into_iter().flatten().map(text).collect();
         let either = schema["oneOf"].as_array().or(schema["anyOf"].as_array());
         let kinds = match either {
-            Some(either) => either.iter().filter(|one| one["type"] != "null").map(|one| self.kind(one)).collect(),
+            Some(either) => {
+                either.iter().filter(|one| one["type"] != "null").map(|one| self.kind(one)).collect()
+            }
             None if fields.is_empty() => vec![Kind { before: "", name: plain(schema), linked: false }],
             None => Vec::new(),
         };
@@ -294,7 +316,8 @@ impl Reader<'_> {
         let shown = members.filter(|(name, member)| {
             required.iter().any(|one| one == name.as_str()) || self.present(member).get("example").is_some()
         });
-        let shown: Map<_, _> = shown.map(|(name, member)| (name.clone(), self.example(member, depth + 1))).collect();
+        let shown: Map<_, _> =
+            shown.map(|(name, member)| (name.clone(), self.example(member, depth + 1))).collect();
         Value::Object(shown)
     }
 }
@@ -304,9 +327,11 @@ fn plain(schema: &Value) -> String {
     let of = |name: &str| if name == "array" { "list".to_owned() } else { name.to_owned() };
     match &schema["type"] {
         Value::String(name) => of(name),
-        Value::Array(names) => {
-            names.iter().filter_map(Value::as_str).find(|name| *name != "null").map_or_else(|| "any".to_owned(), of)
-        }
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|name| *name != "null")
+            .map_or_else(|| "any".to_owned(), of),
         _ if schema.get("properties").is_some() || schema.get("allOf").is_some() => "object".to_owned(),
         _ => "any".to_owned(),
     }
@@ -359,7 +384,11 @@ mod tests {
         let body = send.body.as_ref().unwrap();
         assert!(body.fields[0].name == "to" && body.fields[0].required, "what must be given stands first");
         assert_eq!(body.example["to"], "+33612345678");
-        assert!(send.curl("http://h").starts_with("curl http://h/api/v1/messages \\\n"), "{}", send.curl("http://h"));
+        assert!(
+            send.curl("http://h").starts_with("curl http://h/api/v1/messages \\\n"),
+            "{}",
+            send.curl("http://h")
+        );
         let list = operations.iter().find(|one| one.anchor == "get-messages").unwrap();
         let page = list.answers[0].body.as_ref().unwrap();
         let items = page.fields.iter().find(|field| field.name == "items").unwrap();
@@ -371,9 +400,14 @@ mod tests {
         let reference = reference();
         let shapes: HashSet<_> = reference.shapes.iter().map(|shape| shape.name.as_str()).collect();
         let operations = reference.groups.iter().flat_map(|group| &group.operations);
-        let bodies = operations.flat_map(|one| one.body.iter().chain(one.answers.iter().filter_map(|one| one.body.as_ref())));
-        let of_bodies = bodies.flat_map(|body| body.fields.iter().map(|field| &field.kind).chain([&body.kind]));
-        let of_shapes = reference.shapes.iter().flat_map(|shape| shape.fields.iter().map(|field| &field.kind).chain(&shape.kinds));
+        let bodies = operations
+            .flat_map(|one| one.body.iter().chain(one.answers.iter().filter_map(|one| one.body.as_ref())));
+        let of_bodies =
+            bodies.flat_map(|body| body.fields.iter().map(|field| &field.kind).chain([&body.kind]));
+        let of_shapes = reference
+            .shapes
+            .iter()
+            .flat_map(|shape| shape.fields.iter().map(|field| &field.kind).chain(&shape.kinds));
         for kind in of_bodies.chain(of_shapes).filter(|kind| kind.linked) {
             assert!(shapes.contains(kind.name.as_str()), "{kind:?}");
         }

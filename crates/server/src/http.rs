@@ -74,7 +74,8 @@ async fn ready(State(app): State<App>) -> Response {
     let stopping = app.runtime.tasks.stopping().is_cancelled();
     let database = answers.await.is_ok();
     let status = if database && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": database && !stopping, "database": database, "stopping": stopping }))).into_response()
+    (status, Json(json!({ "ready": database && !stopping, "database": database, "stopping": stopping })))
+        .into_response()
 }
 
 async fn metrics(State(app): State<App>) -> Response {

@@ -61,7 +61,9 @@ pub fn json<T: DeserializeOwned>(octets: &[u8]) -> Result<T> {
         let place = error.path().to_string();
         refusal(&place, &error.into_inner().to_string())
     })?;
-    reader.end().map_err(|_| Error::new(Code::InvalidBody, "there is more after the end of the JSON value"))?;
+    reader
+        .end()
+        .map_err(|_| Error::new(Code::InvalidBody, "there is more after the end of the JSON value"))?;
     Ok(value)
 }
 
@@ -135,7 +137,8 @@ impl Paging {
     pub fn limit(&self) -> Result<usize> {
         let Some(limit) = &self.limit else { return Ok(50) };
         limit.parse().ok().filter(|limit| (1..=200).contains(limit)).ok_or_else(|| {
-            Error::new(Code::InvalidFilter, format!("{limit:?} is not a number of rows from 1 to 200")).at("limit")
+            Error::new(Code::InvalidFilter, format!("{limit:?} is not a number of rows from 1 to 200"))
+                .at("limit")
         })
     }
 
@@ -144,7 +147,9 @@ impl Paging {
     /// # Errors
     /// [`Code::InvalidCursor`].
     pub fn behind(&self, first: i64) -> Result<i64> {
-        self.after.as_deref().map_or(Ok(first), |text| types::Cursor::parse(text).map(types::Cursor::position))
+        self.after
+            .as_deref()
+            .map_or(Ok(first), |text| types::Cursor::parse(text).map(types::Cursor::position))
     }
 }
 

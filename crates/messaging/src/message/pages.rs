@@ -16,6 +16,7 @@ use web::ui::{badge, live};
 use super::State;
 use super::query::Message;
 use crate::api::Gateway;
+use crate::pages::none;
 
 mod home;
 mod list;
@@ -27,9 +28,16 @@ pub(crate) const HOME: NavEntry = entry("Home", "/", Icon::Home, 'h', Permission
 /// The sending form's.
 pub(crate) const SEND: NavEntry = entry("Send", "/send", Icon::Send, 's', Permission::MessageSend);
 /// The list's.
-pub(crate) const MESSAGES: NavEntry = entry("Messages", "/messages", Icon::Message, 'm', Permission::MessageView);
+pub(crate) const MESSAGES: NavEntry =
+    entry("Messages", "/messages", Icon::Message, 'm', Permission::MessageView);
 
-const fn entry(label: &'static str, href: &'static str, icon: Icon, key: char, permission: Permission) -> NavEntry {
+const fn entry(
+    label: &'static str,
+    href: &'static str,
+    icon: Icon,
+    key: char,
+    permission: Permission,
+) -> NavEntry {
     NavEntry { group: "Gateway", label, href, icon, key: Some(key), permission }
 }
 
@@ -69,7 +77,7 @@ fn ago(at: Timestamp) -> Markup {
 }
 
 /// Characters of a text that a list shows.
-const PREVIEW_CHARS: usize = 60;
+const PREVIEW_CHARS: usize = 100;
 
 fn preview(message: &Message) -> Markup {
     let Some(text) = &message.text else {
@@ -79,13 +87,12 @@ fn preview(message: &Message) -> Markup {
     if short.len() < text.len() {
         short.push('…');
     }
-    html! { bdi { (short) } }
+    html! { span class="clip" { bdi { (short) } } }
 }
 
 /// Messages as rows; the newest first, as they come.
 fn messages_table(id: &str, messages: &[Message], empty: Markup) -> Markup {
     let rows = messages.iter().map(|message| {
-        let inbound = message.direction == "in";
         row(vec![
             address(&message.to),
             address(&message.from),
@@ -94,7 +101,11 @@ fn messages_table(id: &str, messages: &[Message], empty: Markup) -> Markup {
                 @if message.maybe_twice { " " (badge::badge(Tone::Warn, "maybe twice")) }
             },
             preview(message),
-            html! { @if inbound { "in" } @else { (message.intent.as_str()) } },
+            if message.direction == "in" {
+                none()
+            } else {
+                html! { (message.intent.as_str()) }
+            },
             html! { (message.parts) },
             ago(message.accepted_at),
         ])

@@ -17,7 +17,7 @@ use web::ui::table::{column, row, table};
 use web::ui::tone::Tone;
 use web::ui::words::ENGLISH;
 use web::ui::{badge, browse, card, code, feedback, form};
-use web::{App, Query};
+use web::{App, Query, console};
 
 use super::{Content, Field, Group, Kind, Operation, Reference, Shape};
 
@@ -77,6 +77,15 @@ fn content(caption: &str, body: &Content) -> Markup {
     }
 }
 
+/// A link to a place on this page, which also the command palette finds.
+fn anchor(id: &str, name: &str) -> Markup {
+    html! {
+        a class="button quiet small" href={ "#" (id) } data-command=(name) title="Link to this" {
+            span aria-hidden="true" { "#" } span class="visually-hidden" { "Link to " (name) }
+        }
+    }
+}
+
 fn operation(operation: &Operation, base: &str) -> Markup {
     let address = html! { (method_badge(&operation.method)) code dir="ltr" { (operation.path) } };
     let body = html! {
@@ -101,9 +110,7 @@ fn operation(operation: &Operation, base: &str) -> Markup {
         div id=(operation.anchor) data-filter-item=(operation.searched()) {
             (card::card(&operation.summary, &html! {
                 (address)
-                a class="button quiet small icon-only" href={ "#" (operation.anchor) } data-command=(operation.summary) title="Link to this operation" {
-                    (icon(Icon::ChevronForward)) span class="visually-hidden" { "Link to " (operation.summary) }
-                }
+                (anchor(&operation.anchor, &operation.summary))
             }, &body))
         }
     }
@@ -121,8 +128,12 @@ fn shape(shape: &Shape) -> Markup {
 
 /// A capability's name as a heading.
 fn heading(tag: &str) -> String {
-    let mut letters = tag.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    let words = tag.split(['-', ' ']).enumerate().map(|(at, word)| match word {
+        "api" | "smpp" => word.to_uppercase(),
+        _ if at > 0 => word.to_owned(),
+        _ => word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn slug(tag: &str) -> String {
@@ -182,18 +193,28 @@ fn reference(groups: &[Group], query: &str, base: &str) -> Markup {
 }
 
 fn navigation(reference: &Reference) -> Vec<(String, String)> {
-    reference.groups.iter().map(|group| (heading(&group.tag), format!("/docs#{}", slug(&group.tag)))).collect()
+    reference
+        .groups
+        .iter()
+        .map(|group| (heading(&group.tag), format!("/docs#{}", slug(&group.tag))))
+        .collect()
 }
 
-fn page(headers: &HeaderMap, title: &str, current: &str, actions: Markup, body: Markup) -> Html<String> {
+/// A page within the reference's own navigation.
+fn page(headers: &HeaderMap, content: console::Content<'_>, current: &str) -> Html<String> {
     let groups = navigation(&REFERENCE);
     let item = |label, href, icon| NavItem { label, href, icon, key: None, count: None };
-    let mut capabilities: Vec<_> = groups.iter().map(|(label, href)| item(label, href, Icon::ChevronForward)).collect();
+    let mut capabilities: Vec<_> =
+        groups.iter().map(|(label, href)| item(label, href, Icon::ChevronForward)).collect();
     capabilities.push(item("Shapes", "/docs#shapes", Icon::ChevronForward));
     let nav = [
         NavGroup {
             label: "API",
-            items: vec![item("Reference", "/docs", Icon::Book), item("Refusals", "/docs/errors", Icon::Warning), item("Console", "/", Icon::Home)],
+            items: vec![
+                item("Reference", "/docs", Icon::Book),
+                item("Refusals", "/docs/errors", Icon::Warning),
+                item("Console", "/", Icon::Home),
+            ],
         },
         NavGroup { label: "Operations", items: capabilities },
     ];
@@ -201,9 +222,10 @@ fn page(headers: &HeaderMap, title: &str, current: &str, actions: Markup, body: 
         theme: Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref()),
         nav: &nav,
         current,
-        actions,
+        actions: content.actions,
+        breadcrumbs: content.breadcrumbs,
         footer: html! { "Switchboard " (env!("CARGO_PKG_VERSION")) },
-        ..Page::new(title, body)
+        ..Page::new(content.title, content.body)
     };
     Html(layout::page(&page).into_string())
 }
@@ -226,14 +248,14 @@ async fn show(State(app): State<App>, headers: HeaderMap, Query(Asked { q }): Qu
         }
     };
     let actions = html! { (form::link("openapi.json", "/openapi.json").icon(Icon::ArrowDown)) };
-    page(&headers, "API reference", "/docs", actions, body)
+    page(&headers, console::Content { actions, ..console::Content::new("API reference", body) }, "/docs")
 }
 
 async fn errors(headers: HeaderMap) -> Html<String> {
     let rows = Code::ALL.iter().map(|code| {
         let tone = if code.status() >= 500 { Tone::Bad } else { Tone::Warn };
         row(vec![
-            html! { a href={ "#" (code.as_str()) } id=(code.as_str()) { code dir="ltr" { (code.as_str()) } } },
+            html! { span { code dir="ltr" id=(code.as_str()) { (code.as_str()) } (anchor(code.as_str(), code.as_str())) } },
             badge::badge(tone, &code.status().to_string()),
             html! { (prose(code.title())) },
             html! { (prose(code.help())) },
@@ -247,7 +269,11 @@ async fn errors(headers: HeaderMap) -> Html<String> {
         (table("Codes of refusals", columns, rows.collect()))
     };
     let breadcrumbs = browse::breadcrumbs(&ENGLISH, &[("API reference", "/docs")], "Refusals");
-    page(&headers, "Refusals", "/docs/errors", html! {}, html! { (breadcrumbs) (body) })
+    page(
+        &headers,
+        console::Content { breadcrumbs, ..console::Content::new("Refusals", body) },
+        "/docs/errors",
+    )
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,8 +7,8 @@ use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
 use serde::Deserialize;
-use simulator::phones::{Direction, Message, Phone, Phones};
 use simulator::Smsc;
+use simulator::phones::{Direction, Message, Phone, Phones};
 use types::{Error, Permission, Result};
 use web::body::with_query;
 use web::console::{self, Content};
@@ -40,7 +40,7 @@ const PHONES_SHOWN_MAX: usize = 200;
 /// Messages that a phone's screen shows, the newest.
 const BUBBLES_MAX: usize = 200;
 /// Characters of a text that the list shows.
-const PREVIEW_CHARS: usize = 60;
+const PREVIEW_CHARS: usize = 100;
 /// Nothing tells of an arrival on a phone, but each has its receipt, and a reply its message.
 const TOPICS: [&str; 1] = ["message"];
 
@@ -68,7 +68,7 @@ fn preview(message: &Message) -> Markup {
     if short.len() < message.text.len() {
         short.push('…');
     }
-    html! { bdi { (short) } }
+    html! { span class="clip" { bdi { (short) } } }
 }
 
 fn phones_table(phones: &[Phone]) -> Markup {
@@ -131,7 +131,13 @@ fn write_card(words: &'static Words, given: &Written, refused: &Refused, open: b
     })
 }
 
-fn list_page(visitor: &Visitor, phones: &Phones, given: &Written, refused: &Refused, open: bool) -> Content<'static> {
+fn list_page(
+    visitor: &Visitor,
+    phones: &Phones,
+    given: &Written,
+    refused: &Refused,
+    open: bool,
+) -> Content<'static> {
     let words = Words::for_lang(&visitor.person.language);
     let rows = phones_table(&phones.list());
     if visitor.taste.fragment {
@@ -158,7 +164,10 @@ async fn write(
 ) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SimulatorUse)?;
     match reply(&screens.phones, &given.number, &given.to, &given.text) {
-        Ok(()) => Ok(console::done(&screen_path(given.number.trim(), Some(peer_of(&given.to))), "Sent from the phone.")),
+        Ok(()) => Ok(console::done(
+            &screen_path(given.number.trim(), Some(peer_of(&given.to))),
+            "Sent from the phone.",
+        )),
         Err(error) => {
             let refused = Refused::by(error)?;
             Ok(visitor.page_again(list_page(&visitor, &screens.phones, &given, &refused, true)))
@@ -220,19 +229,28 @@ fn bubbles(words: &Words, messages: &[Message], peer: &str) -> Markup {
 }
 
 fn conversations(number: &str, messages: &[Message], current: &str) -> Markup {
-    let rows: Vec<(String, String, u64)> = peers(messages)
-        .into_iter()
-        .map(|peer| {
-            let count = messages.iter().filter(|message| message.peer == peer).count();
-            (shown(peer), screen_path(number, Some(peer)), count as u64)
-        })
-        .collect();
+    let rows: Vec<(String, String)> =
+        peers(messages).into_iter().map(|peer| (shown(peer), screen_path(number, Some(peer)))).collect();
     let current = shown(current);
     let tabs: Vec<_> = rows
         .iter()
-        .map(|(label, href, count)| Tab { label, href, count: Some(*count), current: *label == current })
+        .map(|(label, href)| Tab { label, href, count: None, current: *label == current })
         .collect();
     browse::tabs("Conversations", &tabs)
+}
+
+/// What a phone is, for people who meet one for the first time.
+fn about(number: &str) -> Markup {
+    let to_it = with_query("/messages", &[("to", shown(number))]);
+    let from_it = with_query("/messages", &[("from", shown(number))]);
+    card::card(
+        "This phone",
+        &html! {},
+        &html! {
+            (browse::toolbar(&html! { (form::link("Messages to it", &to_it).small()) (form::link("Messages from it", &from_it).small()) }))
+            p class="hint" { "A reply goes to the SMPP account that has the number it was sent to. Where none has it, the message is kept and shown among those from phones." }
+        },
+    )
 }
 
 #[derive(Debug, Deserialize)]
@@ -254,7 +272,8 @@ fn screen_page(visitor: &Visitor, phones: &Phones, screen: &Screen<'_>) -> Conte
     let messages = phones.screen(number);
     let peer = screen.peer.clone().or_else(|| peers(&messages).first().map(|peer| (*peer).to_owned()));
     let title = "Phone";
-    let breadcrumbs = browse::breadcrumbs(words, &[("Phones", "/phones")], &shown(number));
+    let breadcrumbs =
+        browse::breadcrumbs(words, &[("Phones", "/phones")], &format!("\u{2066}{}\u{2069}", shown(number)));
     let Some(peer) = peer else {
         let send = with_query("/send", &[("to", shown(number))]);
         let empty = feedback::empty(
@@ -263,7 +282,11 @@ fn screen_page(visitor: &Visitor, phones: &Phones, screen: &Screen<'_>) -> Conte
             "This phone exists like every other; nobody has written to it since the start.",
             &html! { (form::link("Send it a message", &send).icon(Icon::Send).weight(Weight::Primary)) },
         );
-        let body = if visitor.taste.fragment { empty } else { live::live("screen", &screen.here, &TOPICS, &card::panel(&empty)) };
+        let body = if visitor.taste.fragment {
+            empty
+        } else {
+            live::live("screen", &screen.here, &TOPICS, &card::panel(&empty))
+        };
         return Content { breadcrumbs, ..Content::new(title, body) };
     };
     let inner = bubbles(words, &messages, &peer);
@@ -287,7 +310,7 @@ fn screen_page(visitor: &Visitor, phones: &Phones, screen: &Screen<'_>) -> Conte
     let body = html! {
         @if let Some(wrong) = &screen.wrong { (wrong) }
         (conversations(number, &messages, &peer))
-        (phone)
+        (card::split(&phone, &about(number)))
     };
     let actions = html! { (form::link("Send it a message", &send).icon(Icon::Send)) };
     Content { actions, breadcrumbs, ..Content::new(title, body) }

@@ -76,11 +76,31 @@ fn figures(hour: &Hour) -> Markup {
     let (inbound, now) = (hour.sum(&["received"]), hour.by_minute(&["accepted"]));
     let this_minute = format!("{} this minute", count(now.last().copied().unwrap_or_default() as u64));
     let from_phones = format!("{} came in from phones", count(inbound));
-    let trends = [now, hour.by_minute(&["sent"]), hour.by_minute(&["delivered"]), hour.by_minute(&UNDELIVERED)];
+    let trends =
+        [now, hour.by_minute(&["sent"]), hour.by_minute(&["delivered"]), hour.by_minute(&UNDELIVERED)];
     card::stats(&[
-        Stat { label: "Accepted, last hour", value: &accepted, note: Some(&this_minute), href: Some("/messages?direction=out"), trend: &trends[0], ..Stat::default() },
-        Stat { label: "Sent", value: &sent, note: (inbound > 0).then_some(from_phones.as_str()), trend: &trends[1], ..Stat::default() },
-        Stat { label: "Delivered", value: &reached, href: Some("/messages?state=delivered"), trend: &trends[2], ..Stat::default() },
+        Stat {
+            label: "Accepted, last hour",
+            value: &accepted,
+            note: Some(&this_minute),
+            href: Some("/messages?direction=out"),
+            trend: &trends[0],
+            ..Stat::default()
+        },
+        Stat {
+            label: "Sent",
+            value: &sent,
+            note: (inbound > 0).then_some(from_phones.as_str()),
+            trend: &trends[1],
+            ..Stat::default()
+        },
+        Stat {
+            label: "Delivered",
+            value: &reached,
+            href: Some("/messages?state=delivered"),
+            trend: &trends[2],
+            ..Stat::default()
+        },
         Stat {
             label: "Failed",
             value: &lost,
@@ -89,7 +109,13 @@ fn figures(hour: &Hour) -> Markup {
             href: Some("/messages?state=failed"),
             trend: &trends[3],
         },
-        Stat { label: "Delivery rate", value: &rate, note: (ended > 0).then_some(of.as_str()), tone: mood(delivered, ended), ..Stat::default() },
+        Stat {
+            label: "Delivery rate",
+            value: &rate,
+            note: (ended > 0).then_some(of.as_str()),
+            tone: mood(delivered, ended),
+            ..Stat::default()
+        },
     ])
 }
 
@@ -109,9 +135,11 @@ fn states(counts: &[StateCount]) -> Markup {
         let n = counts.iter().find(|count| count.name == state.as_str())?.n.unsigned_abs();
         let label = format!("{} of {}", count(n), count(total));
         let bar = html! { progress value=(n) max=(total.max(1)) aria-label=(state.as_str()) { (label) } };
-        Some(row(vec![state_badge(state), bar, html! { (count(n)) }])
-            .link(format!("/messages?state={}", state.as_str()))
-            .key(state.as_str()))
+        Some(
+            row(vec![state_badge(state), bar, html! { (count(n)) }])
+                .link(format!("/messages?state={}", state.as_str()))
+                .key(state.as_str()),
+        )
     });
     let columns = vec![column("State"), column("Share"), column("Messages").number()];
     card::card(
@@ -127,8 +155,15 @@ fn by_minute(hour: &Hour) -> Markup {
         at.get(11..16).unwrap_or_default().to_owned()
     });
     let points: Vec<(String, f64)> = labels.zip(hour.by_minute(&["accepted"])).collect();
-    let series = chart::Series { caption: "Accepted by minute, UTC", axis: "Minute", measure: "Messages", points: &points };
-    card::card("Accepted by minute", &html! { span class="hint" { "last hour" } }, &chart::bars(&series))
+    let series = chart::Series {
+        caption: "Accepted by minute, UTC",
+        axis: "Minute",
+        measure: "Messages",
+        points: &points,
+    };
+    let most = points.iter().map(|point| point.1).fold(0.0, f64::max) as u64;
+    let hint = html! { span class="hint" { "last hour, at most " (count(most)) " a minute" } };
+    card::card("Accepted by minute", &hint, &chart::bars(&series))
 }
 
 fn connections(gateway: &Gateway, connections: &[Connection]) -> Markup {
@@ -152,7 +187,7 @@ fn connections(gateway: &Gateway, connections: &[Connection]) -> Markup {
         column("Connection"),
         column("State"),
         column("Binds").number(),
-        column("Open").number().detail(),
+        column("In flight").number().detail(),
         column("Parts / s").number(),
     ];
     let empty = feedback::empty(
@@ -162,7 +197,8 @@ fn connections(gateway: &Gateway, connections: &[Connection]) -> Markup {
         &html! { (form::link("Connections", "/connections")) },
     );
     let all = html! { a href="/connections" { "All connections" } };
-    let body = html! { (table("Connections", columns, rows.collect()).id("connections").dense().empty(empty)) };
+    let body =
+        html! { (table("Connections", columns, rows.collect()).id("connections").dense().empty(empty)) };
     card::card("Connections", &all, &body)
 }
 
@@ -172,22 +208,16 @@ async fn accounts(visitor: &Visitor, gateway: &Gateway) -> Result<Markup> {
     let page = account::list(&visitor.scope, &paging).await?;
     let rows = page.items.iter().map(|account| {
         let binds = gateway.engine.account_binds(account.id);
-        let submitted: u64 = binds.iter().map(|bind| bind.submitted).sum();
         let state = match (account.active, binds.len()) {
             (false, _) => badge::badge_icon(Tone::Neutral, Icon::Pause, "Off"),
             (true, 0) => badge::badge_icon(Tone::Neutral, Icon::Dot, "Not bound"),
             (true, _) => badge::badge_icon(Tone::Good, Icon::Plug, "Bound"),
         };
-        row(vec![
-            html! { code dir="ltr" { (account.system_id) } },
-            state,
-            html! { (binds.len()) },
-            html! { (count(submitted)) },
-        ])
-        .link(format!("/accounts/{}", account.id))
-        .key(account.id.to_string())
+        row(vec![html! { code dir="ltr" { (account.system_id) } }, state, html! { (binds.len()) }])
+            .link(format!("/accounts/{}", account.id))
+            .key(account.id.to_string())
     });
-    let columns = vec![column("Account"), column("State"), column("Binds").number(), column("Submitted").number().detail()];
+    let columns = vec![column("Account"), column("State"), column("Binds").number()];
     let empty = feedback::empty(
         Icon::Users,
         "No SMPP account yet",
@@ -195,7 +225,8 @@ async fn accounts(visitor: &Visitor, gateway: &Gateway) -> Result<Markup> {
         &html! { (form::link("SMPP accounts", "/accounts")) },
     );
     let all = html! { a href="/accounts" { "All accounts" } };
-    let body = html! { (table("SMPP accounts", columns, rows.collect()).id("accounts").dense().empty(empty)) };
+    let body =
+        html! { (table("SMPP accounts", columns, rows.collect()).id("accounts").dense().empty(empty)) };
     Ok(card::card("SMPP accounts", &all, &body))
 }
 
@@ -241,7 +272,10 @@ async fn traffic(visitor: &Visitor, gateway: &Gateway) -> Result<Markup> {
         true => Some(accounts(visitor, gateway).await?),
         false => None,
     };
-    let sides = html! { @if let Some(links) = links { (links) } @if let Some(binds) = binds { (binds) } };
+    let sides = match (links, binds) {
+        (Some(links), Some(binds)) => card::split(&links, &binds),
+        (links, binds) => html! { @if let Some(one) = links.or(binds) { (one) } },
+    };
     if latest.is_empty() {
         return Ok(html! { (first_steps(visitor)) (sides) });
     }
@@ -249,15 +283,17 @@ async fn traffic(visitor: &Visitor, gateway: &Gateway) -> Result<Markup> {
     let latest = messages_table("latest", &latest, html! {});
     Ok(html! {
         (figures(&hour))
-        (card::split(
-            &html! { (by_minute(&hour)) (card::card("Latest messages", &all, &latest)) },
-            &html! { (states(&counts)) (sides) },
-        ))
+        (card::split(&by_minute(&hour), &states(&counts)))
+        (card::card("Latest messages", &all, &latest))
+        (sides)
     })
 }
 
 /// The traffic.
-pub(super) async fn home(visitor: Visitor, Extract(gateway): Extract<Gateway>) -> Result<Response, PageProblem> {
+pub(super) async fn home(
+    visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
+) -> Result<Response, PageProblem> {
     if !may(&visitor, Permission::MessageView) {
         let body = card::panel(&feedback::empty(
             Icon::Home,
@@ -275,5 +311,8 @@ pub(super) async fn home(visitor: Visitor, Extract(gateway): Extract<Gateway>) -
     };
     let content = Content { actions, ..Content::new("Home", body) };
     let topics = ["message", "connection", "account"];
-    Ok(live_page(&visitor, LivePage { content, region: "traffic", url: "/", topics: &topics, above: html! {} }))
+    Ok(live_page(
+        &visitor,
+        LivePage { content, region: "traffic", url: "/", topics: &topics, above: html! {} },
+    ))
 }

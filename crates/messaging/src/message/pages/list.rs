@@ -7,11 +7,11 @@ use types::{Permission, Result};
 use web::body::Query;
 use web::console::Content;
 use web::ui::browse::{self, ActiveFilter, Tab};
+use web::ui::feedback;
 use web::ui::field::{self, Choice};
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::words::Words;
-use web::ui::feedback;
 use web::{PageProblem, Paging, Problem, Visitor};
 
 use super::{LivePage, live_page, messages_table, state_name};
@@ -130,27 +130,43 @@ fn filters(words: &Words, filter: &MessageFilter, known: &Known) -> Markup {
 fn views(filter: &MessageFilter) -> Markup {
     let set = pairs(filter);
     let direction = filter.direction.as_deref();
-    let (all, out, inbound) =
-        (with(&set, "direction", None), with(&set, "direction", Some("out")), with(&set, "direction", Some("in")));
+    let (all, out, inbound) = (
+        with(&set, "direction", None),
+        with(&set, "direction", Some("out")),
+        with(&set, "direction", Some("in")),
+    );
     let tab = |label, href, current| Tab { label, href, count: None, current };
-    browse::tabs("Direction", &[
-        tab("All", &all, direction.is_none()),
-        tab("To phones", &out, direction == Some("out")),
-        tab("From phones", &inbound, direction == Some("in")),
-    ])
+    browse::tabs(
+        "Direction",
+        &[
+            tab("All", &all, direction.is_none()),
+            tab("To phones", &out, direction == Some("out")),
+            tab("From phones", &inbound, direction == Some("in")),
+        ],
+    )
 }
 
 fn nothing(visitor: &Visitor, filtered: bool) -> Markup {
     if filtered {
         let all = html! { (form::link("All messages", HERE)) };
-        return feedback::empty(Icon::Search, "No message like this", "No message has all of what is asked for.", &all);
+        return feedback::empty(
+            Icon::Search,
+            "No message like this",
+            "No message has all of what is asked for.",
+            &all,
+        );
     }
     let send = html! {
         @if may(visitor, Permission::MessageSend) {
             (form::link("Send your first message", "/send").icon(Icon::Send).weight(Weight::Primary))
         }
     };
-    feedback::empty(Icon::Message, "No message yet", "What is sent, and what comes in from phones, stands here.", &send)
+    feedback::empty(
+        Icon::Message,
+        "No message yet",
+        "What is sent, and what comes in from phones, stands here.",
+        &send,
+    )
 }
 
 /// The list.

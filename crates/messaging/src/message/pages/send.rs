@@ -7,10 +7,11 @@ use serde::Deserialize;
 use sms::{Encoding, analysis};
 use types::{Code, Error, Permission, Result, Timestamp};
 use web::console::{self, Content};
+use web::ui::chat::{self, Bubble, PhoneScreen};
 use web::ui::compose::{self, PartCount};
 use web::ui::field::{self, Choice};
 use web::ui::form::{self, Weight};
-use web::ui::icon::Icon;
+use web::ui::icon::{Icon, icon};
 use web::ui::tone::Tone;
 use web::ui::words::Words;
 use web::ui::{browse, card, feedback};
@@ -48,7 +49,8 @@ impl SendForm {
         let schedule_at = given(&self.schedule_at).map(moment).transpose()?;
         let validity_s = given(&self.validity_s).map(|seconds| {
             seconds.parse().map_err(|_| {
-                Error::new(Code::InvalidValidity, format!("{seconds:?} is no number of seconds")).at("validity_s")
+                Error::new(Code::InvalidValidity, format!("{seconds:?} is no number of seconds"))
+                    .at("validity_s")
             })
         });
         let intent = given(&self.intent).map(|name| {
@@ -76,7 +78,8 @@ fn moment(text: &str) -> Result<Timestamp> {
         _ => text.to_owned(),
     };
     Timestamp::parse(&whole).map_err(|_| {
-        Error::new(Code::InvalidSchedule, format!("{text:?} is no time such as 2027-01-31T09:30")).at("schedule_at")
+        Error::new(Code::InvalidSchedule, format!("{text:?} is no time such as 2027-01-31T09:30"))
+            .at("schedule_at")
     })
 }
 
@@ -123,27 +126,55 @@ fn offer(text: &str) -> Markup {
     changes.sort_unstable();
     changes.dedup();
     let saved = match now.saturating_sub(replaced.count.parts) {
-        0 => "With plain characters the text stays in the 7-bit alphabet.".to_owned(),
-        1 => "With plain characters it takes one part less.".to_owned(),
-        fewer => format!("With plain characters it takes {fewer} parts less."),
+        0 => "The text would stay in the 7-bit alphabet.".to_owned(),
+        1 => "It would take one part less.".to_owned(),
+        fewer => format!("It would take {fewer} parts less."),
     };
-    feedback::notice(Tone::Info, "It can be shorter", &html! {
-        p { (saved) " "
-            @for (from, to) in changes.iter().take(12) {
-                span class="chip" dir="ltr" { (from) " → " @if to.is_empty() { "nothing" } @else { (to) } } " "
+    feedback::notice(
+        Tone::Info,
+        "Plain characters would do",
+        &html! {
+            p { (saved) " "
+                @for (from, to) in changes.iter().take(12) {
+                    span class="chip" dir="ltr" { (from) " → " @if to.is_empty() { "nothing" } @else { (to) } } " "
+                }
             }
-        }
-        // Without script the same button sends the form and brings it back.
-        button type="submit" class="button small" formaction="/send/replace" formnovalidate { "Use plain characters" }
-    })
+            // Without script the same button sends the form and brings it back.
+            p { button type="submit" class="button small" formaction="/send/replace" formnovalidate { "Use plain characters" } }
+        },
+    )
 }
 
-/// The counter and its offer: one part of the page, and the whole answer to a count.
+/// The counter and its offer: the answer to a count, and a part of the page.
 fn counter(words: &Words, text: &str, parts_max: u32) -> Markup {
     html! {
         (counted(text, parts_max, |count| compose::part_counter(words, count)))
         (offer(text))
     }
+}
+
+/// The message as a phone will show it.
+fn phone(words: &Words, given: &SendForm) -> Markup {
+    let text = given.text();
+    let bubble = Bubble { mine: false, text: &text, time: html! {}, state: html! {} };
+    let or =
+        |text: &'_ str, otherwise| if text.trim().is_empty() { otherwise } else { text.trim() }.to_owned();
+    chat::phone(
+        words,
+        &PhoneScreen {
+            id: "preview",
+            owner: &or(&given.to, "Phone"),
+            peer: &or(&given.from, "Sender"),
+            messages: if text.is_empty() {
+                html! {}
+            } else {
+                chat::bubbles(words, &[bubble])
+            },
+            reply_action: None,
+            reply_label: "",
+            csrf: "",
+        },
+    )
 }
 
 fn parts_max(visitor: &Visitor) -> u32 {
@@ -152,11 +183,12 @@ fn parts_max(visitor: &Visitor) -> u32 {
 
 /// The text's area. The counter below it follows while one types.
 fn text_area(words: &'static Words, text: &str, parts_max: u32, error: Option<&str>) -> Markup {
-    let hint = format!("At most {parts_max} parts. A character outside the 7-bit alphabet makes each part 70 characters instead of 160.");
+    let hint = format!(
+        "At most {parts_max} parts. A character outside the 7-bit alphabet makes each part 70 characters instead of 160."
+    );
     let area = compose::text_field("Text", text).hint(&hint).error(error).required().words(words);
     html! {
-        div class="compose" hx-post="/send/count" hx-trigger="input delay:200ms" hx-target="find .compose-count"
-            hx-swap="innerHTML" hx-include="closest form" {
+        div class="compose" {
             (area)
             div class="compose-count" { (counter(words, text, parts_max)) }
         }
@@ -167,13 +199,18 @@ fn page(visitor: &Visitor, given: &SendForm, refused: &Refused) -> Content<'stat
     let words = Words::for_lang(&visitor.person.language);
     let choice = |value, label, hint| Choice { value, label, hint: Some(hint) };
     let intents = [
-        choice("transactional", "Transactional", "An answer to what the person did. Sent again when no answer came."),
+        choice(
+            "transactional",
+            "Transactional",
+            "An answer to what the person did. Sent again when no answer came.",
+        ),
         choice("otp", "One-time code", "Goes first. Sent again while it is valid."),
         choice("marketing", "Marketing", "Goes last. Never sent again when it may have left."),
     ];
     let intent = if given.intent.is_empty() { "transactional" } else { &given.intent };
     let open = [&given.schedule_at, &given.validity_s, &given.callback_url, &given.client_ref];
-    let open = open.iter().any(|text| !text.is_empty()) || FIELDS[4..].iter().any(|field| refused.at(field).is_some());
+    let open = open.iter().any(|text| !text.is_empty())
+        || FIELDS[4..].iter().any(|field| refused.at(field).is_some());
     let later = html! {
         div class="fields" {
             (field::datetime("schedule_at", "Send at").value(&given.schedule_at).hint("In UTC; now when left empty").error(refused.at("schedule_at")))
@@ -182,25 +219,39 @@ fn page(visitor: &Visitor, given: &SendForm, refused: &Refused) -> Content<'stat
             (field::text("client_ref", "Your reference").value(&given.client_ref).max_chars(100).hint("Shown wherever the message is").error(refused.at("client_ref")))
         }
     };
+    let to = field::tel("to", "To")
+        .value(&given.to)
+        .placeholder("+33612345678")
+        .hint("A number in international form, or a short code")
+        .error(refused.at("to"))
+        .required()
+        .words(words);
+    // A refusal takes the focus to what is wrong.
+    let to = if refused.status() == 200 { to.autofocus() } else { to };
     let fields = html! {
-        div class="fields" {
-            (field::tel("to", "To").value(&given.to).placeholder("+33612345678").hint("A number in international form, or a short code").error(refused.at("to")).required().autofocus().words(words))
+        // Whatever is typed in these shows in the counter and on the phone beside the form.
+        div class="fields" hx-post="/send/count" hx-trigger="input delay:200ms" hx-target="find .compose-count"
+            hx-swap="innerHTML" hx-include="closest form" {
+            (to)
             (field::text("from", "From").value(&given.from).placeholder("ACME").hint("A number, a short code, or a name of at most 11 characters").error(refused.at("from")))
             (text_area(words, &given.text(), parts_max(visitor), refused.at("text")))
             (field::radios("intent", "What it is for", &intents).value(intent).error(refused.at("intent")).wide())
         }
         details class="help" open[open] {
-            summary { "Time, validity, callback, reference" }
+            summary { (icon(Icon::ChevronDown)) span { "Time, validity, callback, reference" } }
             div { (later) }
         }
         (form::actions(&html! {
-            button type="submit" class="button primary" { (web::ui::icon::icon(Icon::Send)) span { "Send message" } }
+            (form::submit("Send message").icon(Icon::Send))
             (form::link("Cancel", "/messages").weight(Weight::Quiet))
         }))
     };
     let body = html! {
         (refused.summary(words, &FIELDS))
-        (card::panel(&form::post("/send", "", &fields)))
+        (card::split(
+            &card::panel(&form::post("/send", "", &fields)),
+            &html! { div id="phone" { (phone(words, given)) } },
+        ))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Messages", "/messages")], "Send");
     Content { breadcrumbs, ..Content::new("Send a message", body) }
@@ -235,7 +286,11 @@ pub(super) async fn send(
 pub(super) async fn count(visitor: Visitor, Form(given): Form<SendForm>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::MessageSend)?;
     let words = Words::for_lang(&visitor.person.language);
-    Ok(Html(counter(words, &given.text(), parts_max(&visitor)).into_string()).into_response())
+    let answer = html! {
+        (counter(words, &given.text(), parts_max(&visitor)))
+        hx-partial hx-target="#phone" hx-swap="innerMorph" { (phone(words, &given)) }
+    };
+    Ok(Html(answer.into_string()).into_response())
 }
 
 /// The form again, its typographic characters replaced by plain ones.

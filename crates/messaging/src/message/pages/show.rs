@@ -95,26 +95,44 @@ fn facts(words: &Words, message: &Message, encoding: Encoding, names: &Names) ->
         ("To", address(&message.to)),
         ("From", address(&message.from)),
         ("Id", code::value(words, "message-id", &message.id.to_string())),
-        ("Way", html! { @if message.direction == "in" { "from a phone" } @else { "to a phone, " (message.intent.as_str()) } }),
-        ("Parts", html! { (message.parts) " × " (encoding_name(encoding)) ", data_coding " code { (message.data_coding) } }),
+        (
+            "Way",
+            html! { @if message.direction == "in" { "from a phone" } @else { "to a phone, " (message.intent.as_str()) } },
+        ),
+        (
+            "Parts",
+            html! { (message.parts) " × " (encoding_name(encoding)) ", data_coding " code { (message.data_coding) } },
+        ),
     ];
     if let Some(reference) = &message.client_ref {
         pairs.push(("Your reference", html! { bdi { code { (reference) } } }));
     }
     if let Some(account) = message.account {
-        pairs.push(("SMPP account", html! { a href={ "/accounts/" (account) } { code dir="ltr" { (account) } } }));
+        pairs.push((
+            "SMPP account",
+            html! { a href={ "/accounts/" (account) } { code dir="ltr" { (account) } } },
+        ));
     }
     if let Some(connection) = message.connection {
         pairs.push(("Connection", names.link(connection)));
     }
-    pairs.push((if message.direction == "in" { "Came in" } else { "Accepted" }, html! { (moment(message.accepted_at)) ", " (ago(message.accepted_at)) }));
+    pairs.push((
+        if message.direction == "in" { "Came in" } else { "Accepted" },
+        html! { (moment(message.accepted_at)) ", " (ago(message.accepted_at)) },
+    ));
     if let Some(done_at) = message.done_at.filter(|_| message.direction == "out") {
-        pairs.push(("Ended", html! { (moment(done_at)) ", after " (lasted(done_at.since_ms(message.accepted_at))) }));
+        pairs.push((
+            "Ended",
+            html! { (moment(done_at)) ", after " (lasted(done_at.since_ms(message.accepted_at))) },
+        ));
     } else if message.direction == "out" {
         pairs.push(("Valid until", html! { (moment(message.expires_at)) }));
     }
     if message.direction == "out" {
-        pairs.push(("Handed over", html! { @match message.attempts { 0 => "not yet", 1 => "once", n => { (n) " times" } } }));
+        pairs.push((
+            "Handed over",
+            html! { @match message.attempts { 0 => "not yet", 1 => "once", n => { (n) " times" } } },
+        ));
     }
     card::card("Facts", &html! {}, &card::facts(&pairs))
 }
@@ -148,7 +166,7 @@ fn step_words(what: &str) -> (&str, Tone) {
     }
 }
 
-fn way(steps: &[Step], state: State, names: &Names) -> Markup {
+fn way(message: &Message, steps: &[Step], names: &Names) -> Markup {
     let begin = steps.first().map(|step| step.at);
     let events: Vec<_> = steps
         .iter()
@@ -156,12 +174,13 @@ fn way(steps: &[Step], state: State, names: &Names) -> Markup {
             let (title, tone) = step_words(&step.what);
             let since = begin.map_or(0, |begin| step.at.since_ms(begin));
             let whole = step.at.to_string();
-            let shown = if since == 0 { whole.get(11..23).unwrap_or_default().to_owned() } else { format!("+{}", lasted(since)) };
+            let shown = if since == 0 { whole.get(11..23).unwrap_or_default().to_owned() } else { format!("\u{2066}+{}\u{2069}", lasted(since)) };
             Event {
                 time: html! { span title=(whole) { (timeline::time(&whole, &shown)) } },
                 title,
                 detail: html! {
                     @if let Some(part) = step.part { "Part " (part) ". " }
+                    @else if message.parts > 1 && step.what == message.state.as_str() { "The whole message. " }
                     @if let Some(connection) = step.connection { "Through " (names.link(connection)) ". " }
                     @if let Some(detail) = &step.detail { bdi { (detail) } " " }
                     @if let Some(id) = &step.provider_id { "The carrier’s id: " code dir="ltr" { (id) } }
@@ -170,7 +189,7 @@ fn way(steps: &[Step], state: State, names: &Names) -> Markup {
             }
         })
         .collect();
-    let waits = html! { @if !state.is_final() { span class="hint" { "follows live" } } };
+    let waits = html! { @if !message.state.is_final() { span class="hint" { "follows live" } } };
     card::card("What happened", &waits, &timeline::timeline(&events))
 }
 
@@ -186,7 +205,11 @@ fn verdict(looked: &Looked) -> Markup {
 
 fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
     let chosen = reasons.route.map(|id| {
-        reasons.now.iter().find(|looked| looked.route == id).map_or_else(|| id.to_string(), |looked| looked.name.clone())
+        reasons
+            .now
+            .iter()
+            .find(|looked| looked.route == id)
+            .map_or_else(|| id.to_string(), |looked| looked.name.clone())
     });
     let body = html! {
         p {
@@ -215,7 +238,7 @@ fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
 
 fn raw(words: &Words, octets: &Octets) -> Markup {
     let total = octets.parts.len();
-    let body = html! {
+    let body = html! { div class="stack" {
         p class="hint" {
             "As " (encoding_name(octets.encoding)) ", without headers"
             @if matches!(octets.encoding, Encoding::Gsm7(_)) { ", one septet in each octet" }
@@ -225,7 +248,7 @@ fn raw(words: &Words, octets: &Octets) -> Markup {
             (code::hex(words, &format!("octets-{at}"), &format!("Part {} of {total}, {} octets", at + 1, part.len()), part))
         }
         @if total > PARTS_SHOWN_MAX { p class="hint" { (total - PARTS_SHOWN_MAX) " more parts are not shown." } }
-    };
+    } };
     card::panel(&feedback::help("Octets on the wire", &body))
 }
 
@@ -237,7 +260,11 @@ fn actions(visitor: &Visitor, words: &Words, message: &Message) -> Markup {
         true => body::with_query("/send", &[("to", &message.from), ("from", &message.to)]),
         false => body::with_query(
             "/send",
-            &[("to", &message.to), ("from", &message.from), ("text", message.text.as_ref().unwrap_or(&String::new()))],
+            &[
+                ("to", &message.to),
+                ("from", &message.from),
+                ("text", message.text.as_ref().unwrap_or(&String::new())),
+            ],
         ),
     };
     let action = format!("/messages/{}/cancel", message.id);
@@ -276,9 +303,14 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
         @if let Some(reasons) = &reasons { (why(reasons, &names, may(visitor, Permission::RouteView))) }
         (raw(words, &octets))
     };
+    // Isolates keep a number's plus sign in its place, also in a language that reads the other way.
+    let title = match message.direction.as_str() {
+        "in" => format!("Message from \u{2066}{}\u{2069}", message.from),
+        _ => format!("Message to \u{2066}{}\u{2069}", message.to),
+    };
     let content = Content {
-        title: if message.direction == "in" { "Message from a phone" } else { "Message" },
-        body: card::split(&main, &way(&steps, message.state, &names)),
+        title: &title,
+        body: card::split(&main, &way(&message, &steps, &names)),
         actions: actions(visitor, words, &message),
         breadcrumbs: browse::breadcrumbs(words, &[("Messages", "/messages")], &message.id.to_string()),
     };
