@@ -7,6 +7,7 @@ use types::{AccountId, Address, ConnectionId, MessageId, Npi, TenantId, Timestam
 use crate::intent::Intent;
 
 pub mod api;
+pub mod pages;
 pub mod query;
 pub mod sm;
 pub mod submit;

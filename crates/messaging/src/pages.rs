@@ -17,6 +17,7 @@ use crate::settings::Patch;
 /// The console's pages of this crate.
 pub fn pages() -> Router<Gateway> {
     Router::new()
+        .merge(crate::message::pages::router())
         .merge(crate::account::pages::router())
         .merge(crate::connection::pages::router())
         .merge(crate::route::pages::router())
@@ -24,6 +25,9 @@ pub fn pages() -> Router<Gateway> {
 
 /// Their places in the navigation.
 pub const NAV: &[NavEntry] = &[
+    crate::message::pages::HOME,
+    crate::message::pages::SEND,
+    crate::message::pages::MESSAGES,
     NavEntry {
         group: "Gateway",
         label: "Connections",

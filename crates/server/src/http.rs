@@ -15,7 +15,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use web::App;
 use web::console::NavEntry;
 
-use crate::phones;
+use crate::{docs, phones};
 
 /// The console's navigation.
 pub fn navigation(with_phones: bool) -> Arc<[NavEntry]> {
@@ -58,6 +58,7 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
+        .merge(docs::pages::router())
         .with_state(app.clone());
     web::shield::around(api.merge(pages).merge(own).merge(web::assets::router()), app)
 }
@@ -73,7 +74,8 @@ async fn ready(State(app): State<App>) -> Response {
     let stopping = app.runtime.tasks.stopping().is_cancelled();
     let database = answers.await.is_ok();
     let status = if database && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": database && !stopping, "database": database, "stopping": stopping }))).into_response()
+    (status, Json(json!({ "ready": database && !stopping, "database": database, "stopping": stopping })))
+        .into_response()
 }
 
 async fn metrics(State(app): State<App>) -> Response {

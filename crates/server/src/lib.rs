@@ -5,11 +5,13 @@
 //! - [`serve`]: starting, and stopping
 //! - [`demo`]: the first connection, route and account
 //! - [`http`]: all routes in one place
+//! - [`docs`]: the API reference
 //! - [`phones`]: the simulator's phones in the console
 //! - [`cli`]: the command line
 
 pub mod cli;
 pub mod demo;
+pub mod docs;
 pub mod http;
 pub mod phones;
 pub mod serve;

@@ -121,7 +121,9 @@
   const POLL = 15000;
   let streamUp = false;
   const hears = (region, topic) =>
-    topic === "reload" || region.dataset.live.split(" ").some((wanted) => topic === wanted || topic.startsWith(wanted + ":"));
+    topic === "reload" || region.dataset.live.split(" ").some((wanted) =>
+      // Many changes at once come as their plain topic, so one record's region hears that too.
+      topic === wanted || topic.startsWith(wanted + ":") || wanted.startsWith(topic + ":"));
   function refresh(region) {
     if (region.pending) return;
     const wait = Math.max(0, (region.refreshed ?? 0) + QUIET - Date.now());
@@ -287,6 +289,17 @@
     input.addEventListener("change", take);
     take();
   }
+
+  /* Filters of what the page holds already: `data-filter` names the list, `data-filter-item` its items by their words. */
+  document.addEventListener("input", (event) => {
+    const list = event.target.dataset?.filter && byId(event.target.dataset.filter);
+    if (!list) return;
+    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const items = $$("[data-filter-item]", list);
+    for (const item of items) item.hidden = !words.every((word) => item.dataset.filterItem.includes(word));
+    for (const group of $$("[data-filter-group]", list)) group.hidden = !$("[data-filter-item]:not([hidden])", group);
+    for (const none of $$("[data-filter-none]", list)) none.hidden = items.some((item) => !item.hidden);
+  });
 
   /* Bulk selection. */
   function countSelection() {

@@ -61,7 +61,9 @@ pub fn json<T: DeserializeOwned>(octets: &[u8]) -> Result<T> {
         let place = error.path().to_string();
         refusal(&place, &error.into_inner().to_string())
     })?;
-    reader.end().map_err(|_| Error::new(Code::InvalidBody, "there is more after the end of the JSON value"))?;
+    reader
+        .end()
+        .map_err(|_| Error::new(Code::InvalidBody, "there is more after the end of the JSON value"))?;
     Ok(value)
 }
 
@@ -91,6 +93,15 @@ pub fn query<T: DeserializeOwned>(text: &str) -> Result<T> {
     let filled: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let text = serde_urlencoded::to_string(&filled).map_err(Error::internal)?;
     serde_urlencoded::from_str(&text).map_err(|error| Error::new(Code::InvalidFilter, error.to_string()))
+}
+
+/// An address with these names and values as its query; the bare path without any.
+pub fn with_query(path: &str, pairs: &[(&str, impl AsRef<str>)]) -> String {
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    match serde_urlencoded::to_string(&pairs) {
+        Ok(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path.to_owned(),
+    }
 }
 
 /// A form's body.
@@ -126,7 +137,8 @@ impl Paging {
     pub fn limit(&self) -> Result<usize> {
         let Some(limit) = &self.limit else { return Ok(50) };
         limit.parse().ok().filter(|limit| (1..=200).contains(limit)).ok_or_else(|| {
-            Error::new(Code::InvalidFilter, format!("{limit:?} is not a number of rows from 1 to 200")).at("limit")
+            Error::new(Code::InvalidFilter, format!("{limit:?} is not a number of rows from 1 to 200"))
+                .at("limit")
         })
     }
 
@@ -135,7 +147,9 @@ impl Paging {
     /// # Errors
     /// [`Code::InvalidCursor`].
     pub fn behind(&self, first: i64) -> Result<i64> {
-        self.after.as_deref().map_or(Ok(first), |text| types::Cursor::parse(text).map(types::Cursor::position))
+        self.after
+            .as_deref()
+            .map_or(Ok(first), |text| types::Cursor::parse(text).map(types::Cursor::position))
     }
 }
 

@@ -28,7 +28,7 @@ use form_sections::SECTIONS;
 /// Traffic moves windows and rates though nothing is said about the connection itself.
 const TOPICS: &[&str] = &["connection", "message"];
 
-fn state(connection: &Connection, status: Option<&Status>) -> Markup {
+pub(crate) fn state(connection: &Connection, status: Option<&Status>) -> Markup {
     let (name, label) = match status.map(|status| status.state) {
         Some(LinkState::Bound) => ("bound", "Bound"),
         Some(LinkState::Throttled) => ("throttled", "Throttled"),

@@ -385,6 +385,43 @@ pub async fn sums(scope: &Scope) -> Result<Sums> {
     Ok(Sums { accepted: accepted.n, balanced: accepted.n == total, states })
 }
 
+/// How many messages are in each state now, those from phones too, by the sums that are kept with each change: quick
+/// however many messages there are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn states_now(scope: &Scope) -> Result<Vec<StateCount>> {
+    scope.require(Permission::MessageView)?;
+    let mut tx = scope.read().await?;
+    Ok(tx
+        .all(
+            sql!("select name, n from tally where tenant_id = $1 and bucket = 0 and n > 0 order by name limit 100"),
+            args![scope.tenant()],
+        )
+        .await?)
+}
+
+/// A message's content as octets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Octets {
+    /// How they stand for characters.
+    pub encoding: sms::Encoding,
+    /// The content of each part, without any header; septets unpacked.
+    pub parts: Vec<Vec<u8>>,
+}
+
+/// The octets of a message, cut as they are cut on the way out.
+///
+/// # Errors
+/// [`types::Code::NotFound`].
+pub async fn octets(scope: &Scope, id: MessageId) -> Result<Octets> {
+    let outgoing = record(scope, id).await?.outgoing()?;
+    let parts = sms::segment(&outgoing.body, outgoing.encoding, &sms::segment::Options::default());
+    // What cannot be cut is shown whole: a header in an inbound message, or more than any carrier takes.
+    let parts = parts.map(|parts| parts.iter().map(|part| part.payload.to_vec()).collect());
+    Ok(Octets { encoding: outgoing.encoding, parts: parts.unwrap_or_else(|_| vec![outgoing.body]) })
+}
+
 record! {
     /// What happened in one minute.
     #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]

@@ -164,3 +164,65 @@ async fn a_program_changes_what_it_has_seen_and_nothing_else() {
     assert_eq!((status, &tried["summary"]), (StatusCode::OK, &json!(summary)));
     engine.stop().await;
 }
+
+#[tokio::test]
+async fn a_person_sends_a_message_and_follows_it() {
+    let house = House::build().await;
+    let engine = Engine::start(&house.runtime).await.unwrap();
+    let (ours, theirs) = (router(&house, &engine, &house.ours), router(&house, &engine, &house.theirs));
+    assert!(get(&ours, "/").await.1.contains("Send your first message"));
+    assert!(get(&ours, "/messages").await.1.contains("class=\"empty\""));
+
+    let form = "to=%2B33612345678&from=ACME&text=Hello&intent=otp&client_ref=order-1";
+    let (status, page) = text(post(&ours, "/send", form).await).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        page.contains("f-to-error") && page.contains("value=\"order-1\"") && page.contains("no route leads")
+    );
+
+    let added = post(&ours, "/connections/new", "name=Carrier&host=127.0.0.1&port=9&system_id=us").await;
+    let connection = location(&added);
+    let id = connection.rsplit('/').next().unwrap();
+    post(&ours, "/routes/new", &format!("name=All&priority=1&active=true&target_1={id}")).await;
+    let sent = post(&ours, "/send", form).await;
+    assert_eq!(sent.status(), StatusCode::SEE_OTHER);
+    let message = location(&sent);
+    let (status, page) = get(&ours, &message).await;
+    assert_eq!(status, StatusCode::OK);
+    for shown in ["+33612345678", "ACME", "Hello", "order-1", "Queued", "Carrier", "48 65 6c 6c 6f"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    assert_eq!(get(&theirs, &message).await.0, StatusCode::NOT_FOUND);
+    assert!(get(&ours, "/").await.1.contains("Latest messages"));
+    assert!(get(&ours, "/messages?state=queued&to=%2B33+612345678").await.1.contains("Hello"));
+    assert!(get(&ours, "/messages?state=sent").await.1.contains("No message like this"));
+    assert_eq!(get(&ours, "/messages?state=lost").await.0, StatusCode::BAD_REQUEST);
+
+    assert_eq!(post(&theirs, &format!("{message}/cancel"), "").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(post(&ours, &format!("{message}/cancel"), "").await.status(), StatusCode::SEE_OTHER);
+    let (status, page) = text(post(&ours, &format!("{message}/cancel"), "").await).await;
+    assert!(
+        status == StatusCode::CONFLICT && page.contains("Cancelled") && !page.contains("Cancel message…")
+    );
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn pages_show_what_one_may_and_regions_come_alone() {
+    let house = House::build().await;
+    let engine = Engine::start(&house.runtime).await.unwrap();
+    let viewer = house.scope(house.ours.tenant(), [types::Permission::MessageView].into_iter().collect());
+    let viewer = router(&house, &engine, &viewer);
+    let (status, page) = get(&viewer, "/").await;
+    assert!(status == StatusCode::OK && !page.contains("href=\"/send\"") && !page.contains("/connections"));
+    assert_eq!(get(&viewer, "/send").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(post(&viewer, "/send/count", "text=x").await.status(), StatusCode::FORBIDDEN);
+    let nobody = router(&house, &engine, &house.scope(house.ours.tenant(), types::Permissions::NONE));
+    assert!(get(&nobody, "/").await.1.contains("Welcome"));
+    assert_eq!(get(&nobody, "/messages").await.0, StatusCode::FORBIDDEN);
+
+    let request = Request::get("/messages").header("HX-Request", "true").body(Body::empty()).unwrap();
+    let (_, fragment) = text(viewer.oneshot(request).await.unwrap()).await;
+    assert!(!fragment.contains("<html") && !fragment.contains("data-live"), "{fragment}");
+    engine.stop().await;
+}

@@ -12,7 +12,8 @@
 //! The event's name is a topic. Every region on the page that was made with that topic then fetches its own
 //! address again and morphs the answer into itself, so that focus, selection and scroll stay. Topics are
 //! words of letters, digits, `-`, `_`, `.` and `:` (`messages`, `conversation:42`). A region that asked for
-//! `conversation` hears `conversation:42` too.
+//! `conversation` hears `conversation:42` too, and one that asked for `conversation:42` hears `conversation`, which
+//! stands for many at once.
 //!
 //! - Events are gathered: a region asks at most once a second, and once more after the last event.
 //! - The event `reload` refreshes every region; send it when a client's queue overflowed.

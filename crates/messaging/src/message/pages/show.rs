@@ -1,0 +1,347 @@
+//! One message: what it is, its way step by step, and why it went there.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::{Markup, html};
+use sms::Encoding;
+use types::{Code, ConnectionId, MessageId, Permission, Result, Timestamp};
+use web::console::{self, Content};
+use web::ui::dialog::{self, Confirm};
+use web::ui::form;
+use web::ui::icon::Icon;
+use web::ui::timeline::{self, Event};
+use web::ui::tone::Tone;
+use web::ui::words::Words;
+use web::ui::{badge, browse, card, code, feedback};
+use web::{PageProblem, Paging, Visitor, body};
+
+use super::{LivePage, address, ago, live_page, state_badge};
+use crate::api::Gateway;
+use crate::connection;
+use crate::message::State;
+use crate::message::query::{self, Message, Octets, Reasons, Step};
+use crate::message::submit;
+use crate::pages::may;
+use crate::route::{Looked, Verdict};
+
+/// Connections whose names the page looks up at most.
+const NAMES_MAX: &str = "200";
+/// Parts whose octets are shown.
+const PARTS_SHOWN_MAX: usize = 10;
+
+/// The names of connections, for those who may see them.
+struct Names(HashMap<ConnectionId, String>);
+
+impl Names {
+    async fn to(visitor: &Visitor) -> Result<Self> {
+        if !may(visitor, Permission::ConnectionView) {
+            return Ok(Self(HashMap::new()));
+        }
+        let paging = Paging { limit: Some(NAMES_MAX.to_owned()), ..Paging::default() };
+        let page = connection::list(&visitor.scope, &paging).await?;
+        Ok(Self(page.items.into_iter().map(|one| (one.id, one.name)).collect()))
+    }
+
+    /// A connection's name with a link; its id for one that is gone, or for those who may not see it.
+    fn link(&self, id: ConnectionId) -> Markup {
+        html! {
+            @match self.0.get(&id) {
+                Some(name) => a href={ "/connections/" (id) } { bdi { (name) } },
+                None => code dir="ltr" { (id) },
+            }
+        }
+    }
+}
+
+/// A moment to the millisecond: what happens to a message happens fast.
+fn moment(at: Timestamp) -> Markup {
+    let whole = at.to_string();
+    let shown = whole.get(..23).unwrap_or(&whole).replace('T', " ");
+    timeline::time(&whole, &format!("{shown} UTC"))
+}
+
+/// How long something took, in the unit that suits it.
+fn lasted(ms: i64) -> String {
+    match ms {
+        ..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{:.1} s", ms as f64 / 1_000.0),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} days", ms / 86_400_000),
+    }
+}
+
+fn content_card(message: &Message) -> Markup {
+    card::panel(&html! {
+        div class="toolbar" {
+            (state_badge(message.state))
+            @if message.maybe_twice { (badge::badge_icon(Tone::Warn, Icon::Warning, "It may have arrived twice")) }
+            @if let Some(error) = message.error.as_deref().filter(|_| message.state != State::Delivered) {
+                span class="hint" { bdi { (error) } }
+            }
+        }
+        @match &message.text {
+            Some(text) => p class="preview" dir="auto" { (text) },
+            None => p class="hint" { "Binary content; its octets are below." },
+        }
+    })
+}
+
+fn facts(words: &Words, message: &Message, encoding: Encoding, names: &Names) -> Markup {
+    let mut pairs = vec![
+        ("To", address(&message.to)),
+        ("From", address(&message.from)),
+        ("Id", code::value(words, "message-id", &message.id.to_string())),
+        (
+            "Way",
+            html! { @if message.direction == "in" { "from a phone" } @else { "to a phone, " (message.intent.as_str()) } },
+        ),
+        (
+            "Parts",
+            html! { (message.parts) " × " (encoding_name(encoding)) ", data_coding " code { (message.data_coding) } },
+        ),
+    ];
+    if let Some(reference) = &message.client_ref {
+        pairs.push(("Your reference", html! { bdi { code { (reference) } } }));
+    }
+    if let Some(account) = message.account {
+        pairs.push((
+            "SMPP account",
+            html! { a href={ "/accounts/" (account) } { code dir="ltr" { (account) } } },
+        ));
+    }
+    if let Some(connection) = message.connection {
+        pairs.push(("Connection", names.link(connection)));
+    }
+    pairs.push((
+        if message.direction == "in" { "Came in" } else { "Accepted" },
+        html! { (moment(message.accepted_at)) ", " (ago(message.accepted_at)) },
+    ));
+    if let Some(done_at) = message.done_at.filter(|_| message.direction == "out") {
+        pairs.push((
+            "Ended",
+            html! { (moment(done_at)) ", after " (lasted(done_at.since_ms(message.accepted_at))) },
+        ));
+    } else if message.direction == "out" {
+        pairs.push(("Valid until", html! { (moment(message.expires_at)) }));
+    }
+    if message.direction == "out" {
+        pairs.push((
+            "Handed over",
+            html! { @match message.attempts { 0 => "not yet", 1 => "once", n => { (n) " times" } } },
+        ));
+    }
+    card::card("Facts", &html! {}, &card::facts(&pairs))
+}
+
+fn encoding_name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Gsm7(_) => "GSM 7-bit",
+        Encoding::Latin1 => "ISO 8859-1",
+        Encoding::Cyrillic => "ISO 8859-5",
+        Encoding::Hebrew => "ISO 8859-8",
+        Encoding::Ucs2 => "UCS-2",
+        Encoding::Binary => "8-bit data",
+    }
+}
+
+/// A step's title and mood.
+fn step_words(what: &str) -> (&str, Tone) {
+    match what {
+        "accepted" => ("Accepted", Tone::Neutral),
+        "received" => ("Received", Tone::Good),
+        "scheduled" => ("Scheduled", Tone::Neutral),
+        "attempted" => ("Tried", Tone::Warn),
+        "sent" => ("Sent", Tone::Info),
+        "delivered" => ("Delivered", Tone::Good),
+        "failed" => ("Failed", Tone::Bad),
+        "rejected" => ("Rejected", Tone::Bad),
+        "expired" => ("Expired", Tone::Warn),
+        "cancelled" => ("Cancelled", Tone::Neutral),
+        "indeterminate" => ("Unknown", Tone::Warn),
+        other => (other, Tone::Neutral),
+    }
+}
+
+fn way(message: &Message, steps: &[Step], names: &Names) -> Markup {
+    let begin = steps.first().map(|step| step.at);
+    let events: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let (title, tone) = step_words(&step.what);
+            let since = begin.map_or(0, |begin| step.at.since_ms(begin));
+            let whole = step.at.to_string();
+            let shown = if since == 0 { whole.get(11..23).unwrap_or_default().to_owned() } else { format!("\u{2066}+{}\u{2069}", lasted(since)) };
+            Event {
+                time: html! { span title=(whole) { (timeline::time(&whole, &shown)) } },
+                title,
+                detail: html! {
+                    @if let Some(part) = step.part { "Part " (part) ". " }
+                    @else if message.parts > 1 && step.what == message.state.as_str() { "The whole message. " }
+                    @if let Some(connection) = step.connection { "Through " (names.link(connection)) ". " }
+                    @if let Some(detail) = &step.detail { bdi { (detail) } " " }
+                    @if let Some(id) = &step.provider_id { "The carrier’s id: " code dir="ltr" { (id) } }
+                },
+                tone,
+            }
+        })
+        .collect();
+    let waits = html! { @if !message.state.is_final() { span class="hint" { "follows live" } } };
+    card::card("What happened", &waits, &timeline::timeline(&events))
+}
+
+fn verdict(looked: &Looked) -> Markup {
+    match looked.verdict {
+        Verdict::Takes => badge::badge_icon(Tone::Good, Icon::Check, "Takes it"),
+        Verdict::Waits => badge::badge_icon(Tone::Warn, Icon::Clock, "Takes it, waits"),
+        Verdict::NoConnection => badge::badge_icon(Tone::Bad, Icon::Warning, "No connection"),
+        Verdict::Inactive => badge::badge_icon(Tone::Neutral, Icon::Pause, "Switched off"),
+        _ => badge::badge(Tone::Neutral, "Passes"),
+    }
+}
+
+fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
+    let chosen = reasons.route.map(|id| {
+        reasons
+            .now
+            .iter()
+            .find(|looked| looked.route == id)
+            .map_or_else(|| id.to_string(), |looked| looked.name.clone())
+    });
+    let body = html! {
+        p {
+            @match (&chosen, reasons.connection) {
+                (Some(route), Some(connection)) => { "When it was accepted, the route " strong { bdi { (route) } } " led it to " (names.link(connection)) "." }
+                (_, Some(connection)) => { "It was led to " (names.link(connection)) "." }
+                _ => "Nothing is kept about its route.",
+            }
+            " As " (reasons.intent) "."
+        }
+        @if may_see_routes {
+            h3 { "What each route says of it now" }
+            @if reasons.now.is_empty() { p class="hint" { "There is no route." } }
+            ol class="facts" {
+                @for looked in &reasons.now {
+                    li class="toolbar" {
+                        a href={ "/routes/" (looked.route) } { bdi { (looked.name) } } (verdict(looked))
+                        span class="hint" { bdi { (looked.why) } }
+                    }
+                }
+            }
+        }
+    };
+    card::card("Why it went there", &html! {}, &body)
+}
+
+fn raw(words: &Words, octets: &Octets) -> Markup {
+    let total = octets.parts.len();
+    let body = html! { div class="stack" {
+        p class="hint" {
+            "As " (encoding_name(octets.encoding)) ", without headers"
+            @if matches!(octets.encoding, Encoding::Gsm7(_)) { ", one septet in each octet" }
+            "."
+        }
+        @for (at, part) in octets.parts.iter().take(PARTS_SHOWN_MAX).enumerate() {
+            (code::hex(words, &format!("octets-{at}"), &format!("Part {} of {total}, {} octets", at + 1, part.len()), part))
+        }
+        @if total > PARTS_SHOWN_MAX { p class="hint" { (total - PARTS_SHOWN_MAX) " more parts are not shown." } }
+    } };
+    card::panel(&feedback::help("Octets on the wire", &body))
+}
+
+/// What stands beside the title: what can still be done about the message.
+fn actions(visitor: &Visitor, words: &Words, message: &Message) -> Markup {
+    let inbound = message.direction == "in";
+    let waits = matches!(message.state, State::Scheduled | State::Queued);
+    let again = match inbound {
+        true => body::with_query("/send", &[("to", &message.from), ("from", &message.to)]),
+        false => body::with_query(
+            "/send",
+            &[
+                ("to", &message.to),
+                ("from", &message.from),
+                ("text", message.text.as_ref().unwrap_or(&String::new())),
+            ],
+        ),
+    };
+    let action = format!("/messages/{}/cancel", message.id);
+    let ask = Confirm {
+        id: "cancel",
+        button: "Cancel message…",
+        title: "Cancel this message?",
+        text: "It is taken back and not sent. If it leaves first, it goes on as it would.",
+        confirm: "Cancel message",
+        action: &action,
+        csrf: "",
+        danger: true,
+    };
+    html! {
+        @if waits && !inbound && may(visitor, Permission::MessageCancel) { (dialog::confirm(words, &ask)) }
+        @if may(visitor, Permission::MessageSend) {
+            (form::link(if inbound { "Reply" } else { "Send another like it" }, &again).icon(Icon::Send))
+        }
+    }
+}
+
+async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup) -> Result<Response> {
+    let scope = &visitor.scope;
+    let words = Words::for_lang(&visitor.person.language);
+    let message = query::get(scope, id).await?;
+    let steps = query::timeline(scope, id).await?;
+    let octets = query::octets(scope, id).await?;
+    let names = Names::to(visitor).await?;
+    let reasons = match message.direction.as_str() {
+        "out" => Some(query::why(scope, &gateway.engine, id).await?),
+        _ => None,
+    };
+    let main = html! {
+        (content_card(&message))
+        (facts(words, &message, octets.encoding, &names))
+        @if let Some(reasons) = &reasons { (why(reasons, &names, may(visitor, Permission::RouteView))) }
+        (raw(words, &octets))
+    };
+    // Isolates keep a number's plus sign in its place, also in a language that reads the other way.
+    let title = match message.direction.as_str() {
+        "in" => format!("Message from \u{2066}{}\u{2069}", message.from),
+        _ => format!("Message to \u{2066}{}\u{2069}", message.to),
+    };
+    let content = Content {
+        title: &title,
+        body: card::split(&main, &way(&message, &steps, &names)),
+        actions: actions(visitor, words, &message),
+        breadcrumbs: browse::breadcrumbs(words, &[("Messages", "/messages")], &message.id.to_string()),
+    };
+    let (url, topic) = (format!("/messages/{id}"), format!("message:{id}"));
+    Ok(live_page(visitor, LivePage { content, region: "message", url: &url, topics: &[&topic], above }))
+}
+
+/// The message.
+pub(super) async fn show(
+    visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    Ok(page(&visitor, &gateway, id.parse()?, html! {}).await?)
+}
+
+/// Takes it back, if it has not left.
+pub(super) async fn cancel(
+    visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    let id: MessageId = id.parse()?;
+    match submit::cancel(&visitor.scope, &gateway.engine, id).await {
+        Ok(_) => Ok(console::done(&format!("/messages/{id}"), "The message is cancelled.")),
+        Err(error) if error.code() == Code::NotCancellable => {
+            let note = feedback::notice(Tone::Warn, "It was too late", &html! { (error.message()) });
+            let mut response = page(&visitor, &gateway, id, html! { div role="alert" { (note) } }).await?;
+            *response.status_mut() = StatusCode::CONFLICT;
+            Ok(response)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
