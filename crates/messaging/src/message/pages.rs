@@ -4,6 +4,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use sms::Encoding;
 use types::{Permission, Timestamp};
 use web::Visitor;
 use web::console::{Content, NavEntry};
@@ -74,6 +75,18 @@ fn address(text: &str) -> Markup {
 
 fn ago(at: Timestamp) -> Markup {
     relative_time(&at.to_string(), &at.to_minute())
+}
+
+/// An encoding's name as people know it.
+fn encoding_name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Gsm7(_) => "GSM 7-bit",
+        Encoding::Latin1 => "ISO 8859-1",
+        Encoding::Cyrillic => "ISO 8859-5",
+        Encoding::Hebrew => "ISO 8859-8",
+        Encoding::Ucs2 => "UCS-2",
+        Encoding::Binary => "8-bit data",
+    }
 }
 
 /// Characters of a text that a list shows.

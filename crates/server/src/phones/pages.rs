@@ -26,7 +26,7 @@ use web::{App, Form, PageProblem, Query, Refused, Visitor};
 #[derive(Clone)]
 struct Screens {
     app: App,
-    phones: Phones,
+    simulator: Smsc,
 }
 
 impl FromRef<Screens> for App {
@@ -153,7 +153,7 @@ fn list_page(
 
 async fn list(visitor: Visitor, State(screens): State<Screens>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SimulatorUse)?;
-    let page = list_page(&visitor, &screens.phones, &Written::default(), &Refused::NONE, false);
+    let page = list_page(&visitor, &screens.simulator.phones(), &Written::default(), &Refused::NONE, false);
     Ok(visitor.page_or_fragment(page))
 }
 
@@ -163,14 +163,14 @@ async fn write(
     Form(given): Form<Written>,
 ) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SimulatorUse)?;
-    match reply(&screens.phones, &given.number, &given.to, &given.text) {
+    match reply(&screens.simulator.phones(), &given.number, &given.to, &given.text) {
         Ok(()) => Ok(console::done(
             &screen_path(given.number.trim(), Some(peer_of(&given.to))),
             "Sent from the phone.",
         )),
         Err(error) => {
             let refused = Refused::by(error)?;
-            Ok(visitor.page_again(list_page(&visitor, &screens.phones, &given, &refused, true)))
+            Ok(visitor.page_again(list_page(&visitor, &screens.simulator.phones(), &given, &refused, true)))
         }
     }
 }
@@ -326,7 +326,7 @@ async fn show(
     visitor.scope.require(Permission::SimulatorUse)?;
     let here = uri.path_and_query().map_or("/phones", |path| path.as_str()).to_owned();
     let screen = Screen { number: &number, peer: with, here, wrong: None };
-    Ok(visitor.page_or_fragment(screen_page(&visitor, &screens.phones, &screen)))
+    Ok(visitor.page_or_fragment(screen_page(&visitor, &screens.simulator.phones(), &screen)))
 }
 
 async fn answer(
@@ -338,25 +338,24 @@ async fn answer(
 ) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SimulatorUse)?;
     let peer = with.unwrap_or_default();
-    match reply(&screens.phones, &number, &peer, &given.text) {
+    match reply(&screens.simulator.phones(), &number, &peer, &given.text) {
         Ok(()) => Ok(console::done(&screen_path(&number, Some(&peer)), "Sent from the phone.")),
         Err(error) => {
             let words = Words::for_lang(&visitor.person.language);
             let wrong = Refused::by(error)?.summary(words, &[]);
             let here = screen_path(&number, Some(&peer));
             let screen = Screen { number: &number, peer: Some(peer), here, wrong: Some(wrong) };
-            Ok(visitor.page_again(screen_page(&visitor, &screens.phones, &screen)))
+            Ok(visitor.page_again(screen_page(&visitor, &screens.simulator.phones(), &screen)))
         }
     }
 }
 
 /// The phones' routes.
 pub fn router(app: App, simulator: Smsc) -> Router {
-    let phones = simulator.phones();
     Router::new()
         .route("/phones", get(list).post(write))
         .route("/phones/{number}", get(show).post(answer))
-        .with_state(Screens { app, phones })
+        .with_state(Screens { app, simulator })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use axum::extract::State as Extract;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
-use sms::{Encoding, analysis};
+use sms::analysis;
 use types::{Code, Error, Permission, Result, Timestamp};
 use web::console::{self, Content};
 use web::ui::chat::{self, Bubble, PhoneScreen};
@@ -86,17 +86,6 @@ fn moment(text: &str) -> Result<Timestamp> {
 const FIELDS: [&str; 8] =
     ["to", "from", "text", "intent", "schedule_at", "validity_s", "callback_url", "client_ref"];
 
-fn encoding_shown(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Gsm7(_) => "GSM 7-bit",
-        Encoding::Latin1 => "ISO 8859-1",
-        Encoding::Cyrillic => "ISO 8859-5",
-        Encoding::Hebrew => "ISO 8859-8",
-        Encoding::Ucs2 => "UCS-2",
-        Encoding::Binary => "8-bit data",
-    }
-}
-
 /// What the counter says of a text.
 fn counted<T>(text: &str, parts_max: u32, then: impl FnOnce(&PartCount<'_>) -> T) -> T {
     let analysis = sms::analyse(text, &analysis::Options::default());
@@ -105,7 +94,7 @@ fn counted<T>(text: &str, parts_max: u32, then: impl FnOnce(&PartCount<'_>) -> T
     let parts = if text.is_empty() { 0 } else { whole(analysis.count.parts) };
     then(&PartCount {
         text,
-        encoding: encoding_shown(analysis.count.encoding),
+        encoding: super::encoding_name(analysis.count.encoding),
         units: whole(analysis.count.units),
         parts,
         remaining: whole(analysis.count.remaining_in_last),

@@ -18,7 +18,7 @@ use web::ui::words::Words;
 use web::ui::{badge, browse, card, code, feedback};
 use web::{PageProblem, Paging, Visitor, body};
 
-use super::{LivePage, address, ago, live_page, state_badge};
+use super::{LivePage, address, ago, encoding_name, live_page, state_badge};
 use crate::api::Gateway;
 use crate::connection;
 use crate::message::State;
@@ -135,17 +135,6 @@ fn facts(words: &Words, message: &Message, encoding: Encoding, names: &Names) ->
         ));
     }
     card::card("Facts", &html! {}, &card::facts(&pairs))
-}
-
-fn encoding_name(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Gsm7(_) => "GSM 7-bit",
-        Encoding::Latin1 => "ISO 8859-1",
-        Encoding::Cyrillic => "ISO 8859-5",
-        Encoding::Hebrew => "ISO 8859-8",
-        Encoding::Ucs2 => "UCS-2",
-        Encoding::Binary => "8-bit data",
-    }
 }
 
 /// A step's title and mood.
