@@ -31,7 +31,9 @@ impl From<Refused> for Error {
     #[track_caller]
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Full => Error::new(Code::QueueFull, "more writes are waiting than the bound allows").retry_after_s(1),
+            Refused::Full => {
+                Error::new(Code::QueueFull, "more writes are waiting than the bound allows").retry_after_s(1)
+            }
             Refused::Stopped => Error::new(Code::ShuttingDown, "the server is stopping"),
         }
     }
@@ -145,7 +147,8 @@ async fn run<W: WriteBatch>(
                 waiting.recv_many(&mut gathered, room).await;
             }
         }
-        let (values, replies): (Vec<_>, Vec<_>) = gathered.drain(..).map(|item| (item.value, item.reply)).unzip();
+        let (values, replies): (Vec<_>, Vec<_>) =
+            gathered.drain(..).map(|item| (item.value, item.reply)).unzip();
         let results = writer.write(values).await;
         debug_assert_eq!(results.len(), replies.len(), "one result an item");
         for (reply, result) in replies.into_iter().zip(results) {

@@ -83,8 +83,13 @@ impl Db {
                 .map_err(unavailable)?;
             Pools::Postgres(pool)
         } else {
-            return Err(Error::new(Code::Unavailable, "the database's address begins with neither sqlite: nor postgres:")
-                .hint("give sqlite:/var/lib/switchboard/switchboard.db or postgres://user:password@host/database"));
+            return Err(Error::new(
+                Code::Unavailable,
+                "the database's address begins with neither sqlite: nor postgres:",
+            )
+            .hint(
+                "give sqlite:/var/lib/switchboard/switchboard.db or postgres://user:password@host/database",
+            ));
         };
         Ok(Self { pools })
     }
@@ -93,7 +98,11 @@ impl Db {
         let connect = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(if options.flush_each_commit { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
+            .synchronous(if options.flush_each_commit {
+                SqliteSynchronous::Full
+            } else {
+                SqliteSynchronous::Normal
+            })
             .foreign_keys(true)
             .busy_timeout(options.wait)
             .pragma("cache_size", "-65536")
@@ -153,7 +162,10 @@ impl Db {
             Tenancy::Tenant(id) => id.raw().to_string(),
             Tenancy::Every => "every".to_owned(),
         };
-        sqlx::query("select set_config('switchboard.tenant', $1, true)").bind(tenant).execute(&mut *tx).await?;
+        sqlx::query("select set_config('switchboard.tenant', $1, true)")
+            .bind(tenant)
+            .execute(&mut *tx)
+            .await?;
         Ok(Tx { inner: Inner::Postgres(tx) })
     }
 
@@ -229,7 +241,9 @@ impl Tx {
         let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
         Ok(match &mut self.inner {
             Inner::Sqlite(tx) => bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected(),
-            Inner::Postgres(tx) => bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected(),
+            Inner::Postgres(tx) => {
+                bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected()
+            }
         })
     }
 

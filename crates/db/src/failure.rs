@@ -111,6 +111,8 @@ impl<T> OnConflict<T> for Result<T> {
     }
 
     fn on_foreign_key(self, refusal: impl FnOnce() -> Error) -> types::Result<T> {
-        self.map_err(|failure| if failure.is_foreign_key() { refusal().because(failure) } else { failure.into() })
+        self.map_err(
+            |failure| if failure.is_foreign_key() { refusal().because(failure) } else { failure.into() },
+        )
     }
 }

@@ -56,8 +56,9 @@ impl Db {
             "create table if not exists schema_migration (name text primary key, text_hash bigint not null)",
         ))
         .await?;
-        let applied: Vec<Applied> =
-            tx.all(sql!("select name, text_hash from schema_migration order by name limit 10000"), args![]).await?;
+        let applied: Vec<Applied> = tx
+            .all(sql!("select name, text_hash from schema_migration order by name limit 10000"), args![])
+            .await?;
         for known in &applied {
             let step = steps.iter().find(|step| step.name == known.name).ok_or_else(|| {
                 Error::new(

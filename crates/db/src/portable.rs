@@ -7,10 +7,17 @@ use crate::Engine;
 /// A statement's text as the engine wants it.
 pub(crate) fn statement(engine: Engine, text: &'static str) -> Cow<'static, str> {
     match engine {
-        Engine::Sqlite if text.contains("json_rows(") || text.contains("from_hex(") || text.contains(SKIP_LOCKED) => {
-            text.replace("json_rows(", "json_each(").replace("from_hex(", "unhex(").replace(SKIP_LOCKED, "").into()
+        Engine::Sqlite
+            if text.contains("json_rows(") || text.contains("from_hex(") || text.contains(SKIP_LOCKED) =>
+        {
+            text.replace("json_rows(", "json_each(")
+                .replace("from_hex(", "unhex(")
+                .replace(SKIP_LOCKED, "")
+                .into()
         }
-        Engine::Postgres if text.contains("json_rows(") || text.contains("from_hex(") => postgres(text).into(),
+        Engine::Postgres if text.contains("json_rows(") || text.contains("from_hex(") => {
+            postgres(text).into()
+        }
         _ => Cow::Borrowed(text),
     }
 }
@@ -53,7 +60,10 @@ pub(crate) fn migration(engine: Engine, text: &str) -> Cow<'_, str> {
         Engine::Postgres => Cow::Borrowed(text),
         Engine::Sqlite => {
             // `bigint primary key` must become SQLite's rowid, which only the exact word `integer` does.
-            text.replace("bigint", "integer").replace("bytea", "blob").replace("double precision", "real").into()
+            text.replace("bigint", "integer")
+                .replace("bytea", "blob")
+                .replace("double precision", "real")
+                .into()
         }
     }
 }
@@ -73,7 +83,10 @@ mod tests {
             statement(Engine::Postgres, text),
             "insert into t select cast(r.value ->> 'a' as bigint), decode(r.value ->> 'b', 'hex') from json_array_elements($1::json) r where true"
         );
-        assert_eq!(statement(Engine::Sqlite, "select 1 from t for update skip locked limit 1"), "select 1 from t limit 1");
+        assert_eq!(
+            statement(Engine::Sqlite, "select 1 from t for update skip locked limit 1"),
+            "select 1 from t limit 1"
+        );
         assert!(matches!(statement(Engine::Postgres, "select 1"), Cow::Borrowed(_)));
     }
 }

@@ -167,4 +167,3 @@ pub trait Record: Sized {
     /// When a column is missing or holds another type.
     fn read(row: &Row) -> Result<Self>;
 }
-

@@ -154,12 +154,18 @@ impl Runner {
 async fn settle(runtime: &Runtime, job: &Claimed, outcome: Outcome) -> Result<()> {
     let mut tx = runtime.db.write(Tenancy::Tenant(job.tenant_id)).await?;
     let outcome = match outcome {
-        Outcome::Retry(why) if job.attempts >= ATTEMPTS_MAX => Outcome::Dead(format!("given up after {} attempts: {why}", job.attempts)),
+        Outcome::Retry(why) if job.attempts >= ATTEMPTS_MAX => {
+            Outcome::Dead(format!("given up after {} attempts: {why}", job.attempts))
+        }
         other => other,
     };
     match outcome {
         Outcome::Done => {
-            tx.execute(sql!("delete from job where tenant_id = $1 and id = $2"), args![job.tenant_id, job.id]).await?;
+            tx.execute(
+                sql!("delete from job where tenant_id = $1 and id = $2"),
+                args![job.tenant_id, job.id],
+            )
+            .await?;
         }
         Outcome::Retry(why) => {
             let at = BACKOFF_S[(job.attempts.saturating_sub(1) as usize).min(BACKOFF_S.len() - 1)];

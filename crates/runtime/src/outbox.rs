@@ -73,7 +73,8 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
     }
     // Always in the same order, so that two transactions cannot wait for each other.
     happened.sort_by_key(|one| one.tenant);
-    let heads: Vec<_> = happened.iter().map(|one| HeadRow { t: one.tenant.raw(), n: one.events.len() }).collect();
+    let heads: Vec<_> =
+        happened.iter().map(|one| HeadRow { t: one.tenant.raw(), n: one.events.len() }).collect();
     let heads: Vec<Head> = tx
         .all(
             sql!(
@@ -208,7 +209,8 @@ pub async fn audit_before(db: &db::Db, tenant: TenantId, before: i64, limit: usi
 /// When the database does not answer.
 pub async fn head(db: &db::Db, tenant: TenantId) -> Result<i64> {
     let mut tx = db.read(Tenancy::Tenant(tenant)).await?;
-    let head: Option<Head> =
-        tx.optional(sql!("select tenant_id, seq from event_head where tenant_id = $1"), args![tenant]).await?;
+    let head: Option<Head> = tx
+        .optional(sql!("select tenant_id, seq from event_head where tenant_id = $1"), args![tenant])
+        .await?;
     Ok(head.map_or(0, |head| head.seq))
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use db::{OnConflict, Tenancy, Tx, args, record, sql};
 use serde::Serialize;
-use types::{AccountId, Code, Error, Event, KeyId, Permission, Permissions, Result, TenantId, Timestamp, UserId};
+use types::{
+    AccountId, Code, Error, Event, KeyId, Permission, Permissions, Result, TenantId, Timestamp, UserId,
+};
 
 use crate::Runtime;
 use crate::outbox::{self, Happened};
@@ -72,7 +74,13 @@ struct Inner {
 impl Scope {
     /// Grants a scope. Only authentication, the job runner and the program's own start may call this; a tidy check
     /// holds them to it.
-    pub fn grant(runtime: Runtime, tenant: TenantId, actor: Actor, permissions: Permissions, origin: Origin) -> Self {
+    pub fn grant(
+        runtime: Runtime,
+        tenant: TenantId,
+        actor: Actor,
+        permissions: Permissions,
+        origin: Origin,
+    ) -> Self {
         Self { inner: Arc::new(Inner { runtime, tenant, actor, permissions, origin, keyed: None }) }
     }
 
@@ -135,8 +143,9 @@ impl Scope {
         if self.inner.permissions.contains(permission) {
             return Ok(());
         }
-        Err(Error::new(Code::Forbidden, format!("the permission {} is missing", permission.as_str()))
-            .hint(format!("ask an administrator for the permission to {}", permission.title().to_lowercase())))
+        Err(Error::new(Code::Forbidden, format!("the permission {} is missing", permission.as_str())).hint(
+            format!("ask an administrator for the permission to {}", permission.title().to_lowercase()),
+        ))
     }
 
     /// Begins a transaction that reads this tenant's rows.
@@ -250,13 +259,22 @@ impl DerefMut for Write {
     }
 }
 
-async fn keep_answer(tx: &mut Tx, tenant: TenantId, keyed: &Keyed, body: String, at: Timestamp) -> Result<()> {
+async fn keep_answer(
+    tx: &mut Tx,
+    tenant: TenantId,
+    keyed: &Keyed,
+    body: String,
+    at: Timestamp,
+) -> Result<()> {
     let inserted = tx.execute(
         sql!("insert into idempotency (tenant_id, key, request_hash, status, body, at) values ($1, $2, $3, $4, $5, $6)"),
         args![tenant, &keyed.key, &keyed.request_hash, keyed.status, body, at],
     );
     inserted.await.on_unique(|| {
-        Error::new(Code::KeyInProgress, "a request with this Idempotency-Key was carried out at the same time")
+        Error::new(
+            Code::KeyInProgress,
+            "a request with this Idempotency-Key was carried out at the same time",
+        )
     })?;
     Ok(())
 }
@@ -294,7 +312,10 @@ pub async fn kept_answer(scope: &Scope, key: &str) -> Result<Option<KeptAnswer>>
 pub async fn forget_answers(runtime: &Runtime, before: Timestamp) -> Result<u64> {
     let mut tx = runtime.db.write(Tenancy::Every).await?;
     let forgotten = tx
-        .execute(sql!("delete from idempotency where at < $1 /* every tenant: age alone decides */"), args![before])
+        .execute(
+            sql!("delete from idempotency where at < $1 /* every tenant: age alone decides */"),
+            args![before],
+        )
         .await?;
     tx.commit().await?;
     Ok(forgotten)

@@ -1,10 +1,10 @@
 //! What a first start with nothing creates: a carrier, a route to it, and an SMPP account. By the operations that
 //! everybody uses.
 
+use messaging::Engine;
 use messaging::account::{self, NewAccount};
 use messaging::connection::{self, NewConnection};
 use messaging::route::{self, NewRoute};
-use messaging::Engine;
 use runtime::{Actor, Origin, Runtime, Scope};
 use serde_json::{Value, json};
 use simulator::smsc::Credentials;
@@ -39,9 +39,15 @@ pub async fn start_simulator(runtime: &Runtime) -> Result<Smsc> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn make(runtime: &Runtime, engine: &Engine, tenant: TenantId, simulator: Option<&Smsc>) -> Result<Demo> {
+pub async fn make(
+    runtime: &Runtime,
+    engine: &Engine,
+    tenant: TenantId,
+    simulator: Option<&Smsc>,
+) -> Result<Demo> {
     let actor = Actor::System("first start");
-    let scope = Scope::grant(runtime.clone(), tenant, actor, Permissions::all_of_a_tenant(), Origin::default());
+    let scope =
+        Scope::grant(runtime.clone(), tenant, actor, Permissions::all_of_a_tenant(), Origin::default());
     if let Some(simulator) = simulator {
         let id = connect(&scope, simulator).await?;
         let everything = NewRoute {

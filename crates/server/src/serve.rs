@@ -117,13 +117,19 @@ impl Server {
         };
         let engine = Engine::start(&runtime).await?;
         let demo = match (&first_start.made, runtime.config.demo.enabled) {
-            (Some(_), true) => Some(demo::make(&runtime, &engine, first_start.tenant, simulator.as_ref()).await?),
+            (Some(_), true) => {
+                Some(demo::make(&runtime, &engine, first_start.tenant, simulator.as_ref()).await?)
+            }
             _ => None,
         };
         let smpp = messaging::smpp_server::listen(engine.clone(), runtime.config.smpp.listen).await?;
         let identity = Arc::new(Identity::new(runtime.clone()));
         runtime.tasks.spawn("identity", identity.clone().keep());
-        let app = App { runtime: runtime.clone(), authenticate: identity, nav: http::navigation(simulator.is_some()) };
+        let app = App {
+            runtime: runtime.clone(),
+            authenticate: identity,
+            nav: http::navigation(simulator.is_some()),
+        };
         let gateway = Gateway { app: app.clone(), engine: engine.clone() };
         let routes = http::routes(&app, &gateway, simulator.clone());
         let http = listen_http(&runtime, routes).await?;

@@ -45,7 +45,12 @@ impl Answer {
     /// When the answer is no problem+json.
     #[track_caller]
     pub fn problem(&self) -> String {
-        assert_eq!(self.headers.get("content-type").map(|value| value.to_str().unwrap_or_default()), Some("application/problem+json"), "{}", self.text);
+        assert_eq!(
+            self.headers.get("content-type").map(|value| value.to_str().unwrap_or_default()),
+            Some("application/problem+json"),
+            "{}",
+            self.text
+        );
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }
@@ -72,7 +77,13 @@ impl Client {
     ///
     /// # Panics
     /// When no answer comes.
-    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Vec<u8>>) -> Answer {
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Answer {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(key) = &self.key {
@@ -113,7 +124,8 @@ impl Client {
     /// POST of a JSON body with an idempotency key.
     pub async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
         let body = serde_json::to_vec(body).expect("JSON");
-        self.ask("POST", path, &[("content-type", "application/json"), ("idempotency-key", key)], Some(body)).await
+        self.ask("POST", path, &[("content-type", "application/json"), ("idempotency-key", key)], Some(body))
+            .await
     }
 
     /// POST of a form.

@@ -60,11 +60,14 @@ impl House {
         let server = Server::start(config, Clock::system()).await.expect("the program starts");
         let admin = Client::anonymous(server.http).with_key(ADMIN_KEY);
         let house = Self { server, admin, _database: database, _folder: folder };
-        house.until("the simulator is bound", async || {
-            let connections = house.admin.get("/api/v1/connections").await.json();
-            connections["items"].as_array().is_some_and(|all| all.iter().all(|one| one["status"]["state"] == "bound"))
-        })
-        .await;
+        house
+            .until("the simulator is bound", async || {
+                let connections = house.admin.get("/api/v1/connections").await.json();
+                connections["items"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().all(|one| one["status"]["state"] == "bound"))
+            })
+            .await;
         house
     }
 
@@ -75,7 +78,11 @@ impl House {
 
     /// A key of the first tenant with these scopes.
     pub async fn key(&self, scopes: &[&str]) -> Client {
-        let made = self.admin.post("/api/v1/api-keys", &json!({ "name": "test", "scopes": scopes })).await.expect(201);
+        let made = self
+            .admin
+            .post("/api/v1/api-keys", &json!({ "name": "test", "scopes": scopes }))
+            .await
+            .expect(201);
         self.anonymous().with_key(made["secret"].as_str().unwrap_or_default())
     }
 
@@ -87,13 +94,19 @@ impl House {
         let token = url.rsplit_once("token=").map(|(_, token)| token).unwrap_or_default();
         let signed_in = self.anonymous().form("/sign-in/link", &[], &format!("token={token}")).await;
         assert_eq!(signed_in.status, 303, "{}", signed_in.text);
-        let cookie = signed_in.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()).find(|value| value.contains("session"));
+        let cookie = signed_in
+            .headers
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .find(|value| value.contains("session"));
         let cookie = cookie.and_then(|value| value.split(';').next()).unwrap_or_default().to_owned();
         let catalogue = self.admin.get("/api/v1/permissions").await.expect(200);
         let scopes: Vec<String> = permissions(&catalogue);
         let body = serde_json::to_vec(&json!({ "name": "theirs", "scopes": scopes })).expect("JSON");
         let headers = [("content-type", "application/json"), ("cookie", cookie.as_str())];
-        let made_key = self.anonymous().ask("POST", "/api/v1/api-keys", &headers, Some(body)).await.expect(201);
+        let made_key =
+            self.anonymous().ask("POST", "/api/v1/api-keys", &headers, Some(body)).await.expect(201);
         let tenant = made["id"].as_str().and_then(|id| id.parse().ok()).expect("a tenant's id");
         (tenant, self.anonymous().with_key(made_key["secret"].as_str().unwrap_or_default()))
     }

@@ -29,7 +29,8 @@ impl Place {
     /// # Panics
     /// When no port is free.
     pub fn new(data: &Path, database: Option<&str>) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+        let free =
+            || TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
         Self {
             data: data.to_owned(),
             database: database.unwrap_or_default().to_owned(),
@@ -91,7 +92,9 @@ impl Process {
         let process = Self { child, admin: Client::anonymous(place.http).with_key(ADMIN_KEY) };
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(30) {
-            if tokio::net::TcpStream::connect(place.http).await.is_ok() && process.admin.get("/ready").await.status == 200 {
+            if tokio::net::TcpStream::connect(place.http).await.is_ok()
+                && process.admin.get("/ready").await.status == 200
+            {
                 return process;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

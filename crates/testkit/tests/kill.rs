@@ -42,7 +42,10 @@ async fn furnish(process: &Process, carrier: &Smsc) -> [String; 2] {
     });
     let new = json!({ "name": "Carrier", "password": "secret", "settings": settings });
     let connection = admin.post("/api/v1/connections", &new).await.expect(201);
-    admin.post("/api/v1/routes", &json!({ "name": "All", "rule": { "targets": [connection["id"]] } })).await.expect(201);
+    admin
+        .post("/api/v1/routes", &json!({ "name": "All", "rule": { "targets": [connection["id"]] } }))
+        .await
+        .expect(201);
     let mut passwords = Vec::new();
     for intent in ["transactional", "marketing"] {
         let new = json!({ "system_id": intent, "settings": { "intent_default": intent, "window_max": 200 } });
@@ -77,7 +80,9 @@ async fn marked(process: &Process) -> HashSet<u64> {
     let mut path = "/api/v1/messages?direction=out&limit=200".to_owned();
     loop {
         let page = process.admin.get(&path).await.expect(200);
-        for message in page["items"].as_array().unwrap().iter().filter(|message| message["maybe_twice"] == true) {
+        for message in
+            page["items"].as_array().unwrap().iter().filter(|message| message["maybe_twice"] == true)
+        {
             let text = message["text"].as_str().unwrap();
             let id = text.split("ID").nth(1).unwrap().trim_end_matches('.');
             found.insert(id.parse().unwrap());
@@ -140,7 +145,10 @@ async fn judge(process: &Process, carrier: &Smsc, reports: &[Report], ranges: &[
         assert_eq!(receipts.missing, 0, "of the accepted none is without its receipt: {report}");
         // What never came to the carrier was never accepted, or was claimed and ended as failed.
         let never = carrier.missing(ids.clone()).len() as u64;
-        assert!(never <= report.indeterminate + report.unsent + receipts.failed, "{never} never came: {report}");
+        assert!(
+            never <= report.indeterminate + report.unsent + receipts.failed,
+            "{never} never came: {report}"
+        );
     }
     let unmarked: Vec<_> = doubled.difference(&marked).collect();
     assert!(unmarked.is_empty(), "twice at the carrier without a mark: {unmarked:?}");

@@ -122,7 +122,11 @@ impl<K: IdKind> FromStr for Id<K> {
         let refuse = || {
             Error::new(
                 Code::InvalidId,
-                format!("{text:?} is not the id of a {}; one looks like {}_01h5b2c3d4e5f", K::NOUN, K::PREFIX),
+                format!(
+                    "{text:?} is not the id of a {}; one looks like {}_01h5b2c3d4e5f",
+                    K::NOUN,
+                    K::PREFIX
+                ),
             )
         };
         let bare = match text.split_once('_') {

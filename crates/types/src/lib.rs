@@ -12,8 +12,8 @@ pub use address::{Address, Npi, Ton};
 pub use error::{Code, Error, Result};
 pub use event::Event;
 pub use id::{Id, IdKind, kind};
-pub use permission::{Permission, Permissions};
 pub use page::{Cursor, Page};
+pub use permission::{Permission, Permissions};
 pub use time::Timestamp;
 
 /// The id of a tenant: the organisation whose rows are its own.

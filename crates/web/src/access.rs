@@ -150,7 +150,8 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let Caller(scope) = Caller::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Caller(scope) =
+            Caller::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
         let Some(PresentedKey { key, request_hash }) = parts.extensions.get::<PresentedKey>().cloned() else {
             return Ok(Self(scope));
         };

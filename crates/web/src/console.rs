@@ -80,7 +80,13 @@ impl Visitor {
         let permissions = self.scope.permissions();
         let mut groups: Vec<NavGroup<'_>> = Vec::new();
         for entry in self.nav.iter().filter(|entry| permissions.contains(entry.permission)) {
-            let item = NavItem { label: entry.label, href: entry.href, icon: entry.icon, key: entry.key, count: None };
+            let item = NavItem {
+                label: entry.label,
+                href: entry.href,
+                icon: entry.icon,
+                key: entry.key,
+                count: None,
+            };
             match groups.iter_mut().find(|group| group.label == entry.group) {
                 Some(group) => group.items.push(item),
                 None => groups.push(NavGroup { label: entry.group, items: vec![item] }),
@@ -125,8 +131,11 @@ impl Visitor {
     /// The content alone when htmx asks for a part of the page, the whole page otherwise. The same address answers
     /// both, so caches must tell them apart.
     pub fn page_or_fragment(&self, content: Content<'_>) -> Response {
-        let mut response =
-            if self.taste.fragment { Html(content.body.into_string()).into_response() } else { self.page(content) };
+        let mut response = if self.taste.fragment {
+            Html(content.body.into_string()).into_response()
+        } else {
+            self.page(content)
+        };
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("HX-Request"));
         response
     }

@@ -39,8 +39,11 @@ pub async fn mark(State(app): State<App>, request: Request, next: Next) -> Respo
         Ok(key) if (1..=KEY_CHARS_MAX).contains(&key.len()) => key.to_owned(),
         _ => {
             return Problem(
-                Error::new(Code::InvalidValue, format!("an Idempotency-Key has 1 to {KEY_CHARS_MAX} visible ASCII characters"))
-                    .at(HEADER),
+                Error::new(
+                    Code::InvalidValue,
+                    format!("an Idempotency-Key has 1 to {KEY_CHARS_MAX} visible ASCII characters"),
+                )
+                .at(HEADER),
             )
             .into_response();
         }

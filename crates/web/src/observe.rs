@@ -28,7 +28,10 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     // The pattern, not the path: ids in a label would make a metric for each message.
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
     let began = Instant::now();
     let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
     let took = began.elapsed();

@@ -44,7 +44,10 @@ async fn harden(mut response: Response) -> Response {
         ("cross-origin-opener-policy", "same-origin"),
     ];
     for (name, value) in HEADERS {
-        response.headers_mut().entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .entry(HeaderName::from_static(name))
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }

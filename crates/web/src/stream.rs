@@ -55,7 +55,11 @@ struct Events {
 /// number as the SSE id, so that a reconnecting client goes on where it was by `Last-Event-ID`.
 #[utoipa::path(get, path = "/api/v1/events", params(EventsQuery), tag = "events",
     responses((status = 200, body = Events)))]
-async fn events(Caller(scope): Caller, headers: HeaderMap, Query(query): Query<EventsQuery>) -> Result<Response, Problem> {
+async fn events(
+    Caller(scope): Caller,
+    headers: HeaderMap,
+    Query(query): Query<EventsQuery>,
+) -> Result<Response, Problem> {
     scope.require(Permission::EventView)?;
     let kind = query.kind.as_deref().map(event::kind_named).transpose()?;
     let resumed = headers.get("Last-Event-ID").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
@@ -87,7 +91,11 @@ struct Reader {
 
 /// All events behind a number, without gap or repetition. The hub only says that there is something new; what is
 /// sent is read from the stream, so lost or unordered news do no harm.
-fn follow(scope: Scope, after: i64, kind: Option<&'static str>) -> impl Stream<Item = Result<SseEvent, Infallible>> {
+fn follow(
+    scope: Scope,
+    after: i64,
+    kind: Option<&'static str>,
+) -> impl Stream<Item = Result<SseEvent, Infallible>> {
     let listener = scope.runtime().live.listen();
     let reader = Reader { scope, listener, after, kind, ready: std::collections::VecDeque::new() };
     futures::stream::unfold(reader, |mut reader| async move {
@@ -95,7 +103,8 @@ fn follow(scope: Scope, after: i64, kind: Option<&'static str>) -> impl Stream<I
         loop {
             if let Some(recorded) = reader.ready.pop_front() {
                 let data = serde_json::to_string(&recorded).unwrap_or_default();
-                let event = SseEvent::default().id(recorded.seq.to_string()).event(recorded.event.kind()).data(data);
+                let event =
+                    SseEvent::default().id(recorded.seq.to_string()).event(recorded.event.kind()).data(data);
                 return Some((Ok(event), reader));
             }
             let db = &reader.scope.runtime().db;
@@ -103,7 +112,9 @@ fn follow(scope: Scope, after: i64, kind: Option<&'static str>) -> impl Stream<I
                 Ok(events) if !events.is_empty() => {
                     reader.after = events.last().map_or(reader.after, |last| last.seq);
                     let kind = reader.kind;
-                    reader.ready.extend(events.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind)));
+                    reader.ready.extend(
+                        events.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind)),
+                    );
                     continue;
                 }
                 Ok(_) => {}

@@ -6,12 +6,15 @@ use testkit::House;
 #[tokio::test]
 async fn the_stream_has_no_gap_and_pages_join() {
     let house = House::start().await;
-    let batch: Vec<_> = (0..60).map(|n| json!({ "to": format!("+336{n:08}"), "text": format!("ID{n}") })).collect();
+    let batch: Vec<_> =
+        (0..60).map(|n| json!({ "to": format!("+336{n:08}"), "text": format!("ID{n}") })).collect();
     house.admin.post("/api/v1/messages/batch", &json!({ "messages": batch })).await.expect(202);
     house
         .until("all ended", async || {
             let sums = house.admin.get("/api/v1/messages/sums").await.json();
-            sums["states"].as_array().is_some_and(|states| states.iter().any(|one| one["name"] == "delivered" && one["n"] == 60))
+            sums["states"]
+                .as_array()
+                .is_some_and(|states| states.iter().any(|one| one["name"] == "delivered" && one["n"] == 60))
         })
         .await;
     let mut after = 0;
@@ -36,12 +39,18 @@ async fn the_stream_has_no_gap_and_pages_join() {
 #[tokio::test]
 async fn what_somebody_changed_is_in_the_audit_trail() {
     let house = House::start().await;
-    let made = house.admin.post("/api/v1/smpp-accounts", &json!({ "system_id": "audited" })).await.expect(201);
+    let made =
+        house.admin.post("/api/v1/smpp-accounts", &json!({ "system_id": "audited" })).await.expect(201);
     let id = made["id"].as_str().unwrap();
-    house.admin.send("PATCH", &format!("/api/v1/smpp-accounts/{id}"), &json!({ "name": "After" })).await.expect(200);
+    house
+        .admin
+        .send("PATCH", &format!("/api/v1/smpp-accounts/{id}"), &json!({ "name": "After" }))
+        .await
+        .expect(200);
     let trail = house.admin.get("/api/v1/audit").await.expect(200);
     let entries = trail["items"].as_array().unwrap();
-    let changed = entries.iter().find(|entry| entry["type"] == "account.changed").expect("the change is there");
+    let changed =
+        entries.iter().find(|entry| entry["type"] == "account.changed").expect("the change is there");
     assert_eq!(changed["data"]["after"]["name"], "After");
     assert!(changed["actor"].as_str().unwrap().starts_with("key_"), "{changed}");
     assert!(changed["request_id"].is_string());

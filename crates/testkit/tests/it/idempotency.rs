@@ -13,7 +13,10 @@ async fn a_repetition_gets_the_first_answer_byte_for_byte() {
     assert_eq!(first.text, second.text);
     assert_eq!(second.headers.get("idempotent-replayed").unwrap(), "true");
 
-    let other = house.admin.post_keyed("/api/v1/messages", "order-1", &json!({ "to": "+33612345678", "text": "twice" })).await;
+    let other = house
+        .admin
+        .post_keyed("/api/v1/messages", "order-1", &json!({ "to": "+33612345678", "text": "twice" }))
+        .await;
     assert_eq!((other.status, other.problem().as_str()), (422, "idempotency_key_reused"));
 
     let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);

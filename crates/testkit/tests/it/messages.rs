@@ -27,7 +27,8 @@ async fn a_message_is_delivered_and_explains_itself() {
     assert_eq!(message["client_ref"], "order 7");
 
     let timeline = house.admin.get(&format!("/api/v1/messages/{id}/timeline")).await.expect(200);
-    let steps: Vec<_> = timeline.as_array().unwrap().iter().map(|step| step["what"].as_str().unwrap()).collect();
+    let steps: Vec<_> =
+        timeline.as_array().unwrap().iter().map(|step| step["what"].as_str().unwrap()).collect();
     assert_eq!(steps, ["accepted", "sent", "delivered"]);
     assert!(timeline[1]["provider_id"].is_string());
 
@@ -52,7 +53,8 @@ async fn long_messages_and_other_alphabets_arrive_whole() {
         ("33600000002", arabic.trim(), 5, "ucs2"),
         ("33600000003", "👋🏽 hello", 1, "ucs2"),
     ] {
-        let accepted = house.admin.post("/api/v1/messages", &json!({ "to": number, "text": text })).await.expect(202);
+        let accepted =
+            house.admin.post("/api/v1/messages", &json!({ "to": number, "text": text })).await.expect(202);
         assert_eq!((&accepted["parts"], &accepted["encoding"]), (&json!(parts), &json!(encoding)), "{text}");
         let message = until_ended(&house, accepted["id"].as_str().unwrap()).await;
         assert_eq!(message["state"], "delivered");
@@ -109,13 +111,19 @@ async fn a_refusing_carrier_is_tried_again_and_a_refusal_for_good_ends_the_messa
     .await;
     let simulator = house.server.simulator.clone().unwrap();
     simulator.change(|settings| {
-        settings.errors = vec![simulator::smsc::ErrorShare { status: smpp::Status::RSYSERR.0, percent: 100.0 }];
+        settings.errors =
+            vec![simulator::smsc::ErrorShare { status: smpp::Status::RSYSERR.0, percent: 100.0 }];
     });
-    let accepted = house.admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "again" })).await.expect(202);
+    let accepted = house
+        .admin
+        .post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "again" }))
+        .await
+        .expect(202);
     let id = accepted["id"].as_str().unwrap().to_owned();
     house
         .until("it was tried", async || {
-            house.admin.get(&format!("/api/v1/messages/{id}")).await.json()["attempts"].as_u64().unwrap_or(0) >= 1
+            house.admin.get(&format!("/api/v1/messages/{id}")).await.json()["attempts"].as_u64().unwrap_or(0)
+                >= 1
         })
         .await;
     simulator.change(|settings| settings.errors = Vec::new());
@@ -124,9 +132,14 @@ async fn a_refusing_carrier_is_tried_again_and_a_refusal_for_good_ends_the_messa
     assert!(message["attempts"].as_u64().unwrap() >= 2);
 
     simulator.change(|settings| {
-        settings.errors = vec![simulator::smsc::ErrorShare { status: smpp::Status::RINVDSTADR.0, percent: 100.0 }];
+        settings.errors =
+            vec![simulator::smsc::ErrorShare { status: smpp::Status::RINVDSTADR.0, percent: 100.0 }];
     });
-    let accepted = house.admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "never" })).await.expect(202);
+    let accepted = house
+        .admin
+        .post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "never" }))
+        .await
+        .expect(202);
     let message = until_ended(&house, accepted["id"].as_str().unwrap()).await;
     assert_eq!((&message["state"], &message["error"]), (&json!("rejected"), &json!("ESME_RINVDSTADR")));
     house.stop().await;
@@ -146,7 +159,8 @@ async fn a_reply_from_a_phone_is_stored_and_seen() {
         })
         .await;
     let list = house.admin.get("/api/v1/messages?direction=in").await.expect(200);
-    let texts: Vec<_> = list["items"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
+    let texts: Vec<_> =
+        list["items"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
     assert!(texts.contains(&"STOP it") && texts.contains(&long.trim()), "{texts:?}");
     house.stop().await;
 }

@@ -26,7 +26,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let admin = &house.admin;
     let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
     let first = |list: Value| list["items"][0]["id"].as_str().unwrap().to_owned();
-    let message = admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "mine" })).await.expect(202);
+    let message =
+        admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "mine" })).await.expect(202);
     BTreeMap::from([
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
@@ -49,8 +50,14 @@ fn filled(path: &str, records: &BTreeMap<&'static str, String>) -> String {
 async fn every_route_is_described() {
     let house = House::start().await;
     for (method, path, operation) in operations(&house).await {
-        assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 5), "{method} {path} has no summary");
-        assert!(operation["responses"].as_object().is_some_and(|all| !all.is_empty()), "{method} {path} has no response");
+        assert!(
+            operation["summary"].as_str().is_some_and(|text| text.len() > 5),
+            "{method} {path} has no summary"
+        );
+        assert!(
+            operation["responses"].as_object().is_some_and(|all| !all.is_empty()),
+            "{method} {path} has no response"
+        );
         assert!(operation["tags"][0].is_string(), "{method} {path} has no tag");
     }
     house.stop().await;
@@ -66,13 +73,22 @@ async fn no_route_opens_for_an_outsider() {
         let path = filled(&path, &records);
         for outsider in [house.anonymous(), wrong.clone()] {
             let answer = outsider.send(&method, &path, &json!({})).await;
-            assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthenticated"), "{method} {path}");
+            assert_eq!(
+                (answer.status, answer.problem().as_str()),
+                (401, "unauthenticated"),
+                "{method} {path}"
+            );
         }
         if ["/api/v1/me", "/api/v1/permissions"].contains(&path.as_str()) {
             continue;
         }
         let answer = powerless.send(&method, &path, &plausible(&method, &path)).await;
-        assert_eq!((answer.status, answer.problem().as_str()), (403, "forbidden"), "{method} {path}: {}", answer.text);
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (403, "forbidden"),
+            "{method} {path}: {}",
+            answer.text
+        );
     }
     house.stop().await;
 }
@@ -92,12 +108,19 @@ async fn no_route_shows_or_changes_another_tenants_record() {
         } else if method == "GET" {
             let answer = neighbour.get(&path).await;
             for (collection, id) in &records {
-                assert!(!answer.text.contains(id.as_str()), "{path} shows the other tenant's {collection} {id}");
+                assert!(
+                    !answer.text.contains(id.as_str()),
+                    "{path} shows the other tenant's {collection} {id}"
+                );
             }
         }
     }
     for (collection, id) in &records {
-        assert_eq!(house.admin.get(&format!("{collection}/{id}")).await.status, 200, "{collection} is as it was");
+        assert_eq!(
+            house.admin.get(&format!("{collection}/{id}")).await.status,
+            200,
+            "{collection} is as it was"
+        );
     }
     house.stop().await;
 }
@@ -108,7 +131,9 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["messages"]) => json!({ "to": "+33612345678", "text": "x" }),
         ("POST", ["messages", "batch"]) => json!({ "messages": [{ "to": "+33612345678", "text": "x" }] }),
         ("POST", ["smpp-accounts"]) => json!({ "system_id": "another" }),
-        ("POST", ["connections"]) => json!({ "name": "Another", "settings": { "host": "127.0.0.1", "system_id": "x" } }),
+        ("POST", ["connections"]) => {
+            json!({ "name": "Another", "settings": { "host": "127.0.0.1", "system_id": "x" } })
+        }
         ("POST", ["routes"]) => json!({ "name": "Another", "rule": { "targets": [] } }),
         ("POST", ["routes", "try"]) => json!({ "to": "+33612345678" }),
         ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),

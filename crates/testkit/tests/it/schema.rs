@@ -13,13 +13,18 @@ async fn both_engines_have_the_same_tables() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let sqlite = Db::open(&format!("sqlite:{}", folder.path().join("a.db").display()), &Options::default()).await.unwrap();
+    let sqlite = Db::open(&format!("sqlite:{}", folder.path().join("a.db").display()), &Options::default())
+        .await
+        .unwrap();
     let database = postgres::start().database();
     let postgres = Db::open(&database.url, &Options::default()).await.unwrap();
     for db in [&sqlite, &postgres] {
         let ran = db.migrate(&server::serve::migrations()).await.unwrap();
         assert!(!ran.is_empty());
-        assert!(db.migrate(&server::serve::migrations()).await.unwrap().is_empty(), "a second run does nothing");
+        assert!(
+            db.migrate(&server::serve::migrations()).await.unwrap().is_empty(),
+            "a second run does nothing"
+        );
     }
     assert_eq!(sqlite.schema().await.unwrap(), postgres.schema().await.unwrap());
     postgres.close().await;
@@ -33,7 +38,11 @@ fn statements() -> BTreeSet<String> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("testkit") && !path.ends_with("xtask") && !path.ends_with("tests") {
+            if path.is_dir()
+                && !path.ends_with("testkit")
+                && !path.ends_with("xtask")
+                && !path.ends_with("tests")
+            {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 collect(&std::fs::read_to_string(&path).unwrap(), &mut found);
@@ -68,7 +77,11 @@ fn collect(source: &str, found: &mut BTreeSet<String>) {
 #[tokio::test]
 async fn every_statement_compiles() {
     let statements = statements();
-    assert!(statements.len() > 60, "only {} statements were found; has the marker changed?", statements.len());
+    assert!(
+        statements.len() > 60,
+        "only {} statements were found; has the marker changed?",
+        statements.len()
+    );
     let house = House::start().await;
     let mut bad = Vec::new();
     for statement in statements {
