@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use types::{Code, Error, TenantId};
@@ -75,10 +76,14 @@ impl Db {
         let pools = if url.starts_with("sqlite:") {
             Self::open_sqlite(url, options).await.map_err(unavailable)?
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            // A plan is made for each run: one kept from when a table was empty would scan it when it is full.
+            let connect = PgConnectOptions::from_str(url)
+                .map_err(unavailable)?
+                .options([("plan_cache_mode", "force_custom_plan")]);
             let pool = sqlx::postgres::PgPoolOptions::new()
                 .max_connections(options.connections)
                 .acquire_timeout(options.wait)
-                .connect(url)
+                .connect_with(connect)
                 .await
                 .map_err(unavailable)?;
             Pools::Postgres(pool)

@@ -193,10 +193,11 @@ async fn take_up(tx: &mut db::Tx, runtime: &Runtime, claim: &ClaimRecord, now: T
     let ids = Arg::json(&ids)?;
     tx.execute(
         sql!(
-            "insert into attempt (id, tenant_id, message_id, part, connection_id, at, outcome) \
-             select cast(r.value ->> 1 as bigint), m.tenant_id, m.id, 0, m.connection_id, $2, \
-             'it had left, or was about to, when the process ended' from json_rows($1) r \
-             join message m on m.id = cast(r.value ->> 0 as bigint) where m.state = 'queued' \
+            "with r as materialized (select cast(value ->> 0 as bigint) as id, cast(value ->> 1 as bigint) as noted from json_rows($1)) \
+             insert into attempt (id, tenant_id, message_id, part, connection_id, at, outcome) \
+             select r.noted, m.tenant_id, m.id, 0, m.connection_id, $2, \
+             'it had left, or was about to, when the process ended' from r join message m on m.id = r.id \
+             where m.state = 'queued' \
              /* every tenant: by the ids of a claim */"
         ),
         vec![ids.clone(), now.into()],
@@ -204,8 +205,9 @@ async fn take_up(tx: &mut db::Tx, runtime: &Runtime, claim: &ClaimRecord, now: T
     .await?;
     tx.execute(
         sql!(
-            "insert into tally (tenant_id, bucket, name, n) select m.tenant_id, 0, s.name, sum(s.n) from json_rows($1) r \
-             join message m on m.id = cast(r.value ->> 0 as bigint) \
+            "with r as materialized (select cast(value ->> 0 as bigint) as id from json_rows($1)) \
+             insert into tally (tenant_id, bucket, name, n) select m.tenant_id, 0, s.name, sum(s.n) from r \
+             join message m on m.id = r.id \
              join (select 'queued' as name, -1 as n union all select 'indeterminate', 1) s on true \
              where m.state = 'queued' and m.intent = 'marketing' group by m.tenant_id, s.name \
              on conflict (tenant_id, bucket, name) do update set n = tally.n + excluded.n"
@@ -216,11 +218,12 @@ async fn take_up(tx: &mut db::Tx, runtime: &Runtime, claim: &ClaimRecord, now: T
     let unknown = tx
         .execute(
             sql!(
-                "update message set state = case when intent = 'marketing' then 'indeterminate' else 'queued' end, \
+                "with r as materialized (select cast(value ->> 0 as bigint) as id from json_rows($1)) \
+                 update message set state = case when intent = 'marketing' then 'indeterminate' else 'queued' end, \
                  wake_at = case when intent = 'marketing' then expires_at else $2 end, \
                  maybe_twice = true, attempts = attempts + 1, updated_at = $2, \
                  error = 'it had left, or was about to, when the process ended' \
-                 from json_rows($1) r where message.id = cast(r.value ->> 0 as bigint) and message.state = 'queued' \
+                 from r where message.id = r.id and message.state = 'queued' \
                  /* every tenant: by the ids of a claim */"
             ),
             vec![ids, now.into()],

@@ -309,7 +309,8 @@ pub(crate) async fn states_of(
         .tx
         .all(
             sql!(
-                "select m.id, m.state from json_rows($1) r join message m on m.id = cast(r.value ->> 0 as bigint) \
+                "with r as materialized (select cast(value ->> 0 as bigint) as id from json_rows($1)) \
+                 select m.id, m.state from r join message m on m.id = r.id \
                  /* every tenant: by ids that the journal was given */"
             ),
             vec![Arg::json(&raw.iter().map(|id| [id]).collect::<Vec<_>>())?],

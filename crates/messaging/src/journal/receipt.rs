@@ -139,12 +139,13 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<
         .tx
         .all(
             sql!(
-                "select cast(r.value ->> 'i' as bigint) as idx, cast(r.value ->> 'n' as bigint) as nth, p.message_id, p.part, \
-                 p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, m.parts, m.attempts, m.maybe_twice, m.registered, \
-                 m.sender, m.sender_kind, m.recipient, m.recipient_kind, m.options, m.accepted_at, m.expires_at \
-                 from json_rows($1) r join part p on p.connection_id = cast(r.value ->> 'c' as bigint) \
-                 and p.provider_key = r.value ->> 'k' join message m on m.id = p.message_id \
-                 order by 1, 2 desc, case when m.done_at is null then 1 else 0 end, p.message_id \
+                "with r as materialized (select cast(value ->> 'i' as bigint) as idx, cast(value ->> 'n' as bigint) as nth, \
+                 cast(value ->> 'c' as bigint) as connection_id, value ->> 'k' as provider_key from json_rows($1)) \
+                 select r.idx, r.nth, p.message_id, p.part, p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, \
+                 m.parts, m.attempts, m.maybe_twice, m.registered, m.sender, m.sender_kind, m.recipient, m.recipient_kind, \
+                 m.options, m.accepted_at, m.expires_at from r join part p on p.connection_id = r.connection_id \
+                 and p.provider_key = r.provider_key join message m on m.id = p.message_id \
+                 order by r.idx, r.nth desc, case when m.done_at is null then 1 else 0 end, p.message_id \
                  /* every tenant: a connection belongs to one tenant, and so do its parts */"
             ),
             vec![Arg::json(rows)?],
@@ -234,9 +235,10 @@ async fn finish_parts(batch: &mut Batch, done: &[DoneRow]) -> Result<()> {
         .tx
         .execute(
             sql!(
-                "update part set state = r.value ->> 's', error = r.value ->> 'e', done_at = $2 from json_rows($1) r \
-                 where part.message_id = cast(r.value ->> 'm' as bigint) and part.part = cast(r.value ->> 'p' as bigint) \
-                 and part.attempt = cast(r.value ->> 'n' as bigint) and part.done_at is null \
+                "with r as materialized (select cast(value ->> 'm' as bigint) as message_id, cast(value ->> 'p' as bigint) as part, \
+                 cast(value ->> 'n' as bigint) as attempt, value ->> 's' as state, value ->> 'e' as error from json_rows($1)) \
+                 update part set state = r.state, error = r.error, done_at = $2 from r where part.message_id = r.message_id \
+                 and part.part = r.part and part.attempt = r.attempt and part.done_at is null \
                  /* every tenant: by ids that were just matched */"
             ),
             vec![Arg::json(done)?, batch.now.into()],
@@ -352,8 +354,9 @@ async fn release_held(batch: &mut Batch, parts: &[PartRow]) -> Result<Vec<Carrie
         .tx
         .all(
             sql!(
-                "delete from held_receipt where id in (select h.id from json_rows($1) r join held_receipt h \
-                 on h.connection_id = cast(r.value ->> 'c' as bigint) and h.provider_key = r.value ->> 'k') returning receipt \
+                "with r as materialized (select cast(value ->> 'c' as bigint) as connection_id, value ->> 'k' as provider_key \
+                 from json_rows($1)) delete from held_receipt where id in (select h.id from r join held_receipt h \
+                 on h.connection_id = r.connection_id and h.provider_key = r.provider_key) returning receipt \
                  /* every tenant: a connection belongs to one tenant */"
             ),
             vec![Arg::json(&rows)?],

@@ -63,11 +63,13 @@ pub(crate) async fn write_settled(batch: &mut Batch) -> Result<()> {
         .tx
         .execute(
             sql!(
-                "update message set state = r.value ->> 's', connection_id = cast(r.value ->> 'c' as bigint), \
-                 attempts = cast(r.value ->> 'a' as bigint), maybe_twice = cast(r.value ->> 'tw' as bigint) = 1, \
-                 error = r.value ->> 'e', updated_at = cast(r.value ->> 'u' as bigint), \
-                 done_at = cast(r.value ->> 'd' as bigint), wake_at = cast(r.value ->> 'w' as bigint) \
-                 from json_rows($1) r where message.id = cast(r.value ->> 'id' as bigint) \
+                "with r as materialized (select cast(value ->> 'id' as bigint) as id, value ->> 's' as state, \
+                 cast(value ->> 'c' as bigint) as connection_id, cast(value ->> 'a' as bigint) as attempts, \
+                 cast(value ->> 'tw' as bigint) as maybe_twice, value ->> 'e' as error, cast(value ->> 'u' as bigint) as updated_at, \
+                 cast(value ->> 'd' as bigint) as done_at, cast(value ->> 'w' as bigint) as wake_at from json_rows($1)) \
+                 update message set state = r.state, connection_id = r.connection_id, attempts = r.attempts, \
+                 maybe_twice = (r.maybe_twice = 1), error = r.error, updated_at = r.updated_at, done_at = r.done_at, \
+                 wake_at = r.wake_at from r where message.id = r.id \
                  /* every tenant: the journal writes for all, by ids it was given */"
             ),
             vec![Arg::json(&rows)?],

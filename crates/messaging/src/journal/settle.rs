@@ -133,8 +133,8 @@ pub(crate) async fn pushed(batch: &mut Batch, work: &[(Option<usize>, Entry)]) -
         .tx
         .execute(
             sql!(
-                "delete from push where id in (select cast(r.value ->> 0 as bigint) from json_rows($1) r) \
-                 /* every tenant: by ids that the journal made */"
+                "with r as materialized (select cast(value ->> 0 as bigint) as id from json_rows($1)) \
+                 delete from push where id in (select id from r) /* every tenant: by ids that the journal made */"
             ),
             vec![Arg::json(&ids)?],
         )
