@@ -238,11 +238,29 @@ mod tests {
     fn the_help_names_every_command() {
         let help = Cli::command().render_long_help().to_string();
         let wanted = [
-            "serve", "sim", "bench", "config", "migrate", "tenant", "user", "key", "account", "connection", "route", "send",
-            "message", "events", "status", "doctor", "version",
+            "serve",
+            "sim",
+            "bench",
+            "config",
+            "migrate",
+            "tenant",
+            "user",
+            "key",
+            "account",
+            "connection",
+            "route",
+            "send",
+            "message",
+            "events",
+            "status",
+            "doctor",
+            "version",
         ];
         for name in wanted {
-            assert!(help.lines().any(|line| line.trim_start().starts_with(name)), "{name} is missing in\n{help}");
+            assert!(
+                help.lines().any(|line| line.trim_start().starts_with(name)),
+                "{name} is missing in\n{help}"
+            );
         }
         assert!(help.contains("Exit codes"));
     }
@@ -250,7 +268,14 @@ mod tests {
     #[test]
     fn serving_takes_its_flags_with_and_without_its_name() {
         for words in [&["switchboard", "serve"][..], &["switchboard"]] {
-            let words = words.iter().copied().chain(["--http", "127.0.0.1:1", "--smpp", "127.0.0.1:2", "--data", "d"]);
+            let words = words.iter().copied().chain([
+                "--http",
+                "127.0.0.1:1",
+                "--smpp",
+                "127.0.0.1:2",
+                "--data",
+                "d",
+            ]);
             let cli = Cli::try_parse_from(words).unwrap();
             assert!(matches!(cli.command, None | Some(Command::Serve)));
             assert_eq!(cli.config.http.as_deref(), Some("127.0.0.1:1"));

@@ -144,10 +144,16 @@ pub(super) async fn run(command: &BenchCommand, out: &Out) -> Result<(), Failure
     let tasks = Tasks::new();
     let report = bench::smpp(options, &tasks).await.map_err(|error| match error.code() {
         types::Code::InvalidValue => {
-            let flag = error.place().map(|place| format!("--{}: ", place.replace('_', "-"))).unwrap_or_default();
-            Failure::usage(format!("{flag}{}", error.message()), "`switchboard bench smpp --help` tells what each flag takes.")
+            let flag =
+                error.place().map(|place| format!("--{}: ", place.replace('_', "-"))).unwrap_or_default();
+            Failure::usage(
+                format!("{flag}{}", error.message()),
+                "`switchboard bench smpp --help` tells what each flag takes.",
+            )
         }
-        types::Code::Unavailable => Failure::unreachable(error.message(), "check --target, --system-id and --password."),
+        types::Code::Unavailable => {
+            Failure::unreachable(error.message(), "check --target, --system-id and --password.")
+        }
         _ => Failure::from(error),
     })?;
     if out.json() {

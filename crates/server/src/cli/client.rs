@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use runtime::config::{Secret, process_environment};
 use serde_json::Value;
@@ -115,7 +115,11 @@ impl Client {
             found.map(|(_, text)| text.clone())
         };
         let url = reach.url.clone().or_else(|| variable("SWITCHBOARD_URL"));
-        let given = reach.key.clone().or_else(|| variable("SWITCHBOARD_KEY")).or_else(|| variable("SWITCHBOARD_ADMIN_KEY"));
+        let given = reach
+            .key
+            .clone()
+            .or_else(|| variable("SWITCHBOARD_KEY"))
+            .or_else(|| variable("SWITCHBOARD_ADMIN_KEY"));
         let base = match url {
             Some(url) => read_url(&url)?,
             None => local_url(config::usable(flags)?.http.listen)?,
@@ -180,7 +184,12 @@ impl Client {
     ///
     /// # Errors
     /// A refusal, or a server that is not there.
-    pub(super) async fn write(&self, method: Method, segments: &[&str], body: Option<&Value>) -> Result<Answer, Failure> {
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        segments: &[&str],
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
         let key = runtime::secrets::token(16).map_err(types::Error::internal)?;
         self.write_once(&key, method, segments, body).await
     }
@@ -199,15 +208,19 @@ impl Client {
         let url = self.url(&[&["api", "v1"], segments].concat(), &[]);
         let mut repeats = 0;
         loop {
-            let mut request =
-                self.request(method.clone(), url.clone()).header("Idempotency-Key", key).timeout(ANSWER_WITHIN);
+            let mut request = self
+                .request(method.clone(), url.clone())
+                .header("Idempotency-Key", key)
+                .timeout(ANSWER_WITHIN);
             if let Some(body) = body {
                 request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
             }
             match request.send().await {
                 Ok(response) => return self.read(response).await,
                 // It may have been done: the key makes asking again harmless.
-                Err(error) if !error.is_connect() && !error.is_builder() && repeats < REPEATS_MAX => repeats += 1,
+                Err(error) if !error.is_connect() && !error.is_builder() && repeats < REPEATS_MAX => {
+                    repeats += 1
+                }
                 Err(error) => return Err(self.lost(&error)),
             }
         }
@@ -235,7 +248,10 @@ impl Client {
     /// A refusal, or a server that is not there; exit code 2 where nothing is to be changed.
     pub(super) async fn patch(&self, segments: &[&str], body: &Value) -> Result<Answer, Failure> {
         if body.as_object().is_none_or(|members| members.keys().all(|name| name == "revision")) {
-            return Err(Failure::usage("nothing to change was named", "give at least one flag; --help lists them."));
+            return Err(Failure::usage(
+                "nothing to change was named",
+                "give at least one flag; --help lists them.",
+            ));
         }
         self.write(Method::PATCH, segments, Some(body)).await
     }
@@ -254,16 +270,6 @@ impl Client {
         Err(self.read(response).await.err().unwrap_or_else(Failure::shown))
     }
 
-    /// The server's own date (RFC 9110 §6.6.1), in its own words.
-    ///
-    /// # Errors
-    /// A server that is not there.
-    pub(super) async fn date(&self) -> Result<Option<String>, Failure> {
-        let sent = self.request(Method::GET, self.url(&["health"], &[])).timeout(ANSWER_WITHIN).send().await;
-        let response = sent.map_err(|error| self.lost(&error))?;
-        Ok(response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned))
-    }
-
     /// The id of the record that is given by its id or by its name.
     ///
     /// # Errors
@@ -275,8 +281,12 @@ impl Client {
         let mut after = None;
         for _ in 0..PAGES_MAX {
             let page = self.get(&[kind.path], &[("limit", Some("200".to_owned())), ("after", after)]).await?;
-            let named = |item: &&Value| kind.names.iter().any(|name| item.get(name).and_then(Value::as_str) == Some(given));
-            if let Some(id) = page.items().iter().find(named).and_then(|item| item.get("id")).and_then(Value::as_str) {
+            let named = |item: &&Value| {
+                kind.names.iter().any(|name| item.get(name).and_then(Value::as_str) == Some(given))
+            };
+            if let Some(id) =
+                page.items().iter().find(named).and_then(|item| item.get("id")).and_then(Value::as_str)
+            {
                 return Ok(id.to_owned());
             }
             after = page.value.get("next").and_then(Value::as_str).map(str::to_owned);
@@ -287,7 +297,11 @@ impl Client {
         let noun = kind.noun;
         Err(Failure::failed(
             format!("there is no {noun} {given:?}"),
-            format!("give its id ({}_…) or its {}; the list shows both.", kind.prefix, kind.names.join(" or ")),
+            format!(
+                "give its id ({}_…) or its {}; the list shows both.",
+                kind.prefix,
+                kind.names.join(" or ")
+            ),
         ))
     }
 
@@ -320,7 +334,10 @@ impl Client {
 
     fn lost(&self, error: &reqwest::Error) -> Failure {
         if error.is_builder() {
-            return Failure::usage(format!("the request cannot be made: {}", innermost(error)), "check --url and --key.");
+            return Failure::usage(
+                format!("the request cannot be made: {}", innermost(error)),
+                "check --url and --key.",
+            );
         }
         Failure::unreachable(
             format!("nothing answers at {}: {}", self.base, innermost(error)),
@@ -336,7 +353,10 @@ async fn read(mut response: Response) -> Result<String, Failure> {
         match response.chunk().await {
             Ok(Some(chunk)) if octets.len() + chunk.len() > ANSWER_BYTES_MAX => {
                 let hint = "ask for less with --limit.";
-                return Err(Failure::failed(format!("the answer is larger than {ANSWER_BYTES_MAX} octets"), hint));
+                return Err(Failure::failed(
+                    format!("the answer is larger than {ANSWER_BYTES_MAX} octets"),
+                    hint,
+                ));
             }
             Ok(Some(chunk)) => octets.extend_from_slice(&chunk),
             Ok(None) => return Ok(String::from_utf8_lossy(&octets).into_owned()),
@@ -351,7 +371,10 @@ async fn read(mut response: Response) -> Result<String, Failure> {
 fn told(status: StatusCode, body: String) -> Failure {
     if status.is_redirection() {
         let what = format!("the server answers {status}: it leads elsewhere");
-        return Failure::failed(what, "give the address that it leads to with --url (https instead of http?).");
+        return Failure::failed(
+            what,
+            "give the address that it leads to with --url (https instead of http?).",
+        );
     }
     Failure::answered(status, body)
 }
@@ -376,13 +399,22 @@ fn http(base: &Url) -> Result<reqwest::Client, Failure> {
     };
     // A machine without root certificates can still speak http; https fails there with a clear error.
     let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-    client.map_err(|error| Failure::failed(format!("HTTP cannot be spoken: {}", innermost(&error)), "check the machine's certificates."))
+    client.map_err(|error| {
+        Failure::failed(
+            format!("HTTP cannot be spoken: {}", innermost(&error)),
+            "check the machine's certificates.",
+        )
+    })
 }
 
 fn read_url(text: &str) -> Result<Url, Failure> {
-    let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url =
+        Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| {
-        Failure::usage(format!("{text:?} is no address of a server"), "write e.g. http://127.0.0.1:8080 or https://sms.example.com.")
+        Failure::usage(
+            format!("{text:?} is no address of a server"),
+            "write e.g. http://127.0.0.1:8080 or https://sms.example.com.",
+        )
     })
 }
 
@@ -392,12 +424,17 @@ fn local_url(listen: SocketAddr) -> Result<Url, Failure> {
         let hint = "the server's greeting told it: give it with --url or SWITCHBOARD_URL.";
         return Err(Failure::usage("http.listen has port 0, so the server's port is not known", hint));
     }
+    read_url(&format!("http://{}", reachable(listen)))
+}
+
+/// The address by which this machine reaches its own listener: one that listens everywhere listens here.
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    read_url(&format!("http://{}", SocketAddr::new(ip, listen.port())))
+    SocketAddr::new(ip, listen.port())
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -435,7 +472,8 @@ mod tests {
     fn an_id_stays_one_segment() {
         let base = read_url("https://host.example/sub/").unwrap();
         let client = Client { http: http(&base).unwrap(), base, key: Err(String::new()) };
-        let url = client.url(&["api", "v1", "messages", "../x?y"], &[("a", Some("b&c".to_owned())), ("n", None)]);
+        let url =
+            client.url(&["api", "v1", "messages", "../x?y"], &[("a", Some("b&c".to_owned())), ("n", None)]);
         assert_eq!(url.as_str(), "https://host.example/sub/api/v1/messages/..%2Fx%3Fy?a=b%26c");
     }
 

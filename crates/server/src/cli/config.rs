@@ -41,7 +41,10 @@ pub(super) fn load(flags: &ConfigFlags) -> Result<Config, ConfigErrors> {
 /// Exit code 2.
 pub(super) fn usable(flags: &ConfigFlags) -> Result<Config, Failure> {
     load(flags).map_err(|errors| {
-        Failure::usage(format!("the configuration has errors: {}", show::plain(&errors.to_string())), "see `switchboard config check`.")
+        Failure::usage(
+            format!("the configuration has errors: {}", show::plain(&errors.to_string())),
+            "see `switchboard config check`.",
+        )
     })
 }
 
@@ -93,7 +96,9 @@ fn tell(findings: &[Finding], out: &Out) -> Result<(), Failure> {
         out.line(&match (errors, warnings) {
             (0, 0) => "The configuration is fine.".to_owned(),
             (0, warnings) => format!("The configuration can be used; {warnings} warning(s)."),
-            (errors, warnings) => format!("The configuration cannot be used: {errors} error(s), {warnings} warning(s)."),
+            (errors, warnings) => {
+                format!("The configuration cannot be used: {errors} error(s), {warnings} warning(s).")
+            }
         });
     }
     if errors == 0 { Ok(()) } else { Err(Failure::shown_usage()) }
@@ -116,14 +121,15 @@ fn in_words(finding: &Finding, out: &Out) -> String {
 }
 
 fn show(config: &Config, changed: bool, out: &Out) {
-    let entries: Vec<_> =
-        config.entries().into_iter().filter(|entry| !changed || entry.origin != runtime::config::Origin::Default).collect();
+    let entries: Vec<_> = config
+        .entries()
+        .into_iter()
+        .filter(|entry| !changed || entry.origin != runtime::config::Origin::Default)
+        .collect();
     if out.json() {
         return out.value(&json!(entries));
     }
-    let row = |entry: &runtime::config::Entry| {
-        json!({ "key": entry.key, "value": entry.value, "origin": entry.origin.to_string() })
-    };
+    let row = |entry: &runtime::config::Entry| json!({ "key": entry.key, "value": entry.value, "origin": entry.origin.to_string() });
     let rows: Vec<Value> = entries.iter().map(row).collect();
     out.table(&rows, &[("SETTING", "/key"), ("VALUE", "/value"), ("FROM", "/origin")]);
 }
@@ -134,7 +140,8 @@ mod tests {
 
     fn findings(http: &str, environment: &[(&str, &str)]) -> Vec<Finding> {
         let flags = ConfigFlags { http: Some(http.to_owned()), ..ConfigFlags::default() };
-        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let environment =
+            environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         check(Config::load(&sources(&flags, environment)))
     }
 

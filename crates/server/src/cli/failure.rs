@@ -183,8 +183,9 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_exit_code() {
-        let codes = [Failure::failed("", ""), Failure::usage("", ""), Failure::unreachable("", ""), Failure::shown()]
-            .map(|failure| failure.code());
+        let codes =
+            [Failure::failed("", ""), Failure::usage("", ""), Failure::unreachable("", ""), Failure::shown()]
+                .map(|failure| failure.code());
         assert_eq!(codes, [1, 2, 3, 1]);
     }
 }

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::ConfigFlags;
+use super::config;
 use super::failure::Failure;
 use super::show::Out;
-use super::config;
 use crate::serve;
 
 /// Carries the command out.

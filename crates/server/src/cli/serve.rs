@@ -72,7 +72,8 @@ fn greeting(server: &Server) -> String {
         }
     }
     if let Some(demo) = &server.demo {
-        let _ = writeln!(text, "  SMPP account       system_id {}  password {}", demo.system_id, demo.password);
+        let _ =
+            writeln!(text, "  SMPP account       system_id {}  password {}", demo.system_id, demo.password);
     }
     text
 }

@@ -78,7 +78,10 @@ pub(super) fn secret(flag: Option<&str>) -> Result<Option<String>, Failure> {
         Some("-") => {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).map_err(|error| {
-                Failure::usage(format!("standard input cannot be read: {error}"), "give the secret on one line.")
+                Failure::usage(
+                    format!("standard input cannot be read: {error}"),
+                    "give the secret on one line.",
+                )
             })?;
             Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()))
         }
@@ -94,7 +97,8 @@ mod tests {
 
     #[test]
     fn values_are_json_or_text() {
-        let pairs = ["window=50", "host=smsc.example", "a=null", "l=[1]", "text=\"8\"", "e="].map(str::to_owned);
+        let pairs =
+            ["window=50", "host=smsc.example", "a=null", "l=[1]", "text=\"8\"", "e="].map(str::to_owned);
         let members = Members::default().with("window", Some(1)).with_set(&pairs).unwrap();
         assert_eq!(
             members.value(),
@@ -109,7 +113,8 @@ mod tests {
     fn what_is_not_given_is_absent() {
         let members = Members::default().with("a", None::<u16>).with_list("l", &[]);
         assert_eq!(members.unless_empty(), None);
-        let members = Members::default().with_list("l", &["none".to_owned()]).with_list("m", &["x".to_owned()]);
+        let members =
+            Members::default().with_list("l", &["none".to_owned()]).with_list("m", &["x".to_owned()]);
         assert_eq!(members.value(), json!({ "l": [], "m": ["x"] }));
     }
 }

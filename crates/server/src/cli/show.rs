@@ -26,13 +26,12 @@ impl Tone {
     /// The tone of a word that the API uses for a state.
     fn of(word: &str) -> Option<Self> {
         Some(match word {
-            "bound" | "delivered" | "received" | "active" | "started" | "balanced" | "ready" | "takes" | "ok" => Self::Good,
-            "throttled" | "draining" | "binding" | "queued" | "scheduled" | "sent" | "indeterminate" | "waits" | "warning" => {
-                Self::Fair
-            }
-            "down" | "failed" | "rejected" | "expired" | "disabled" | "suspended" | "refused" | "unbalanced" | "error" => {
-                Self::Bad
-            }
+            "bound" | "delivered" | "received" | "active" | "started" | "balanced" | "ready" | "takes"
+            | "ok" => Self::Good,
+            "throttled" | "draining" | "binding" | "queued" | "scheduled" | "sent" | "indeterminate"
+            | "waits" | "warning" => Self::Fair,
+            "down" | "failed" | "rejected" | "expired" | "disabled" | "suspended" | "refused"
+            | "unbalanced" | "error" => Self::Bad,
             _ => return None,
         })
     }
@@ -148,7 +147,10 @@ pub(super) fn words(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) => number.as_f64().filter(|_| number.is_f64()).map_or_else(|| number.to_string(), |number| format!("{number:.1}")),
+        Value::Number(number) => number
+            .as_f64()
+            .filter(|_| number.is_f64())
+            .map_or_else(|| number.to_string(), |number| format!("{number:.1}")),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => plain(text),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
@@ -176,19 +178,26 @@ fn width(text: &str) -> usize {
 }
 
 fn table(rows: &[Value], columns: &[(&str, &str)], colour: bool) -> String {
-    let cell = |row: &Value, pointer: &str| shortened(row.pointer(pointer).map_or_else(|| "-".to_owned(), words));
+    let cell =
+        |row: &Value, pointer: &str| shortened(row.pointer(pointer).map_or_else(|| "-".to_owned(), words));
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| columns.iter().map(|(_, pointer)| cell(row, pointer)).collect()).collect();
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
-        .map(|(at, (title, _))| rows.iter().map(|row| width(&row[at])).chain([width(title)]).max().unwrap_or(0))
+        .map(|(at, (title, _))| {
+            rows.iter().map(|row| width(&row[at])).chain([width(title)]).max().unwrap_or(0)
+        })
         .collect();
     let line = |cells: Vec<(String, usize)>| {
-        let padded = cells.into_iter().zip(&widths).map(|((shown, chars), width)| format!("{shown}{:1$}", "", width - chars));
+        let padded = cells
+            .into_iter()
+            .zip(&widths)
+            .map(|((shown, chars), width)| format!("{shown}{:1$}", "", width - chars));
         format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
-    let titles = columns.iter().map(|(title, _)| (paint(colour, Tone::Strong, title), width(title))).collect();
+    let titles =
+        columns.iter().map(|(title, _)| (paint(colour, Tone::Strong, title), width(title))).collect();
     let mut text = line(titles);
     for row in rows {
         text.push_str(&line(row.into_iter().map(|word| (toned(colour, &word), width(&word))).collect()));
@@ -255,7 +264,8 @@ mod tests {
 
     #[test]
     fn facts_begin_with_what_matters() {
-        let value = json!({ "a_b": true, "id": "x", "deep": { "k": [1, 2], "none": null }, "list": [{ "p": 1 }] });
+        let value =
+            json!({ "a_b": true, "id": "x", "deep": { "k": [1, 2], "none": null }, "list": [{ "p": 1 }] });
         let text = facts(&value, &["id", "absent"], false);
         assert_eq!(text, "id    x\na b   yes\ndeep\n  k     1, 2\n  none  -\nlist\n  p=1\n");
     }

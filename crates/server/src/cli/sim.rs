@@ -109,9 +109,12 @@ impl SimArgs {
         delay(&mut members, "receipt_delay", self.receipt_delay_ms, self.receipt_jitter_ms);
         let flags = Members::default()
             .with("listen", self.listen.clone())
-            .with("accounts", pairs(&self.accounts, "account", |system_id, password| {
-                Some(json!({ "system_id": system_id, "password": password }))
-            })?)
+            .with(
+                "accounts",
+                pairs(&self.accounts, "account", |system_id, password| {
+                    Some(json!({ "system_id": system_id, "password": password }))
+                })?,
+            )
             .with("errors", pairs(&self.errors, "error", error_share)?)
             .with("throughput", self.throughput)
             .with("drop_after_accept_percent", self.drop_after_accept)
@@ -140,12 +143,17 @@ impl SimArgs {
 }
 
 fn unusable(why: &str) -> Failure {
-    Failure::usage(format!("these settings cannot be used: {why}"), "`switchboard sim --help` tells what each takes.")
+    Failure::usage(
+        format!("these settings cannot be used: {why}"),
+        "`switchboard sim --help` tells what each takes.",
+    )
 }
 
 fn read(path: &std::path::Path) -> Result<Map<String, Value>, Failure> {
     use std::io::Read as _;
-    let failure = |why: String| Failure::usage(format!("{}: {why}", path.display()), "name a readable file with one JSON object.");
+    let failure = |why: String| {
+        Failure::usage(format!("{}: {why}", path.display()), "name a readable file with one JSON object.")
+    };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| failure(error.to_string()))?;
     file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| failure(error.to_string()))?;
@@ -198,7 +206,10 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
     if out.json() {
         out.line(&json!({ "listen": smsc.address() }).to_string());
     }
-    out.note(&format!("The simulated carrier listens on {}. SIGINT stops it and prints what it did.", smsc.address()));
+    out.note(&format!(
+        "The simulated carrier listens on {}. SIGINT stops it and prints what it did.",
+        smsc.address()
+    ));
     wait_for_signal().await;
     tasks.stop(STOP_WITHIN).await;
     let (counts, seen) = (smsc.counts(), smsc.seen());
@@ -206,7 +217,10 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
         out.line(&json!({ "counts": counts, "seen": seen }).to_string());
     } else {
         let duplicates = seen.duplicates.len();
-        out.facts(&json!(counts), &["connections", "binds", "submits", "accepted", "throttled", "refused", "receipts"]);
+        out.facts(
+            &json!(counts),
+            &["connections", "binds", "submits", "accepted", "throttled", "refused", "receipts"],
+        );
         out.heading("Texts marked ID<number>");
         out.facts(
             &json!({ "total": seen.total, "distinct": seen.distinct, "repeated": seen.repeated, "came more than once": duplicates }),
@@ -233,7 +247,10 @@ mod tests {
         };
         let settings = args.settings().unwrap();
         assert_eq!(settings.listen.to_string(), LISTEN);
-        assert_eq!((settings.accounts[0].system_id.as_str(), settings.accounts[0].password.as_str()), ("a", "b:c"));
+        assert_eq!(
+            (settings.accounts[0].system_id.as_str(), settings.accounts[0].password.as_str()),
+            ("a", "b:c")
+        );
         assert_eq!((settings.errors[1].status, settings.errors[0].percent), (0x58, 2.5));
         assert_eq!((settings.latency.ms, settings.latency.jitter_ms, settings.connections_max), (20, 0, 7));
         assert_eq!(settings.receipt_style, simulator::smsc::ReceiptStyle::TlvOnly);

@@ -71,13 +71,20 @@ const FIRST: &[&str] = &["id", "name", "slug", "status"];
 pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> Result<(), Failure> {
     let answer = match command {
         TenantCommand::List(page) => {
-            let columns = [("ID", "/id"), ("SLUG", "/slug"), ("NAME", "/name"), ("STATUS", "/status"), ("CREATED", "/created_at")];
+            let columns = [
+                ("ID", "/id"),
+                ("SLUG", "/slug"),
+                ("NAME", "/name"),
+                ("STATUS", "/status"),
+                ("CREATED", "/created_at"),
+            ];
             client.get(&["tenants"], &page.query()).await?.show_page(out, &columns);
             return Ok(());
         }
         TenantCommand::Create { name, slug, flags, admin, admin_name } => {
-            let administrator =
-                admin.as_ref().map(|email| json!({ "email": email, "name": admin_name.as_ref().unwrap_or(email) }));
+            let administrator = admin
+                .as_ref()
+                .map(|email| json!({ "email": email, "name": admin_name.as_ref().unwrap_or(email) }));
             let body = Members::default()
                 .with("name", Some(name.clone()))
                 .with("slug", slug.clone())
@@ -86,7 +93,9 @@ pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> 
                 .with("administrator", administrator);
             client.post(&["tenants"], &body.value()).await?
         }
-        TenantCommand::Show { tenant } => client.get(&["tenants", &client.find(&KIND, tenant).await?], &[]).await?,
+        TenantCommand::Show { tenant } => {
+            client.get(&["tenants", &client.find(&KIND, tenant).await?], &[]).await?
+        }
         TenantCommand::Change { tenant, name, flags, status } => {
             let body = Members::default()
                 .with("name", name.clone())

@@ -115,7 +115,13 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn link(user: &str, offline: bool, flags: &ConfigFlags, reach: &ReachFlags, out: &Out) -> Result<(), Failure> {
+async fn link(
+    user: &str,
+    offline: bool,
+    flags: &ConfigFlags,
+    reach: &ReachFlags,
+    out: &Out,
+) -> Result<(), Failure> {
     if !offline {
         let client = Client::new(flags, reach)?;
         // Without a key the server could only refuse; who may read the data folder needs no key.
