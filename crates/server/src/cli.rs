@@ -43,7 +43,6 @@ mod user;
 #[command(
     name = "switchboard",
     version,
-    about,
     after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage or configuration, 3 server not reached."
 )]
 struct Cli {
@@ -152,8 +151,6 @@ enum Command {
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    // One cryptography provider for all of TLS; a second install is refused and harmless.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let out = Out::new(cli.look.json, cli.look.no_color);
     let command = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => return serve::run(&cli.config),

@@ -151,9 +151,10 @@ pub(super) async fn run(command: &BenchCommand, out: &Out) -> Result<(), Failure
                 "`switchboard bench smpp --help` tells what each flag takes.",
             )
         }
-        types::Code::Unavailable => {
-            Failure::unreachable(error.message(), "check --target, --system-id and --password.")
-        }
+        types::Code::Unavailable => Failure::unreachable(
+            error.message(),
+            "the first bind failed: check --target, --system-id and --password.",
+        ),
         _ => Failure::from(error),
     })?;
     if out.json() {

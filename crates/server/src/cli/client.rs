@@ -133,9 +133,14 @@ impl Client {
         Ok(Self { http: http(&base)?, base, key })
     }
 
-    /// Where the server is.
-    pub(super) fn base(&self) -> &Url {
-        &self.base
+    /// Where the server is, without a slash at its end.
+    pub(super) fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Whether keys and messages travel where others can read them.
+    pub(super) fn is_overheard(&self) -> bool {
+        self.base.scheme() == "http" && !is_loopback(&self.base)
     }
 
     /// Whether there is a key to show.
@@ -219,7 +224,7 @@ impl Client {
                 Ok(response) => return self.read(response).await,
                 // It may have been done: the key makes asking again harmless.
                 Err(error) if !error.is_connect() && !error.is_builder() && repeats < REPEATS_MAX => {
-                    repeats += 1
+                    repeats += 1;
                 }
                 Err(error) => return Err(self.lost(&error)),
             }
@@ -340,7 +345,7 @@ impl Client {
             );
         }
         Failure::unreachable(
-            format!("nothing answers at {}: {}", self.base, innermost(error)),
+            format!("nothing answers at {}: {}", self.address(), innermost(error)),
             "start it with `switchboard serve`, or give its address with --url or SWITCHBOARD_URL.",
         )
     }
@@ -388,6 +393,8 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 fn http(base: &Url) -> Result<reqwest::Client, Failure> {
+    // One cryptography provider for all of TLS; a second install is refused and harmless.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let builder = || {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("switchboard-cli/", env!("CARGO_PKG_VERSION")))

@@ -71,10 +71,17 @@ pub(super) fn run(command: &ConfigCommand, flags: &ConfigFlags, out: &Out) -> Re
     match command {
         ConfigCommand::Default if out.json() => out.value(&json!({ "manual": MANUAL })),
         ConfigCommand::Default => out.text(MANUAL),
-        ConfigCommand::Check => return tell(&check(load(flags)), out),
+        ConfigCommand::Check => {
+            let findings = check(load(flags));
+            tell(&findings, out);
+            return verdict(&findings);
+        }
         ConfigCommand::Show { changed } => match load(flags) {
             Ok(config) => show(&config, *changed, out),
-            Err(errors) => return tell(&errors.0, out),
+            Err(errors) => {
+                tell(&errors.0, out);
+                return verdict(&errors.0);
+            }
         },
     }
     Ok(())
@@ -84,8 +91,16 @@ fn check(loaded: Result<Config, ConfigErrors>) -> Vec<Finding> {
     loaded.map_or_else(|errors| errors.0, |config| config.check())
 }
 
-fn tell(findings: &[Finding], out: &Out) -> Result<(), Failure> {
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+fn errors(findings: &[Finding]) -> usize {
+    findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+}
+
+fn verdict(findings: &[Finding]) -> Result<(), Failure> {
+    if errors(findings) == 0 { Ok(()) } else { Err(Failure::shown_usage()) }
+}
+
+fn tell(findings: &[Finding], out: &Out) {
+    let errors = errors(findings);
     if out.json() {
         out.value(&json!({ "usable": errors == 0, "findings": findings }));
     } else {
@@ -101,7 +116,6 @@ fn tell(findings: &[Finding], out: &Out) -> Result<(), Failure> {
             }
         });
     }
-    if errors == 0 { Ok(()) } else { Err(Failure::shown_usage()) }
 }
 
 fn in_words(finding: &Finding, out: &Out) -> String {
@@ -150,7 +164,7 @@ mod tests {
         let environment = [("SWITCHBOARD_URL", "http://127.0.0.1:1"), ("SWITCHBOARD_KEY", "x")];
         let found = findings("127.0.0.1:18080", &environment);
         assert_eq!(found, []);
-        assert!(tell(&found, &Out::new(false, true)).is_ok());
+        assert!(verdict(&found).is_ok());
     }
 
     #[test]
@@ -160,7 +174,7 @@ mod tests {
         assert!(keys.contains(&("http.listen", Severity::Error)), "{keys:?}");
         assert!(keys.contains(&("smpp.listen", Severity::Error)), "{keys:?}");
         assert!(keys.contains(&("SWITCHBOARD_DAAT", Severity::Warning)), "{keys:?}");
-        assert!(tell(&found, &Out::new(false, true)).is_err());
+        assert!(verdict(&found).is_err());
         let words = in_words(&found[0], &Out::new(false, true));
         assert!(words.contains("  where  ") && words.contains("  do     "), "{words}");
     }

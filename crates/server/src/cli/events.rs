@@ -16,7 +16,7 @@ pub(super) struct EventsArgs {
     #[arg(long, value_name = "SEQ")]
     after: Option<i64>,
     /// At most about so many, 1 to 1,000
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=EVENTS_MAX))]
     limit: i64,
     /// Only this kind, such as message.ended
     #[arg(long = "type", value_name = "KIND")]
@@ -26,6 +26,8 @@ pub(super) struct EventsArgs {
     follow: bool,
 }
 
+/// The most events that one question is answered with.
+const EVENTS_MAX: i64 = 1_000;
 /// The longest line of a stream that is read; an event is far smaller.
 const LINE_BYTES_MAX: usize = 8 << 20;
 /// The pause before a broken stream is taken up again.
@@ -36,15 +38,14 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// # Errors
 /// What the server refuses.
 pub(super) async fn run(args: &EventsArgs, client: &Client, out: &Out) -> Result<(), Failure> {
-    let after = match args.after {
-        Some(after) => after,
-        None => (latest(client).await? - args.limit).max(0),
+    // The server counts before it sifts: of one kind, the latest stand further back.
+    let look_back = if args.kind.is_some() { EVENTS_MAX } else { args.limit };
+    let (after, limit) = match args.after {
+        Some(after) => (after, args.limit),
+        None => ((latest(client).await? - look_back).max(0), look_back),
     };
-    let query = [
-        ("after", Some(after.to_string())),
-        ("limit", Some(args.limit.to_string())),
-        ("type", args.kind.clone()),
-    ];
+    let query =
+        [("after", Some(after.to_string())), ("limit", Some(limit.to_string())), ("type", args.kind.clone())];
     if args.follow {
         return tokio::select! {
             done = follow(after, args.kind.as_ref(), client, out) => done,
@@ -53,11 +54,16 @@ pub(super) async fn run(args: &EventsArgs, client: &Client, out: &Out) -> Result
     }
     let answer = client.get(&["events"], &query).await?;
     answer.show(out, |_| {
-        for event in answer.items() {
+        let surplus = match args.after {
+            Some(_) => 0,
+            None => answer.items().len().saturating_sub(usize::try_from(args.limit).unwrap_or(usize::MAX)),
+        };
+        for event in &answer.items()[surplus..] {
             out.line(&event_line(event));
         }
         if answer.items().is_empty() {
             out.line("(none)");
+            out.note("--after 0 looks from the beginning.");
         }
     });
     Ok(())

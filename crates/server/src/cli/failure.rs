@@ -19,9 +19,12 @@ pub(super) enum Exit {
     Unreachable,
 }
 
-/// Why a command was not carried out.
+/// Why a command was not carried out. Boxed: failures are rare and results are everywhere.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct Failure(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
     exit: Exit,
     what: String,
     at: Option<String>,
@@ -36,7 +39,15 @@ pub(super) struct Failure {
 
 impl Failure {
     fn new(exit: Exit, name: &str, what: String, hint: String) -> Self {
-        Self { exit, what, at: None, hint, name: name.to_owned(), problem: None, shown: false }
+        Self(Box::new(Told {
+            exit,
+            what,
+            at: None,
+            hint,
+            name: name.to_owned(),
+            problem: None,
+            shown: false,
+        }))
     }
 
     /// It was understood and not done.
@@ -56,12 +67,16 @@ impl Failure {
 
     /// What was printed already is the bad news.
     pub(super) fn shown() -> Self {
-        Self { shown: true, ..Self::failed("", "") }
+        let mut failure = Self::failed("", "");
+        failure.0.shown = true;
+        failure
     }
 
     /// What was printed already says why the configuration cannot be used.
     pub(super) fn shown_usage() -> Self {
-        Self { shown: true, ..Self::usage("", "") }
+        let mut failure = Self::usage("", "");
+        failure.0.shown = true;
+        failure
     }
 
     /// A refusal as the server wrote it: problem+json (RFC 9457), or whatever else answers there.
@@ -75,38 +90,42 @@ impl Failure {
             detail if detail.is_empty() => member("title"),
             detail => detail,
         };
-        let code = member("code");
-        Self {
-            at: problem.get("at").and_then(Value::as_str).map(str::to_owned),
-            problem: Some(body),
-            ..Self::new(Exit::Refused, &format!("{code}, {}", status.as_u16()), what, member("hint"))
-        }
+        let name = format!("{}, {}", member("code"), status.as_u16());
+        let mut failure = Self::new(Exit::Refused, &name, what, member("hint"));
+        failure.0.at = problem.get("at").and_then(Value::as_str).map(str::to_owned);
+        failure.0.problem = Some(body);
+        failure
     }
 
     /// The same with other advice.
     pub(super) fn with_hint(mut self, hint: String) -> Self {
-        self.hint = hint;
+        self.0.hint = hint;
         self
     }
 
     /// Whether the server is not there.
     pub(super) fn is_unreachable(&self) -> bool {
-        self.exit == Exit::Unreachable
+        self.0.exit == Exit::Unreachable
+    }
+
+    /// Whether the server did not know the key.
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        self.0.problem.is_some() && self.0.name.starts_with(types::Code::Unauthenticated.as_str())
     }
 
     /// What was wrong, in a line.
     pub(super) fn what(&self) -> &str {
-        &self.what
+        &self.0.what
     }
 
     /// What to do.
     pub(super) fn hint(&self) -> &str {
-        &self.hint
+        &self.0.hint
     }
 
     /// Says it on standard error and gives the exit code.
     pub(super) fn tell(&self, out: &Out) -> ExitCode {
-        if !self.shown {
+        if !self.0.shown {
             let text = if out.json() { self.as_json() } else { self.in_words(out) };
             // A closed terminal does not change the exit code.
             drop(std::io::stderr().write_all(text.as_bytes()));
@@ -115,7 +134,7 @@ impl Failure {
     }
 
     const fn code(&self) -> u8 {
-        match self.exit {
+        match self.0.exit {
             Exit::Refused => 1,
             Exit::Usage => 2,
             Exit::Unreachable => 3,
@@ -123,25 +142,28 @@ impl Failure {
     }
 
     fn as_json(&self) -> String {
-        match &self.problem {
+        match &self.0.problem {
             Some(problem) => format!("{problem}\n"),
-            None => format!("{}\n", json!({ "code": self.name, "detail": self.what, "hint": self.hint })),
+            None => {
+                format!("{}\n", json!({ "code": self.0.name, "detail": self.0.what, "hint": self.0.hint }))
+            }
         }
     }
 
     fn in_words(&self, out: &Out) -> String {
-        let (title, name) = match (self.exit, &self.problem) {
-            (Exit::Refused, Some(_)) => ("refused", format!("  ({})", self.name)),
+        let (title, name) = match (self.0.exit, &self.0.problem) {
+            (Exit::Refused, Some(_)) => ("refused", format!("  ({})", self.0.name)),
             (Exit::Refused, None) => ("failed", String::new()),
             (Exit::Usage, _) => ("cannot be used", String::new()),
             (Exit::Unreachable, _) => ("not reached", String::new()),
         };
-        let mut text = format!("{}: {}{name}\n", out.paint_error(Tone::Bad, title), show::plain(&self.what));
-        if let Some(at) = &self.at {
+        let mut text =
+            format!("{}: {}{name}\n", out.paint_error(Tone::Bad, title), show::plain(&self.0.what));
+        if let Some(at) = &self.0.at {
             text.push_str(&format!("  where  {}\n", show::plain(at)));
         }
-        if !self.hint.is_empty() {
-            text.push_str(&format!("  do     {}\n", show::plain(&self.hint)));
+        if !self.0.hint.is_empty() {
+            text.push_str(&format!("  do     {}\n", show::plain(&self.0.hint)));
         }
         text
     }
@@ -149,10 +171,9 @@ impl Failure {
 
 impl From<types::Error> for Failure {
     fn from(error: types::Error) -> Self {
-        Self {
-            at: error.place().map(str::to_owned),
-            ..Self::failed(error.message().to_owned(), error.advice().to_owned())
-        }
+        let mut failure = Self::failed(error.message().to_owned(), error.advice().to_owned());
+        failure.0.at = error.place().map(str::to_owned);
+        failure
     }
 }
 

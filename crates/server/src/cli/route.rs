@@ -193,7 +193,7 @@ async fn try_out(body: &serde_json::Value, client: &Client, out: &Out) -> Result
 
 /// The columns of what each rule said.
 pub(super) const LOOKED: &[(&str, &str)] =
-    &[("ROUTE", "/name"), ("VERDICT", "/verdict"), ("WHY", "/why"), ("ID", "/route")];
+    &[("ID", "/route"), ("ROUTE", "/name"), ("VERDICT", "/verdict"), ("WHY", "/why")];
 
 #[cfg(test)]
 mod tests {

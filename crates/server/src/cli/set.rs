@@ -46,7 +46,7 @@ impl Members {
 
     /// The object as a member of another, unless it is empty.
     pub(super) fn unless_empty(self) -> Option<Value> {
-        (!self.0.is_empty()).then(|| Value::Object(self.0))
+        (!self.0.is_empty()).then_some(Value::Object(self.0))
     }
 
     /// The object as a value.

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 /// The widest cell of a table; what is longer ends in `…` and is whole in `show` and `--json`.
 const CELL_CHARS_MAX: usize = 48;
+/// The widest cell of a table's last column, where words about the others stand.
+const LAST_CHARS_MAX: usize = 160;
 /// The widest name that facts are aligned by.
 const NAME_CHARS_MAX: usize = 28;
 
@@ -119,6 +121,7 @@ impl Out {
     }
 
     /// Writes a record as names and values: those named first, in their order, then the rest.
+    /// Names stay as the API has them, for `--set` takes them so.
     pub(super) fn facts(&self, value: &Value, first: &[&str]) {
         self.text(&facts(value, first, self.colour));
     }
@@ -162,10 +165,10 @@ pub(super) fn words(value: &Value) -> String {
     }
 }
 
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(CELL_CHARS_MAX) {
+fn shortened(text: String, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
         None => text,
-        Some(_) => text.chars().take(CELL_CHARS_MAX - 1).chain(['…']).collect(),
+        Some(_) => text.chars().take(chars_max - 1).chain(['…']).collect(),
     }
 }
 
@@ -178,10 +181,13 @@ fn width(text: &str) -> usize {
 }
 
 fn table(rows: &[Value], columns: &[(&str, &str)], colour: bool) -> String {
-    let cell =
-        |row: &Value, pointer: &str| shortened(row.pointer(pointer).map_or_else(|| "-".to_owned(), words));
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|(_, pointer)| cell(row, pointer)).collect()).collect();
+    let cell = |row: &Value, at: usize, pointer: &str| {
+        let chars_max = if at + 1 == columns.len() { LAST_CHARS_MAX } else { CELL_CHARS_MAX };
+        shortened(row.pointer(pointer).map_or_else(|| "-".to_owned(), words), chars_max)
+    };
+    let cells =
+        |row: &Value| columns.iter().enumerate().map(|(at, (_, pointer))| cell(row, at, pointer)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
@@ -217,11 +223,13 @@ fn facts(value: &Value, first: &[&str], colour: bool) -> String {
 
 fn members_of(members: &Map<String, Value>, first: &[&str], colour: bool, indent: usize, text: &mut String) {
     let leading = first.iter().filter_map(|name| members.get_key_value(*name));
-    let rest = members.iter().filter(|(name, _)| !first.contains(&name.as_str()));
-    let ordered: Vec<_> = leading.chain(rest).filter(|(name, _)| name.as_str() != "revision").collect();
+    let (nested, plain): (Vec<_>, Vec<_>) = members
+        .iter()
+        .filter(|(name, _)| !first.contains(&name.as_str()))
+        .partition(|(_, value)| value.is_object());
+    let ordered: Vec<_> = leading.chain(plain).chain(nested).collect();
     let chars = ordered.iter().map(|(name, _)| width(name)).max().unwrap_or(0).min(NAME_CHARS_MAX);
     for (name, value) in ordered {
-        let name = name.replace('_', " ");
         match value {
             Value::Object(inner) if !inner.is_empty() => {
                 text.push_str(&format!("{:indent$}{name}\n", ""));
@@ -257,9 +265,13 @@ mod tests {
 
     #[test]
     fn long_cells_end_in_an_ellipsis() {
-        let text = table(&[json!({ "t": "é".repeat(100) })], &[("T", "/t")], false);
-        let cell = text.lines().nth(1).unwrap();
-        assert_eq!((width(cell), cell.ends_with('…')), (CELL_CHARS_MAX, true));
+        let text = table(&[json!({ "t": "é".repeat(200) })], &[("T", "/t"), ("LAST", "/t")], false);
+        let cells: Vec<_> = text.lines().nth(1).unwrap().split("  ").collect();
+        assert_eq!(
+            cells.iter().map(|cell| width(cell)).collect::<Vec<_>>(),
+            [CELL_CHARS_MAX, LAST_CHARS_MAX]
+        );
+        assert!(cells.iter().all(|cell| cell.ends_with('…')));
     }
 
     #[test]
@@ -267,7 +279,7 @@ mod tests {
         let value =
             json!({ "a_b": true, "id": "x", "deep": { "k": [1, 2], "none": null }, "list": [{ "p": 1 }] });
         let text = facts(&value, &["id", "absent"], false);
-        assert_eq!(text, "id    x\na b   yes\ndeep\n  k     1, 2\n  none  -\nlist\n  p=1\n");
+        assert_eq!(text, "id    x\na_b   yes\nlist\n  p=1\ndeep\n  k     1, 2\n  none  -\n");
     }
 
     #[test]

@@ -143,10 +143,7 @@ impl SimArgs {
 }
 
 fn unusable(why: &str) -> Failure {
-    Failure::usage(
-        format!("these settings cannot be used: {why}"),
-        "`switchboard sim --help` tells what each takes.",
-    )
+    Failure::usage(why, "`switchboard sim --help` tells what each takes.")
 }
 
 fn read(path: &std::path::Path) -> Result<Map<String, Value>, Failure> {
@@ -201,7 +198,9 @@ fn error_share(status: &str, percent: &str) -> Option<Value> {
 pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
     let settings = args.settings()?;
     let tasks = Tasks::new();
-    let smsc = Smsc::start(settings, &tasks, Clock::system()).await?;
+    let smsc = Smsc::start(settings, &tasks, Clock::system())
+        .await
+        .map_err(|error| Failure::failed(error.message(), "choose another address with --listen."))?;
     // A program that let the system choose the port reads it here.
     if out.json() {
         out.line(&json!({ "listen": smsc.address() }).to_string());

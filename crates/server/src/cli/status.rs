@@ -35,7 +35,7 @@ pub(super) async fn run(client: &Client, out: &Out) -> Result<(), Failure> {
             .filter_map(|(name, _)| Some(((*name).to_owned(), json!(gauge(&metrics.text, name)?))))
             .collect();
         out.value(&json!({
-            "url": client.base().as_str(), "ready": ready.value, "me": me.value, "connections": connections.value,
+            "url": client.address(), "ready": ready.value, "me": me.value, "connections": connections.value,
             "sums": sums.value, "gauges": gauges,
         }));
         return Ok(());
@@ -44,7 +44,7 @@ pub(super) async fn run(client: &Client, out: &Out) -> Result<(), Failure> {
     let word = if is_ready { out.paint(Tone::Good, "ready") } else { out.paint(Tone::Bad, "not ready") };
     out.line(&format!(
         "{} is {word}; you are {} of tenant {}",
-        client.base(),
+        client.address(),
         show::words(&me.value["actor"]),
         show::words(&me.value["tenant"]["name"])
     ));

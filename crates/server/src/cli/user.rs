@@ -130,6 +130,11 @@ async fn link(
                 Err(failure) if failure.is_unreachable() && reach.url.is_none() => {
                     out.note("The server does not answer; asking the database itself.");
                 }
+                Err(failure) if failure.is_unauthenticated() => {
+                    return Err(failure.with_hint(
+                        "give another key, or --offline on the server's own machine.".to_owned(),
+                    ));
+                }
                 done => return done,
             }
         }

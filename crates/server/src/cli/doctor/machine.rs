@@ -24,6 +24,9 @@ const PORT_WITHIN: Duration = Duration::from_secs(1);
 /// A clock before this instant was never set: 2025-01-01.
 const CLOCK_MIN: Timestamp = Timestamp::from_unix_ms(1_735_689_600_000);
 
+const ANSWERS: &str = " answers";
+const FREE: &str = " is free";
+
 record! { struct Applied { name: String } }
 
 /// Looks at this machine.
@@ -39,8 +42,15 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
         disk(&config.data_dir).await,
         database(config).await,
     ];
-    checks.push(port("HTTP port", config.http.listen, "--http").await);
-    checks.push(port("SMPP port", config.smpp.listen, "--smpp").await);
+    let http = port("HTTP port", config.http.listen, "--http").await;
+    let smpp = port("SMPP port", config.smpp.listen, "--smpp").await;
+    let half = http.found.ends_with(ANSWERS) && smpp.found.ends_with(FREE);
+    checks.extend([http, smpp]);
+    if half {
+        let found = "something answers HTTP, and nobody SMPP";
+        let advice = "if that is the server, does it run with another configuration than this command?";
+        checks.push(Check::new("SMPP port", Outcome::Warning, found, advice));
+    }
     checks.push(clock(Clock::system().now()));
     checks
 }
@@ -189,10 +199,10 @@ async fn port(name: &'static str, address: SocketAddr, flag: &str) -> Check {
         return Check::skipped(name, format!("{address}: the system chooses the port"));
     }
     if let Ok(Ok(_)) = tokio::time::timeout(PORT_WITHIN, TcpStream::connect(reachable(address))).await {
-        return Check::ok(name, format!("{address} answers"));
+        return Check::ok(name, format!("{address}{ANSWERS}"));
     }
     match TcpListener::bind(address).await {
-        Ok(_) => Check::ok(name, format!("{address} is free")),
+        Ok(_) => Check::ok(name, format!("{address}{FREE}")),
         Err(error) => {
             let found = format!("{address} neither answers nor can be listened on: {error}");
             Check::new(
@@ -239,8 +249,8 @@ mod tests {
     async fn a_port_is_free_or_answers() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        assert!(port("p", address, "--p").await.found.ends_with("answers"));
+        assert!(port("p", address, "--p").await.found.ends_with(ANSWERS));
         drop(listener);
-        assert!(port("p", address, "--p").await.found.ends_with("is free"));
+        assert!(port("p", address, "--p").await.found.ends_with(FREE));
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn checks(flags: &ConfigFlags, reach: &ReachFlags) -> Vec<Check
     };
     let ready = match client.get_plain(&["ready"], &[]).await {
         Ok(ready) if ready.value.get("ready").is_none() => {
-            let found = format!("{} answers, but is no Switchboard", client.base());
+            let found = format!("{} answers, but is no Switchboard", client.address());
             return vec![Check::new(
                 "server",
                 Outcome::Error,
@@ -29,13 +29,17 @@ pub(super) async fn checks(flags: &ConfigFlags, reach: &ReachFlags) -> Vec<Check
                 "another program has this port; choose another with --http",
             )];
         }
-        Ok(_) => Check::ok("server", format!("{} is ready", client.base())),
+        Ok(_) => Check::ok("server", format!("{} is ready", client.address())),
         Err(failure) if failure.is_unreachable() => {
             return vec![Check::new("server", Outcome::Warning, failure.what(), failure.hint())];
         }
         Err(failure) => refusal("server", &failure),
     };
     let mut checks = vec![ready];
+    if client.is_overheard() {
+        let found = format!("{} is asked without TLS, so the key can be read on the way", client.address());
+        checks.push(Check::new("server", Outcome::Warning, found, "give an https address with --url"));
+    }
     if !client.has_key() {
         checks.push(Check::new(
             "key",
