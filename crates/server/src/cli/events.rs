@@ -90,11 +90,12 @@ async fn latest(client: &Client) -> Result<i64, Failure> {
 /// Prints events as they come. A stream that breaks is taken up where it was.
 async fn follow(mut after: i64, kind: Option<&String>, client: &Client, out: &Out) -> Result<(), Failure> {
     let mut opened = false;
+    let mut told = false;
     loop {
         let query = [("after", Some(after.to_string())), ("type", kind.cloned())];
         match client.stream(&["events"], &query).await {
             Ok(mut response) => {
-                opened = true;
+                (opened, told) = (true, false);
                 let mut lines = Lines::default();
                 // An error ends this stream like its end does: it is taken up again.
                 while let Ok(Some(chunk)) = response.chunk().await {
@@ -107,7 +108,10 @@ async fn follow(mut after: i64, kind: Option<&String>, client: &Client, out: &Ou
             Err(failure) if opened && failure.is_unreachable() => {}
             Err(failure) => return Err(failure),
         }
-        out.note("The stream ended; taking it up again.");
+        if !told {
+            out.note("The stream ended; it is taken up as soon as the server answers.");
+            told = true;
+        }
         tokio::time::sleep(AGAIN_AFTER).await;
     }
 }
@@ -147,22 +151,44 @@ impl Lines {
     }
 }
 
+fn pair((name, value): (&String, &Value)) -> String {
+    format!("{name}={}", show::words(value))
+}
+
 /// `seq  when  kind  by whom  the rest`.
 fn event_line(event: &Value) -> String {
     let told = |name: &str| event.get(name).map(show::words).unwrap_or_default();
     let known = ["seq", "at", "type", "actor", "request_id", "from"];
-    let rest = event.as_object().into_iter().flatten().filter(|(name, _)| !known.contains(&name.as_str()));
-    let rest: Vec<String> =
-        rest.map(|(name, value)| {
-            if value.is_object() { show::words(value) } else { format!("{name}={}", show::words(value)) }
-        })
-        .collect();
+    let mut rest = Vec::new();
+    for (name, value) in
+        event.as_object().into_iter().flatten().filter(|(name, _)| !known.contains(&name.as_str()))
+    {
+        match value {
+            // What it was and is now is more than a line holds; --json has it.
+            Value::Object(members) => {
+                rest.extend(members.iter().filter(|(_, value)| !value.is_object()).map(pair));
+            }
+            _ => rest.push(pair((name, value))),
+        }
+    }
     format!("{:>6}  {}  {:<22}  {}  {}", told("seq"), told("at"), told("type"), told("actor"), rest.join(" "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_a_line() {
+        let event = serde_json::json!({
+            "seq": 7, "at": "2027-01-31T09:00:00.000Z", "type": "key.created", "actor": "usr_1",
+            "data": { "id": "key_1", "after": { "name": "n" } },
+        });
+        assert_eq!(
+            event_line(&event),
+            "     7  2027-01-31T09:00:00.000Z  key.created             usr_1  id=key_1"
+        );
+    }
 
     #[test]
     fn a_stream_is_read_however_it_is_cut() {

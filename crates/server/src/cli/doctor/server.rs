@@ -33,7 +33,7 @@ pub(super) async fn checks(flags: &ConfigFlags, reach: &ReachFlags) -> Vec<Check
         Err(failure) if failure.is_unreachable() => {
             return vec![Check::new("server", Outcome::Warning, failure.what(), failure.hint())];
         }
-        Err(failure) => refusal("server", &failure),
+        Err(failure) => return vec![refusal("server", &failure)],
     };
     let mut checks = vec![ready];
     if client.is_overheard() {
