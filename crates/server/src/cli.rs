@@ -1,8 +1,8 @@
 //! The command line.
 //!
 //! What shows or changes something asks the running server over its HTTP API, so a command is the same operation as the
-//! API's, with the same rights. What begins, checks or measures ([`serve`], [`sim`], [`bench`], [`config`], [`migrate`],
-//! and parts of [`doctor`]) works by itself.
+//! API's, with the same rights. What begins, checks or measures (`serve`, `sim`, `bench`, `config`, `migrate`, and parts
+//! of `doctor`) works by itself; so does `user link` where the server does not answer.
 //!
 //! Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 refused, 2 a usage or
 //! configuration that cannot be used, 3 the server is not reached.
