@@ -1,50 +1,291 @@
 //! The command line.
+//!
+//! What shows or changes something asks the running server over its HTTP API, so a command is the same operation as the
+//! API's, with the same rights. What begins, checks or measures (`serve`, `sim`, `bench`, `config`, `migrate`, and parts
+//! of `doctor`) works by itself; so does `user link` where the server does not answer.
+//!
+//! Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 refused, 2 a usage or
+//! configuration that cannot be used, 3 the server is not reached.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 
+use client::Client;
+use failure::Failure;
+use show::Out;
+
+mod account;
+mod bench;
+mod client;
+mod config;
+mod connection;
+mod doctor;
+mod events;
+mod failure;
+mod key;
+mod message;
+mod migrate;
+mod route;
+mod send;
 mod serve;
+mod set;
+mod show;
+mod sim;
+mod status;
+mod tenant;
+mod user;
 
 /// Switchboard: every conversation between an organisation and the people it serves.
 #[derive(Debug, Parser)]
-#[command(name = "switchboard", version, about)]
+#[command(
+    name = "switchboard",
+    version,
+    after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage or configuration, 3 server not reached."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Start the server (also without any command).
-    Serve(ServeArgs),
+    #[command(flatten)]
+    config: ConfigFlags,
+    #[command(flatten)]
+    reach: ReachFlags,
+    #[command(flatten)]
+    look: LookFlags,
 }
 
 /// Where the configuration comes from; also understood from the environment.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct ServeArgs {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The data folder.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// The database: sqlite:… or postgres://…
-    #[arg(long, value_name = "URL")]
-    pub database: Option<String>,
-    /// Address and port of API and console.
-    #[arg(long, value_name = "ADDR")]
-    pub http: Option<String>,
-    /// Address and port for SMPP binds.
-    #[arg(long, value_name = "ADDR")]
-    pub smpp: Option<String>,
+#[command(next_help_heading = "Configuration")]
+struct ConfigFlags {
+    /// The configuration file (also SWITCHBOARD_CONFIG)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder (also SWITCHBOARD_DATA)
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The database: sqlite:… or postgres://… (also SWITCHBOARD_DATABASE)
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    database: Option<String>,
+    /// Address and port of API and console (also SWITCHBOARD_HTTP)
+    #[arg(long, global = true, value_name = "ADDR", hide_short_help = true)]
+    http: Option<String>,
+    /// Address and port for SMPP binds (also SWITCHBOARD_SMPP)
+    #[arg(long, global = true, value_name = "ADDR", hide_short_help = true)]
+    smpp: Option<String>,
+}
+
+/// Which server is asked, and as whom.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Server")]
+struct ReachFlags {
+    /// The server's address (also SWITCHBOARD_URL); the configured http.listen when not given
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// The API key (also SWITCHBOARD_KEY, SWITCHBOARD_ADMIN_KEY); cli.key of the data folder when not given
+    #[arg(long, global = true, value_name = "KEY")]
+    key: Option<String>,
+}
+
+/// How answers look.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Output")]
+struct LookFlags {
+    /// Print the API's JSON as it is
+    #[arg(long, global = true)]
+    json: bool,
+    /// No colours
+    #[arg(long, global = true, env = "NO_COLOR", hide_env = true, value_parser = FalseyValueParser::new())]
+    no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server (also without any command)
+    Serve,
+    /// How it goes: health, connections, queue, sums
+    Status,
+    /// Check everything that usually goes wrong, with advice
+    Doctor,
+    /// Send a message
+    Send(send::SendArgs),
+    /// Messages: what became of them, and why
+    #[command(subcommand, visible_alias = "messages")]
+    Message(message::MessageCommand),
+    /// Events in their order, as they happen with --follow
+    Events(events::EventsArgs),
+    /// Connections to carriers
+    #[command(subcommand, visible_alias = "connections")]
+    Connection(connection::ConnectionCommand),
+    /// Routes: which message goes through which connection
+    #[command(subcommand, visible_alias = "routes")]
+    Route(route::RouteCommand),
+    /// SMPP accounts: customers' systems that bind to us
+    #[command(subcommand, visible_alias = "accounts")]
+    Account(account::AccountCommand),
+    /// API keys
+    #[command(subcommand, visible_alias = "keys")]
+    Key(key::KeyCommand),
+    /// People who sign in
+    #[command(subcommand, visible_alias = "users")]
+    User(user::UserCommand),
+    /// Organisations
+    #[command(subcommand, visible_alias = "tenants")]
+    Tenant(tenant::TenantCommand),
+    /// The configuration: check it, show it, read the manual
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// The simulated carrier alone
+    Sim(Box<sim::SimArgs>),
+    /// Load generators
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    /// The program's version
+    Version,
 }
 
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command.unwrap_or(Command::Serve(ServeArgs::default())) {
-        Command::Serve(args) => serve::run(&args),
+    let out = Out::new(cli.look.json, cli.look.no_color);
+    let command = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => return serve::run(&cli.config),
+        command => command,
+    };
+    match carry_out(command, &cli.config, &cli.reach, &out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(&out),
+    }
+}
+
+fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &Out) -> Result<(), Failure> {
+    match command {
+        Command::Serve => Ok(()),
+        Command::Config(command) => config::run(&command, config, out),
+        Command::Version => version(out),
+        Command::Migrate => wait(migrate::run(config, out)),
+        Command::Sim(args) => on_all_processors(sim::run(&args, out)),
+        Command::Bench(command) => on_all_processors(bench::run(&command, out)),
+        Command::Doctor => wait(doctor::run(config, reach, out)),
+        Command::User(command) => wait(user::run(&command, config, reach, out)),
+        command => {
+            let client = Client::new(config, reach)?;
+            wait(ask(command, &client, out))
+        }
+    }
+}
+
+async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure> {
+    match command {
+        Command::Status => status::run(client, out).await,
+        Command::Send(args) => send::run(&args, client, out).await,
+        Command::Message(command) => message::run(&command, client, out).await,
+        Command::Events(args) => events::run(&args, client, out).await,
+        Command::Connection(command) => connection::run(&command, client, out).await,
+        Command::Route(command) => route::run(&command, client, out).await,
+        Command::Account(command) => account::run(&command, client, out).await,
+        Command::Key(command) => key::run(&command, client, out).await,
+        Command::Tenant(command) => tenant::run(&command, client, out).await,
+        // The others have been carried out without a client.
+        _ => Ok(()),
+    }
+}
+
+/// Waits for a command that mostly waits itself: one thread is enough.
+fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(no_threads)?.block_on(work)
+}
+
+fn on_all_processors(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(no_threads)?.block_on(work)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn no_threads(error: std::io::Error) -> Failure {
+    Failure::failed(format!("no threads can be had: {error}"), "check the machine's limits (ulimit -u).")
+}
+
+fn version(out: &Out) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    match out.json() {
+        true => out.value(&serde_json::json!({ "name": "switchboard", "version": version })),
+        false => out.line(&format!("switchboard {version}")),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_command() {
+        let help = Cli::command().render_long_help().to_string();
+        let wanted = [
+            "serve",
+            "sim",
+            "bench",
+            "config",
+            "migrate",
+            "tenant",
+            "user",
+            "key",
+            "account",
+            "connection",
+            "route",
+            "send",
+            "message",
+            "events",
+            "status",
+            "doctor",
+            "version",
+        ];
+        for name in wanted {
+            assert!(
+                help.lines().any(|line| line.trim_start().starts_with(name)),
+                "{name} is missing in\n{help}"
+            );
+        }
+        assert!(help.contains("Exit codes"));
+    }
+
+    #[test]
+    fn serving_takes_its_flags_with_and_without_its_name() {
+        for words in [&["switchboard", "serve"][..], &["switchboard"]] {
+            let words = words.iter().copied().chain([
+                "--http",
+                "127.0.0.1:1",
+                "--smpp",
+                "127.0.0.1:2",
+                "--data",
+                "d",
+            ]);
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert!(matches!(cli.command, None | Some(Command::Serve)));
+            assert_eq!(cli.config.http.as_deref(), Some("127.0.0.1:1"));
+            assert_eq!(cli.config.smpp.as_deref(), Some("127.0.0.1:2"));
+        }
+    }
+
+    #[test]
+    fn the_common_flags_stand_anywhere() {
+        let words = ["switchboard", "--json", "message", "list", "--limit", "3", "--url", "http://h:1"];
+        let cli = Cli::try_parse_from(words).unwrap();
+        assert!(cli.look.json);
+        assert_eq!(cli.reach.url.as_deref(), Some("http://h:1"));
+        assert_eq!(Cli::try_parse_from(["switchboard", "nothing"]).unwrap_err().exit_code(), 2);
     }
 }

@@ -49,11 +49,11 @@ pub struct Server {
 /// How often the batched metrics are folded.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Opens the configured database and brings its schema up to date.
+/// Opens the configured database as it is.
 ///
 /// # Errors
-/// When it cannot be opened or migrated.
-pub async fn open_database(config: &Config) -> Result<Db> {
+/// When it cannot be opened.
+pub async fn connect_database(config: &Config) -> Result<Db> {
     make_folder(&config.data_dir)?;
     let url = config.database_url();
     let sqlite = url.expose().starts_with("sqlite:");
@@ -62,7 +62,15 @@ pub async fn open_database(config: &Config) -> Result<Db> {
         wait: Duration::from_millis(config.database.acquire_timeout_ms),
         flush_each_commit: config.database.synchronous == Synchronous::Full,
     };
-    let db = Db::open(url.expose(), &options).await?;
+    Db::open(url.expose(), &options).await
+}
+
+/// Opens the configured database and brings its schema up to date.
+///
+/// # Errors
+/// When it cannot be opened or migrated.
+pub async fn open_database(config: &Config) -> Result<Db> {
+    let db = connect_database(config).await?;
     let ran = db.migrate(&migrations()).await?;
     if !ran.is_empty() {
         tracing::info!(steps = ran.len(), "the database's schema is up to date");

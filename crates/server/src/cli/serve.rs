@@ -4,35 +4,15 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use runtime::config::{Sources, process_environment};
 use runtime::{Clock, Config};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::ServeArgs;
+use super::ConfigFlags;
 use crate::Server;
 
-/// Where the flags, the environment and the file lead.
-///
-/// # Errors
-/// Everything that is wrong, a line each.
-pub(super) fn configuration(args: &ServeArgs) -> Result<Config, String> {
-    let mut overrides = Vec::new();
-    let mut set = |key: &str, value: Option<String>| {
-        if let Some(value) = value {
-            overrides.push((key.to_owned(), value));
-        }
-    };
-    set("data_dir", args.data.as_ref().map(|path| path.display().to_string()));
-    set("database.url", args.database.clone());
-    set("http.listen", args.http.clone());
-    set("smpp.listen", args.smpp.clone());
-    let sources = Sources { file: args.config.clone(), env: process_environment(), overrides };
-    Config::load(&sources).map_err(|errors| errors.to_string())
-}
-
 /// Runs the server until a signal ends it.
-pub(super) fn run(args: &ServeArgs) -> ExitCode {
-    let config = match configuration(args) {
+pub(super) fn run(flags: &ConfigFlags) -> ExitCode {
+    let config = match super::config::load(flags) {
         Ok(config) => config,
         Err(errors) => {
             say(&format!("the configuration cannot be used:\n{errors}\n"));
@@ -50,8 +30,6 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
 }
 
 async fn serve(config: Config) -> ExitCode {
-    // One cryptography provider for all of TLS; a second install is refused and harmless.
-    drop(rustls::crypto::ring::default_provider().install_default());
     for finding in config.check() {
         say(&format!("{finding}\n"));
     }
@@ -112,7 +90,8 @@ fn keep_cli_key(server: &Server) {
     }
 }
 
-async fn wait_for_signal() {
+/// Waits for SIGINT or SIGTERM.
+pub(super) async fn wait_for_signal() {
     let terminate = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signal) => drop(signal.recv().await),

@@ -1,0 +1,227 @@
+//! `switchboard connection`: carriers that we bind to.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::client::{Client, Kind, PageFlags};
+use super::failure::Failure;
+use super::set::{self, Members};
+use super::show::Out;
+
+/// How connections are named.
+pub(super) const KIND: Kind =
+    Kind { path: "connections", prefix: "con", noun: "connection", names: &["name"] };
+
+/// What to do with connections.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConnectionCommand {
+    /// The tenant's connections and how they stand, newest first
+    List(PageFlags),
+    /// Create a connection. It is started unless told otherwise
+    Create {
+        /// What people call it
+        name: String,
+        /// Leave it stopped
+        #[arg(long)]
+        stopped: bool,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// One connection and how it stands: sessions, windows, counts
+    Show {
+        /// Its id or name
+        connection: String,
+    },
+    /// Change a connection; what is not named stays
+    Change {
+        /// Its id or name
+        connection: String,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        flags: Box<Flags>,
+        /// Only if it still has this revision
+        #[arg(long, value_name = "N")]
+        revision: Option<i64>,
+    },
+    /// Bind, and take messages
+    Start {
+        /// Its id or name
+        connection: String,
+    },
+    /// Unbind. Messages wait
+    Stop {
+        /// Its id or name
+        connection: String,
+    },
+    /// Take nothing more, but stay bound for answers and receipts
+    Drain {
+        /// Its id or name
+        connection: String,
+    },
+    /// Delete a connection. Its messages stay
+    Delete {
+        /// Its id or name
+        connection: String,
+    },
+}
+
+/// What new and changed connections have in common.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Flags {
+    /// The carrier's host name or address
+    #[arg(long)]
+    host: Option<String>,
+    /// Its TCP port; 2775 when not given
+    #[arg(long)]
+    port: Option<u16>,
+    /// The name that we bind with
+    #[arg(long)]
+    system_id: Option<String>,
+    /// The password that we bind with; - reads it from standard input
+    #[arg(long)]
+    password: Option<String>,
+    /// What kind of system we are, as the carrier wants it
+    #[arg(long)]
+    system_type: Option<String>,
+    /// transceiver, transmitter_receiver, transmitter or receiver
+    #[arg(long, value_name = "KIND")]
+    bind: Option<String>,
+    /// Sessions (or pairs of them) held at once
+    #[arg(long, value_name = "N")]
+    binds: Option<u16>,
+    /// The SMPP version that the bind announces: 3.4 or 5.0
+    #[arg(long, value_name = "VERSION")]
+    smpp_version: Option<String>,
+    /// Unanswered requests of each session
+    #[arg(long, value_name = "N")]
+    window: Option<u16>,
+    /// Message parts a second over all sessions, 0 for no limit of ours
+    #[arg(long, value_name = "N")]
+    throughput: Option<u32>,
+    /// What data_coding 0 means to the carrier: gsm7, gsm7_packed, latin1, ucs2
+    #[arg(long, value_name = "ALPHABET")]
+    default_alphabet: Option<String>,
+    /// How long texts are handed over: udh8, udh16, sar, payload
+    #[arg(long, value_name = "WAY")]
+    long_messages: Option<String>,
+    /// How ids in receipts relate to those in responses: auto, same, hex_to_decimal, decimal_to_hex
+    #[arg(long, value_name = "WAY")]
+    receipt_ids: Option<String>,
+    /// Any setting by name, e.g. enquire_link_ms=30000; null brings its default back
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+}
+
+impl Flags {
+    fn body(&self) -> Result<Members, Failure> {
+        let settings = Members::default()
+            .with("host", self.host.clone())
+            .with("port", self.port)
+            .with("system_id", self.system_id.clone())
+            .with("system_type", self.system_type.clone())
+            .with("bind", self.bind.clone())
+            .with("binds", self.binds)
+            .with("version", self.smpp_version.clone())
+            .with("window", self.window)
+            .with("throughput", self.throughput)
+            .with("default_alphabet", self.default_alphabet.clone())
+            .with("long_messages", self.long_messages.clone())
+            .with("receipt_ids", self.receipt_ids.clone())
+            .with_set(&self.set)?;
+        Ok(Members::default()
+            .with("password", set::secret(self.password.as_deref())?)
+            .with("settings", settings.unless_empty()))
+    }
+}
+
+const FIRST: &[&str] = &["id", "name", "wanted", "status"];
+
+/// The columns of a list of connections.
+pub(super) const COLUMNS: &[(&str, &str)] = &[
+    ("ID", "/id"),
+    ("NAME", "/name"),
+    ("WANTED", "/wanted"),
+    ("STATE", "/status/state"),
+    ("HOST", "/settings/host"),
+    ("PORT", "/settings/port"),
+    ("PARTS/S", "/status/parts_per_second"),
+    ("ACCEPTED", "/status/counters/accepted"),
+    ("REFUSED", "/status/counters/refused"),
+    ("LAST ERROR", "/status/binds/0/last_error"),
+];
+
+/// Carries the command out.
+///
+/// # Errors
+/// What the server refuses.
+pub(super) async fn run(command: &ConnectionCommand, client: &Client, out: &Out) -> Result<(), Failure> {
+    let find = async |connection: &str| client.find(&KIND, connection).await;
+    let operate =
+        async |connection: &str, what| client.act(&[KIND.path, &find(connection).await?, what]).await;
+    let answer = match command {
+        ConnectionCommand::List(page) => {
+            client.get(&[KIND.path], &page.query()).await?.show_page(out, COLUMNS);
+            return Ok(());
+        }
+        ConnectionCommand::Delete { connection } => {
+            client.write(Method::DELETE, &[KIND.path, &find(connection).await?], None).await?;
+            out.note("Deleted.");
+            return Ok(());
+        }
+        ConnectionCommand::Create { name, stopped, flags } => {
+            let body =
+                flags.body()?.with("name", Some(name.clone())).with("wanted", stopped.then_some("stopped"));
+            let mut body = body.value();
+            if body.get("settings").is_none() {
+                body["settings"] = json!({});
+            }
+            client.post(&[KIND.path], &body).await?
+        }
+        ConnectionCommand::Show { connection } => {
+            client.get(&[KIND.path, &find(connection).await?], &[]).await?
+        }
+        ConnectionCommand::Change { connection, name, flags, revision } => {
+            let body: Value = flags.body()?.with("name", name.clone()).with("revision", *revision).value();
+            client.patch(&[KIND.path, &find(connection).await?], &body).await?
+        }
+        ConnectionCommand::Start { connection } => operate(connection, "start").await?,
+        ConnectionCommand::Stop { connection } => operate(connection, "stop").await?,
+        ConnectionCommand::Drain { connection } => operate(connection, "drain").await?,
+    };
+    answer.show(out, |value| match command {
+        ConnectionCommand::Start { .. }
+        | ConnectionCommand::Stop { .. }
+        | ConnectionCommand::Drain { .. } => {
+            out.facts(&json!({ "id": value["id"], "name": value["name"], "wanted": value["wanted"] }), FIRST);
+        }
+        _ => out.facts(value, FIRST),
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_members_of_the_settings_and_the_password_is_not() {
+        let flags = Flags {
+            host: Some("smsc.example".to_owned()),
+            password: Some("p".to_owned()),
+            smpp_version: Some("5.0".to_owned()),
+            window: Some(8),
+            set: vec!["extra=[{\"tag\":5120,\"hex\":\"00\"}]".to_owned(), "service_type=CMT".to_owned()],
+            ..Flags::default()
+        };
+        assert_eq!(
+            flags.body().unwrap().value(),
+            json!({ "password": "p", "settings": {
+                "host": "smsc.example", "version": "5.0", "window": 8,
+                "extra": [{ "tag": 5120, "hex": "00" }], "service_type": "CMT"
+            } })
+        );
+    }
+}

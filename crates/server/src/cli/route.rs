@@ -1,0 +1,219 @@
+//! `switchboard route`: which message goes through which connection.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::json;
+
+use super::client::{Client, Kind};
+use super::failure::Failure;
+use super::set::Members;
+use super::show::Out;
+use super::{account, connection};
+
+const KIND: Kind = Kind { path: "routes", prefix: "rte", noun: "route", names: &["name"] };
+
+/// What to do with routes.
+#[derive(Debug, Subcommand)]
+pub(super) enum RouteCommand {
+    /// The tenant's routes, in the order in which they are asked
+    List,
+    /// Create a route
+    Create {
+        /// What people call it
+        name: String,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// One route
+    Show {
+        /// Its id or name
+        route: String,
+    },
+    /// Change a route; what is not named stays
+    Change {
+        /// Its id or name
+        route: String,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        flags: Box<Flags>,
+        /// Only if it still has this revision
+        #[arg(long, value_name = "N")]
+        revision: Option<i64>,
+    },
+    /// Delete a route. Messages that it has routed keep their way
+    Delete {
+        /// Its id or name
+        route: String,
+    },
+    /// Where a message would go now, and why. Nothing is sent
+    Try {
+        /// Its recipient
+        #[arg(long)]
+        to: String,
+        /// Its sender
+        #[arg(long)]
+        from: Option<String>,
+        /// The SMPP account that would send it, by id or system_id
+        #[arg(long)]
+        account: Option<String>,
+        /// What it would be for: otp, transactional, marketing
+        #[arg(long)]
+        intent: Option<String>,
+    },
+}
+
+/// What new and changed routes have in common. A list flag is repeated for each entry; `none` takes a condition away.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Flags {
+    /// A connection it leads to, by id or name, the preferred first; repeatable
+    #[arg(long = "target", value_name = "CONNECTION")]
+    targets: Vec<String>,
+    /// Its place: the highest is asked first; 100 when not given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// Whether it is asked at all: true or false
+    #[arg(long, value_name = "BOOL")]
+    active: Option<bool>,
+    /// Only messages of this SMPP account, by id or system_id
+    #[arg(long)]
+    account: Option<String>,
+    /// Only messages from this sender; with * at its end, from senders that begin so
+    #[arg(long)]
+    sender: Option<String>,
+    /// Only messages to numbers that begin so, e.g. 336; repeatable
+    #[arg(long = "prefix", value_name = "DIGITS")]
+    prefixes: Vec<String>,
+    /// Only messages for this: otp, transactional, marketing; repeatable
+    #[arg(long = "intent", value_name = "INTENT")]
+    intents: Vec<String>,
+    /// Any member of the rule by name; null takes a condition away
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+}
+
+impl Flags {
+    /// The body, names of connections and accounts replaced by their ids.
+    async fn body(&self, client: &Client) -> Result<Members, Failure> {
+        let targets = client.find_all(&connection::KIND, &self.targets).await?;
+        let account = match &self.account {
+            Some(account) => Some(client.find(&account::KIND, account).await?),
+            None => None,
+        };
+        self.members(&targets, account)
+    }
+
+    fn members(&self, targets: &[String], account: Option<String>) -> Result<Members, Failure> {
+        let rule = Members::default()
+            .with_list("targets", targets)
+            .with("account", account)
+            .with("sender", self.sender.clone())
+            .with_list("recipient_prefixes", &self.prefixes)
+            .with_list("intents", &self.intents)
+            .with_set(&self.set)?;
+        Ok(Members::default()
+            .with("priority", self.priority)
+            .with("active", self.active)
+            .with("rule", rule.unless_empty()))
+    }
+}
+
+const FIRST: &[&str] = &["id", "name", "priority", "active", "rule"];
+
+/// Carries the command out.
+///
+/// # Errors
+/// What the server refuses; for a trial also when no route leads there.
+pub(super) async fn run(command: &RouteCommand, client: &Client, out: &Out) -> Result<(), Failure> {
+    let find = async |route: &str| client.find(&KIND, route).await;
+    let answer = match command {
+        RouteCommand::List => {
+            let columns = [
+                ("PRIORITY", "/priority"),
+                ("ID", "/id"),
+                ("NAME", "/name"),
+                ("ACTIVE", "/active"),
+                ("ACCOUNT", "/rule/account"),
+                ("SENDER", "/rule/sender"),
+                ("PREFIXES", "/rule/recipient_prefixes"),
+                ("INTENTS", "/rule/intents"),
+                ("LEADS TO", "/rule/targets"),
+            ];
+            client.get(&[KIND.path], &[]).await?.show_page(out, &columns);
+            return Ok(());
+        }
+        RouteCommand::Try { to, from, account, intent } => {
+            let account = match account {
+                Some(account) => Some(client.find(&account::KIND, account).await?),
+                None => None,
+            };
+            let body = Members::default()
+                .with("to", Some(to.clone()))
+                .with("from", from.clone())
+                .with("account", account)
+                .with("intent", intent.clone());
+            return try_out(&body.value(), client, out).await;
+        }
+        RouteCommand::Delete { route } => {
+            client.write(Method::DELETE, &[KIND.path, &find(route).await?], None).await?;
+            out.note("Deleted.");
+            return Ok(());
+        }
+        RouteCommand::Create { name, flags } => {
+            let mut body = flags.body(client).await?.with("name", Some(name.clone())).value();
+            if body.get("rule").is_none() {
+                body["rule"] = json!({});
+            }
+            client.post(&[KIND.path], &body).await?
+        }
+        RouteCommand::Show { route } => client.get(&[KIND.path, &find(route).await?], &[]).await?,
+        RouteCommand::Change { route, name, flags, revision } => {
+            let body = flags.body(client).await?.with("name", name.clone()).with("revision", *revision);
+            client.patch(&[KIND.path, &find(route).await?], &body.value()).await?
+        }
+    };
+    answer.show(out, |value| out.facts(value, FIRST));
+    Ok(())
+}
+
+async fn try_out(body: &serde_json::Value, client: &Client, out: &Out) -> Result<(), Failure> {
+    let answer = client.post(&[KIND.path, "try"], body).await?;
+    answer.show(out, |value| {
+        out.heading(&super::show::words(&value["summary"]));
+        let looked = value["looked_at"].as_array().map_or(&[][..], Vec::as_slice);
+        out.table(looked, LOOKED);
+    });
+    if answer.value.get("chosen").is_some_and(|chosen| !chosen.is_null()) {
+        Ok(())
+    } else {
+        Err(Failure::shown())
+    }
+}
+
+/// The columns of what each rule said.
+pub(super) const LOOKED: &[(&str, &str)] =
+    &[("ID", "/route"), ("ROUTE", "/name"), ("VERDICT", "/verdict"), ("WHY", "/why")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_members_of_the_rule() {
+        let flags = Flags {
+            priority: Some(-5),
+            prefixes: vec!["336".to_owned(), "337".to_owned()],
+            intents: vec!["none".to_owned()],
+            sender: Some("AC*".to_owned()),
+            set: vec!["account=null".to_owned()],
+            ..Flags::default()
+        };
+        assert_eq!(
+            flags.members(&["con_1".to_owned()], Some("acc_1".to_owned())).unwrap().value(),
+            json!({ "priority": -5, "rule": {
+                "targets": ["con_1"], "account": null, "sender": "AC*", "recipient_prefixes": ["336", "337"], "intents": []
+            } })
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! `switchboard tenant`: organisations.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::client::{Client, Kind, PageFlags};
+use super::failure::Failure;
+use super::set::Members;
+use super::show::Out;
+
+const KIND: Kind = Kind { path: "tenants", prefix: "ten", noun: "tenant", names: &["slug", "name"] };
+
+/// What to do with tenants.
+#[derive(Debug, Subcommand)]
+pub(super) enum TenantCommand {
+    /// All tenants, newest first
+    List(PageFlags),
+    /// Create a tenant, with its first administrator if told
+    Create {
+        /// What people call it
+        name: String,
+        /// Its short name; made of the name when not given
+        #[arg(long)]
+        slug: Option<String>,
+        #[command(flatten)]
+        flags: Flags,
+        /// The e-mail address of its first administrator, who gets a sign-in link
+        #[arg(long, value_name = "EMAIL")]
+        admin: Option<String>,
+        /// The administrator's name
+        #[arg(long, value_name = "NAME", requires = "admin")]
+        admin_name: Option<String>,
+    },
+    /// One tenant
+    Show {
+        /// Its id, slug or name
+        tenant: String,
+    },
+    /// Change a tenant; what is not named stays
+    Change {
+        /// Its id, slug or name
+        tenant: String,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        flags: Flags,
+        /// active, or suspended: its people and programs are refused then
+        #[arg(long)]
+        status: Option<String>,
+    },
+}
+
+/// What new and changed tenants have in common.
+#[derive(Debug, clap::Args)]
+pub(super) struct Flags {
+    /// The language and region of its texts (BCP 47)
+    #[arg(long)]
+    locale: Option<String>,
+    /// The zone its people live by (IANA), such as Europe/Paris
+    #[arg(long)]
+    time_zone: Option<String>,
+}
+
+const FIRST: &[&str] = &["id", "name", "slug", "status"];
+
+/// Carries the command out.
+///
+/// # Errors
+/// What the server refuses.
+pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> Result<(), Failure> {
+    let answer = match command {
+        TenantCommand::List(page) => {
+            let columns = [
+                ("ID", "/id"),
+                ("SLUG", "/slug"),
+                ("NAME", "/name"),
+                ("STATUS", "/status"),
+                ("CREATED", "/created_at"),
+            ];
+            client.get(&["tenants"], &page.query()).await?.show_page(out, &columns);
+            return Ok(());
+        }
+        TenantCommand::Create { name, slug, flags, admin, admin_name } => {
+            let administrator = admin
+                .as_ref()
+                .map(|email| json!({ "email": email, "name": admin_name.as_ref().unwrap_or(email) }));
+            let body = Members::default()
+                .with("name", Some(name.clone()))
+                .with("slug", slug.clone())
+                .with("locale", flags.locale.clone())
+                .with("time_zone", flags.time_zone.clone())
+                .with("administrator", administrator);
+            client.post(&["tenants"], &body.value()).await?
+        }
+        TenantCommand::Show { tenant } => {
+            client.get(&["tenants", &client.find(&KIND, tenant).await?], &[]).await?
+        }
+        TenantCommand::Change { tenant, name, flags, status } => {
+            let body = Members::default()
+                .with("name", name.clone())
+                .with("locale", flags.locale.clone())
+                .with("time_zone", flags.time_zone.clone())
+                .with("status", status.clone());
+            client.patch(&["tenants", &client.find(&KIND, tenant).await?], &body.value()).await?
+        }
+    };
+    answer.show(out, |value| out.facts(value, FIRST));
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! `switchboard user`: people who sign in. A sign-in link can be had without the server too: it is the way back in.
+
+use clap::Subcommand;
+use identity::first_start;
+use runtime::Clock;
+use serde_json::json;
+
+use super::client::{Client, Kind, PageFlags};
+use super::failure::Failure;
+use super::set::Members;
+use super::show::Out;
+use super::{ConfigFlags, ReachFlags, config};
+use crate::serve;
+
+const KIND: Kind = Kind { path: "users", prefix: "usr", noun: "user", names: &["email"] };
+
+/// What to do with users.
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// The tenant's users, newest first
+    List(PageFlags),
+    /// Create a user, who signs in by a link first
+    Create {
+        /// Their e-mail address
+        email: String,
+        /// What to call them; the address when not given
+        #[arg(long)]
+        name: Option<String>,
+        /// What they may do: tenant_admin, operator, developer, support, viewer, platform_admin
+        #[arg(long)]
+        role: String,
+        /// The language they read: en, fr, ar
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// Make a one-time sign-in link; by the database itself where the server does not answer
+    Link {
+        /// Their e-mail address, or id where the server answers
+        user: String,
+        /// Do not ask the server
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Change a user; what is not named stays
+    Change {
+        /// Their id or e-mail address
+        user: String,
+        /// What to call them
+        #[arg(long)]
+        name: Option<String>,
+        /// A role's name
+        #[arg(long)]
+        role: Option<String>,
+        /// en, fr or ar
+        #[arg(long)]
+        language: Option<String>,
+        /// active, or disabled: sessions and keys are refused at once
+        #[arg(long)]
+        status: Option<String>,
+    },
+}
+
+const FIRST: &[&str] = &["id", "email", "name", "role", "status"];
+
+/// Carries the command out.
+///
+/// # Errors
+/// What the server refuses; for a link also what the database does.
+pub(super) async fn run(
+    command: &UserCommand,
+    flags: &ConfigFlags,
+    reach: &ReachFlags,
+    out: &Out,
+) -> Result<(), Failure> {
+    if let UserCommand::Link { user, offline } = command {
+        return link(user, *offline, flags, reach, out).await;
+    }
+    let client = Client::new(flags, reach)?;
+    let answer = match command {
+        UserCommand::List(page) => {
+            let columns = [
+                ("ID", "/id"),
+                ("EMAIL", "/email"),
+                ("NAME", "/name"),
+                ("ROLE", "/role"),
+                ("STATUS", "/status"),
+                ("LAST SIGN-IN", "/last_sign_in_at"),
+            ];
+            client.get(&["users"], &page.query()).await?.show_page(out, &columns);
+            return Ok(());
+        }
+        UserCommand::Create { email, name, role, language } => {
+            let body = Members::default()
+                .with("email", Some(email.clone()))
+                .with("name", Some(name.clone().unwrap_or_else(|| email.clone())))
+                .with("role", Some(role.clone()))
+                .with("language", language.clone());
+            client.post(&["users"], &body.value()).await?
+        }
+        UserCommand::Change { user, name, role, language, status } => {
+            let body = Members::default()
+                .with("name", name.clone())
+                .with("role", role.clone())
+                .with("language", language.clone())
+                .with("status", status.clone());
+            client.patch(&["users", &client.find(&KIND, user).await?], &body.value()).await?
+        }
+        // Made above, as it does not need the server.
+        UserCommand::Link { .. } => return Ok(()),
+    };
+    answer.show(out, |value| out.facts(value, FIRST));
+    if let UserCommand::Create { email, .. } = command {
+        out.note(&format!("They get in by a link: switchboard user link {email}"));
+    }
+    Ok(())
+}
+
+async fn link(
+    user: &str,
+    offline: bool,
+    flags: &ConfigFlags,
+    reach: &ReachFlags,
+    out: &Out,
+) -> Result<(), Failure> {
+    if !offline {
+        let client = Client::new(flags, reach)?;
+        // Without a key the server could only refuse; who may read the data folder needs no key.
+        if client.has_key() || reach.url.is_some() {
+            match online(&client, user, out).await {
+                Err(failure) if failure.is_unreachable() && reach.url.is_none() => {
+                    out.note("The server does not answer; asking the database itself.");
+                }
+                Err(failure) if failure.is_unauthenticated() => {
+                    return Err(failure.with_hint(
+                        "give another key, or --offline on the server's own machine.".to_owned(),
+                    ));
+                }
+                done => return done,
+            }
+        }
+    }
+    let config = config::usable(flags)?;
+    let database = config.database_url();
+    if let Some(path) = database.expose().strip_prefix("sqlite:")
+        && !std::path::Path::new(path.trim_start_matches("//")).exists()
+    {
+        return Err(Failure::failed(
+            format!("there is no database {path} yet"),
+            "start the server once, or name its data folder with --data.",
+        ));
+    }
+    let runtime = serve::runtime(config, Clock::system()).await?;
+    let made = first_start::new_link(&runtime, user).await;
+    runtime.db.close().await;
+    let made = made?;
+    match out.json() {
+        true => out.value(&json!(made)),
+        false => out.facts(&json!(made), &["url"]),
+    }
+    Ok(())
+}
+
+async fn online(client: &Client, user: &str, out: &Out) -> Result<(), Failure> {
+    let id = client.find(&KIND, user).await?;
+    client.act(&["users", &id, "link"]).await?.show(out, |value| out.facts(value, &["url"]));
+    Ok(())
+}
