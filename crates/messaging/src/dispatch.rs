@@ -127,7 +127,7 @@ impl Dispatcher {
     async fn claimed(&self, line: &Line, taken: Taken, claimed: bool) {
         if !claimed {
             for (message, _) in taken.messages.into_iter().rev() {
-                line.put_back(message);
+                line.put(message, true);
             }
             tokio::time::sleep(PAUSE).await;
             return;

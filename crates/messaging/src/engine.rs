@@ -212,9 +212,10 @@ impl Engine {
             name: connection.name.clone(),
             numbers: self.parts.numbers.clone(),
         };
+        // Known before its first report is read, which looks it up.
+        self.links().insert(connection.id, Running { revision: connection.revision, link, stopped });
         runtime.tasks.spawn("dispatcher", dispatcher.run());
         runtime.tasks.spawn("carrier reports", reader.run(reports));
-        self.links().insert(connection.id, Running { revision: connection.revision, link, stopped });
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connectors::smpp::Delivered;
@@ -103,7 +104,6 @@ pub struct NewMessage {
 /// What is to be done after the commit, and only then.
 pub(crate) enum After {
     Dispatch(Queued),
-    Acknowledge(Delivered),
     Push(Push),
     ClaimMade { id: ClaimId, messages: Vec<MessageId> },
     HeldChanged(i64),
@@ -150,10 +150,13 @@ impl Batch {
 #[derive(Clone)]
 pub struct Journal {
     batcher: Batcher<Entry, Result<()>>,
+    more_due: Arc<AtomicBool>,
 }
 
 /// How soon what failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
+/// The pause between two looks while there is more to do; the journal's other work goes on between.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Journal {
     /// Starts the writer. `queue` and `pushes` receive what a commit sets free.
@@ -164,6 +167,7 @@ impl Journal {
             linger: Duration::from_millis(config.batch_delay_ms),
             waiting_max: config.batch_rows_max * 16,
         };
+        let more_due = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             runtime: runtime.clone(),
             queue,
@@ -171,10 +175,12 @@ impl Journal {
             progress: answer::Progress::default(),
             backlog: Vec::new(),
             held: None,
+            more_due: more_due.clone(),
+            looks: 0,
         };
         let (batcher, work) = Batcher::new(limits, writer, runtime.writers.stopping().cancelled_owned());
         runtime.writers.spawn("journal", work);
-        Self { batcher }
+        Self { batcher, more_due }
     }
 
     /// Writes an entry and gives its reply after the commit.
@@ -215,9 +221,10 @@ impl Journal {
                     return;
                 }
             }
+            let pause = if self.more_due.load(Ordering::Relaxed) { LOOK_AGAIN } else { RETRY_EVERY };
             tokio::select! {
                 () = stopping.cancelled() => {}
-                () = tokio::time::sleep(RETRY_EVERY) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -232,6 +239,10 @@ struct Writer {
     /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
     /// because nothing new leaves while a claim cannot be written.
     backlog: Vec<Entry>,
+    /// Whether the last look left something that is due.
+    more_due: Arc<AtomicBool>,
+    /// How often it was looked.
+    looks: u32,
     /// How many receipts are held for a message that is not known yet; read at the first batch.
     held: Option<i64>,
 }
@@ -293,14 +304,18 @@ impl Writer {
         receipt::receipts(&mut batch, work, &answered.parts, self.held.unwrap_or(0) > 0).await?;
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;
-        settle::cancel(&mut batch, work, replies).await?;
+        settle::cancel(&mut batch, work, replies, &self.queue).await?;
         settle::write(&mut batch).await?;
         if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
             if self.held.unwrap_or(0) > 0 {
                 receipt::match_by_address(&mut batch).await?;
                 receipt::forget_held(&mut batch).await?;
             }
-            settle::wake(&mut batch, &self.queue).await?;
+            let more_due = settle::wake(&mut batch, &self.queue).await?;
+            // A look over all that is overdue costs more, and a second late is early enough.
+            self.looks = self.looks.wrapping_add(1);
+            let more_overdue = self.looks % 4 == 0 && settle::end_overdue(&mut batch, &self.queue).await?;
+            self.more_due.store(more_due || more_overdue, Ordering::Relaxed);
             settle::write(&mut batch).await?;
         }
         rows::write_tally(&mut batch).await?;
@@ -319,6 +334,13 @@ impl Writer {
         batch.tx.commit().await?;
         written.tell(&self.runtime.live);
         self.progress.apply(answered.progress);
+        for (_, entry) in work.iter_mut() {
+            if let Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) = entry {
+                if let Some(delivered) = delivered.take() {
+                    delivered.accept();
+                }
+            }
+        }
         Ok(batch.after)
     }
 
@@ -327,7 +349,6 @@ impl Writer {
         for after in after {
             match after {
                 After::Dispatch(queued) => self.queue.put(queued),
-                After::Acknowledge(delivered) => delivered.accept(),
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
@@ -363,15 +384,12 @@ impl Writer {
                         *reply = Err(Error::new(error.code(), error.message()).retry_after_s(1));
                     }
                 }
-                Entry::Receipt(_, Some(delivered)) | Entry::Inbound(_, Some(delivered)) => {
-                    delivered.refuse(smpp::Status::RX_T_APPN);
+                Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) => {
+                    if let Some(delivered) = delivered {
+                        delivered.refuse(smpp::Status::RX_T_APPN);
+                    }
                 }
-                Entry::Answered(_)
-                | Entry::Pushed { .. }
-                | Entry::Receipt(_, None)
-                | Entry::Inbound(_, None) => {
-                    self.backlog.push(entry);
-                }
+                Entry::Answered(_) | Entry::Pushed { .. } => self.backlog.push(entry),
                 Entry::Wake | Entry::Retry => {}
             }
         }

@@ -21,6 +21,8 @@ pub struct Queued {
     pub message: Arc<Outgoing>,
     /// Where it goes.
     pub connection: ConnectionId,
+    /// Whether it goes before those that wait: it has waited already.
+    pub first: bool,
 }
 
 /// The queue of all connections.
@@ -75,9 +77,14 @@ impl Queue {
         self.places.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Puts a message into its lane. One that was handed over before, or nearly was, goes to the front: it has waited longest.
+    /// Puts a message into its lane; into another connection's, if its own has died meanwhile and a route leads elsewhere.
     pub fn put(&self, queued: Queued) {
-        self.line(queued.connection).put(queued.message);
+        let Queued { message, connection, first } = queued;
+        let connection = match self.alive(connection) {
+            Liveness::Up => connection,
+            _ => self.route(&ask_of(&message)).map_or(connection, |chosen| chosen.connection),
+        };
+        self.line(connection).put(message, first);
     }
 
     /// A connection's line; made when there is none.
@@ -139,10 +146,11 @@ impl Queue {
     pub fn reroute(&self, connection: ConnectionId) -> usize {
         let line = self.line(connection);
         let mut moved = 0;
-        for message in line.take(usize::MAX) {
+        // The last first, because each goes to the front: so their order stays.
+        for message in line.take(usize::MAX).into_iter().rev() {
             let next = self.route(&ask_of(&message)).map_or(connection, |chosen| chosen.connection);
             moved += usize::from(next != connection);
-            self.line(next).put_back(message);
+            self.line(next).put(message, true);
         }
         moved
     }
@@ -182,22 +190,15 @@ pub struct Line {
 }
 
 impl Line {
-    fn put(&self, message: Arc<Outgoing>) {
+    /// Puts a message into its lane, at the back or `first`.
+    pub fn put(&self, message: Arc<Outgoing>, first: bool) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = &mut lanes[message.intent.lane()];
-        if message.attempts > 0 || !message.parts_done.is_empty() {
+        if first {
             lane.push_front(message);
         } else {
             lane.push_back(message);
         }
-        drop(lanes);
-        self.filled.notify_one();
-    }
-
-    /// Puts a message back that was taken and did not leave.
-    pub fn put_back(&self, message: Arc<Outgoing>) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes[message.intent.lane()].push_front(message);
         drop(lanes);
         self.filled.notify_one();
     }

@@ -159,7 +159,7 @@ pub async fn after_start(runtime: &Runtime) -> Result<()> {
     tx.execute(
         sql!(
             "update message set wake_at = $1 where wake_at is not null and wake_at > $1 and state = 'queued' \
-             and (error is null or attempts = 0) /* every tenant: the process that held them is gone */"
+             and wake_at > expires_at /* every tenant: the process that held them is gone */"
         ),
         args![now],
     )

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use connectors::smpp::{Answer, Delivered, NoAnswer, Report};
+use connectors::smpp::{Answer, BindKind, BindStatus, Delivered, NoAnswer, Report, State};
 use smpp::{MessageType, Sm, Status};
 use sms::{Receipt, udh};
 use tokio::sync::mpsc;
@@ -35,7 +35,6 @@ pub struct Reader {
 impl Reader {
     /// Reads until the link is gone and has said everything.
     pub async fn run(self, mut reports: mpsc::Receiver<Report<Tag>>) {
-        let mut binds = 0_usize;
         while let Some(report) = reports.recv().await {
             let entry = match report {
                 Report::Answered { tag, answer, .. } => self.answered(tag, outcome(answer)),
@@ -45,15 +44,12 @@ impl Reader {
                 Report::Late { .. } => continue,
                 Report::Delivered(delivered) => self.delivered(delivered),
                 Report::Bound { kind, peer } => {
-                    binds += 1;
-                    self.stands(binds);
+                    self.stands();
                     self.link_event(Event::ConnectionBound, peer.to_string(), kind.name().to_owned()).await;
                     continue;
                 }
                 Report::Lost { peer, why, .. } => {
-                    // Without a peer it never came to a bind.
-                    binds = binds.saturating_sub(usize::from(peer.is_some()));
-                    self.stands(binds);
+                    self.stands();
                     let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
                     self.link_event(Event::ConnectionLost, peer, why).await;
                     continue;
@@ -66,10 +62,18 @@ impl Reader {
         }
     }
 
-    fn stands(&self, binds: usize) {
+    /// Notes whether the link can send now; what waits for a dead one goes elsewhere.
+    fn stands(&self) {
+        let sends = |bind: &BindStatus| bind.kind != BindKind::Receiver && bind.state == State::Bound;
+        let up = self
+            .engine
+            .connection_status(self.connection)
+            .is_some_and(|status| status.binds.iter().any(sends));
         let queue = self.engine.queue();
-        queue.set_alive(self.connection, if binds > 0 { Liveness::Up } else { Liveness::Down });
-        if binds == 0 {
+        if matches!(queue.alive(self.connection), Liveness::Up | Liveness::Down) {
+            queue.set_alive(self.connection, if up { Liveness::Up } else { Liveness::Down });
+        }
+        if !up {
             let moved = queue.reroute(self.connection);
             if moved > 0 {
                 tracing::info!(connection = %self.connection, moved, "the connection is down; its messages go elsewhere");
@@ -93,8 +97,8 @@ impl Reader {
         }))
     }
 
-    /// A receipt, or a message from a phone. What claims to be a receipt and cannot be read is kept as one without id,
-    /// for a person to see; the carrier is acknowledged all the same.
+    /// A receipt, or a message from a phone. What claims to be a receipt and names no message is held as one, for its
+    /// addresses may tell; the carrier is acknowledged all the same.
     fn delivered(&self, delivered: Delivered) -> Entry {
         match self.receipt(&delivered.sm) {
             Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),

@@ -119,6 +119,8 @@ impl Server {
     pub async fn start(config: Config, clock: Clock) -> Result<Self> {
         let runtime = runtime(config, clock).await?;
         let first_start = first_start::run(&runtime).await?;
+        // At once: whatever fails from here on, the next start makes no second key.
+        keep_cli_key(&runtime, &first_start);
         let simulator = match runtime.config.simulator.enabled {
             true => Some(demo::start_simulator(&runtime).await?),
             false => None,
@@ -154,6 +156,19 @@ impl Server {
         }
         self.runtime.writers.stop(wait).await;
         self.runtime.db.close().await;
+    }
+}
+
+/// Keeps the first start's key for the command line on this machine, readable by its owner alone.
+fn keep_cli_key(runtime: &Runtime, first_start: &FirstStart) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt;
+    let Some(made) = &first_start.made else { return };
+    let path = runtime.config.data_dir.join("cli.key");
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let kept = file.and_then(|mut file| file.write_all(made.cli_key.expose().as_bytes()));
+    if let Err(error) = kept {
+        tracing::warn!(%error, path = %path.display(), "the command line's key could not be kept");
     }
 }
 

@@ -102,7 +102,7 @@ fn begin<'a>(batch: &mut Batch, new: &'a NewMessage, queue: &Queue) -> Result<Me
     );
     batch.after.push(match new.connection {
         Some(connection) if state == State::Queued && in_memory => {
-            After::Dispatch(Queued { message: message.clone(), connection })
+            After::Dispatch(Queued { message: message.clone(), connection, first: false })
         }
         _ => After::Release(message.id),
     });

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use db::{Arg, record, sql};
+use rand::RngExt;
 use serde::Serialize;
 use smpp::{RetryClass, Status};
 use types::event::MessageChange;
@@ -328,7 +329,11 @@ async fn decide(
     from: State,
 ) -> Result<()> {
     let message = &answered.message;
-    if from.is_final() || (matches!(answered.outcome, Outcome::Late { .. }) && from != State::Indeterminate) {
+    let late = matches!(answered.outcome, Outcome::Late { .. });
+    if from.is_final() || (late && from != State::Indeterminate) {
+        if !late {
+            batch.after.push(After::Release(message.id));
+        }
         return Ok(());
     }
     let connection = Some(answered.connection);
@@ -360,17 +365,29 @@ async fn decide(
         Worst::NotSent | Worst::Throttled => {
             place = again(message, taken, message.attempts, message.maybe_twice, answered.connection);
         }
+        Worst::Temporary(why) if exhausted(batch, message) => {
+            let why = format!("given up after {} attempts: {why}", message.attempts + 1);
+            settle::end(batch, &settle::Ending::of(message, from, State::Failed, Some(why)), connection)
+                .await?;
+        }
         Worst::Temporary(why) => {
             let at = next_try(batch, message);
             batch.set(message.id, standing(State::Queued, Some(why.clone()), at));
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
         }
-        Worst::Unanswered(why) if message.intent.resends() && batch.now < message.expires_at => {
-            let again_standing =
-                Standing { maybe_twice: true, ..standing(State::Queued, Some(why.clone()), out_until) };
-            batch.set(message.id, again_standing);
+        Worst::Unanswered(why)
+            if message.intent.resends() && batch.now < message.expires_at && !exhausted(batch, message) =>
+        {
+            // The first time at once; a carrier that stays silent is not asked again without a pause.
+            let at_once = !message.maybe_twice;
+            let wake_at = if at_once { out_until } else { next_try(batch, message) };
+            let resent =
+                Standing { maybe_twice: true, ..standing(State::Queued, Some(why.clone()), wake_at) };
+            batch.set(message.id, resent);
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
-            place = again(message, taken, message.attempts + 1, true, answered.connection);
+            if at_once {
+                place = again(message, taken, message.attempts + 1, true, answered.connection);
+            }
         }
         Worst::Unanswered(why) => {
             batch.count(message.tenant, Some(from), State::Indeterminate);
@@ -406,15 +423,22 @@ fn again(
         options: message.options.clone(),
         ..**message
     });
-    After::Dispatch(Queued { message, connection })
+    After::Dispatch(Queued { message, connection, first: true })
 }
 
 /// When a message is tried again: doubling from the shortest to the longest pause, within its validity.
+///
+/// A quarter more or less, so that what failed together does not come back together.
 fn next_try(batch: &Batch, message: &Outgoing) -> Timestamp {
     let config = &batch.runtime.config.messaging;
-    let doubled = config.retry_min_ms.saturating_mul(1 << message.attempts.min(16));
-    let pause = i64::try_from(doubled.min(config.retry_max_ms)).unwrap_or(i64::MAX);
-    batch.now.plus_ms(pause).min(message.expires_at)
+    let doubled = config.retry_min_ms.saturating_mul(1 << message.attempts.min(16)).min(config.retry_max_ms);
+    let pause = rand::rng().random_range(doubled - doubled / 4..=doubled + doubled / 4);
+    batch.now.plus_ms(i64::try_from(pause).unwrap_or(i64::MAX)).min(message.expires_at)
+}
+
+/// Whether a message has been handed over as often as is allowed.
+fn exhausted(batch: &Batch, message: &Outgoing) -> bool {
+    message.attempts + 1 >= batch.runtime.config.messaging.attempts_max
 }
 
 #[derive(Serialize)]

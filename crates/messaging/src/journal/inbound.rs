@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use types::event::MessageChange;
 use types::{AccountId, Address, ConnectionId, Event, MessageId, Result, TenantId, kind};
 
-use super::{After, Batch, Entry};
+use super::{Batch, Entry};
 use crate::message::{State, kind_of};
 use crate::push::{Push, PushKind};
 
@@ -26,10 +26,9 @@ pub struct InboundPart {
 }
 
 /// Stores the batch's inbound parts; a message whose parts are complete becomes one.
-pub(crate) async fn inbound(batch: &mut Batch, work: &mut [(Option<usize>, Entry)]) -> Result<()> {
-    for (_, entry) in work.iter_mut() {
-        let Entry::Inbound(part, delivered) = entry else { continue };
-        batch.after.extend(delivered.take().map(After::Acknowledge));
+pub(crate) async fn inbound(batch: &mut Batch, work: &[(Option<usize>, Entry)]) -> Result<()> {
+    for (_, entry) in work {
+        let Entry::Inbound(part, _) = entry else { continue };
         match part.place {
             None => store(batch, part, part.body.clone(), 1).await?,
             Some((reference, total, number)) => gather(batch, part, reference, total, number).await?,

@@ -63,7 +63,7 @@ record! {
 /// Works through the batch's receipts, and those held for parts that this batch learnt of.
 pub(crate) async fn receipts(
     batch: &mut Batch,
-    work: &mut [(Option<usize>, Entry)],
+    work: &[(Option<usize>, Entry)],
     parts: &[PartRow],
     any_held: bool,
 ) -> Result<()> {
@@ -71,11 +71,9 @@ pub(crate) async fn receipts(
     if any_held && !parts.is_empty() {
         receipts.extend(release_held(batch, parts).await?);
     }
-    for (_, entry) in work.iter_mut() {
-        if let Entry::Receipt(receipt, delivered) = entry {
+    for (_, entry) in work {
+        if let Entry::Receipt(receipt, _) = entry {
             receipts.push((**receipt).clone());
-            // Taken out only to be acknowledged after the commit; a failed batch drops it, and the carrier sends again.
-            batch.after.extend(delivered.take().map(After::Acknowledge));
         }
     }
     if receipts.is_empty() {
@@ -106,6 +104,7 @@ async fn find(batch: &mut Batch, receipts: &[CarrierReceipt]) -> Result<Vec<Opti
         .iter()
         .zip(&keys)
         .enumerate()
+        .filter(|(_, (_, key))| !key.is_empty())
         .map(|(at, (receipt, key))| LookupRow { i: at, n: 0, c: receipt.connection.raw(), k: key })
         .collect();
     look_up(batch, &rows, &mut found).await?;
@@ -368,6 +367,8 @@ async fn release_held(batch: &mut Batch, parts: &[PartRow]) -> Result<Vec<Carrie
 
 /// How long a receipt waits for its id to become known before it is matched by its addresses: longer than any answer takes.
 const BY_ADDRESS_AFTER_MS: i64 = 10_000;
+/// Pairs of receipt and message looked at together; the statement's own limit.
+const STRAYS_MAX: usize = 500;
 
 record! {
     struct Stray {
@@ -394,6 +395,8 @@ pub(crate) async fn match_by_address(batch: &mut Batch) -> Result<()> {
             args![batch.now.plus_ms(-BY_ADDRESS_AFTER_MS)],
         )
         .await?;
+    // The last one's fits may have been cut off by the limit; it comes again.
+    let cut = if strays.len() == STRAYS_MAX { strays.last().map(|stray| stray.held_id) } else { None };
     let mut fits: std::collections::HashMap<i64, usize> = std::collections::HashMap::new();
     for stray in &strays {
         *fits.entry(stray.held_id).or_default() += 1;
@@ -402,6 +405,9 @@ pub(crate) async fn match_by_address(batch: &mut Batch) -> Result<()> {
         let receipt: CarrierReceipt = serde_json::from_str(&stray.receipt).map_err(Error::internal)?;
         let to = State::from_receipt(sms::MessageState::from_number(receipt.state));
         let (Some(to), Some(1)) = (to, fits.get(&stray.held_id)) else { continue };
+        if cut == Some(stray.held_id) {
+            continue;
+        }
         if already_ended(batch, stray.message_id) {
             continue;
         }

@@ -147,6 +147,7 @@ pub(crate) async fn cancel(
     batch: &mut Batch,
     work: &[(Option<usize>, Entry)],
     replies: &mut [Result<()>],
+    queue: &Queue,
 ) -> Result<()> {
     for (at, entry) in work {
         let Entry::Cancel { tenant, message } = entry else { continue };
@@ -160,10 +161,13 @@ pub(crate) async fn cancel(
         let verdict = match found {
             None => Err(Error::not_found("message")),
             Some(record) => match State::named(&record.state) {
+                // In memory and not in its line any more: it is on the wire.
+                Some(State::Queued) if queue.has_place(*message) && !queue.withdraw(*message) => {
+                    Err(Error::new(Code::NotCancellable, "the message is leaving"))
+                }
                 Some(from @ (State::Scheduled | State::Queued)) => {
                     let connection = record.connection_id;
                     end(batch, &record.ending(from, State::Cancelled, None)?, connection).await?;
-                    batch.after.push(After::Release(*message));
                     Ok(())
                 }
                 _ => {
@@ -181,75 +185,77 @@ pub(crate) async fn cancel(
 /// Messages looked at in one batch.
 const WAKE_MAX: usize = 500;
 
-/// Looks at the messages whose time has come: the scheduled and the waiting into memory, the overdue to their end.
-pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<()> {
+/// Takes into memory what is to be sent now, as far as there is room. True when there may be more.
+pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<bool> {
     let room = queue.room().min(WAKE_MAX);
+    if room == 0 {
+        return Ok(false);
+    }
     let due: Vec<MessageRecord> = batch
         .tx
         .all(
             sql!(
-                "select * from message where wake_at is not null and wake_at <= $1 order by wake_at limit $2 \
-                 /* every tenant: time comes for all */"
+                "select * from message where wake_at is not null and wake_at <= $1 and expires_at > $1 \
+                 and state in ('queued', 'scheduled') order by wake_at limit $2 /* every tenant: time comes for all */"
+            ),
+            args![batch.now, room as i64],
+        )
+        .await?;
+    let full = due.len() == room;
+    for record in due {
+        if let Some(from) = State::named(&record.state) {
+            begin_again(batch, queue, &record, from).await?;
+        }
+    }
+    Ok(full)
+}
+
+/// How soon a message is looked at again that is overdue and on the wire.
+const LEAVING_MS: i64 = 30_000;
+
+/// Ends what is overdue: not sent within its validity, or sent and never receipted. True when there may be more.
+pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool> {
+    let overdue: Vec<MessageRecord> = batch
+        .tx
+        .all(
+            sql!(
+                "select * from message where wake_at is not null and wake_at <= $1 and expires_at <= $1 \
+                 order by wake_at limit $2 /* every tenant: time comes for all */"
             ),
             args![batch.now, WAKE_MAX as i64],
         )
         .await?;
-    let mut placed = 0;
-    for record in due {
+    let full = overdue.len() == WAKE_MAX;
+    for record in overdue {
         let Some(from) = State::named(&record.state) else { continue };
-        let connection = record.connection_id;
-        match from {
-            State::Scheduled | State::Queued if batch.now < record.expires_at => {
-                if placed < room && begin_again(batch, queue, &record, from).await? {
-                    placed += 1;
-                }
-            }
-            State::Scheduled | State::Queued => {
-                end(
-                    batch,
-                    &record.ending(
-                        from,
-                        State::Expired,
-                        Some("its validity ended before it left".to_owned()),
-                    )?,
-                    connection,
-                )
-                .await?;
-            }
-            State::Sent => {
-                end(
-                    batch,
-                    &record.ending(
-                        from,
-                        State::Expired,
-                        Some("no receipt came within its validity".to_owned()),
-                    )?,
-                    connection,
-                )
-                .await?;
-            }
-            State::Indeterminate => {
-                end(
-                    batch,
-                    &record.ending(from, State::Failed, Some("its fate stayed unknown".to_owned()))?,
-                    connection,
-                )
-                .await?;
-            }
+        if from == State::Queued && queue.has_place(record.id) && !queue.withdraw(record.id) {
+            // It is on the wire: its answer decides.
+            let later = record.standing(from, Some(batch.now.plus_ms(LEAVING_MS)), record.error.clone());
+            batch.set(record.id, later);
+            continue;
+        }
+        let (to, why) = match from {
+            State::Scheduled | State::Queued => (State::Expired, "its validity ended before it left"),
+            State::Sent => (State::Expired, "no receipt came within its validity"),
+            State::Indeterminate => (State::Failed, "its fate stayed unknown"),
             State::Delivered
             | State::Failed
             | State::Rejected
             | State::Expired
             | State::Cancelled
-            | State::Received => {}
-        }
+            | State::Received => {
+                continue;
+            }
+        };
+        let connection = record.connection_id;
+        end(batch, &record.ending(from, to, Some(why.to_owned()))?, connection).await?;
     }
-    Ok(())
+    Ok(full)
 }
 
-/// Takes a message from the table into memory, by the route that leads to its recipient now. False when no route does:
-/// it stays and is looked at again.
-async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: State) -> Result<bool> {
+/// Takes a message from the table into memory, by the route that leads to its recipient now. Where none does it stays and
+/// is looked at again.
+async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: State) -> Result<()> {
     let mut message = record.outgoing()?;
     if message.parts > 1 && message.attempts > 0 {
         message.parts_done = parts_taken(batch, record).await?;
@@ -264,10 +270,10 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
                 Some("no route leads to its recipient now".to_owned()),
             ),
         );
-        return Ok(false);
+        return Ok(());
     };
     if !queue.reserve(message.id) {
-        return Ok(false);
+        return Ok(());
     }
     if from == State::Scheduled {
         batch.count(record.tenant_id, Some(from), State::Queued);
@@ -281,8 +287,9 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
         wake_at: Some(message.expires_at.plus_ms(GRACE_MS)),
     };
     batch.set(record.id, standing);
-    batch.after.push(After::Dispatch(Queued { message, connection }));
-    Ok(true)
+    let first = message.attempts > 0;
+    batch.after.push(After::Dispatch(Queued { message, connection, first }));
+    Ok(())
 }
 
 record! { struct PartTaken { part: u8 } }

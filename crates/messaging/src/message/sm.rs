@@ -164,7 +164,7 @@ impl Engine {
                     "select * from message where tenant_id = $1 and account_id = $2 and sender = $3 and recipient = $4 \
                      and wake_at is not null and state in ('queued', 'scheduled') order by id limit 1000"
                 ),
-                args![from.tenant, from.account, source, destination],
+                args![from.tenant, from.account, source.trim_start_matches('+'), destination.trim_start_matches('+')],
             )
             .await?;
         drop(tx);
@@ -231,12 +231,8 @@ impl Engine {
             .ok_or_else(|| Error::not_found("message"))
     }
 
-    /// Takes a message back that has not left: out of memory first, then out of the table.
+    /// Takes a message back that has not left.
     pub(crate) async fn take_back(&self, tenant: TenantId, message: MessageId) -> Result<()> {
-        let queued = self.queue().has_place(message);
-        if queued && !self.queue().withdraw(message) {
-            return Err(Error::new(Code::NotCancellable, "the message is leaving"));
-        }
         self.journal().write(Entry::Cancel { tenant, message }).await
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use runtime::Scope;
+use runtime::scope::Keyed;
 use serde::{Deserialize, Serialize};
 use sms::{Encoding, analysis};
 use types::{Address, Code, Error, MessageId, Permission, Result, Timestamp};
@@ -69,8 +70,7 @@ pub async fn send(scope: &Scope, engine: &Engine, message: &SendMessage) -> Resu
     let (new, accepted) = prepare(scope, engine, message)?;
     let answer = scope.key().map(|key| serde_json::to_string(&accepted).map(|body| (key.clone(), body)));
     let answer = answer.transpose().map_err(Error::internal)?;
-    let entry = Entry::Accept(Box::new(Accept { messages: vec![new], answer }));
-    engine.journal().write(entry).await?;
+    engine.accept(vec![new], answer).await?;
     Ok(accepted)
 }
 
@@ -120,7 +120,7 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
     let answer = scope.key().map(|key| serde_json::to_string(&results).map(|body| (key.clone(), body)));
     let answer = answer.transpose().map_err(Error::internal)?;
     if !accepted.is_empty() {
-        engine.journal().write(Entry::Accept(Box::new(Accept { messages: accepted, answer }))).await?;
+        engine.accept(accepted, answer).await?;
     }
     Ok(results)
 }
@@ -312,6 +312,16 @@ fn expiry(engine: &Engine, validity_s: Option<u64>, from: Timestamp) -> Result<T
 }
 
 impl Engine {
+    /// Leaves messages at the journal and gives back when they are durable. Their places are free again when they are refused.
+    async fn accept(&self, messages: Vec<NewMessage>, answer: Option<(Keyed, String)>) -> Result<()> {
+        let ids: Vec<MessageId> = messages.iter().map(|new| new.message.id).collect();
+        let written = self.journal().write(Entry::Accept(Box::new(Accept { messages, answer }))).await;
+        if written.is_err() {
+            ids.into_iter().for_each(|id| self.queue().release(id));
+        }
+        written
+    }
+
     /// Where a message goes.
     ///
     /// # Errors

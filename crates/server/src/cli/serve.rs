@@ -42,7 +42,6 @@ async fn serve(config: Config) -> ExitCode {
         }
     };
     say(&greeting(&server));
-    keep_cli_key(&server);
     wait_for_signal().await;
     say("Stopping; what is open drains first. A second signal ends at once.\n");
     tokio::select! {
@@ -76,18 +75,6 @@ fn greeting(server: &Server) -> String {
             writeln!(text, "  SMPP account       system_id {}  password {}", demo.system_id, demo.password);
     }
     text
-}
-
-/// Keeps the first start's key for the command line on this machine, readable by its owner alone.
-fn keep_cli_key(server: &Server) {
-    use std::os::unix::fs::OpenOptionsExt;
-    let Some(made) = &server.first_start.made else { return };
-    let path = server.runtime.config.data_dir.join("cli.key");
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let kept = file.and_then(|mut file| file.write_all(made.cli_key.expose().as_bytes()));
-    if let Err(error) = kept {
-        tracing::warn!(%error, path = %path.display(), "the command line's key could not be kept");
-    }
 }
 
 /// Waits for SIGINT or SIGTERM.
