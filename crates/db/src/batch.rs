@@ -93,7 +93,7 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     /// [`Refused`] when it never came into a batch.
     pub fn enqueue(&self, value: T) -> Result<oneshot::Receiver<R>, Refused> {
         let (reply, result) = oneshot::channel();
-        self.queue.try_send(Item { value, reply: Some(reply) }).map_err(refused)?;
+        self.queue.try_send(Item { value, reply: Some(reply) }).map_err(|error| refused(&error))?;
         Ok(result)
     }
 
@@ -111,7 +111,7 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     }
 }
 
-fn refused<T>(error: mpsc::error::TrySendError<T>) -> Refused {
+fn refused<T>(error: &mpsc::error::TrySendError<T>) -> Refused {
     match error {
         mpsc::error::TrySendError::Full(_) => Refused::Full,
         mpsc::error::TrySendError::Closed(_) => Refused::Stopped,

@@ -326,14 +326,15 @@ pub async fn seal(
 /// # Errors
 /// `internal` when it was sealed for another place or with another key, or was changed.
 pub async fn open(
-    scope: &Scope,
+    runtime: &Runtime,
+    tenant: TenantId,
     table: &'static str,
     column: &'static str,
     row: &str,
     sealed: &str,
 ) -> Result<Secret> {
-    let key = data_key(scope.runtime(), scope.tenant()).await?;
-    let tenant = scope.tenant().to_string();
+    let key = data_key(runtime, tenant).await?;
+    let tenant = tenant.to_string();
     let octets = key.open(Place { tenant: &tenant, table, column, row }, sealed).map_err(Error::internal)?;
     let text = std::str::from_utf8(&octets).map_err(Error::internal)?;
     Ok(Secret::new(text.to_owned()))

@@ -297,6 +297,7 @@ pub async fn set_own_password(
         }
         attempts.forgive(&held.email_folded, from);
     }
+    password::check(runtime, new)?;
     let hash = password::hash(runtime, new).await?;
     let mut write = scope.write().await?;
     let before = find(&mut write, tenant, id).await?;

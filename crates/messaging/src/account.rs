@@ -261,15 +261,7 @@ pub async fn password_matches(
     password: &str,
     account: Option<&AccountForBind>,
 ) -> Result<bool> {
-    password::verify(runtime, &as_hashed(password), account.map(|account| account.password_hash.clone()))
-        .await
-}
-
-/// The text of which the hash is kept. The words before the password keep the two kinds of passwords apart: a hash of
-/// one is never a hash of the other, and the least length of people's passwords does not apply to the eight octets
-/// that SMPP has room for.
-fn as_hashed(password: &str) -> String {
-    format!("the password of a system that binds over the Short Message Peer-to-Peer protocol: {password}")
+    password::verify(runtime, password, account.map(|account| account.password_hash.clone())).await
 }
 
 /// Creates an account.
@@ -298,7 +290,7 @@ pub async fn create(scope: &Scope, new: NewAccount) -> Result<Credentials> {
         created_at: now,
         changed_at: now,
     };
-    let hash = password::hash(runtime, &as_hashed(&password)).await?;
+    let hash = password::hash(runtime, &password).await?;
     let mut write = scope.write().await?;
     refuse_shared_numbers(&mut write, &account).await?;
     let inserted = write.execute(
@@ -425,7 +417,7 @@ pub async fn change(scope: &Scope, id: AccountId, patch: AccountPatch) -> Result
 pub async fn reset_password(scope: &Scope, id: AccountId) -> Result<Credentials> {
     scope.require(Permission::AccountManage)?;
     let password = made_password();
-    let hash = password::hash(scope.runtime(), &as_hashed(&password)).await?;
+    let hash = password::hash(scope.runtime(), &password).await?;
     let mut write = scope.write().await?;
     let mut account = present(&mut write, scope.tenant(), id).await?;
     account.revision += 1;

@@ -2,10 +2,10 @@
 
 use connectors::smpp::{self, BindKind};
 use db::{OnConflict, Tenancy, args, record, sql};
-use runtime::{Actor, Origin, Runtime, Scope};
+use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
-use types::{Code, ConnectionId, Error, Event, Page, Permission, Permissions, Result, TenantId, Timestamp};
+use types::{Code, ConnectionId, Error, Event, Page, Permission, Result, TenantId, Timestamp};
 use web::Paging;
 
 use crate::route;
@@ -357,18 +357,16 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
 /// # Errors
 /// When the password does not open: another root key, or a row that was tampered with.
 pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<smpp::Settings> {
-    // The engine works for every tenant and asks for nobody; the scope says only whose key opens the password.
-    let scope = Scope::grant(
-        runtime.clone(),
-        connection.tenant,
-        Actor::System("engine"),
-        Permissions::NONE,
-        Origin::default(),
-    );
     let row = connection.id.to_string();
-    let password =
-        identity::tenant::open(&scope, "connection", "password_sealed", &row, &connection.password_sealed)
-            .await?;
+    let password = identity::tenant::open(
+        runtime,
+        connection.tenant,
+        "connection",
+        "password_sealed",
+        &row,
+        &connection.password_sealed,
+    )
+    .await?;
     let (settings, config) = (&connection.settings, &runtime.config.smpp);
     Ok(smpp::Settings {
         name: connection.name.clone(),

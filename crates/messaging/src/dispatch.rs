@@ -152,7 +152,7 @@ impl Dispatcher {
                 match self.link.places(1).await {
                     Ok(more) => *places = more,
                     Err(Stopped) => {
-                        tracing::debug!(message = %message.id, "the link stopped between two parts")
+                        tracing::debug!(message = %message.id, "the link stopped between two parts");
                     }
                 }
             }

@@ -314,7 +314,8 @@ impl Writer {
             let more_due = settle::wake(&mut batch, &self.queue).await?;
             // A look over all that is overdue costs more, and a second late is early enough.
             self.looks = self.looks.wrapping_add(1);
-            let more_overdue = self.looks % 4 == 0 && settle::end_overdue(&mut batch, &self.queue).await?;
+            let more_overdue =
+                self.looks.is_multiple_of(4) && settle::end_overdue(&mut batch, &self.queue).await?;
             self.more_due.store(more_due || more_overdue, Ordering::Relaxed);
             settle::write(&mut batch).await?;
         }
@@ -335,10 +336,10 @@ impl Writer {
         written.tell(&self.runtime.live);
         self.progress.apply(answered.progress);
         for (_, entry) in work.iter_mut() {
-            if let Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) = entry {
-                if let Some(delivered) = delivered.take() {
-                    delivered.accept();
-                }
+            if let Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) = entry
+                && let Some(delivered) = delivered.take()
+            {
+                delivered.accept();
             }
         }
         Ok(batch.after)

@@ -123,12 +123,8 @@ impl Reader {
         }
         let network_error =
             sm.tlvs.network_error_code().map(|code| format!("network {}:{}", code.network, code.code));
-        let error = read
-            .err
-            .as_deref()
-            .filter(|err| err.chars().any(|ch| ch != '0'))
-            .map(str::to_owned)
-            .or(network_error);
+        let error =
+            read.err.filter(|err| err.chars().any(|ch| ch != '0')).map(str::to_owned).or(network_error);
         Some(CarrierReceipt {
             tenant: self.tenant,
             connection: self.connection,

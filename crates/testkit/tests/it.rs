@@ -1,5 +1,7 @@
 //! The real program, asked through its public doors only; on SQLite, and with `TEST_DB=postgres` on PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "a test says by its panic what is wrong")]
+
 #[path = "it/events.rs"]
 mod events;
 #[path = "it/idempotency.rs"]

@@ -1,6 +1,8 @@
 //! kill -9 under load, at random moments: nothing that was accepted is lost, no receipt is missing, nothing goes out twice
 //! unless its intent allows it, and then it is marked.
 
+#![expect(clippy::unwrap_used, reason = "a test says by its panic what is wrong")]
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;

@@ -262,17 +262,27 @@ async fn a_sealed_secret_opens_in_its_place_alone() {
     let (cli, other) = (house.cli().await, house.neighbour().await);
     let sealed = tenant::seal(&cli, "connection", "password", "con_1", "s3cret").await.unwrap();
     assert!(!sealed.contains("s3cret"));
-    let opened = tenant::open(&cli, "connection", "password", "con_1", &sealed).await.unwrap();
+    let opened =
+        tenant::open(cli.runtime(), cli.tenant(), "connection", "password", "con_1", &sealed).await.unwrap();
     assert_eq!(opened.expose(), "s3cret");
-    assert_eq!(code(tenant::open(&cli, "connection", "password", "con_2", &sealed).await), Code::Internal);
-    assert_eq!(code(tenant::open(&other, "connection", "password", "con_1", &sealed).await), Code::Internal);
+    assert_eq!(
+        code(tenant::open(cli.runtime(), cli.tenant(), "connection", "password", "con_2", &sealed).await),
+        Code::Internal
+    );
+    assert_eq!(
+        code(tenant::open(other.runtime(), other.tenant(), "connection", "password", "con_1", &sealed).await),
+        Code::Internal
+    );
     // Another process unwraps the key that is stored.
     let fresh =
         Runtime::for_tests(house.runtime.config.clone(), house.runtime.db.clone(), house.clock.clone())
             .unwrap();
     let scope = Scope::grant(fresh, cli.tenant(), cli.actor().clone(), cli.permissions(), Origin::default());
     assert_eq!(
-        tenant::open(&scope, "connection", "password", "con_1", &sealed).await.unwrap().expose(),
+        tenant::open(scope.runtime(), scope.tenant(), "connection", "password", "con_1", &sealed)
+            .await
+            .unwrap()
+            .expose(),
         "s3cret"
     );
 }

@@ -331,9 +331,8 @@ async fn decide(
     let message = &answered.message;
     let late = matches!(answered.outcome, Outcome::Late { .. });
     if from.is_final() || (late && from != State::Indeterminate) {
-        if !late {
-            batch.after.push(After::Release(message.id));
-        }
+        // What was answered late may be out again, and then keeps its place.
+        batch.after.extend((!late).then_some(After::Release(message.id)));
         return Ok(());
     }
     let connection = Some(answered.connection);
@@ -355,6 +354,7 @@ async fn decide(
     };
     // What is sent, ended or waiting in the table gives up its place in memory; what goes out again keeps it.
     let mut place = After::Release(message.id);
+    let mut ended = None;
     match worst {
         Worst::Taken => {
             batch.count(message.tenant, Some(from), State::Sent);
@@ -367,8 +367,7 @@ async fn decide(
         }
         Worst::Temporary(why) if exhausted(batch, message) => {
             let why = format!("given up after {} attempts: {why}", message.attempts + 1);
-            settle::end(batch, &settle::Ending::of(message, from, State::Failed, Some(why)), connection)
-                .await?;
+            ended = Some((State::Failed, Some(why)));
         }
         Worst::Temporary(why) => {
             let at = next_try(batch, message);
@@ -381,9 +380,8 @@ async fn decide(
             // The first time at once; a carrier that stays silent is not asked again without a pause.
             let at_once = !message.maybe_twice;
             let wake_at = if at_once { out_until } else { next_try(batch, message) };
-            let resent =
-                Standing { maybe_twice: true, ..standing(State::Queued, Some(why.clone()), wake_at) };
-            batch.set(message.id, resent);
+            let resent = standing(State::Queued, Some(why.clone()), wake_at);
+            batch.set(message.id, Standing { maybe_twice: true, ..resent });
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
             if at_once {
                 place = again(message, taken, message.attempts + 1, true, answered.connection);
@@ -394,13 +392,11 @@ async fn decide(
             batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), out_until));
             batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
         }
-        Worst::Expired => {
-            settle::end(batch, &settle::Ending::of(message, from, State::Expired, None), connection).await?
-        }
-        Worst::Refused(why) => {
-            settle::end(batch, &settle::Ending::of(message, from, State::Rejected, Some(why)), connection)
-                .await?;
-        }
+        Worst::Expired => ended = Some((State::Expired, None)),
+        Worst::Refused(why) => ended = Some((State::Rejected, Some(why))),
+    }
+    if let Some((to, why)) = ended {
+        settle::end(batch, &settle::Ending::of(message, from, to, why), connection).await?;
     }
     batch.after.push(place);
     Ok(())

@@ -133,22 +133,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     let content = content(engine, message)?;
     let schedule_at = schedule(engine, message.schedule_at, now)?;
     let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
-    if message
-        .client_ref
-        .as_deref()
-        .is_some_and(|text| text.chars().count() > CLIENT_REF_CHARS_MAX || text.contains('\0'))
-    {
-        return Err(Error::invalid(
-            "client_ref",
-            format!("it takes at most {CLIENT_REF_CHARS_MAX} characters"),
-        ));
-    }
-    if let Some(url) = &message.callback_url {
-        let outbound = &scope.runtime().outbound;
-        outbound
-            .check_url(url)
-            .map_err(|error| Error::new(Code::InvalidUrl, error.to_string()).at("callback_url"))?;
-    }
+    check_references(scope, message)?;
     let intent = message.intent.unwrap_or_default();
     let ask = Ask {
         tenant: scope.tenant(),
@@ -202,6 +187,22 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         chosen,
     );
     Ok((new, accepted))
+}
+
+/// What only the caller has a use for: its reference, and where it wants to hear of the end.
+fn check_references(scope: &Scope, message: &SendMessage) -> Result<()> {
+    let unfit = |text: &str| text.chars().count() > CLIENT_REF_CHARS_MAX || text.contains('\0');
+    if message.client_ref.as_deref().is_some_and(unfit) {
+        return Err(Error::invalid(
+            "client_ref",
+            format!("it takes at most {CLIENT_REF_CHARS_MAX} characters"),
+        ));
+    }
+    if let Some(url) = &message.callback_url {
+        let refuse = |why: String| Error::new(Code::InvalidUrl, why).at("callback_url");
+        scope.runtime().outbound.check_url(url).map_err(|error| refuse(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// The sender of a message that names none: the connection or the carrier puts its own.
