@@ -1,7 +1,7 @@
 //! Other people's SMPP implementations on both sides of the real program: as customers that bind to it, as carriers that it
 //! binds to. What needs a peer that is not installed fails and says what brings it: `cargo xtask test peers` does.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
@@ -49,7 +49,7 @@ where
     for &(count, window) in runs {
         let outcome = customer(house.server.smpp, password.to_owned(), count, window).await.unwrap();
         outcome.assert_complete(count);
-        println!("{count} messages at window {window}: {:.1} s", outcome.seconds);
+        eprintln!("{count} messages at window {window}: {:.1} s", outcome.seconds);
         sent.push(u64::from(outcome.first)..u64::from(outcome.first + count));
     }
     let binds = || house.server.engine.account_binds(account["id"].as_str().unwrap().parse().unwrap());
