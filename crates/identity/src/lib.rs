@@ -87,7 +87,7 @@ pub const NAV: &[NavEntry] = &[
         label: "Audit",
         href: "/audit",
         icon: Icon::Shield,
-        key: Some('a'),
+        key: Some('d'),
         permission: Permission::AuditView,
     },
     NavEntry {

@@ -124,7 +124,7 @@ impl Browser {
         }
     }
 
-    /// A new tab of 1280 by 800 CSS pixels in a new context, signed in nowhere.
+    /// A new tab of 1280 by 800 CSS pixels in a new context, light, signed in nowhere.
     ///
     /// # Errors
     /// When Chromium does not answer.
@@ -142,6 +142,7 @@ impl Browser {
             page.call(domain, json!({})).await?;
         }
         page.set_viewport(1280, 800).await?;
+        page.set_dark(false).await?;
         Ok(page)
     }
 }
@@ -182,7 +183,7 @@ impl Page {
             if (box.width === 0 || box.height === 0) return 'it is not shown';
             const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
             const top = document.elementFromPoint(x, y);
-            if (!top) return 'it is out of view';
+            if (!top || top === document.documentElement) return 'it is out of view';
             const label = top.closest('label');
             if (element.contains(top) || top.contains(element) || (label && label.control === element)) return [x, y];
             return 'it is covered by ' + top.outerHTML.slice(0, 200);
@@ -300,13 +301,17 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", metrics).await.map(drop)
     }
 
-    /// Says whether the person prefers dark colours.
+    /// Says whether the person prefers dark colours. They always prefer no motion: a click into a transition between two
+    /// pages goes to neither, and a colour on its way to another is nobody's choice.
     ///
     /// # Errors
     /// When Chromium does not answer.
     pub async fn set_dark(&mut self, dark: bool) -> Result<()> {
         let scheme = if dark { "dark" } else { "light" };
-        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let media = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
         self.call("Emulation.setEmulatedMedia", media).await.map(drop)
     }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::install::{self, Need};
 use crate::postgres::{Cluster, Fsync, programs};
@@ -77,7 +77,6 @@ struct Counts {
 enum Ending {
     Passed(Counts),
     Failed(Counts),
-    Skipped(String),
 }
 
 /// The names that `cargo xtask test` takes.
@@ -146,12 +145,9 @@ fn perform(work: &Work, postgres: Option<&str>) -> Result<Ending> {
             cargo(&mut Command::new("cargo"), &arguments, postgres)
         }
         Work::Suite { file, engine } => {
-            let path = root().join(format!("crates/testkit/tests/{file}.rs"));
-            if !path.exists() {
-                let missing = format!("crates/testkit/tests/{file}.rs does not exist yet");
-                println!("skipped: {missing}");
-                return Ok(Ending::Skipped(missing));
-            }
+            // Without its file cargo would say which tests it knows; this says what is wrong.
+            let path = format!("crates/testkit/tests/{file}.rs");
+            ensure!(root().join(&path).exists(), "{path} is missing, so nothing of this suite was tested");
             let arguments: Vec<&str> = common.into_iter().chain(["--test", file]).collect();
             cargo(Command::new("cargo").env("TEST_DB", engine), &arguments, postgres)
         }
@@ -223,7 +219,6 @@ fn summary(table: &[(&str, Duration, Ending)]) -> ExitCode {
         let result = match ending {
             Ending::Passed(counts) => format!("ok{}", told(*counts)),
             Ending::Failed(counts) => format!("FAILED{}", told(*counts)),
-            Ending::Skipped(why) => format!("skipped: {why}"),
         };
         println!("{name:<10} {:>8.1}  {result}", took.as_secs_f64());
         all.passed += passed(ending);
@@ -246,10 +241,8 @@ fn told(counts: Counts) -> String {
 }
 
 fn passed(ending: &Ending) -> u64 {
-    match ending {
-        Ending::Passed(counts) | Ending::Failed(counts) => counts.passed,
-        Ending::Skipped(_) => 0,
-    }
+    let (Ending::Passed(counts) | Ending::Failed(counts)) = ending;
+    counts.passed
 }
 
 /// A step that failed without a failed test (it did not compile, a lint, untidiness) counts as one failure, so that a failed
@@ -257,7 +250,7 @@ fn passed(ending: &Ending) -> u64 {
 fn failed(ending: &Ending) -> u64 {
     match ending {
         Ending::Failed(counts) => counts.failed.max(1),
-        Ending::Passed(_) | Ending::Skipped(_) => 0,
+        Ending::Passed(_) => 0,
     }
 }
 
@@ -280,6 +273,18 @@ mod tests {
         assert_eq!(failed(&Ending::Failed(Counts::default())), 1);
         assert_eq!(failed(&Ending::Failed(Counts { passed: 1, failed: 3, ignored: 0 })), 3);
         assert_eq!(failed(&Ending::Passed(Counts::default())), 0);
+    }
+
+    #[test]
+    fn every_suite_has_its_file_and_a_missing_one_is_no_success() {
+        for file in INTEGRATION {
+            let used = STEPS
+                .iter()
+                .any(|step| matches!(step.work, Work::Suite { file: suite, .. } if suite == file));
+            assert!(used && root().join(format!("crates/testkit/tests/{file}.rs")).exists(), "{file}");
+        }
+        let error = perform(&Work::Suite { file: "no_such", engine: "sqlite" }, None).err().unwrap();
+        assert!(error.to_string().contains("no_such.rs is missing"), "{error}");
     }
 
     #[test]

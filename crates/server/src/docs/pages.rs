@@ -104,7 +104,8 @@ fn operation(operation: &Operation, base: &str) -> Markup {
                 }
             }))
         }
-        (code::block(&ENGLISH, &format!("curl-{}", operation.anchor), "With curl", &operation.curl(base)))
+        // Each a region of its own, so each has a name of its own.
+        (code::block(&ENGLISH, &format!("curl-{}", operation.anchor), &format!("{} {} with curl", operation.method, operation.path), &operation.curl(base)))
     };
     html! {
         div id=(operation.anchor) data-filter-item=(operation.searched()) {

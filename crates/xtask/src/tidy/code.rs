@@ -41,7 +41,8 @@ pub(super) fn only_db_names_sqlx(tree: &Tree) -> Vec<Violation> {
 pub(super) fn only_the_edge_names_axum(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (name, file, rust) in tree.rust() {
-        let is_edge = EDGE.contains(&name) || matches!(file_stem(file), "api" | "pages");
+        let in_pages = file.path.split('/').rev().skip(1).any(|folder| folder == "pages");
+        let is_edge = EDGE.contains(&name) || in_pages || matches!(file_stem(file), "api" | "pages");
         if is_edge {
             continue;
         }
@@ -51,7 +52,7 @@ pub(super) fn only_the_edge_names_axum(tree: &Tree) -> Vec<Violation> {
             line: at + 1,
             rule: "names axum".to_owned(),
             why: "an operation that knows HTTP cannot be called by the command line, SMPP or a job",
-            fix: "move the handler to the capability's api.rs or pages.rs; the glue belongs to web",
+            fix: "move the handler to the capability's api.rs, pages.rs or pages folder; the glue belongs to web",
         }));
     }
     violations
@@ -191,6 +192,7 @@ mod tests {
             ("crates/web/src/a.rs", text),
             ("crates/desk/src/ticket/api.rs", text),
             ("crates/desk/src/ticket/pages.rs", text),
+            ("crates/desk/src/ticket/pages/list.rs", text),
             ("crates/desk/src/ticket.rs", text),
         ]);
         assert_eq!(places(&only_the_edge_names_axum(&tree)), ["crates/desk/src/ticket.rs:1"]);

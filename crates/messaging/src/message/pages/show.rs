@@ -297,10 +297,18 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
         "in" => format!("Message from \u{2066}{}\u{2069}", message.from),
         _ => format!("Message to \u{2066}{}\u{2069}", message.to),
     };
+    let actions = actions(visitor, words, &message);
+    let body = html! {
+        (card::split(&main, &way(&message, &steps, &names)))
+        // What can be done changes with the state, and stands outside of the region that refreshes itself.
+        @if visitor.taste.fragment {
+            hx-partial hx-target=".page-head .toolbar" hx-swap="innerMorph" { (actions) }
+        }
+    };
     let content = Content {
         title: &title,
-        body: card::split(&main, &way(&message, &steps, &names)),
-        actions: actions(visitor, words, &message),
+        body,
+        actions,
         breadcrumbs: browse::breadcrumbs(words, &[("Messages", "/messages")], &message.id.to_string()),
     };
     let (url, topic) = (format!("/messages/{id}"), format!("message:{id}"));

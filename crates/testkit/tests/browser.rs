@@ -1,0 +1,14 @@
+//! The console in a real browser: what people do, with the keys and clicks they do it with, and axe-core's judgement of each
+//! page on the way. A page that complains on its console fails its test.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "browser/access.rs"]
+mod access;
+#[path = "browser/gateway.rs"]
+mod gateway;
+#[path = "browser/languages.rs"]
+mod languages;
+#[path = "browser/person.rs"]
+mod person;
+#[path = "browser/sending.rs"]
+mod sending;

@@ -1,0 +1,74 @@
+//! Connections, routes and SMPP accounts.
+
+use serde_json::json;
+use testkit::House;
+use testkit::browser::PATIENCE;
+
+use crate::person::Person;
+
+const NOW: &str = "#connection-live";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_stopped_and_started_and_the_page_follows() {
+    let house = House::start().await;
+    let connections = house.admin.get("/api/v1/connections").await.expect(200);
+    let id = connections["items"][0]["id"].as_str().unwrap();
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/connections").await;
+    ana.sees("Simulator").await;
+    ana.judge_everywhere().await;
+    ana.click(&format!("#connections a[href='/connections/{id}']")).await.unwrap();
+    ana.sees("Answers to submits since the start").await;
+    ana.judge_everywhere().await;
+
+    ana.click(&format!("{NOW} form[action$='/stop'] button")).await.unwrap();
+    ana.wait_for(&format!("{NOW} form[action$='/start']"), PATIENCE).await.unwrap();
+    ana.judge().await;
+    ana.click(&format!("{NOW} form[action$='/start'] button")).await.unwrap();
+    ana.wait_for(&format!("{NOW} form[action$='/stop']"), PATIENCE).await.unwrap();
+    ana.sees("Bound").await;
+
+    // Somebody else does it, and nobody touches the page.
+    ana.stay().await;
+    house.admin.post(&format!("/api/v1/connections/{id}/stop"), &json!({})).await.expect(200);
+    ana.sees("Stopped").await;
+    house.admin.post(&format!("/api/v1/connections/{id}/start"), &json!({})).await.expect(200);
+    ana.sees("Bound").await;
+    ana.has_stayed().await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_s_password_is_shown_once_and_routes_can_be_tried() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/accounts").await;
+    ana.judge_everywhere().await;
+    ana.click("main a[href='/accounts/new']").await.unwrap();
+    ana.wait_for("#f-system_id", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.type_text("#f-system_id", "acme").await.unwrap();
+    ana.type_text("#f-name", "ACME").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("#password", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    let password = ana.text("#password").await.unwrap();
+    assert!(!password.is_empty() && password.len() <= 8, "as SMPP 3.4 has room for: {password:?}");
+    ana.click("main .actions a").await.unwrap();
+    ana.sees("Nobody is bound.").await;
+    assert!(!ana.text("main").await.unwrap().contains(&password));
+    ana.judge_everywhere().await;
+
+    ana.open("/routes").await;
+    ana.judge().await;
+    ana.type_text("#f-to", "+33612345678").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.sees("Takes it").await;
+    ana.sees("Nothing was sent.").await;
+    ana.judge_everywhere().await;
+    let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
+    assert_eq!(sums["accepted"], 0, "a trial sends nothing");
+    ana.leave().await;
+    house.stop().await;
+}

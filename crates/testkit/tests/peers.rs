@@ -1,0 +1,182 @@
+//! Other people's SMPP implementations on both sides of the real program: as customers that bind to it, as carriers that it
+//! binds to. What needs a peer that is not installed fails and says what brings it: `cargo xtask test peers` does.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::House;
+use testkit::peers::{self, Outcome, Seen, Smsc};
+
+/// Messages that each customer sends at each window.
+const MANY: u32 = 10_000;
+/// Messages that go out to a foreign carrier, in batches.
+const OUTWARD: usize = 2_000;
+const BATCH: usize = 500;
+
+/// Fails with words where a peer's program is missing.
+fn require(program: &str) {
+    let found = ["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    assert!(found, "{program} is not installed: cargo xtask install");
+}
+
+/// The sums, which must balance at every look.
+async fn sums(house: &House) -> Value {
+    let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
+    assert_eq!(sums["balanced"], true, "{sums}");
+    sums
+}
+
+/// How many messages are in a state.
+fn in_state(sums: &Value, state: &str) -> u64 {
+    let states = sums["states"].as_array().unwrap();
+    states.iter().find(|one| one["name"] == state).map_or(0, |one| one["n"].as_u64().unwrap())
+}
+
+/// One customer binds for each pair of count and window, sends, waits for its receipts and unbinds; then what the customer
+/// says, our sums and the carrier behind us must agree on every message.
+async fn serve<F>(customer: impl Fn(SocketAddr, String, u32, u32) -> F, runs: &[(u32, u32)])
+where
+    F: Future<Output = anyhow::Result<Outcome>>,
+{
+    let house = House::start().await;
+    let new = json!({ "system_id": "peer", "settings": { "window_max": 200, "throughput": 0 } });
+    let account = house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
+    let password = account["password"].as_str().unwrap();
+    let mut sent: Vec<Range<u64>> = Vec::new();
+    for &(count, window) in runs {
+        let outcome = customer(house.server.smpp, password.to_owned(), count, window).await.unwrap();
+        outcome.assert_complete(count);
+        eprintln!("{count} messages at window {window}: {:.1} s", outcome.seconds);
+        sent.push(u64::from(outcome.first)..u64::from(outcome.first + count));
+    }
+    let binds = || house.server.engine.account_binds(account["id"].as_str().unwrap().parse().unwrap());
+    house.until("nobody is bound", async || binds().is_empty()).await;
+
+    let total: u64 = sent.iter().map(|ids| ids.end - ids.start).sum();
+    let sums = sums(&house).await;
+    assert_eq!((sums["accepted"].as_u64(), in_state(&sums, "delivered")), (Some(total), total), "{sums}");
+    let carrier = house.server.simulator.clone().unwrap();
+    let seen = carrier.seen();
+    assert_eq!((seen.total, seen.distinct, seen.beyond), (total, total, 0), "each id once at the carrier");
+    for ids in sent {
+        assert_eq!(carrier.missing(ids), Vec::<u64>::new());
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_smpp_is_served() {
+    let customer = async |addr, password: String, count, window| {
+        peers::node_smpp_client(addr, "peer", &password, count, window).await
+    };
+    serve(customer, &[(MANY, 1), (MANY, 10), (MANY, 100)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn smpplib_is_served() {
+    let customer = async |addr, password: String, count, window| {
+        peers::smpplib_client(addr, "peer", &password, count, window).await
+    };
+    serve(customer, &[(MANY, 1), (MANY, 10), (MANY, 100)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannel_is_served() {
+    require("bearerbox");
+    let customer = async |addr, password: String, count, window| {
+        peers::kannel_client(addr, "peer", &password, count, window).await
+    };
+    // At window 1 fewer: Kannel takes ten milliseconds for each message there, whoever the carrier is: its
+    // acknowledgements are delayed.
+    serve(customer, &[(1_000, 1), (MANY, 10), (MANY, 100)]).await;
+}
+
+/// The program without its own carrier, bound to a foreign one that takes everything. Gives the connection's path.
+async fn bound_to(carrier: &Smsc) -> (House, String) {
+    let house = House::start_with(|config| config.simulator.enabled = false).await;
+    let settings = json!({
+        "host": carrier.addr.ip().to_string(), "port": carrier.addr.port(), "system_id": "us", "window": 50,
+    });
+    let new = json!({ "name": "Foreign", "password": "secret", "settings": settings });
+    let connection = house.admin.post("/api/v1/connections", &new).await.expect(201);
+    let route = json!({ "name": "All", "rule": { "targets": [connection["id"]] } });
+    house.admin.post("/api/v1/routes", &route).await.expect(201);
+    let path = format!("/api/v1/connections/{}", connection["id"].as_str().unwrap());
+    house
+        .until("the connection is bound", async || {
+            house.admin.get(&path).await.expect(200)["status"]["state"] == "bound"
+        })
+        .await;
+    (house, path)
+}
+
+/// Stops the connection, which unbinds, and then the program.
+async fn stop(house: House, path: &str) {
+    house.admin.post(&format!("{path}/stop"), &json!({})).await.expect(200);
+    house
+        .until("the connection is stopped", async || {
+            let connection = house.admin.get(path).await.expect(200);
+            connection["status"].is_null() || connection["status"]["state"] == "stopped"
+        })
+        .await;
+    house.stop().await;
+}
+
+async fn send(house: &House, texts: Range<usize>) {
+    let messages: Vec<Value> = texts
+        .map(|n| json!({ "to": format!("+4915100{n:06}"), "text": format!("ID{n} to a carrier") }))
+        .collect();
+    let count = messages.len();
+    let answer =
+        house.admin.post("/api/v1/messages/batch", &json!({ "messages": messages })).await.expect(202);
+    let accepted = answer["results"].as_array().unwrap().iter().filter(|one| one["id"].is_string()).count();
+    assert_eq!(accepted, count, "{answer}");
+}
+
+async fn until_all(house: &House, count: usize, state: &str) {
+    house
+        .until(&format!("all {count} messages are {state}"), async || {
+            in_state(&sums(house).await, state) == count as u64
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_smpp_carries_and_reports() {
+    let carrier = peers::node_smpp_smsc("us", "secret").await.unwrap();
+    let (house, path) = bound_to(&carrier).await;
+    for begin in (0..OUTWARD).step_by(BATCH) {
+        send(&house, begin..begin + BATCH).await;
+    }
+    until_all(&house, OUTWARD, "delivered").await;
+    stop(house, &path).await;
+    let count = Some(OUTWARD as u64);
+    let seen = carrier.stop().await.unwrap();
+    let Seen { binds, unbinds, .. } = seen;
+    assert!(binds == unbinds && binds.is_some_and(|binds| binds > 0), "every bind ended by unbind: {seen:?}");
+    let all = Seen {
+        binds,
+        unbinds,
+        submits: OUTWARD as u64,
+        messages: OUTWARD as u64,
+        receipts: count,
+        errors: Vec::new(),
+    };
+    assert_eq!(seen, all);
+}
+
+/// It answers every message with the same id and never reports, so a message stays `sent`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn osmo_msc_carries_and_is_silent() {
+    require("osmo-msc");
+    let carrier = peers::osmo_msc("us", "secret").await.unwrap();
+    let (house, path) = bound_to(&carrier).await;
+    send(&house, 0..20).await;
+    until_all(&house, 20, "sent").await;
+    stop(house, &path).await;
+    let seen = carrier.stop().await.unwrap();
+    assert_eq!((seen.submits, seen.messages, seen.errors), (20, 20, Vec::new()));
+}
