@@ -27,8 +27,10 @@ pub enum Engine {
 pub struct Options {
     /// Connections that read (SQLite), or all connections (PostgreSQL).
     pub connections: u32,
-    /// How long a caller waits for a connection or a lock.
+    /// How long a caller waits for a free connection.
     pub wait: Duration,
+    /// How long a statement waits for a lock that another program holds on the file (SQLite).
+    pub lock_wait: Duration,
     /// Whether each commit waits for the disk (survives a power cut) or only for the operating system (survives a
     /// killed process).
     pub flush_each_commit: bool,
@@ -36,7 +38,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 4, wait: Duration::from_secs(10), flush_each_commit: true }
+        Self {
+            connections: 4,
+            wait: Duration::from_secs(10),
+            lock_wait: Duration::from_secs(5),
+            flush_each_commit: true,
+        }
     }
 }
 
@@ -109,7 +116,7 @@ impl Db {
                 SqliteSynchronous::Normal
             })
             .foreign_keys(true)
-            .busy_timeout(options.wait)
+            .busy_timeout(options.lock_wait)
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "4000")

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runtime::job::{self, Handler, Outcome};
+use runtime::outbound::{Answer, OutboundError};
 use serde::{Deserialize, Serialize};
 use types::{MessageId, Result, Timestamp};
 
@@ -65,16 +66,39 @@ pub fn handler() -> Handler {
                 Err(error) => return Outcome::Dead(error.to_string()),
             };
             let headers = [("content-type", "application/json")];
-            match scope.runtime().outbound.post(&callback.url, &headers, body).await {
-                Ok(answer) if (200..300).contains(&answer.status) => Outcome::Done,
-                // Gone (RFC 9110 §15.5.11): the receiver says that it will never want it.
-                Ok(answer) if answer.status == 410 => {
-                    Outcome::Dead("the receiver answered 410 Gone".to_owned())
-                }
-                Ok(answer) => Outcome::Retry(format!("the receiver answered {}", answer.status)),
-                Err(error) if error.is_temporary() => Outcome::Retry(error.to_string()),
-                Err(error) => Outcome::Dead(error.to_string()),
-            }
+            outcome(scope.runtime().outbound.post(&callback.url, &headers, body).await)
         })
     })
+}
+
+/// Only the status counts, so a body that is too long to be read takes nothing from it.
+fn outcome(answer: Result<Answer, OutboundError>) -> Outcome {
+    let status = match answer {
+        Ok(Answer { status, .. }) | Err(OutboundError::TooLarge { status, .. }) => status,
+        Err(error) if error.is_temporary() => return Outcome::Retry(error.to_string()),
+        Err(error) => return Outcome::Dead(error.to_string()),
+    };
+    match status {
+        200..=299 => Outcome::Done,
+        // Gone (RFC 9110 §15.5.11): the receiver says that it will never want it.
+        410 => Outcome::Dead("the receiver answered 410 Gone".to_owned()),
+        _ => Outcome::Retry(format!("the receiver answered {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_decides_however_long_the_body_is() {
+        let long = |status| Err(OutboundError::TooLarge { host: "h".to_owned(), status, limit_bytes: 1 });
+        assert!(matches!(outcome(long(200)), Outcome::Done));
+        assert!(matches!(outcome(long(500)), Outcome::Retry(_)));
+        assert!(matches!(outcome(long(410)), Outcome::Dead(_)));
+        let silent = OutboundError::Timeout { host: "h".to_owned(), limit_ms: 1 };
+        assert!(matches!(outcome(Err(silent)), Outcome::Retry(_)));
+        let wrong = OutboundError::Scheme { scheme: "ftp".to_owned() };
+        assert!(matches!(outcome(Err(wrong)), Outcome::Dead(_)));
+    }
 }

@@ -8,6 +8,7 @@
 //! - [`intent`]: what a message is for
 //! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive
+//! - [`retention`]: what is forgotten in time
 
 use db::Migration;
 use runtime::job::Handler;
@@ -28,6 +29,7 @@ pub mod push;
 pub mod queue;
 pub mod recover;
 pub mod reports;
+pub mod retention;
 pub mod route;
 pub mod settings;
 pub mod smpp_server;

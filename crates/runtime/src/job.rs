@@ -1,16 +1,19 @@
 //! Durable jobs: enqueued in the change's own transaction, run at least once, retried with back-off, never forgotten.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use db::{Tenancy, Tx, args, record, sql};
+use db::{Arg, Tenancy, Tx, args, record, sql};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
-use tokio::sync::{Notify, Semaphore};
 use types::{JobId, Permissions, Result, TenantId, Timestamp};
 
 use crate::Runtime;
+use crate::config::Jobs;
 use crate::scope::{Actor, Origin, Scope};
 
 /// What came of one run.
@@ -20,22 +23,12 @@ pub enum Outcome {
     Done,
     /// To be tried again with the usual back-off; the reason is kept.
     Retry(String),
-    /// Never to be tried again; it is kept with the reason, for a person to see.
+    /// Never to be tried again; it is kept with the reason for a while, for a person to see.
     Dead(String),
 }
 
 /// What runs a kind of job. It may be called again after a crash, so its effect must bear repetition.
 pub type Handler = Arc<dyn Fn(Scope, String, u32) -> BoxFuture<'static, Outcome> + Send + Sync>;
-
-/// How long a job may run before another may take it for lost.
-const LEASE_MS: i64 = 60_000;
-/// Jobs taken at once.
-const CLAIM_MAX: i64 = 50;
-/// The longest pause between two looks, should a wake-up be lost.
-const POLL: Duration = Duration::from_secs(1);
-/// Pauses between attempts, in seconds; the last one repeats. About three days in all.
-const BACKOFF_S: &[i64] = &[5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400];
-const ATTEMPTS_MAX: u32 = 13;
 
 /// Puts a job into the caller's transaction: it exists if, and only if, the change does.
 ///
@@ -66,17 +59,67 @@ pub async fn enqueue<T: Serialize>(
 pub struct Runner {
     runtime: Runtime,
     handlers: HashMap<&'static str, Handler>,
-    wake: Arc<Notify>,
-    places: Arc<Semaphore>,
+    running: Arc<Mutex<Running>>,
+}
+
+/// What runs now. A tenant has a share of the places, so that one whose receivers do not answer cannot take them all.
+#[derive(Default)]
+struct Running {
+    all: usize,
+    of: HashMap<TenantId, usize>,
+    /// Whether the last look left jobs out for want of a place.
+    wanting: bool,
+}
+
+/// A tenant that has all its places.
+#[derive(Debug, PartialEq, Serialize)]
+struct FullRow {
+    t: i64,
 }
 
 record! { struct Claimed { id: JobId, tenant_id: TenantId, kind: String, payload: String, attempts: u32 } }
 
+impl Running {
+    /// How many jobs may be claimed at once, and of which tenants none: never more than there are free places, because
+    /// a claimed job that waits for one lets its lease run out.
+    fn room(&mut self, jobs: &Jobs) -> (usize, Vec<FullRow>) {
+        let share = jobs.tenant_workers_max.min(jobs.workers);
+        let full =
+            |(tenant, running): (&TenantId, &usize)| (*running >= share).then(|| FullRow { t: tenant.raw() });
+        let full: Vec<FullRow> = self.of.iter().filter_map(full).collect();
+        // All that are claimed may be of the tenant that has most running already.
+        let most = self.of.values().copied().filter(|running| *running < share).max().unwrap_or(0);
+        let free = jobs.workers.saturating_sub(self.all).min(share - most);
+        self.wanting = free == 0 || !full.is_empty();
+        (free, full)
+    }
+
+    fn began(&mut self, tenant: TenantId) {
+        self.all += 1;
+        *self.of.entry(tenant).or_default() += 1;
+    }
+
+    fn ended(&mut self, tenant: TenantId) {
+        self.all = self.all.saturating_sub(1);
+        if let Some(running) = self.of.get_mut(&tenant) {
+            *running = running.saturating_sub(1);
+            if *running == 0 {
+                self.of.remove(&tenant);
+            }
+        }
+    }
+
+    /// Whether it is worth to look again after a job's end: one look for many places, not one for each.
+    fn worth_a_look(&self, tenant: TenantId, jobs: &Jobs) -> bool {
+        let its_own = self.of.get(&tenant).copied().unwrap_or(0);
+        self.wanting && (its_own * 2 <= jobs.tenant_workers_max || self.all * 2 <= jobs.workers)
+    }
+}
+
 impl Runner {
-    /// A runner with at most so many jobs at once.
-    pub fn new(runtime: Runtime, at_once_max: usize) -> Self {
-        let wake = Arc::clone(&runtime.job_wake);
-        Self { runtime, handlers: HashMap::new(), wake, places: Arc::new(Semaphore::new(at_once_max)) }
+    /// A runner that knows no kind of job yet.
+    pub fn new(runtime: Runtime) -> Self {
+        Self { runtime, handlers: HashMap::new(), running: Arc::default() }
     }
 
     /// Names what runs a kind of job.
@@ -87,9 +130,10 @@ impl Runner {
     /// Claims and runs what is due until the program stops.
     pub async fn run(self) {
         let stopping = self.runtime.tasks.stopping();
+        let poll = Duration::from_millis(self.runtime.config.jobs.poll_ms);
         while !stopping.is_cancelled() {
             let taken = match self.claim().await {
-                Ok(jobs) => self.start(jobs).await,
+                Ok(jobs) => self.start(jobs),
                 Err(error) => {
                     tracing::error!(?error, "jobs cannot be read; trying again");
                     0
@@ -98,48 +142,53 @@ impl Runner {
             if taken == 0 {
                 tokio::select! {
                     () = stopping.cancelled() => {}
-                    () = self.wake.notified() => {}
-                    () = tokio::time::sleep(POLL) => {}
+                    () = self.runtime.job_wake.notified() => {}
+                    () = tokio::time::sleep(poll) => {}
                 }
             }
         }
     }
 
     async fn claim(&self) -> Result<Vec<Claimed>> {
+        let jobs = &self.runtime.config.jobs;
+        let (free, full) = lock(&self.running).room(jobs);
+        if free == 0 {
+            return Ok(Vec::new());
+        }
         let now = self.runtime.clock.now();
+        let until = now.plus_ms(ms(jobs.lease_ms));
         let mut tx = self.runtime.db.write(Tenancy::Every).await?;
         let jobs = tx
             .all(
                 sql!(
                     "update job set leased_until = $2, attempts = attempts + 1 where id in ( \
                      select id from job where not dead and run_at <= $1 and leased_until <= $1 \
+                     and tenant_id not in (select cast(r.value ->> 't' as bigint) from json_rows($4) r) \
                      order by run_at limit $3 for update skip locked) \
                      returning id, tenant_id, kind, payload, attempts /* every tenant: the runner serves all */"
                 ),
-                args![now, now.plus_ms(LEASE_MS), CLAIM_MAX],
+                args![now, until, free as i64, Arg::json(&full)?],
             )
             .await?;
         tx.commit().await?;
         Ok(jobs)
     }
 
-    async fn start(&self, jobs: Vec<Claimed>) -> usize {
+    fn start(&self, jobs: Vec<Claimed>) -> usize {
         let taken = jobs.len();
         for job in jobs {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { break };
+            lock(&self.running).began(job.tenant_id);
+            let place = Place {
+                running: Arc::clone(&self.running),
+                tenant: job.tenant_id,
+                runtime: self.runtime.clone(),
+            };
             let handler = self.handlers.get(job.kind.as_str()).cloned();
             let runtime = self.runtime.clone();
             self.runtime.tasks.spawn("job", async move {
-                let scope = Scope::grant(
-                    runtime.clone(),
-                    job.tenant_id,
-                    Actor::System("job"),
-                    Permissions::all_of_a_tenant(),
-                    Origin::default(),
-                );
-                let outcome = match handler {
-                    Some(handler) => handler(scope, job.payload.clone(), job.attempts).await,
-                    None => Outcome::Dead(format!("nothing handles jobs of the kind {}", job.kind)),
+                let outcome = tokio::select! {
+                    outcome = work(&runtime, &job, handler) => outcome,
+                    never = renew(&runtime, &job) => match never {},
                 };
                 if let Err(error) = settle(&runtime, &job, outcome).await {
                     tracing::error!(?error, job = %job.id, "a job's outcome could not be kept; it will run again");
@@ -151,10 +200,87 @@ impl Runner {
     }
 }
 
+/// A job's place among those that run; given back when it is dropped.
+struct Place {
+    running: Arc<Mutex<Running>>,
+    tenant: TenantId,
+    runtime: Runtime,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut running = lock(&self.running);
+        running.ended(self.tenant);
+        if running.worth_a_look(self.tenant, &self.runtime.config.jobs) {
+            self.runtime.job_wake.notify_one();
+        }
+    }
+}
+
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds of the configuration as the clock counts them.
+fn ms(configured: u64) -> i64 {
+    i64::try_from(configured).unwrap_or(i64::MAX)
+}
+
+async fn work(runtime: &Runtime, job: &Claimed, handler: Option<Handler>) -> Outcome {
+    let Some(handler) = handler else {
+        return Outcome::Dead(format!("nothing handles jobs of the kind {}", job.kind));
+    };
+    let scope = Scope::grant(
+        runtime.clone(),
+        job.tenant_id,
+        Actor::System("job"),
+        Permissions::all_of_a_tenant(),
+        Origin::default(),
+    );
+    // A fault of ours counts as an attempt, so that a job which always has one comes to its end.
+    let run = AssertUnwindSafe(async { handler(scope, job.payload.clone(), job.attempts).await });
+    run.catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(job = %job.id, kind = job.kind, "a job panicked");
+        Outcome::Retry("it panicked".to_owned())
+    })
+}
+
+/// Keeps the job ours while it runs.
+async fn renew(runtime: &Runtime, job: &Claimed) -> Infallible {
+    let lease_ms = runtime.config.jobs.lease_ms;
+    loop {
+        tokio::time::sleep(Duration::from_millis(lease_ms / 3)).await;
+        let until = runtime.clock.now().plus_ms(ms(lease_ms));
+        let renewed = async {
+            let mut tx = runtime.db.write(Tenancy::Tenant(job.tenant_id)).await?;
+            tx.execute(
+                sql!("update job set leased_until = $3 where tenant_id = $1 and id = $2 and not dead"),
+                args![job.tenant_id, job.id, until],
+            )
+            .await?;
+            tx.commit().await
+        };
+        if let Err(error) = renewed.await {
+            tracing::warn!(?error, job = %job.id, "a job's lease could not be renewed; trying again");
+        }
+    }
+}
+
+/// The pause after so many attempts: doubled each time, then spread over its upper half by `chance`, 0 to 1, so that
+/// what failed together does not come back together.
+fn pause_ms(jobs: &Jobs, attempts: u32, chance: f64) -> i64 {
+    let doublings = attempts.saturating_sub(1).min(32);
+    let whole = jobs.retry_min_ms.saturating_mul(1 << doublings).min(jobs.retry_max_ms);
+    let half = whole / 2;
+    ms(whole - half + ((half as f64 * chance) as u64).min(half))
+}
+
 async fn settle(runtime: &Runtime, job: &Claimed, outcome: Outcome) -> Result<()> {
+    let jobs = &runtime.config.jobs;
+    let now = runtime.clock.now();
     let mut tx = runtime.db.write(Tenancy::Tenant(job.tenant_id)).await?;
     let outcome = match outcome {
-        Outcome::Retry(why) if job.attempts >= ATTEMPTS_MAX => {
+        Outcome::Retry(why) if job.attempts >= jobs.attempts_max => {
             Outcome::Dead(format!("given up after {} attempts: {why}", job.attempts))
         }
         other => other,
@@ -168,8 +294,7 @@ async fn settle(runtime: &Runtime, job: &Claimed, outcome: Outcome) -> Result<()
             .await?;
         }
         Outcome::Retry(why) => {
-            let at = BACKOFF_S[(job.attempts.saturating_sub(1) as usize).min(BACKOFF_S.len() - 1)];
-            let run_at = runtime.clock.now().plus_ms(at * 1_000);
+            let run_at = now.plus_ms(pause_ms(jobs, job.attempts, rand::random()));
             tx.execute(
                 sql!(
                     "update job set run_at = $3, leased_until = 0, last_error = $4 where tenant_id = $1 and id = $2"
@@ -181,9 +306,12 @@ async fn settle(runtime: &Runtime, job: &Claimed, outcome: Outcome) -> Result<()
         Outcome::Dead(why) => {
             tracing::warn!(job = %job.id, kind = job.kind, why, "a job is dead");
             metrics::counter!("switchboard_jobs_dead_total", "kind" => job.kind.clone()).increment(1);
+            // Nobody leases it any more: the column says since when it is dead.
             tx.execute(
-                sql!("update job set dead = true, last_error = $3 where tenant_id = $1 and id = $2"),
-                args![job.tenant_id, job.id, why],
+                sql!(
+                    "update job set dead = true, leased_until = $3, last_error = $4 where tenant_id = $1 and id = $2"
+                ),
+                args![job.tenant_id, job.id, now, why],
             )
             .await?;
         }
@@ -191,3 +319,25 @@ async fn settle(runtime: &Runtime, job: &Claimed, outcome: Outcome) -> Result<()
     tx.commit().await?;
     Ok(())
 }
+
+/// Forgets jobs that have been dead since before an instant, at most so many at a time, and gives how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_dead(runtime: &Runtime, before: Timestamp, at_most: usize) -> Result<u64> {
+    let mut tx = runtime.db.write(Tenancy::Every).await?;
+    let forgotten = tx
+        .execute(
+            sql!(
+                "delete from job where id in (select id from job where dead and leased_until < $1 limit $2) \
+                 /* every tenant: age alone decides */"
+            ),
+            args![before, at_most as i64],
+        )
+        .await?;
+    tx.commit().await?;
+    Ok(forgotten)
+}
+
+#[cfg(test)]
+mod tests;

@@ -74,10 +74,12 @@ pub enum OutboundError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The response's body is too long.
+    /// The response's body is too long. Its status came all the same: who asked only for that has an answer.
     TooLarge {
         /// The host.
         host: String,
+        /// The status code, e.g. 200.
+        status: u16,
         /// The limit in octets.
         limit_bytes: usize,
     },
@@ -121,7 +123,7 @@ impl fmt::Display for OutboundError {
             OutboundError::Redirect { host, problem } => {
                 write!(f, "the redirect of {host} is refused: {problem}")
             }
-            OutboundError::TooLarge { host, limit_bytes } => {
+            OutboundError::TooLarge { host, limit_bytes, .. } => {
                 write!(f, "the answer of {host} is longer than {limit_bytes} octets")
             }
             OutboundError::Transport { host, problem } => {
@@ -300,18 +302,19 @@ impl Outbound {
 
     async fn read(&self, host: String, mut response: Response) -> Result<Answer, OutboundError> {
         let limit_bytes = self.response_bytes_max;
+        let status = response.status().as_u16();
         let announced = response.content_length().unwrap_or(0);
         if announced > limit_bytes as u64 {
-            return Err(OutboundError::TooLarge { host, limit_bytes });
+            return Err(OutboundError::TooLarge { host, status, limit_bytes });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&host, &error))? {
             if body.len() + chunk.len() > limit_bytes {
-                return Err(OutboundError::TooLarge { host, limit_bytes });
+                return Err(OutboundError::TooLarge { host, status, limit_bytes });
             }
             body.extend_from_slice(&chunk);
         }
-        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let headers = std::mem::take(response.headers_mut());
         Ok(Answer { status, headers, body: body.into() })
     }
 

@@ -5,6 +5,8 @@
 //! - [`serve`]: starting, and stopping
 //! - [`demo`]: the first connection, route and account
 //! - [`http`]: all routes in one place
+//! - `listen`: the HTTP port
+//! - `upkeep`: what runs beside everything
 //! - [`docs`]: the API reference
 //! - [`phones`]: the simulator's phones in the console
 //! - [`cli`]: the command line
@@ -13,7 +15,9 @@ pub mod cli;
 pub mod demo;
 pub mod docs;
 pub mod http;
+mod listen;
 pub mod phones;
 pub mod serve;
+mod upkeep;
 
 pub use serve::Server;

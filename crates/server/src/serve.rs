@@ -10,18 +10,16 @@ use identity::authenticate::Identity;
 use identity::first_start::{self, FirstStart};
 use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
-use runtime::job::Runner;
 use runtime::outbound::Outbound;
 use runtime::secrets::Vault;
 use runtime::telemetry::Telemetry;
 use runtime::{Clock, Config, Ids, Live, Parts, Runtime, Tasks};
 use simulator::Smsc;
-use tokio::net::TcpListener;
 use types::{Code, Error, Result};
 use web::App;
 
 use crate::demo::{self, Demo};
-use crate::http;
+use crate::{http, listen, upkeep};
 
 /// All steps of the schema, in order.
 pub fn migrations() -> Vec<db::Migration> {
@@ -46,9 +44,6 @@ pub struct Server {
     pub demo: Option<Demo>,
 }
 
-/// How often the batched metrics are folded.
-const UPKEEP: Duration = Duration::from_secs(5);
-
 /// Opens the configured database as it is.
 ///
 /// # Errors
@@ -60,6 +55,7 @@ pub async fn connect_database(config: &Config) -> Result<Db> {
     let options = Options {
         connections: if sqlite { config.database.readers } else { config.database.pool_max },
         wait: Duration::from_millis(config.database.acquire_timeout_ms),
+        lock_wait: Duration::from_millis(config.database.busy_timeout_ms),
         flush_each_commit: config.database.synchronous == Synchronous::Full,
     };
     Db::open(url.expose(), &options).await
@@ -142,8 +138,8 @@ impl Server {
         };
         let gateway = Gateway { app: app.clone(), engine: engine.clone() };
         let routes = http::routes(&app, &gateway, simulator.clone());
-        let http = listen_http(&runtime, routes).await?;
-        start_keeping(&runtime, &engine);
+        let http = listen::http(&runtime, routes).await?;
+        upkeep::start(&runtime, &engine);
         Ok(Self { runtime, engine, http, smpp: smpp.address, simulator, first_start, demo })
     }
 
@@ -170,49 +166,4 @@ fn keep_cli_key(runtime: &Runtime, first_start: &FirstStart) {
     if let Err(error) = kept {
         tracing::warn!(%error, path = %path.display(), "the command line's key could not be kept");
     }
-}
-
-async fn listen_http(runtime: &Runtime, routes: axum::Router) -> Result<SocketAddr> {
-    let address = runtime.config.http.listen;
-    let unavailable = |error: std::io::Error| {
-        Error::new(Code::Unavailable, format!("nobody can be heard on {address}: {error}"))
-            .hint("another program may use this port; choose another with --http or SWITCHBOARD_HTTP")
-    };
-    let listener = TcpListener::bind(address).await.map_err(unavailable)?;
-    let bound = listener.local_addr().map_err(unavailable)?;
-    let stopping = runtime.tasks.stopping();
-    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-    runtime.tasks.spawn("http", async move {
-        let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the HTTP listener ended");
-        }
-    });
-    Ok(bound)
-}
-
-/// What runs beside everything: jobs, the folding of metrics, forgetting what is old.
-fn start_keeping(runtime: &Runtime, engine: &Engine) {
-    let mut jobs = Runner::new(runtime.clone(), runtime.config.jobs.workers);
-    for (kind, handler) in messaging::jobs() {
-        jobs.handle(kind, handler);
-    }
-    runtime.tasks.spawn("jobs", jobs.run());
-    let (keeper, engine) = (runtime.clone(), engine.clone());
-    runtime.tasks.spawn("upkeep", async move {
-        let stopping = keeper.tasks.stopping();
-        while !stopping.is_cancelled() {
-            keeper.telemetry.upkeep();
-            engine.measure();
-            let keep_h = i64::from(keeper.config.messaging.idempotency_keep_h);
-            let before = keeper.clock.now().plus_ms(-keep_h * 3_600_000);
-            if let Err(error) = runtime::scope::forget_answers(&keeper, before).await {
-                tracing::warn!(?error, "old answers could not be forgotten; trying again");
-            }
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                () = tokio::time::sleep(UPKEEP) => {}
-            }
-        }
-    });
 }

@@ -6,6 +6,8 @@
 mod events;
 #[path = "it/idempotency.rs"]
 mod idempotency;
+#[path = "it/limits.rs"]
+mod limits;
 #[path = "it/messages.rs"]
 mod messages;
 #[path = "it/refusals.rs"]

@@ -3,10 +3,10 @@
 //! The extractor in a handler's signature says what the handler is: [`Caller`] reads over the API, [`Writer`] changes
 //! over the API (and honours `Idempotency-Key`), [`Visitor`] is a person in the console.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -18,7 +18,7 @@ use types::{Code, Error, Result};
 use crate::console::{NavEntry, Taste};
 use crate::idempotency::PresentedKey;
 use crate::problem::Problem;
-use crate::reply;
+use crate::{rate, reply};
 
 /// What a request shows of itself.
 #[derive(Debug, Clone)]
@@ -81,6 +81,10 @@ pub const SESSION_COOKIE: &str = "switchboard_session";
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// The client's own address, put there by [`observe`](crate::observe::observe).
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
 fn credentials(parts: &Parts) -> Credentials {
     let bearer = parts
         .headers
@@ -94,7 +98,7 @@ fn credentials(parts: &Parts) -> Credentials {
         cookie: cookie(&parts.headers, SESSION_COOKIE),
         origin: Origin {
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
-            from: parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string()),
+            from: parts.extensions.get::<ClientAddress>().map(|from| from.0.to_string()),
         },
     }
 }
@@ -130,11 +134,13 @@ where
     App: FromRef<S>,
     S: Send + Sync,
 {
-    type Rejection = Problem;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let app = App::from_ref(state);
-        let signed = app.authenticate.signed(&credentials(parts)).await?;
+        let signed = app.authenticate.signed(&credentials(parts)).await;
+        let signed = signed.map_err(|error| Problem(error).into_response())?;
+        rate::take(&signed.scope)?;
         Ok(Self(signed.scope))
     }
 }
@@ -150,8 +156,7 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let Caller(scope) =
-            Caller::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Caller(scope) = Caller::from_request_parts(parts, state).await?;
         let Some(PresentedKey { key, request_hash }) = parts.extensions.get::<PresentedKey>().cloned() else {
             return Ok(Self(scope));
         };
@@ -194,6 +199,7 @@ where
             Err(error) if error.code() == Code::Unauthenticated => return Err(to_sign_in(parts)),
             Err(error) => return Err(crate::problem::PageProblem(error).into_response()),
         };
+        rate::take(&signed.scope)?;
         let path = parts.uri.path().to_owned();
         match signed {
             Signed { scope, person: Some(person) } => {

@@ -1,14 +1,16 @@
 //! Every request gets an id, a line in the log and its place in the metrics.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use types::kind;
 
-use crate::access::{App, RequestId};
+use crate::access::{App, ClientAddress, RequestId};
+use crate::forwarded;
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -26,6 +28,11 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_graphic()))
         .map_or_else(|| format!("req_{}", app.runtime.ids.next::<kind::Job>().bare()), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        let trusted = &app.runtime.config.http.trusted_proxies;
+        let from = ClientAddress(forwarded::client(peer.ip(), request.headers(), trusted));
+        request.extensions_mut().insert(from);
+    }
     let method = request.method().clone();
     // The pattern, not the path: ids in a label would make a metric for each message.
     let route = request

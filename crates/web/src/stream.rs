@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
@@ -11,8 +12,9 @@ use futures::Stream;
 use runtime::live::{Heard, Listener};
 use runtime::{Scope, outbox};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use types::event::Recorded;
-use types::{Error, Permission, Result, event};
+use types::{Code, Error, Permission, Result, event};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,6 +26,8 @@ use crate::problem::Problem;
 const EVENTS_MAX: usize = 1_000;
 /// How often a page hears of changes; it asks for its regions at most once a second anyway.
 const TOPICS_EVERY: Duration = Duration::from_millis(400);
+/// When somebody who found no place may come again.
+const RETRY_S: u32 = 30;
 /// More single records than this in one breath become their kind's plain topic.
 const TOPICS_MAX: usize = 40;
 
@@ -69,7 +73,8 @@ async fn events(
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/event-stream"));
     if wants_stream {
-        return Ok(Sse::new(follow(scope, after, kind)).keep_alive(KeepAlive::default()).into_response());
+        let (place, heartbeat) = (place(&scope)?, heartbeat(&scope));
+        return Ok(Sse::new(follow(scope, after, kind, place)).keep_alive(heartbeat).into_response());
     }
     let limit = query.limit.unwrap_or(100);
     if !(1..=EVENTS_MAX).contains(&limit) {
@@ -81,7 +86,28 @@ async fn events(
     Ok(axum::Json(Events { items, after }).into_response())
 }
 
+/// How many may follow at once.
+struct Places(Arc<Semaphore>);
+
+/// One follower's place, until the stream is dropped.
+fn place(scope: &Scope) -> Result<OwnedSemaphorePermit> {
+    let places = scope.runtime().kept(|parts| {
+        Places(Arc::new(Semaphore::new(parts.config.live.clients_max.min(Semaphore::MAX_PERMITS))))
+    });
+    Arc::clone(&places.0).try_acquire_owned().map_err(|_| {
+        Error::new(Code::Unavailable, "too many follow live events already")
+            .hint("try again later, or raise live.clients_max; polling without a stream is not limited")
+            .retry_after_s(RETRY_S)
+    })
+}
+
+/// A comment after some silence.
+fn heartbeat(scope: &Scope) -> KeepAlive {
+    KeepAlive::new().interval(Duration::from_millis(scope.runtime().config.live.heartbeat_ms))
+}
+
 struct Reader {
+    _place: OwnedSemaphorePermit,
     scope: Scope,
     listener: Listener,
     after: i64,
@@ -95,9 +121,11 @@ fn follow(
     scope: Scope,
     after: i64,
     kind: Option<&'static str>,
+    place: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<SseEvent, Infallible>> {
     let listener = scope.runtime().live.listen();
-    let reader = Reader { scope, listener, after, kind, ready: std::collections::VecDeque::new() };
+    let reader =
+        Reader { _place: place, scope, listener, after, kind, ready: std::collections::VecDeque::new() };
     futures::stream::unfold(reader, |mut reader| async move {
         let stopping = reader.scope.runtime().tasks.stopping();
         loop {
@@ -141,20 +169,24 @@ async fn next_of(listener: &mut Listener, scope: &Scope) -> bool {
 }
 
 /// What changed, as topics, for the console's live regions: `connection`, `message:msg_…`. No data.
-async fn live(visitor: Visitor) -> Response {
+async fn live(visitor: Visitor) -> Result<Response, Problem> {
+    let (place, heartbeat) = (place(&visitor.scope)?, heartbeat(&visitor.scope));
     let listener = visitor.scope.runtime().live.listen();
-    let topics = futures::stream::unfold((visitor.scope, listener), |(scope, mut listener)| async move {
-        let stopping = scope.runtime().tasks.stopping();
-        let topics = tokio::select! {
-            () = stopping.cancelled() => return None,
-            topics = gather(&scope, &mut listener) => topics?,
-        };
-        let events: Vec<Result<SseEvent, Infallible>> =
-            topics.into_iter().map(|topic| Ok(SseEvent::default().event(topic).data(""))).collect();
-        Some((futures::stream::iter(events), (scope, listener)))
-    });
+    let topics = futures::stream::unfold(
+        (visitor.scope, listener, place),
+        |(scope, mut listener, place)| async move {
+            let stopping = scope.runtime().tasks.stopping();
+            let topics = tokio::select! {
+                () = stopping.cancelled() => return None,
+                topics = gather(&scope, &mut listener) => topics?,
+            };
+            let events: Vec<Result<SseEvent, Infallible>> =
+                topics.into_iter().map(|topic| Ok(SseEvent::default().event(topic).data(""))).collect();
+            Some((futures::stream::iter(events), (scope, listener, place)))
+        },
+    );
     let flat = futures::StreamExt::flatten(topics);
-    Sse::new(flat).keep_alive(KeepAlive::default()).into_response()
+    Ok(Sse::new(flat).keep_alive(heartbeat).into_response())
 }
 
 async fn gather(scope: &Scope, listener: &mut Listener) -> Option<BTreeSet<String>> {

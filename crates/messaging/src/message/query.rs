@@ -352,7 +352,9 @@ pub struct Sums {
     pub accepted: i64,
     /// Messages in each state now.
     pub states: Vec<StateCount>,
-    /// Whether the states' sum is what was accepted.
+    /// Messages that ended so long ago that they are kept no more.
+    pub forgotten: i64,
+    /// Whether the states' sum, with what was forgotten, is what was accepted.
     pub balanced: bool,
 }
 
@@ -381,8 +383,17 @@ pub async fn sums(scope: &Scope) -> Result<Sums> {
             args![scope.tenant()],
         )
         .await?;
+    let forgotten: Total = tx
+        .one(
+            sql!(
+                "select cast(coalesce(sum(n), 0) as bigint) as n from tally where tenant_id = $1 and bucket > 0 and name = 'forgotten'"
+            ),
+            args![scope.tenant()],
+        )
+        .await?;
     let total: i64 = states.iter().map(|state| state.n).sum();
-    Ok(Sums { accepted: accepted.n, balanced: accepted.n == total, states })
+    let balanced = accepted.n == total + forgotten.n;
+    Ok(Sums { accepted: accepted.n, forgotten: forgotten.n, balanced, states })
 }
 
 /// How many messages are in each state now, those from phones too, by the sums that are kept with each change: quick

@@ -234,10 +234,6 @@ impl Check<'_> {
                 advice,
             );
         }
-        if config.jobs.lease_ms < config.outbound.timeout_ms {
-            let problem = format!("shorter than outbound.timeout_ms, {}", config.outbound.timeout_ms);
-            self.warning("jobs.lease_ms", problem, "a slow callback may be made twice: raise it");
-        }
     }
 
     fn log(&mut self) {
@@ -249,21 +245,18 @@ impl Check<'_> {
 }
 
 /// Pairs of which the first may not exceed the second: key and value of each.
-fn pairs(c: &Config) -> [(&'static str, u64, &'static str, u64); 10] {
-    let (http, smpp, messaging, jobs, outbound) = (&c.http, &c.smpp, &c.messaging, &c.jobs, &c.outbound);
+fn pairs(c: &Config) -> [(&'static str, u64, &'static str, u64); 8] {
+    let (smpp, messaging, jobs, outbound) = (&c.smpp, &c.messaging, &c.jobs, &c.outbound);
     let validity = (messaging.validity_default_s, messaging.validity_max_s);
-    let callback = (messaging.callback_retry_min_ms, messaging.callback_retry_max_ms);
     let batch = (messaging.batch_rows_max as u64, messaging.queue_in_memory_max as u64);
     let connect = (outbound.connect_timeout_ms, outbound.timeout_ms);
     [
-        ("http.rate_per_second", http.rate_per_second.into(), "http.rate_burst", http.rate_burst.into()),
         ("smpp.window_default", smpp.window_default as u64, "smpp.window_max", smpp.window_max as u64),
         ("smpp.reconnect_min_ms", smpp.reconnect_min_ms, "smpp.reconnect_max_ms", smpp.reconnect_max_ms),
         ("smpp.throttle_min_ms", smpp.throttle_min_ms, "smpp.throttle_max_ms", smpp.throttle_max_ms),
         ("messaging.batch_rows_max", batch.0, "messaging.queue_in_memory_max", batch.1),
         ("messaging.validity_default_s", validity.0, "messaging.validity_max_s", validity.1),
         ("messaging.retry_min_ms", messaging.retry_min_ms, "messaging.retry_max_ms", messaging.retry_max_ms),
-        ("messaging.callback_retry_min_ms", callback.0, "messaging.callback_retry_max_ms", callback.1),
         ("jobs.retry_min_ms", jobs.retry_min_ms, "jobs.retry_max_ms", jobs.retry_max_ms),
         ("outbound.connect_timeout_ms", connect.0, "outbound.timeout_ms", connect.1),
     ]

@@ -25,9 +25,9 @@ pub struct Http {
     /// How long a client may take to send its request's headers, so that slow clients do not hold
     /// connections.
     pub header_timeout_ms: u64,
-    /// How long a request may take until it is answered with 503.
+    /// How long a request may take until it is answered with 408.
     pub request_timeout_ms: u64,
-    /// Requests per second that one API key or one session may make on average.
+    /// Requests per second that one API key or one signed-in person may make on average; 0 for no limit.
     pub rate_per_second: u32,
     /// Requests that may come at once before `rate_per_second` is applied.
     pub rate_burst: u32,
@@ -99,13 +99,13 @@ pub struct Database {
     pub pool_max: u32,
     /// SQLite only: what a power cut may take.
     pub synchronous: Synchronous,
-    /// How long a statement waits for a locked database before it fails.
+    /// SQLite only: how long a statement waits for a database that another program has locked.
     pub busy_timeout_ms: u64,
     /// How long an operation waits for a free connection before it fails.
     pub acquire_timeout_ms: u64,
 }
 
-/// `[messaging]`: the engine: batches, validity, retries, receipts, callbacks.
+/// `[messaging]`: the engine: batches, validity, retries, receipts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Messaging {
@@ -137,18 +137,10 @@ pub struct Messaging {
     pub reassembly_s: u64,
     /// Long inbound messages whose parts are being collected, all tenants together.
     pub reassembly_max: usize,
-    /// Attempts to deliver a receipt or an inbound message to a callback URL.
-    pub callback_attempts_max: u32,
-    /// First pause before a failed callback is tried again.
-    pub callback_retry_min_ms: u64,
-    /// Longest pause between two attempts of a callback.
-    pub callback_retry_max_ms: u64,
-    /// Callbacks under way at once.
-    pub callback_concurrency_max: usize,
     /// How long the answer to a request with an Idempotency-Key is kept, so that its repetition gets the same
     /// answer.
     pub idempotency_keep_h: u32,
-    /// How long messages are kept.
+    /// How long messages are kept after their end; 0 for ever.
     pub keep_days: u32,
 }
 
@@ -156,19 +148,21 @@ pub struct Messaging {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jobs {
-    /// Jobs that run at once in this process.
+    /// Jobs, such as callbacks, that run at once.
     pub workers: usize,
+    /// Jobs of one tenant that run at once.
+    pub tenant_workers_max: usize,
     /// How often the database is asked for due jobs when nothing woke the workers.
     pub poll_ms: u64,
     /// How long a job belongs to the process that took it.
     pub lease_ms: u64,
-    /// Attempts until a job is set aside for a person to look at.
+    /// Attempts until a job is set aside.
     pub attempts_max: u32,
     /// First pause before a failed job runs again.
     pub retry_min_ms: u64,
     /// Longest pause between two attempts of a job.
     pub retry_max_ms: u64,
-    /// How long finished jobs can be looked at.
+    /// How long a job that was set aside stays in the database.
     pub keep_h: u32,
 }
 
@@ -178,12 +172,10 @@ pub struct Jobs {
 pub struct Live {
     /// Browsers and programs that follow live events at once.
     pub clients_max: usize,
-    /// Events that wait for one slow client.
+    /// Changes that wait in memory for a slow client.
     pub queue_max: usize,
     /// Silence after which a comment is sent, so that proxies keep the stream open.
     pub heartbeat_ms: u64,
-    /// Events that a returning client may be sent again.
-    pub replay_max: usize,
 }
 
 /// `[outbound]`: HTTP towards the world.

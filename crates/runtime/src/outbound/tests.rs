@@ -183,7 +183,8 @@ async fn a_body_is_cut_at_its_bound_announced_or_not() {
     assert_eq!(outbound.get(&server.url("/"), &[]).await.unwrap().body.len(), 1_000);
     for _ in 0..2 {
         let error = outbound.get(&server.url("/"), &[]).await.unwrap_err();
-        assert_eq!(error, OutboundError::TooLarge { host: "127.0.0.1".into(), limit_bytes: 1_000 });
+        let expected = OutboundError::TooLarge { host: "127.0.0.1".into(), status: 200, limit_bytes: 1_000 };
+        assert_eq!(error, expected);
     }
 }
 

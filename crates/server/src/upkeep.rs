@@ -1,0 +1,114 @@
+//! What runs beside everything: jobs, the folding of metrics, forgetting what is old.
+
+use std::time::Duration;
+
+use messaging::{Engine, retention};
+use runtime::job::{self, Runner};
+use runtime::{Config, Runtime, scope};
+use tokio_util::sync::CancellationToken;
+use types::{Result, Timestamp};
+
+/// How often the batched metrics are folded.
+const FOLDED_EVERY: Duration = Duration::from_secs(5);
+/// How often what has become old is looked for. The first look is one such pause after the start, when the start's own
+/// work is done.
+const SWEPT_EVERY: Duration = Duration::from_secs(3_600);
+/// Rows that one transaction forgets: few enough that nobody waits long for the writer.
+const BATCH: usize = 500;
+/// The pause between two such transactions, for others to write.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Starts all of it; it runs until the program stops.
+pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
+    let mut jobs = Runner::new(runtime.clone());
+    for (kind, handler) in messaging::jobs() {
+        jobs.handle(kind, handler);
+    }
+    runtime.tasks.spawn("jobs", jobs.run());
+    runtime.tasks.spawn("upkeep", fold(runtime.clone(), engine.clone()));
+    runtime.tasks.spawn("sweep", sweep(runtime.clone()));
+}
+
+async fn fold(runtime: Runtime, engine: Engine) {
+    let stopping = runtime.tasks.stopping();
+    while !stopping.is_cancelled() {
+        runtime.telemetry.upkeep();
+        engine.measure();
+        let keep_h = i64::from(runtime.config.messaging.idempotency_keep_h);
+        let before = runtime.clock.now().plus_ms(-keep_h * 3_600_000);
+        if let Err(error) = scope::forget_answers(&runtime, before).await {
+            tracing::warn!(?error, "old answers could not be forgotten; trying again");
+        }
+        wait(&stopping, FOLDED_EVERY).await;
+    }
+}
+
+/// What is forgotten in time.
+#[derive(Debug, Clone, Copy)]
+enum Old {
+    DeadJobs,
+    Messages,
+    Events,
+}
+
+impl Old {
+    /// For how long it is kept; nothing when for ever.
+    fn kept_ms(self, config: &Config) -> Option<i64> {
+        match self {
+            Self::DeadJobs => Some(i64::from(config.jobs.keep_h) * 3_600_000),
+            Self::Messages | Self::Events => {
+                Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
+            }
+        }
+    }
+
+    /// Forgets a batch of what is from before an instant, and gives how much.
+    async fn forget(self, runtime: &Runtime, before: Timestamp) -> Result<u64> {
+        match self {
+            Self::DeadJobs => job::forget_dead(runtime, before, BATCH).await,
+            Self::Messages => retention::forget_messages(runtime, before, BATCH).await,
+            Self::Events => retention::forget_events(runtime, before, BATCH).await,
+        }
+    }
+}
+
+/// Looks once an hour for what has become old, and forgets it a batch at a time.
+async fn sweep(runtime: Runtime) {
+    let stopping = runtime.tasks.stopping();
+    loop {
+        wait(&stopping, SWEPT_EVERY).await;
+        if stopping.is_cancelled() {
+            return;
+        }
+        for old in [Old::DeadJobs, Old::Messages, Old::Events] {
+            let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
+            let before = runtime.clock.now().plus_ms(-kept_ms);
+            let mut forgotten = 0;
+            while !stopping.is_cancelled() {
+                match old.forget(&runtime, before).await {
+                    Ok(0) => break,
+                    Ok(some) => forgotten += some,
+                    Err(error) => {
+                        tracing::warn!(
+                            ?error,
+                            ?old,
+                            "what is old could not be forgotten; trying again in an hour"
+                        );
+                        break;
+                    }
+                }
+                wait(&stopping, PAUSE).await;
+            }
+            if forgotten > 0 {
+                tracing::info!(forgotten, ?old, "forgot what is older than the configuration keeps");
+            }
+        }
+    }
+}
+
+async fn wait(stopping: &CancellationToken, pause: Duration) {
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = tokio::time::sleep(pause) => {}
+    }
+}
