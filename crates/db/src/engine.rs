@@ -321,3 +321,28 @@ impl Tx {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_wait_for_a_lock_and_the_wait_for_a_connection_are_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("a.db").display());
+        let (short, long) = (Duration::from_millis(50), Duration::from_secs(60));
+        let for_a_lock = Options { lock_wait: short, wait: long, ..Options::default() };
+        let ours = Db::open(&url, &for_a_lock).await.unwrap();
+        let for_a_connection = Options { lock_wait: long, wait: short, ..Options::default() };
+        let theirs = Db::open(&url, &for_a_connection).await.unwrap();
+        let held = theirs.write(Tenancy::Every).await.unwrap();
+        let began = Instant::now();
+        assert!(ours.write(Tenancy::Every).await.err().unwrap().is_passing(), "another program has the lock");
+        assert!(theirs.write(Tenancy::Every).await.err().unwrap().is_passing(), "the one writer is taken");
+        assert!(began.elapsed() < Duration::from_secs(20));
+        drop(held);
+        theirs.write(Tenancy::Every).await.unwrap();
+    }
+}

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use runtime::config;
 use runtime::pace::Pace;
@@ -33,11 +32,19 @@ struct Bucket {
     asked_ms: i64,
 }
 
+/// Somebody asked too fast.
+#[derive(Debug)]
+pub(crate) struct TooFast {
+    per_second: u32,
+    burst: u32,
+    wait_ms: u64,
+}
+
 /// Takes one request from the bucket of whoever asks, where the configuration sets a rate.
 ///
 /// # Errors
-/// 429 with `Retry-After`, and the quota as `RateLimit-Policy` and `RateLimit` (IETF httpapi, RateLimit header fields).
-pub(crate) fn take(scope: &Scope) -> Result<(), Response> {
+/// When the bucket is empty.
+pub(crate) fn take(scope: &Scope) -> Result<(), TooFast> {
     let limits = &scope.runtime().config.http;
     let asker = match scope.actor() {
         Actor::Key(id) => Asker::Key(*id),
@@ -50,7 +57,7 @@ pub(crate) fn take(scope: &Scope) -> Result<(), Response> {
     let buckets = scope.runtime().kept(|_| Mutex::new(Buckets::default()));
     let now_ms = scope.now().unix_ms();
     let taken = buckets.lock().unwrap_or_else(PoisonError::into_inner).take(asker, limits, now_ms);
-    taken.map_err(|wait_ms| refusal(limits, wait_ms))
+    taken.map_err(|wait_ms| TooFast { per_second: limits.rate_per_second, burst: limits.rate_burst, wait_ms })
 }
 
 impl Buckets {
@@ -72,20 +79,18 @@ impl Buckets {
     }
 }
 
-fn refusal(limits: &config::Http, wait_ms: u64) -> Response {
-    let (rate, burst) = (limits.rate_per_second, limits.rate_burst);
-    let wait_s = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
-    let error = Error::new(Code::TooManyRequests, format!("more than {rate} requests per second"))
-        .retry_after_s(wait_s);
-    let mut response = Problem(error).into_response();
-    let policy = format!("\"default\";q={burst};w={}", burst.div_ceil(rate).max(1));
-    for (name, value) in [("RateLimit-Policy", policy), ("RateLimit", format!("\"default\";r=0;t={wait_s}"))]
-    {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
-        }
+impl IntoResponse for TooFast {
+    /// 429 with `Retry-After`, and the quota as `RateLimit-Policy` and `RateLimit` (IETF httpapi, RateLimit header
+    /// fields).
+    fn into_response(self) -> Response {
+        let Self { per_second, burst, wait_ms } = self;
+        let wait_s = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+        let error = Error::new(Code::TooManyRequests, format!("more than {per_second} requests per second"));
+        let policy = format!("\"default\";q={burst};w={}", burst.div_ceil(per_second.max(1)).max(1));
+        let rest = format!("\"default\";r=0;t={wait_s}");
+        let headers = [("RateLimit-Policy", policy), ("RateLimit", rest)];
+        (headers, Problem(error.retry_after_s(wait_s))).into_response()
     }
-    response
 }
 
 #[cfg(test)]
@@ -124,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_when_to_come_again() {
-        let response = refusal(&limits(10, 25), 1_200);
+        let response = TooFast { per_second: 10, burst: 25, wait_ms: 1_200 }.into_response();
         let header = |name: &str| response.headers()[name].to_str().unwrap();
         assert_eq!(response.status(), 429);
         assert_eq!(header("Retry-After"), "2");
