@@ -19,13 +19,9 @@
 //!
 //! A capability's folder holds its `api` (JSON) and `pages` (console).
 
-use axum::Router;
 use db::Migration;
-use types::Permission;
 use utoipa_axum::router::OpenApiRouter;
 use web::App;
-use web::console::NavEntry;
-use web::ui::icon::Icon;
 
 pub mod attempt;
 pub mod audit;
@@ -34,11 +30,14 @@ pub mod first_start;
 pub mod key;
 pub mod link;
 pub mod name;
+mod pages;
 pub mod password;
 pub mod role;
 pub mod session;
 pub mod tenant;
 pub mod user;
+
+pub use pages::{NAV, pages};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] =
@@ -53,49 +52,3 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(role::api::router())
         .merge(audit::api::router())
 }
-
-/// The console's pages of this crate.
-pub fn pages() -> Router<App> {
-    Router::new()
-        .merge(session::pages::router())
-        .merge(user::pages::router())
-        .merge(key::pages::router())
-        .merge(tenant::pages::router())
-        .merge(audit::pages::router())
-}
-
-/// The pages of this crate in the console's navigation.
-pub const NAV: &[NavEntry] = &[
-    NavEntry {
-        group: "Access",
-        label: "API keys",
-        href: "/api-keys",
-        icon: Icon::Key,
-        key: Some('k'),
-        permission: Permission::KeyView,
-    },
-    NavEntry {
-        group: "Access",
-        label: "Users",
-        href: "/users",
-        icon: Icon::Users,
-        key: Some('u'),
-        permission: Permission::UserView,
-    },
-    NavEntry {
-        group: "Access",
-        label: "Audit",
-        href: "/audit",
-        icon: Icon::Shield,
-        key: Some('d'),
-        permission: Permission::AuditView,
-    },
-    NavEntry {
-        group: "Platform",
-        label: "Tenants",
-        href: "/tenants",
-        icon: Icon::Globe,
-        key: Some('t'),
-        permission: Permission::TenantView,
-    },
-];

@@ -3,6 +3,6 @@
 #![cfg(test)]
 
 mod access;
-mod console;
 mod house;
+mod pages;
 mod trail;

@@ -32,8 +32,8 @@ async fn came(house: &House, number: u8, text: &str) {
         place: Some((7, 2, number)),
         account: None,
     };
-    let mut work = [(None, Entry::Inbound(Box::new(part), None))];
-    write(house, async |batch| inbound(batch, &mut work).await).await;
+    let work = [(None, Entry::Inbound(Box::new(part), None))];
+    write(house, async |batch| inbound(batch, &work).await).await;
 }
 
 /// Text and error of each message, the oldest first.
@@ -89,10 +89,10 @@ async fn a_part_is_not_joined_with_another_messages() {
 async fn what_is_left_over_is_shown_in_time() {
     let house = House::build().await;
     came(&house, 1, "lonely").await;
-    write(&house, async |batch| inbound(batch, &mut [(None, Entry::Wake)]).await).await;
+    write(&house, async |batch| inbound(batch, &[(None, Entry::Wake)]).await).await;
     assert_eq!((messages(&house).await.len(), waiting(&house).await), (0, 1));
     house.runtime.clock.advance_ms(86_400_001);
-    write(&house, async |batch| inbound(batch, &mut [(None, Entry::Wake)]).await).await;
+    write(&house, async |batch| inbound(batch, &[(None, Entry::Wake)]).await).await;
     assert_eq!(messages(&house).await, [incomplete("lonely", "its other parts did not come in time")]);
     assert_eq!(waiting(&house).await, 0);
 }

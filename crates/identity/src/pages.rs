@@ -1,0 +1,53 @@
+//! The console's pages of this crate, in one place.
+
+use axum::Router;
+use types::Permission;
+use web::App;
+use web::console::NavEntry;
+use web::ui::icon::Icon;
+
+/// The console's pages of this crate.
+pub fn pages() -> Router<App> {
+    Router::new()
+        .merge(crate::session::pages::router())
+        .merge(crate::user::pages::router())
+        .merge(crate::key::pages::router())
+        .merge(crate::tenant::pages::router())
+        .merge(crate::audit::pages::router())
+}
+
+/// The pages of this crate in the console's navigation.
+pub const NAV: &[NavEntry] = &[
+    NavEntry {
+        group: "Access",
+        label: "API keys",
+        href: "/api-keys",
+        icon: Icon::Key,
+        key: Some('k'),
+        permission: Permission::KeyView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Users",
+        href: "/users",
+        icon: Icon::Users,
+        key: Some('u'),
+        permission: Permission::UserView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Audit",
+        href: "/audit",
+        icon: Icon::Shield,
+        key: Some('d'),
+        permission: Permission::AuditView,
+    },
+    NavEntry {
+        group: "Platform",
+        label: "Tenants",
+        href: "/tenants",
+        icon: Icon::Globe,
+        key: Some('t'),
+        permission: Permission::TenantView,
+    },
+];
