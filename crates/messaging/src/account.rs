@@ -62,14 +62,14 @@ pub struct AccountSettings {
     pub intent_default: Intent,
     /// The numbers whose inbound messages it gets.
     pub numbers: Vec<String>,
-    /// Seconds that receipts and inbound messages wait for it while it is not bound, 60 to 2,592,000.
+    /// Seconds that receipts wait for it while it is not bound, 60 to 2,592,000.
     pub receipts_keep_s: u32,
-    /// Where receipts and inbound messages are posted instead of waiting for a session that takes them.
+    /// Where receipts are posted, instead of waiting for a session that takes them. Inbound messages wait for a session all the same.
     pub callback_url: Option<String>,
 }
 
 /// Three days: what most carriers keep a receipt for.
-const RECEIPTS_KEEP_S: u32 = 259_200;
+pub const RECEIPTS_KEEP_S: u32 = 259_200;
 const NETWORKS_MAX: usize = 64;
 const SENDERS_MAX: usize = 500;
 const NUMBERS_MAX: usize = 1_000;

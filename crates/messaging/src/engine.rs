@@ -210,6 +210,7 @@ impl Engine {
             tenant: connection.tenant,
             connection: connection.id,
             name: connection.name.clone(),
+            receipt_ids: connection.settings.receipt_ids,
             numbers: self.parts.numbers.clone(),
         };
         // Known before its first report is read, which looks it up.

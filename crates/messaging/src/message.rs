@@ -128,6 +128,9 @@ pub struct Options {
     /// Whether its sender chose the validity, so that the carrier is told of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub validity_chosen: bool,
+    /// How long its receipt waits for the customer's system, in seconds, where that is not the usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts_keep_s: Option<u32>,
     /// Where receipts are posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,

@@ -120,7 +120,7 @@ impl MessageRecord {
             attempts: self.attempts,
             maybe_twice: self.maybe_twice,
             registered: self.registered,
-            callback_url: self.options()?.and_then(|options| options.callback_url),
+            options: self.options()?,
             sender: address_of(self.sender.clone(), self.sender_kind),
             recipient: address_of(self.recipient.clone(), self.recipient_kind),
             accepted_at: self.accepted_at,

@@ -10,6 +10,7 @@ use sms::{Receipt, udh};
 use tokio::sync::mpsc;
 use types::{AccountId, Address, ConnectionId, Event, Npi, TenantId, Ton, event};
 
+use crate::connection::ReceiptIds;
 use crate::dispatch::Tag;
 use crate::engine::Engine;
 use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
@@ -28,6 +29,8 @@ pub struct Reader {
     pub connection: ConnectionId,
     /// Its name.
     pub name: String,
+    /// How the ids in its receipts relate to those in its responses.
+    pub receipt_ids: ReceiptIds,
     /// Which account owns a number.
     pub numbers: Numbers,
 }
@@ -130,7 +133,7 @@ impl Reader {
             connection: self.connection,
             phone: address(&sm.source).text,
             sender: address(&sm.destination).text,
-            provider_id: read.id.as_deref().unwrap_or_default().to_owned(),
+            provider_id: as_responded(self.receipt_ids, read.id.as_deref().unwrap_or_default()),
             state: read.state.unwrap_or(sms::MessageState::Unknown).number(),
             error,
         })
@@ -162,6 +165,16 @@ impl Reader {
             account,
         }
     }
+}
+
+/// A receipt's id in the form of the response, where the two are known to differ. Otherwise the journal tries every form.
+fn as_responded(receipt_ids: ReceiptIds, id: &str) -> String {
+    let converted = match receipt_ids {
+        ReceiptIds::Auto | ReceiptIds::Same => None,
+        ReceiptIds::HexToDecimal => sms::id::decimal_to_hexadecimal(id),
+        ReceiptIds::DecimalToHex => sms::id::hexadecimal_to_decimal(id),
+    };
+    converted.unwrap_or_else(|| id.to_owned())
 }
 
 fn outcome(answer: Answer) -> Outcome {

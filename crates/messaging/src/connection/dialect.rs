@@ -63,7 +63,7 @@ pub struct ConnectionSettings {
     pub source_ton: Option<u8>,
     /// Numbering plan that every sender is given, 0 to 255; as the sender's form tells when not given.
     pub source_npi: Option<u8>,
-    /// registered_delivery of every message (SMPP v3.4 §5.2.17), 0 to 255; as each message asks when not given.
+    /// registered_delivery of every message (SMPP v3.4 §5.2.17), 0 to 255; the final outcome (1) when not given.
     pub registered_delivery: Option<u8>,
     /// service_type of every message, at most 5 characters; mostly empty.
     pub service_type: String,

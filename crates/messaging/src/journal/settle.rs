@@ -9,8 +9,9 @@ use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, Tena
 use super::accept::GRACE_MS;
 use super::rows::{self, Standing};
 use super::{After, Batch, Entry};
+use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
-use crate::message::{Outgoing, PartSet, State};
+use crate::message::{Options, Outgoing, PartSet, State};
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
 use crate::recover::MessageRecord;
@@ -26,7 +27,8 @@ pub(crate) struct Ending {
     pub(crate) attempts: u32,
     pub(crate) maybe_twice: bool,
     pub(crate) registered: u8,
-    pub(crate) callback_url: Option<String>,
+    /// What is seldom asked for.
+    pub(crate) options: Option<Options>,
     pub(crate) sender: types::Address,
     pub(crate) recipient: types::Address,
     pub(crate) accepted_at: Timestamp,
@@ -46,7 +48,7 @@ impl Ending {
             attempts: message.attempts + 1,
             maybe_twice: message.maybe_twice,
             registered: message.registered,
-            callback_url: message.options.as_ref().and_then(|options| options.callback_url.clone()),
+            options: message.options.as_deref().cloned(),
             sender: message.sender.clone(),
             recipient: message.recipient.clone(),
             accepted_at: message.accepted_at,
@@ -64,9 +66,6 @@ impl Ending {
         }
     }
 }
-
-/// How long a receipt waits for the customer's system at least, whatever the message's own validity.
-const RECEIPT_KEPT_MS: i64 = 3 * 24 * 3_600_000;
 
 /// Brings a message to its end: its state, its sums, its event, and the receipt to its sender.
 pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<ConnectionId>) -> Result<()> {
@@ -93,9 +92,11 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
             error: ending.error.clone(),
         }),
     );
-    if let Some(url) = &ending.callback_url {
-        callback::enqueue(batch, ending, url).await?;
+    let options = ending.options.as_ref();
+    if let Some(url) = options.and_then(|options| options.callback_url.as_deref()) {
+        return callback::enqueue(batch, ending, url).await;
     }
+    let keep_s = options.and_then(|options| options.receipts_keep_s).unwrap_or(RECEIPTS_KEEP_S);
     if let Some(account) = ending.account.filter(|_| ending.wanted()) {
         let id = batch.runtime.ids.next::<types::kind::Job>().raw();
         batch.push(Push {
@@ -108,7 +109,7 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
             recipient: ending.sender.clone(),
             accepted_at: ending.accepted_at,
             at: batch.now,
-            expires_at: ending.expires_at.max(batch.now.plus_ms(RECEIPT_KEPT_MS)),
+            expires_at: ending.expires_at.max(batch.now.plus_ms(i64::from(keep_s) * 1_000)),
         });
     }
     Ok(())

@@ -8,7 +8,7 @@ use sms::Encoding;
 use tokio::sync::oneshot;
 use types::{AccountId, Address, Code, Error, MessageId, Npi, Result, TenantId, Timestamp, Ton};
 
-use crate::account::AccountSettings;
+use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
 use crate::journal::{Accept, Entry, hex};
 use crate::message::{Options, Outgoing, PartSet, State};
@@ -294,6 +294,7 @@ fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Optio
             .map(|(tag, value)| (tag.0, hex(value)))
             .collect(),
         validity_chosen,
+        receipts_keep_s: Some(from.settings.receipts_keep_s).filter(|keep_s| *keep_s != RECEIPTS_KEEP_S),
         callback_url: from.settings.callback_url.clone(),
     };
     (options != Options::default()).then_some(options)
