@@ -120,7 +120,6 @@ impl Db {
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "4000")
-            .pragma("mmap_size", "268435456")
             .optimize_on_close(true, None);
         let write = SqlitePoolOptions::new()
             .max_connections(1)
