@@ -16,3 +16,5 @@ mod refusals;
 mod routes;
 #[path = "it/schema.rs"]
 mod schema;
+#[path = "it/storage.rs"]
+mod storage;
