@@ -22,6 +22,11 @@ pub enum Engine {
     Postgres,
 }
 
+/// SQLite's pages in memory, in KiB as it writes them: what the hot path touches again and again.
+const WRITER_CACHE: &str = "-32768";
+/// The same for each reader, of which there are several; what they miss is in the system's own cache.
+const READER_CACHE: &str = "-8192";
+
 /// How a database is opened; the configuration's `database` section.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -117,19 +122,18 @@ impl Db {
             })
             .foreign_keys(true)
             .busy_timeout(options.lock_wait)
-            .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "4000")
             .optimize_on_close(true, None);
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(options.wait)
-            .connect_with(connect.clone())
+            .connect_with(connect.clone().pragma("cache_size", WRITER_CACHE))
             .await?;
         let read = SqlitePoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(options.wait)
-            .connect_with(connect.read_only(true))
+            .connect_with(connect.read_only(true).pragma("cache_size", READER_CACHE))
             .await?;
         Ok(Pools::Sqlite { write, read })
     }
