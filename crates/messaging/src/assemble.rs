@@ -1,12 +1,11 @@
 //! From a message to what goes over one carrier's wire: coding, parts, addresses and parameters by the connection's dialect.
 
-use connectors::smpp::Settings;
 use smpp::{AddressRef, DataCoding, EsmClass, Npi, RegisteredDelivery, Sar, SmRef, Tag, Tlvs, Ton};
 use sms::segment::{self, Options as Split};
 use sms::{Encoding, Width};
 use types::Address;
 
-use crate::connection::{Alphabet, ConnectionSettings, LongMessages};
+use crate::connection::{Alphabet, ConnectionSettings, LongMessages, Version};
 use crate::message::Outgoing;
 
 /// The dialect of one connection, made once for each link.
@@ -36,10 +35,14 @@ pub struct Piece {
 
 impl Dialect {
     /// The dialect of a connection.
-    pub fn new(settings: &ConnectionSettings, link: &Settings) -> Self {
+    pub fn new(settings: &ConnectionSettings) -> Self {
         let extra =
             settings.extra.iter().map(|extra| (extra.tag, crate::journal::unhex(&extra.hex))).collect();
-        Self { settings: settings.clone(), extra, short_max: if link.version >= 0x50 { 255 } else { 254 } }
+        Self {
+            settings: settings.clone(),
+            extra,
+            short_max: if settings.version == Version::V50 { 255 } else { 254 },
+        }
     }
 
     /// Splits and codes a message.

@@ -193,7 +193,7 @@ impl Engine {
     async fn start_link(&self, connection: &Connection) -> Result<()> {
         let runtime = self.runtime();
         let settings = connection::link_settings(runtime, connection).await?;
-        let dialect = Dialect::new(&connection.settings, &settings);
+        let dialect = Dialect::new(&connection.settings);
         let (link, reports) = Link::start(settings, &runtime.tasks, runtime.clock.clone());
         let stopped = runtime.tasks.stopping().child_token();
         let dispatcher = Dispatcher {

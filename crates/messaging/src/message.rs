@@ -8,6 +8,7 @@ use crate::intent::Intent;
 
 pub mod api;
 pub mod pages;
+pub mod pdu;
 pub mod query;
 pub mod sm;
 pub mod submit;

@@ -197,7 +197,8 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<bool> {
         .all(
             sql!(
                 "select * from message where wake_at is not null and wake_at <= $1 and expires_at > $1 \
-                 and state in ('queued', 'scheduled') order by wake_at limit $2 /* every tenant: time comes for all */"
+                 and state in ('queued', 'scheduled') order by wake_at limit $2 for update skip locked \
+                 /* every tenant: time comes for all */"
             ),
             args![batch.now, room as i64],
         )

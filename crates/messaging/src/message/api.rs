@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use types::{MessageId, Page};
 use web::{Answer, Caller, Json, Problem, Query, Writer};
 
+use super::pdu::{self, WirePdu};
 use super::query::{self, Message, MessageFilter, Reasons, Step, Sums};
 use super::submit::{self, Accepted, ItemResult, SendMessage};
 use crate::api::Gateway;
@@ -88,6 +89,15 @@ async fn why(
     Ok(Answer(query::why(&scope, &gateway.engine, id.parse()?).await?))
 }
 
+/// The PDUs of a message on the wire.
+///
+/// As its connection's dialect writes them now; the sequence number, which each session gives anew, is 0.
+#[utoipa::path(get, path = "/api/v1/messages/{id}/pdus", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<WirePdu>)))]
+async fn pdus(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Vec<WirePdu>>, Problem> {
+    Ok(Answer(pdu::pdus(&scope, id.parse()?).await?))
+}
+
 /// Take a message back that has not left.
 #[utoipa::path(post, path = "/api/v1/messages/{id}/cancel", tag = "messages", params(("id" = String, Path)),
     responses((status = 200, body = Message)))]
@@ -115,5 +125,6 @@ pub fn router() -> OpenApiRouter<Gateway> {
         .routes(routes!(get))
         .routes(routes!(timeline))
         .routes(routes!(why))
+        .routes(routes!(pdus))
         .routes(routes!(cancel))
 }

@@ -162,7 +162,7 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
 }
 
-async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
+pub(super) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
     scope.require(Permission::MessageView)?;
     let mut tx = scope.read().await?;
     tx.optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
@@ -410,27 +410,6 @@ pub async fn states_now(scope: &Scope) -> Result<Vec<StateCount>> {
             args![scope.tenant()],
         )
         .await?)
-}
-
-/// A message's content as octets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Octets {
-    /// How they stand for characters.
-    pub encoding: sms::Encoding,
-    /// The content of each part, without any header; septets unpacked.
-    pub parts: Vec<Vec<u8>>,
-}
-
-/// The octets of a message, cut as they are cut on the way out.
-///
-/// # Errors
-/// [`types::Code::NotFound`].
-pub async fn octets(scope: &Scope, id: MessageId) -> Result<Octets> {
-    let outgoing = record(scope, id).await?.outgoing()?;
-    let parts = sms::segment(&outgoing.body, outgoing.encoding, &sms::segment::Options::default());
-    // What cannot be cut is shown whole: a header in an inbound message, or more than any carrier takes.
-    let parts = parts.map(|parts| parts.iter().map(|part| part.payload.to_vec()).collect());
-    Ok(Octets { encoding: outgoing.encoding, parts: parts.unwrap_or_else(|_| vec![outgoing.body]) })
 }
 
 record! {

@@ -177,8 +177,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts another text into an account's message before it leaves. The old one is taken back and the new one sent
-    /// under the same id, so whoever asks for the id finds what was sent.
+    /// Puts another text into an account's message that waits for its time. Its id stays.
     ///
     /// # Errors
     /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`].
@@ -191,11 +190,12 @@ impl Engine {
             return Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state)));
         }
         let encoding = Encoding::from_data_coding(record.data_coding, Encoding::GSM7);
+        let parts = parts_of(self, text, encoding)?;
         let mut tx = self.runtime().db.write(Tenancy::Tenant(from.tenant)).await?;
         let replaced = tx
             .execute(
                 sql!(
-                    "update message set text = $3, octets = $4, updated_at = $5 \
+                    "update message set text = $3, octets = $4, updated_at = $5, parts = $6 \
                      where tenant_id = $1 and id = $2 and state = 'scheduled'"
                 ),
                 args![
@@ -203,7 +203,8 @@ impl Engine {
                     record.id,
                     encoding.decode(text).replace('\0', "\u{fffd}"),
                     hex(text),
-                    self.runtime().clock.now()
+                    self.runtime().clock.now(),
+                    parts
                 ],
             )
             .await?;

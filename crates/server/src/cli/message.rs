@@ -28,6 +28,11 @@ pub(super) enum MessageCommand {
         /// Its id
         id: String,
     },
+    /// Its PDUs on the wire, in hex
+    Pdus {
+        /// Its id
+        id: String,
+    },
     /// Take it back, if it has not left
     Cancel {
         /// Its id
@@ -84,6 +89,11 @@ pub(super) async fn run(command: &MessageCommand, client: &Client, out: &Out) ->
         }
         MessageCommand::Why { id } => {
             client.get(&["messages", id, "why"], &[]).await?.show(out, |value| why(value, out));
+            Ok(())
+        }
+        MessageCommand::Pdus { id } => {
+            let answer = client.get(&["messages", id, "pdus"], &[]).await?;
+            answer.show(out, |_| out.table(answer.items(), &[("PART", "/part"), ("PDU", "/hex")]));
             Ok(())
         }
         MessageCommand::Cancel { id } => {

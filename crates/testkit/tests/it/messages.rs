@@ -35,6 +35,16 @@ async fn a_message_is_delivered_and_explains_itself() {
     let why = house.admin.get(&format!("/api/v1/messages/{id}/why")).await.expect(200);
     assert_eq!(why["now"][0]["name"], "Everything");
 
+    let pdus = house.admin.get(&format!("/api/v1/messages/{id}/pdus")).await.expect(200);
+    let hex = pdus[0]["hex"].as_str().unwrap();
+    let octets: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let (header, pdu) = smpp::decode(&octets, smpp::Mode::Strict).unwrap();
+    assert_eq!((header.command_id, pdus.as_array().unwrap().len()), (smpp::CommandId::SUBMIT_SM, 1));
+    let smpp::Pdu::SubmitSm(sm) = pdu else { panic!("a submit_sm") };
+    // Braces and the euro sign are two septets each in the GSM alphabet.
+    assert_eq!(sm.short_message, b"Hello ID7 \x1b\x28\x1b\x65\x1b\x29");
+
     let phones = house.server.simulator.as_ref().unwrap().phones();
     assert_eq!(phones.screen("33612345678")[0].text, "Hello ID7 {€}");
     let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);

@@ -22,7 +22,8 @@ use super::{LivePage, address, ago, encoding_name, live_page, state_badge};
 use crate::api::Gateway;
 use crate::connection;
 use crate::message::State;
-use crate::message::query::{self, Message, Octets, Reasons, Step};
+use crate::message::pdu::{self, WirePdu};
+use crate::message::query::{self, Message, Reasons, Step};
 use crate::message::submit;
 use crate::pages::may;
 use crate::route::{Looked, Verdict};
@@ -225,16 +226,20 @@ fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
     card::card("Why it went there", &html! {}, &body)
 }
 
-fn raw(words: &Words, octets: &Octets) -> Markup {
-    let total = octets.parts.len();
+/// The PDUs of a message to a phone, or the content of one from a phone.
+fn raw(words: &Words, pdus: &[WirePdu], content: &[u8]) -> Markup {
+    let total = pdus.len();
     let body = html! { div class="stack" {
-        p class="hint" {
-            "As " (encoding_name(octets.encoding)) ", without headers"
-            @if matches!(octets.encoding, Encoding::Gsm7(_)) { ", one septet in each octet" }
-            "."
+        @if pdus.is_empty() {
+            (code::hex(words, "content", &format!("Content, {} octets", content.len()), content))
+        } @else {
+            p class="hint" {
+                "As the connection's dialect writes it. The sequence number is each session's own, and 0 here."
+            }
         }
-        @for (at, part) in octets.parts.iter().take(PARTS_SHOWN_MAX).enumerate() {
-            (code::hex(words, &format!("octets-{at}"), &format!("Part {} of {total}, {} octets", at + 1, part.len()), part))
+        @for (at, pdu) in pdus.iter().take(PARTS_SHOWN_MAX).enumerate() {
+            @let label = format!("submit_sm, part {} of {total}, {} octets", pdu.part, pdu.octets.len());
+            (code::hex(words, &format!("pdu-{at}"), &label, &pdu.octets))
         }
         @if total > PARTS_SHOWN_MAX { p class="hint" { (total - PARTS_SHOWN_MAX) " more parts are not shown." } }
     } };
@@ -280,7 +285,10 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
     let words = Words::for_lang(&visitor.person.language);
     let message = query::get(scope, id).await?;
     let steps = query::timeline(scope, id).await?;
-    let octets = query::octets(scope, id).await?;
+    // A dialect that cannot carry the message is no reason not to show it.
+    let pdus = pdu::pdus(scope, id).await.unwrap_or_default();
+    let content = pdu::content(scope, id).await?;
+    let encoding = Encoding::from_data_coding(message.data_coding, Encoding::GSM7);
     let names = Names::to(visitor).await?;
     let reasons = match message.direction.as_str() {
         "out" => Some(query::why(scope, &gateway.engine, id).await?),
@@ -288,9 +296,9 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
     };
     let main = html! {
         (content_card(&message))
-        (facts(words, &message, octets.encoding, &names))
+        (facts(words, &message, encoding, &names))
         @if let Some(reasons) = &reasons { (why(reasons, &names, may(visitor, Permission::RouteView))) }
-        (raw(words, &octets))
+        (raw(words, &pdus, &content))
     };
     // Isolates keep a number's plus sign in its place, also in a language that reads the other way.
     let title = match message.direction.as_str() {

@@ -1,0 +1,59 @@
+//! A message as it stands on the wire.
+
+use runtime::Scope;
+use serde::Serialize;
+use types::{ConnectionId, Error, MessageId, Permission, Result};
+
+use super::query;
+use crate::assemble::Dialect;
+use crate::connection;
+use crate::journal::hex;
+
+/// One submit_sm of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct WirePdu {
+    /// Which part, from 1.
+    pub part: u8,
+    /// The connection in whose dialect it is written.
+    pub connection: ConnectionId,
+    /// The whole PDU in hex, header included.
+    pub hex: String,
+    #[serde(skip)]
+    pub(super) octets: Vec<u8>,
+}
+
+/// The PDUs of a message that goes out, as its connection's dialect writes them now. The sequence number is 0: each session
+/// gives its own. None for a message from a phone, and for one whose connection is gone.
+///
+/// # Errors
+/// [`types::Code::NotFound`]; [`types::Code::Conflict`] when the dialect cannot carry the message.
+pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
+    scope.require(Permission::MessageView)?;
+    let record = query::record(scope, id).await?;
+    let (Some(connection), "out") = (record.connection_id, record.direction.as_str()) else {
+        return Ok(Vec::new());
+    };
+    let found = connection::load(scope.runtime(), connection).await?;
+    let Some(found) = found.filter(|found| found.tenant == scope.tenant()) else { return Ok(Vec::new()) };
+    let dialect = Dialect::new(&found.settings);
+    let message = record.outgoing()?;
+    let unfit =
+        |why: String| Error::new(types::Code::Conflict, format!("the connection cannot carry it: {why}"));
+    let assembled = dialect.assemble(&message).map_err(unfit)?;
+    let mut pdus = Vec::with_capacity(assembled.len());
+    for piece in assembled.pieces() {
+        let mut octets = Vec::new();
+        let sm = dialect.sm(&message, &assembled, piece);
+        smpp::encode_submit_sm(0, &sm, &mut octets).map_err(|error| unfit(error.to_string()))?;
+        pdus.push(WirePdu { part: piece.number(), connection, hex: hex(&octets), octets });
+    }
+    Ok(pdus)
+}
+
+/// The content of a message, whole and in its coding.
+///
+/// # Errors
+/// [`types::Code::NotFound`].
+pub async fn content(scope: &Scope, id: MessageId) -> Result<Vec<u8>> {
+    Ok(query::record(scope, id).await?.outgoing()?.body)
+}
