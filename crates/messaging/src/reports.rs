@@ -177,8 +177,15 @@ fn as_responded(receipt_ids: ReceiptIds, id: &str) -> String {
     converted.unwrap_or_else(|| id.to_owned())
 }
 
+/// What a message_id has room for beside its NUL (SMPP v5 §4.7.14).
+const PROVIDER_ID_OCTETS_MAX: usize = 64;
+
 fn outcome(answer: Answer) -> Outcome {
     match answer {
+        // No receipt will ever name it: what became of the message is as unknown as without an answer.
+        Answer::Accepted { message_id } if message_id.len() > PROVIDER_ID_OCTETS_MAX => {
+            Outcome::Unanswered { why: "the carrier answered with an id that is longer than any can be" }
+        }
         Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
         Answer::Refused { status: Status::ROK } => Outcome::Taken { provider_id: String::new() },
         Answer::Refused { status } => Outcome::Refused { status },

@@ -96,7 +96,12 @@ async fn a_locked_database_is_waited_for_and_then_refused() {
 
 #[tokio::test]
 async fn a_carrier_that_talks_nonsense_harms_nobody() {
-    let house = House::start_with(|config| config.messaging.retry_min_ms = 100).await;
+    // A lost bind takes its whole window along, so many tries come together; their pauses are kept short here.
+    let house = House::start_with(|config| {
+        config.messaging.retry_min_ms = 100;
+        config.messaging.retry_max_ms = 500;
+    })
+    .await;
     let simulator = house.server.simulator.clone().unwrap();
     let connection =
         house.admin.get("/api/v1/connections").await.json()["items"][0]["id"].as_str().unwrap().to_owned();
