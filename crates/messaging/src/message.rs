@@ -221,15 +221,15 @@ pub fn address_of(text: String, kind: i64) -> Address {
     Address { text, ton: Ton((kind >> 8 & 0xff) as u8), npi: Npi((kind & 0xff) as u8) }
 }
 
-/// Why a connection was chosen, kept with the message.
+/// Why a connection was chosen, kept with the message from the moment of the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
-    /// The rule that matched.
-    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    pub route: Option<types::RouteId>,
-    /// The connection it led to.
+    /// The connection.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionId>,
+    /// What each rule said that was asked; the last one decided.
+    #[serde(rename = "k", default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<crate::route::Kept>,
 }
 
 #[cfg(test)]

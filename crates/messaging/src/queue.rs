@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use types::{ConnectionId, MessageId};
 
 use crate::Intent;
-use crate::message::Outgoing;
+use crate::message::{Outgoing, Why};
 use crate::route::{Ask, Chosen, Liveness, Routes};
 
 /// A message for a connection.
@@ -119,7 +119,15 @@ impl Queue {
     /// Where a message goes.
     pub fn route(&self, ask: &Ask<'_>) -> Option<Chosen> {
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        self.routes.load().decide_quick(ask, |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown))
+        self.routes.load().decide(ask, |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown))
+    }
+
+    /// Where a new message goes, and why.
+    pub fn decide(&self, ask: &Ask<'_>) -> Option<Why> {
+        let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
+        let stands = |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown);
+        let (chosen, rules) = self.routes.load().decide_and_keep(ask, stands)?;
+        Some(Why { connection: Some(chosen.connection), rules })
     }
 
     /// Where a message goes that had a try already: elsewhere than before if another connection of its route is up.
@@ -128,7 +136,7 @@ impl Queue {
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
         let stands = |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown);
         let routes = self.routes.load();
-        let elsewhere = routes.decide_quick(&ask, |id| {
+        let elsewhere = routes.decide(&ask, |id| {
             if message.attempts > 0 && Some(id) == before && stands(id) == Liveness::Up {
                 Liveness::Down
             } else {
@@ -137,7 +145,7 @@ impl Queue {
         });
         let chosen = match elsewhere {
             Some(chosen) if !chosen.waits => Some(chosen),
-            _ => routes.decide_quick(&ask, stands),
+            _ => routes.decide(&ask, stands),
         };
         chosen.map(|chosen| chosen.connection)
     }

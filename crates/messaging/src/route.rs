@@ -17,7 +17,7 @@ pub mod api;
 mod decide;
 pub mod pages;
 
-pub use decide::{Ask, Chosen, Decision, Liveness, Looked, Routes, Verdict};
+pub use decide::{Ask, Candidate, Chosen, Decision, Kept, Liveness, Looked, Routes, Verdict};
 
 /// A routing rule. Rules are asked in their order, and the first that takes the message and has a connection for it
 /// decides.

@@ -298,7 +298,9 @@ pub struct Reasons {
     /// Where it led then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionId>,
-    /// What each rule would say now, in the order in which they are asked.
+    /// What each rule said then, in the order in which they were asked, up to the one that decided.
+    pub then: Vec<Looked>,
+    /// What each rule would say now.
     pub now: Vec<Looked>,
     /// What its intent means for it.
     pub intent: String,
@@ -320,16 +322,18 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         recipient: &record.recipient,
         intent,
     };
-    let decision = engine.queue().routes().explain(&ask, |id| engine.liveness(id));
+    let routes = engine.queue().routes();
+    let now = routes.explain(&ask, |id| engine.liveness(id)).looked_at;
     let again = if intent.resends() {
         "it is sent again when no answer came, and marked then"
     } else {
         "it is never sent again when it may have left"
     };
     Ok(Reasons {
-        route: kept.as_ref().and_then(|why| why.route),
+        route: kept.as_ref().and_then(|why| why.rules.last()).map(|rule| rule.route),
         connection: kept.as_ref().and_then(|why| why.connection),
-        now: decision.looked_at,
+        then: kept.map_or_else(Vec::new, |why| routes.tell(&ask, why.rules)),
+        now,
         intent: format!("{}: {again}", intent.as_str()),
     })
 }

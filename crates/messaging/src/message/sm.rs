@@ -78,7 +78,7 @@ impl Engine {
             recipient: &recipient.text,
             intent,
         };
-        let chosen = self.route(&ask)?;
+        let why = self.route(&ask)?;
         let options = options(from, sm, expires_at.is_some());
         let expires_at = match expires_at {
             Some(at) => at,
@@ -109,7 +109,7 @@ impl Engine {
             maybe_twice: false,
             parts_done: PartSet::default(),
         };
-        let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, chosen);
+        let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, why);
         let committed =
             self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
         let committed = committed.inspect_err(|_| self.queue().release(id))?;

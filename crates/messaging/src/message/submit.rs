@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::intent::Intent;
 use crate::journal::{Accept, Entry, NewMessage, hex};
 use crate::message::{Options, Outgoing, PartSet, State, Why};
-use crate::route::{Ask, Chosen};
+use crate::route::Ask;
 
 /// A message to be sent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -142,7 +142,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         recipient: &recipient.text,
         intent,
     };
-    let chosen = engine.route(&ask)?;
+    let why = engine.route(&ask)?;
     let options = (message.callback_url.is_some() || message.validity_s.is_some()).then(|| {
         Box::new(Options {
             callback_url: message.callback_url.clone(),
@@ -184,7 +184,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         content.octets,
         message.client_ref.clone(),
         schedule_at,
-        chosen,
+        why,
     );
     Ok((new, accepted))
 }
@@ -323,13 +323,13 @@ impl Engine {
         written
     }
 
-    /// Where a message goes.
+    /// Where a new message goes, and why.
     ///
     /// # Errors
     /// [`Code::NoRoute`].
-    pub(crate) fn route(&self, ask: &Ask<'_>) -> Result<Chosen> {
+    pub(crate) fn route(&self, ask: &Ask<'_>) -> Result<Why> {
         self.queue()
-            .route(ask)
+            .decide(ask)
             .ok_or_else(|| Error::new(Code::NoRoute, format!("no route leads to {}", ask.recipient)).at("to"))
     }
 
@@ -341,7 +341,7 @@ impl Engine {
         octets: Option<String>,
         client_ref: Option<String>,
         schedule_at: Option<Timestamp>,
-        chosen: Chosen,
+        why: Why,
     ) -> NewMessage {
         if schedule_at.is_none() {
             self.queue().reserve(outgoing.id);
@@ -352,8 +352,8 @@ impl Engine {
             octets,
             client_ref,
             schedule_at,
-            connection: Some(chosen.connection),
-            why: Why { route: Some(chosen.route), connection: Some(chosen.connection) },
+            connection: why.connection,
+            why,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use types::{AccountId, ConnectionId, RouteId, TenantId};
 
 use super::Route;
@@ -24,7 +24,7 @@ pub struct Ask<'a> {
 }
 
 /// How a connection stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Liveness {
     /// It takes messages, though perhaps not as fast as wished.
@@ -51,7 +51,7 @@ pub struct Chosen {
 }
 
 /// What one rule said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is switched off.
@@ -72,6 +72,16 @@ pub enum Verdict {
     Takes,
 }
 
+/// A connection that a rule leads to and that was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Candidate {
+    /// The connection.
+    #[serde(rename = "id")]
+    pub connection: ConnectionId,
+    /// How it stood.
+    pub state: Liveness,
+}
+
 /// A rule that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Looked {
@@ -83,7 +93,30 @@ pub struct Looked {
     pub verdict: Verdict,
     /// The same in words.
     pub why: String,
+    /// Its connections that were passed over, in the order in which they were asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<Candidate>,
 }
+
+/// One rule's answer as it is kept with a message: few octets, since most messages keep none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The rule.
+    #[serde(rename = "r")]
+    pub route: RouteId,
+    /// Its revision then: where it is another now, its words would be about another rule.
+    #[serde(rename = "n")]
+    pub revision: i64,
+    /// What it said.
+    #[serde(rename = "v")]
+    pub verdict: Verdict,
+    /// Its connections that were passed over.
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<Candidate>,
+}
+
+/// Rules whose answers are kept with a message; of those that were asked after these, only the one that decided.
+const KEPT_MAX: usize = 50;
 
 /// A decision with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -119,35 +152,82 @@ impl Routes {
         self.by_tenant.get(&tenant).map_or(&[], Vec::as_slice)
     }
 
-    /// Where a message goes, without the reasons and without any allocation. `alive` may also be told to take a
-    /// connection that has just failed for down, so that the next target is chosen.
-    pub fn decide_quick(&self, ask: &Ask<'_>, alive: impl Fn(ConnectionId) -> Liveness) -> Option<Chosen> {
-        self.of(ask.tenant).iter().find_map(|route| judge(route, ask, &alive).ok())
+    /// Where a message goes, without the reasons. `alive` may also be told to take a connection that has just failed
+    /// for down, so that the next target is chosen.
+    pub fn decide(&self, ask: &Ask<'_>, alive: impl Fn(ConnectionId) -> Liveness) -> Option<Chosen> {
+        self.ask(ask, alive, |_, _, _| {})
     }
 
-    /// The same decision with its reasons, for the message's record and for people who wonder.
+    /// The same decision with what is kept of it: the rules that were asked, the one that decided last.
+    pub fn decide_and_keep(
+        &self,
+        ask: &Ask<'_>,
+        alive: impl Fn(ConnectionId) -> Liveness,
+    ) -> Option<(Chosen, Vec<Kept>)> {
+        let mut kept = Vec::new();
+        let chosen = self.ask(ask, alive, |route, verdict, passed_over| {
+            kept.truncate(KEPT_MAX - 1);
+            kept.push(Kept { route: route.id, revision: route.revision, verdict, passed_over });
+        })?;
+        Some((chosen, kept))
+    }
+
+    /// The same decision in words, for people who wonder.
     pub fn explain(&self, ask: &Ask<'_>, alive: impl Fn(ConnectionId) -> Liveness) -> Decision {
-        let mut decision = Decision { chosen: None, looked_at: Vec::new() };
-        for route in self.of(ask.tenant) {
-            let judged = judge(route, ask, &alive);
+        let mut looked_at = Vec::new();
+        let chosen = self.ask(ask, alive, |route, verdict, passed_over| {
+            let why = words(route, ask, verdict);
+            looked_at.push(Looked { route: route.id, name: route.name.clone(), verdict, why, passed_over });
+        });
+        Decision { chosen, looked_at }
+    }
+
+    /// What was kept of a decision, in words. A rule that was changed since can only say which of its conditions did
+    /// not hold; one that is gone has no name any more.
+    pub fn tell(&self, ask: &Ask<'_>, kept: Vec<Kept>) -> Vec<Looked> {
+        let routes = self.of(ask.tenant);
+        kept.into_iter()
+            .map(|Kept { route: id, revision, verdict, passed_over }| {
+                let route = routes.iter().find(|route| route.id == id);
+                let why = match route {
+                    Some(route) if route.revision == revision => words(route, ask, verdict),
+                    Some(_) => format!("{} The rule has been changed since.", outline(verdict)),
+                    None => format!("{} The rule has been deleted since.", outline(verdict)),
+                };
+                let name = route.map_or_else(|| id.to_string(), |route| route.name.clone());
+                Looked { route: id, name, verdict, why, passed_over }
+            })
+            .collect()
+    }
+
+    /// Asks the rules in their order until one decides, and tells `look` what each said.
+    fn ask(
+        &self,
+        ask: &Ask<'_>,
+        alive: impl Fn(ConnectionId) -> Liveness,
+        mut look: impl FnMut(&Route, Verdict, Vec<Candidate>),
+    ) -> Option<Chosen> {
+        self.of(ask.tenant).iter().find_map(|route| {
+            let mut passed_over = Vec::new();
+            let judged = judge(route, ask, &alive, &mut passed_over);
             let verdict = match judged {
                 Ok(Chosen { waits: true, .. }) => Verdict::Waits,
                 Ok(_) => Verdict::Takes,
                 Err(verdict) => verdict,
             };
-            let why = words(route, ask, verdict);
-            decision.looked_at.push(Looked { route: route.id, name: route.name.clone(), verdict, why });
-            if let Ok(chosen) = judged {
-                decision.chosen = Some(chosen);
-                break;
-            }
-        }
-        decision
+            look(route, verdict, passed_over);
+            judged.ok()
+        })
     }
 }
 
 /// What one rule says about a message: the choice, or why it passes.
-fn judge(route: &Route, ask: &Ask<'_>, alive: &impl Fn(ConnectionId) -> Liveness) -> Result<Chosen, Verdict> {
+fn judge(
+    route: &Route,
+    ask: &Ask<'_>,
+    alive: &impl Fn(ConnectionId) -> Liveness,
+    passed_over: &mut Vec<Candidate>,
+) -> Result<Chosen, Verdict> {
     let rule = &route.rule;
     if !route.active {
         return Err(Verdict::Inactive);
@@ -165,17 +245,14 @@ fn judge(route: &Route, ask: &Ask<'_>, alive: &impl Fn(ConnectionId) -> Liveness
     if !prefixes.is_empty() && !prefixes.iter().any(|prefix| ask.recipient.starts_with(prefix.as_str())) {
         return Err(Verdict::OtherRecipient);
     }
-    let mut waiting = None;
     for connection in rule.targets.iter().copied() {
         match alive(connection) {
             Liveness::Up => return Ok(Chosen { route: route.id, connection, waits: false }),
-            Liveness::Down => {
-                waiting.get_or_insert(connection);
-            }
-            Liveness::Stopped | Liveness::Draining | Liveness::Unknown => {}
+            state => passed_over.push(Candidate { connection, state }),
         }
     }
-    let connection = waiting.ok_or(Verdict::NoConnection)?;
+    let waits_at = passed_over.iter().position(|candidate| candidate.state == Liveness::Down);
+    let connection = passed_over.remove(waits_at.ok_or(Verdict::NoConnection)?).connection;
     Ok(Chosen { route: route.id, connection, waits: true })
 }
 
@@ -225,6 +302,22 @@ fn words(route: &Route, ask: &Ask<'_>, verdict: Verdict) -> String {
                 .to_owned()
         }
         Verdict::Takes => "It takes the message.".to_owned(),
+    }
+}
+
+/// What a verdict means where the rule that gave it is no more what it was.
+fn outline(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Inactive => "It was switched off.",
+        Verdict::OtherAccount => "It was for another account.",
+        Verdict::OtherSender => "It was for other senders.",
+        Verdict::OtherRecipient => "It was for other numbers.",
+        Verdict::OtherIntent => "It was for messages that are for something else.",
+        Verdict::NoConnection => {
+            "It took the message, but all its connections were stopped, draining or gone."
+        }
+        Verdict::Waits => "It took the message, which waited: none of its connections was up.",
+        Verdict::Takes => "It took the message.",
     }
 }
 

@@ -152,6 +152,8 @@ fn why(value: &Value, out: &Out) {
     });
     out.heading("Decided when it was accepted");
     out.facts(&decided, &["route", "connection"]);
+    out.heading("What each route said then");
+    out.table(value["then"].as_array().map_or(&[][..], Vec::as_slice), route::LOOKED);
     out.heading("What each route would say now");
     out.table(value["now"].as_array().map_or(&[][..], Vec::as_slice), route::LOOKED);
 }

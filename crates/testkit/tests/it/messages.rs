@@ -33,6 +33,7 @@ async fn a_message_is_delivered_and_explains_itself() {
     assert!(timeline[1]["provider_id"].is_string());
 
     let why = house.admin.get(&format!("/api/v1/messages/{id}/why")).await.expect(200);
+    assert_eq!(why["then"], why["now"]);
     assert_eq!(why["now"][0]["name"], "Everything");
 
     let pdus = house.admin.get(&format!("/api/v1/messages/{id}/pdus")).await.expect(200);
@@ -49,6 +50,39 @@ async fn a_message_is_delivered_and_explains_itself() {
     assert_eq!(phones.screen("33612345678")[0].text, "Hello ID7 {€}");
     let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
     assert_eq!((&sums["balanced"], &sums["accepted"]), (&json!(true), &json!(1)));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn the_reasons_are_those_of_the_decision() {
+    let house = House::start().await;
+    let connection = house.admin.get("/api/v1/connections").await.json()["items"][0]["id"].clone();
+    let rule = json!({ "sender": "OTHER", "targets": [connection] });
+    let others = json!({ "name": "Others first", "priority": 500, "rule": rule });
+    let route =
+        house.admin.post("/api/v1/routes", &others).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let message = json!({ "to": "+33612345678", "from": "ACME", "text": "Hello" });
+    let accepted = house.admin.post("/api/v1/messages", &message).await.expect(202);
+    let why = format!("/api/v1/messages/{}/why", accepted["id"].as_str().unwrap());
+
+    let then = house.admin.get(&why).await.expect(200)["then"].clone();
+    assert_eq!(
+        (then[0]["verdict"].as_str(), then[1]["verdict"].as_str()),
+        (Some("other_sender"), Some("takes"))
+    );
+    assert_eq!(then[0]["why"], "It is for the sender OTHER; this message is from ACME.");
+
+    let patch = json!({ "rule": { "sender": null } });
+    house.admin.send("PATCH", &format!("/api/v1/routes/{route}"), &patch).await.expect(200);
+    let changed = house.admin.get(&why).await.expect(200);
+    assert_eq!(changed["then"][0]["why"], "It was for other senders. The rule has been changed since.");
+    assert_eq!(changed["then"][1], then[1]);
+    assert_eq!((changed["now"][0]["verdict"].as_str(), &changed["now"][1]), (Some("takes"), &Value::Null));
+
+    house.admin.delete(&format!("/api/v1/routes/{route}")).await.expect(204);
+    let gone = house.admin.get(&why).await.expect(200);
+    assert_eq!(gone["then"][0]["why"], "It was for other senders. The rule has been deleted since.");
+    assert_eq!(gone["route"], gone["then"][1]["route"]);
     house.stop().await;
 }
 

@@ -26,7 +26,7 @@ use crate::message::pdu::{self, WirePdu};
 use crate::message::query::{self, Message, Reasons, Step};
 use crate::message::submit;
 use crate::pages::may;
-use crate::route::{Looked, Verdict};
+use crate::route::{Liveness, Looked, Verdict};
 
 /// Connections whose names the page looks up at most.
 const NAMES_MAX: &str = "200";
@@ -196,8 +196,9 @@ fn verdict(looked: &Looked) -> Markup {
 fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
     let chosen = reasons.route.map(|id| {
         reasons
-            .now
+            .then
             .iter()
+            .chain(&reasons.now)
             .find(|looked| looked.route == id)
             .map_or_else(|| id.to_string(), |looked| looked.name.clone())
     });
@@ -211,19 +212,45 @@ fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
             " As " (reasons.intent) "."
         }
         @if may_see_routes {
+            @if !reasons.then.is_empty() {
+                h3 { "What each route said then" }
+                (looked_at(&reasons.then, names))
+            }
             h3 { "What each route says of it now" }
             @if reasons.now.is_empty() { p class="hint" { "There is no route." } }
-            ol class="facts" {
-                @for looked in &reasons.now {
-                    li class="toolbar" {
-                        a href={ "/routes/" (looked.route) } { bdi { (looked.name) } } (verdict(looked))
-                        span class="hint" { bdi { (looked.why) } }
+            (looked_at(&reasons.now, names))
+        }
+    };
+    card::card("Why it went there", &html! {}, &body)
+}
+
+/// The rules in the order in which they were asked, with the connections that each passed over.
+fn looked_at(rules: &[Looked], names: &Names) -> Markup {
+    html! {
+        ol class="facts" {
+            @for looked in rules {
+                li class="toolbar" {
+                    a href={ "/routes/" (looked.route) } { bdi { (looked.name) } } (verdict(looked))
+                    span class="hint" {
+                        bdi { (looked.why) }
+                        @for candidate in &looked.passed_over {
+                            " " (names.link(candidate.connection)) " " (stood(candidate.state)) "."
+                        }
                     }
                 }
             }
         }
-    };
-    card::card("Why it went there", &html! {}, &body)
+    }
+}
+
+fn stood(state: Liveness) -> &'static str {
+    match state {
+        Liveness::Up => "was up",
+        Liveness::Down => "was down",
+        Liveness::Stopped => "was stopped",
+        Liveness::Draining => "took nothing more",
+        Liveness::Unknown => "was not there",
+    }
 }
 
 /// The PDUs of a message to a phone, or the content of one from a phone.

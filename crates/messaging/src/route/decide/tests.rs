@@ -45,7 +45,7 @@ fn chosen(
     ask: &Ask<'_>,
     alive: impl Fn(ConnectionId) -> Liveness,
 ) -> Option<(i64, i64, bool)> {
-    let chosen = routes.decide_quick(ask, alive)?;
+    let chosen = routes.decide(ask, alive)?;
     Some((chosen.route.raw(), chosen.connection.raw(), chosen.waits))
 }
 
@@ -133,7 +133,7 @@ fn a_rule_without_any_usable_connection_passes_to_the_next() {
 fn another_tenants_routes_are_never_asked() {
     let routes = Routes::new(vec![route(1, 0, to(&[1]))]);
     let stranger = Ask { tenant: TenantId::from_raw(2), ..ask() };
-    assert_eq!(routes.decide_quick(&stranger, up), None);
+    assert_eq!(routes.decide(&stranger, up), None);
     assert_eq!(routes.explain(&stranger, up), Decision { chosen: None, looked_at: Vec::new() });
 }
 
@@ -152,6 +152,36 @@ fn a_sender_in_another_script_does_not_split_a_character() {
     assert!(!sender_matches("é*", "e"));
     assert!(!sender_matches("a*", "é"));
     assert!(sender_matches("acme*", "ACME Bank"));
+}
+
+#[test]
+fn what_is_kept_is_told_as_it_was() {
+    let other = RouteRule { sender: Some("OTHER".to_owned()), ..to(&[1]) };
+    let rules = vec![route(1, 9, other), route(2, 5, to(&[1, 2])), route(3, 0, to(&[3]))];
+    let first_down = |id: ConnectionId| if id.raw() == 1 { Liveness::Down } else { Liveness::Up };
+    let routes = Routes::new(rules.clone());
+    let (chosen, kept) = routes.decide_and_keep(&ask(), first_down).unwrap();
+    assert_eq!((chosen.route.raw(), chosen.connection.raw()), (2, 2));
+    // As long as nothing is changed, it is told in the words of then, whatever the connections do since.
+    assert_eq!(routes.tell(&ask(), kept.clone()), routes.explain(&ask(), first_down).looked_at);
+    let mut changed = rules;
+    changed[0].revision = 2;
+    changed[0].rule.sender = None;
+    changed.remove(1);
+    let told = Routes::new(changed).tell(&ask(), kept);
+    assert_eq!(told[0].why, "It was for other senders. The rule has been changed since.");
+    assert_eq!(told[1].why, "It took the message. The rule has been deleted since.");
+    assert_eq!(told[1].passed_over[0].state, Liveness::Down);
+    assert_eq!(told[1].name, RouteId::from_raw(2).to_string());
+}
+
+#[test]
+fn of_very_many_rules_the_last_is_kept_too() {
+    let others = (1..200).map(|id| route(id, 9, RouteRule { sender: Some("OTHER".to_owned()), ..to(&[1]) }));
+    let routes = Routes::new(others.chain([route(200, 0, to(&[1]))]).collect());
+    let (_, kept) = routes.decide_and_keep(&ask(), up).unwrap();
+    assert_eq!((kept.len(), kept.last().unwrap().route.raw()), (KEPT_MAX, 200));
+    assert_eq!(kept[0].route.raw(), 1);
 }
 
 fn some_rule() -> impl Strategy<Value = RouteRule> {
@@ -196,7 +226,7 @@ proptest! {
         let account = account.map(AccountId::from_raw);
         let ask = Ask { tenant: TENANT, account, sender: &sender, recipient: &recipient, intent };
         let explained = routes.explain(&ask, alive);
-        prop_assert_eq!(routes.decide_quick(&ask, alive), explained.chosen);
+        prop_assert_eq!(routes.decide(&ask, alive), explained.chosen);
         // Whoever is chosen takes messages, or is expected back; and nobody before it took the message.
         if let Some(chosen) = explained.chosen {
             let state = alive(chosen.connection);
