@@ -171,7 +171,17 @@ pub(crate) struct Shown<'a> {
     pub(crate) refused: Option<&'a Error>,
 }
 
-impl Shown<'_> {
+impl<'a> Shown<'a> {
+    /// A record's values, or the defaults.
+    pub(crate) fn of(members: Patch) -> Self {
+        Self { members, fields: None, refused: None }
+    }
+
+    /// What was submitted, with why it was refused.
+    pub(crate) fn again(fields: &'a Fields, refused: &'a Error) -> Self {
+        Self { members: Patch::new(), fields: Some(fields), refused: Some(refused) }
+    }
+
     /// A field's text.
     pub(crate) fn value(&self, name: &str) -> String {
         match self.fields {
@@ -323,7 +333,7 @@ mod tests {
         let mut settings =
             ConnectionSettings { host: "smsc.example".to_owned(), ..ConnectionSettings::default() };
         settings.extra = vec![crate::connection::ExtraTlv { tag: 0x1401, hex: "0a".to_owned() }];
-        let shown = Shown { members: settings::members(&settings).unwrap(), fields: None, refused: None };
+        let shown = Shown::of(settings::members(&settings).unwrap());
         let names = ["host", "window", "source_ton", "extra"];
         let texts: Vec<_> = names.iter().map(|name| ((*name).to_owned(), shown.value(name))).collect();
         assert_eq!(texts[3].1, "0x1401=0a");
@@ -340,7 +350,7 @@ mod tests {
         }
         let refused = Error::invalid("settings.host", "no");
         let fields = fields(&[("host", "<b>")]);
-        let shown = Shown { members: Map::new(), fields: Some(&fields), refused: Some(&refused) };
+        let shown = Shown::again(&fields, &refused);
         let form = shown.sections(SECTIONS).into_string();
         assert!(
             form.contains("&lt;b&gt;") && form.contains("f-host-error") && !form.contains("f-window-error")

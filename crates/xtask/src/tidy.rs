@@ -46,11 +46,12 @@ impl fmt::Display for Violation {
 }
 
 /// Every rule, in the order of their reports.
-const RULES: [fn(&Tree) -> Vec<Violation>; 14] = [
+const RULES: [fn(&Tree) -> Vec<Violation>; 15] = [
     crates::look_down_only,
     crates::testkit_is_for_tests,
     crates::protocols_stand_alone,
     crates::use_the_workspace,
+    crates::dependencies_are_used,
     crates::have_lints_and_readme,
     code::only_db_names_sqlx,
     code::only_the_edge_names_axum,

@@ -203,7 +203,7 @@ async fn detail(
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new(&account.name, live)));
     }
-    let shown = Shown { members: settings::members(&account.settings)?, fields: None, refused: None };
+    let shown = Shown::of(settings::members(&account.settings)?);
     let at = format!("/accounts/{}", account.id);
     let manage = may(&visitor, Permission::AccountManage);
     let body = html! {
@@ -307,7 +307,7 @@ async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::AccountManage)?;
     let mut members = settings::members(&AccountSettings::defaults(&visitor.scope.runtime().config))?;
     members.insert("active".to_owned(), true.into());
-    let shown = Shown { members, fields: None, refused: None };
+    let shown = Shown::of(members);
     Ok(visitor.page(form_page(&visitor, "Add account", "/accounts/new", "/accounts", &shown)))
 }
 
@@ -334,8 +334,7 @@ async fn create(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown =
-                Shown { members: settings::Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Add account", "/accounts/new", "/accounts", &shown)))
         }
     }
@@ -348,7 +347,7 @@ async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
     members.insert("name".to_owned(), account.name.into());
     members.insert("active".to_owned(), account.active.into());
     members.insert("revision".to_owned(), account.revision.into());
-    let shown = Shown { members, fields: None, refused: None };
+    let shown = Shown::of(members);
     let back = format!("/accounts/{}", account.id);
     Ok(visitor.page(form_page(&visitor, "Edit account", &format!("{back}/edit"), &back, &shown)))
 }
@@ -377,8 +376,7 @@ async fn change(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown =
-                Shown { members: settings::Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(
                 &visitor,
                 "Edit account",

@@ -234,7 +234,7 @@ async fn detail(
         return Ok(visitor.page_or_fragment(Content::new(&connection.name, live)));
     }
     let settings = settings::members(&connection.settings)?;
-    let shown = Shown { members: settings, fields: None, refused: None };
+    let shown = Shown::of(settings);
     let manage = may(&visitor, Permission::ConnectionManage);
     let at = format!("/connections/{}", connection.id);
     let body = html! {
@@ -302,7 +302,7 @@ fn form_page<'a>(
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::ConnectionManage)?;
     let defaults = ConnectionSettings::defaults(&visitor.scope.runtime().config);
-    let shown = Shown { members: settings::members(&defaults)?, fields: None, refused: None };
+    let shown = Shown::of(settings::members(&defaults)?);
     Ok(visitor.page(form_page(&visitor, "Add connection", "/connections/new", "/connections", &shown)))
 }
 
@@ -328,8 +328,7 @@ async fn create(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown =
-                Shown { members: settings::Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(
                 &visitor,
                 "Add connection",
@@ -347,7 +346,7 @@ async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
     let mut members = settings::members(&connection.settings)?;
     members.insert("name".to_owned(), connection.name.into());
     members.insert("revision".to_owned(), connection.revision.into());
-    let shown = Shown { members, fields: None, refused: None };
+    let shown = Shown::of(members);
     let back = format!("/connections/{}", connection.id);
     Ok(visitor.page(form_page(&visitor, "Edit connection", &format!("{back}/edit"), &back, &shown)))
 }
@@ -376,8 +375,7 @@ async fn change(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown =
-                Shown { members: settings::Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(
                 &visitor,
                 "Edit connection",

@@ -356,7 +356,7 @@ async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::RouteManage)?;
     let names = Names::read(&visitor).await?;
     let members = Patch::from_iter([("active".to_owned(), true.into())]);
-    let shown = Shown { members, fields: None, refused: None };
+    let shown = Shown::of(members);
     Ok(visitor.page(form_page(&visitor, "Add route", "/routes/new", &names, &shown)))
 }
 
@@ -383,7 +383,7 @@ async fn create(
         Err(refused) => {
             let refused = again(refused)?;
             let names = Names::read(&visitor).await?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Add route", "/routes/new", &names, &shown)))
         }
     }
@@ -393,7 +393,7 @@ async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
     visitor.scope.require(Permission::RouteManage)?;
     let route = super::get(&visitor.scope, id.parse()?).await?;
     let names = Names::read(&visitor).await?;
-    let shown = Shown { members: members(&route)?, fields: None, refused: None };
+    let shown = Shown::of(members(&route)?);
     Ok(visitor.page(form_page(&visitor, "Edit route", &format!("/routes/{}/edit", route.id), &names, &shown)))
 }
 
@@ -422,7 +422,7 @@ async fn change(
         Err(refused) => {
             let refused = again(refused)?;
             let names = Names::read(&visitor).await?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(
                 &visitor,
                 "Edit route",

@@ -176,6 +176,49 @@ pub(super) fn use_the_workspace(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
+/// What a crate depends on, its code names; what only its tests name, only they depend on.
+pub(super) fn dependencies_are_used(tree: &Tree) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for manifest in manifests(tree) {
+        let folder = format!("crates/{}/", manifest.name);
+        let own = || {
+            let files = tree.files.iter().filter(|file| file.path.starts_with(&folder));
+            files.filter_map(|file| Some((file, file.rust.as_ref()?)))
+        };
+        for dependency in manifest.dependencies() {
+            let name = dependency.name.replace('-', "_");
+            let shipped = own().any(|(file, rust)| {
+                let lines = rust.code.lines().take(rust.tests_from.saturating_sub(1));
+                !file.path[folder.len()..].starts_with("tests/")
+                    && lines.into_iter().any(|line| names(line, &name))
+            });
+            let tested = || own().any(|(_, rust)| names(&rust.code, &name));
+            let (rule, fix) = match (shipped, dependency.for_tests) {
+                (true, false) => continue,
+                (false, true) if tested() => continue,
+                (true, true) | (false, false) if tested() => {
+                    let (is, should) = if shipped { ("tests", "the code") } else { ("the code", "tests") };
+                    (format!("{} is for {is} and named by {should}", dependency.name), "move the line")
+                }
+                _ => (format!("{} is named nowhere", dependency.name), "take the line out"),
+            };
+            let why = "a dependency that nobody needs is built, audited and updated all the same";
+            violations.push(manifest.violation(dependency.line, rule, why, fix));
+        }
+    }
+    violations
+}
+
+/// Whether code names a crate: at the head of a path, or in a `use`.
+fn names(code: &str, name: &str) -> bool {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&code[..at], &code[at + name.len()..]);
+        let word = !before.ends_with(part_of_word) && !after.starts_with(part_of_word);
+        word && (after.starts_with("::") || before.ends_with("use "))
+    })
+}
+
 /// Each crate has the workspace's lints and says what it promises.
 pub(super) fn have_lints_and_readme(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -250,6 +293,20 @@ mod tests {
             ("Cargo.toml", "[workspace.dependencies]\na = \"1\""),
         ]);
         assert_eq!(rules_of(use_the_workspace(&tree)), ["4: a is not the workspace's"]);
+    }
+
+    #[test]
+    fn what_nobody_names_is_refused() {
+        let manifest = "[dependencies]\nused.workspace = true\nin-tests.workspace = true\nnowhere.workspace = true\n\
+             [dev-dependencies]\nmocks.workspace = true\n";
+        let code = "use used::Thing; // nowhere\nfn f() { nowhere_else() }\n#[cfg(test)]\nmod tests { use in_tests::A; }\n";
+        let tree = Tree::of(&[
+            ("crates/web/Cargo.toml", manifest),
+            ("crates/web/src/lib.rs", code),
+            ("crates/web/tests/all.rs", "use mocks::Mock;"),
+        ]);
+        let wanted = ["3: in-tests is for the code and named by tests", "4: nowhere is named nowhere"];
+        assert_eq!(rules_of(dependencies_are_used(&tree)), wanted);
     }
 
     #[test]
