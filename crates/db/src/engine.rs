@@ -1,6 +1,7 @@
 //! Opening a database and running statements.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -11,6 +12,7 @@ use types::{Code, Error, TenantId};
 
 use crate::failure::Result;
 use crate::portable;
+use crate::rows::{self, Rows, Shape, Type};
 use crate::value::{Arg, Record, Row};
 
 /// The two engines.
@@ -26,6 +28,9 @@ pub enum Engine {
 const WRITER_CACHE: &str = "-32768";
 /// The same for each reader, of which there are several; what they miss is in the system's own cache.
 const READER_CACHE: &str = "-8192";
+
+/// Compiled statements that a connection keeps: those of batches are there in several lengths.
+const STATEMENTS_KEPT: usize = 400;
 
 /// How a database is opened; the configuration's `database` section.
 #[derive(Debug, Clone)]
@@ -124,6 +129,7 @@ impl Db {
             .busy_timeout(options.lock_wait)
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "4000")
+            .statement_cache_capacity(STATEMENTS_KEPT)
             .optimize_on_close(true, None);
         let write = SqlitePoolOptions::new()
             .max_connections(1)
@@ -190,7 +196,9 @@ impl Db {
     /// The engine's own complaint.
     pub async fn prepare(&self, text: &'static str) -> Result<()> {
         use sqlx::{Executor, SqlSafeStr};
-        let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned()).into_sql_str();
+        let text =
+            rows::sample(self.engine(), text).unwrap_or_else(|| portable::statement(self.engine(), text));
+        let text = AssertSqlSafe(text.into_owned()).into_sql_str();
         match &self.pools {
             Pools::Sqlite { write, .. } => {
                 write.acquire().await?.prepare(text).await?;
@@ -240,6 +248,60 @@ macro_rules! bind_all {
     }};
 }
 
+/// One array for each column of a batch.
+macro_rules! bind_columns {
+    ($query:expr, $shape:expr, $rows:expr) => {{
+        let (width, count) = ($rows.width(), $rows.len());
+        let mut values = $rows.into_values();
+        let mut query = $query;
+        for (at, kind) in $shape.types().enumerate() {
+            let column =
+                (0..count).map(|row| std::mem::replace(&mut values[row * width + at], Arg::Int(None)));
+            query = match kind {
+                Type::Int => query.bind(column.map(Arg::into_int).collect::<Vec<_>>()),
+                Type::Text => query.bind(column.map(Arg::into_text).collect::<Vec<_>>()),
+                Type::Bytes => query.bind(column.map(Arg::into_bytes).collect::<Vec<_>>()),
+                Type::Bool => query.bind(column.map(Arg::into_bool).collect::<Vec<_>>()),
+                Type::Real => query.bind(column.map(Arg::into_real).collect::<Vec<_>>()),
+            };
+        }
+        query
+    }};
+}
+
+/// A statement's shape, when the batch fits into it. What does not fit is a mistake of ours, which must not become a
+/// statement with shifted values.
+fn fitting(text: &'static str, args: &[Arg], rows: &Rows) -> Result<Arc<Shape>> {
+    let wrong = |why: String| sqlx::Error::Encode(why.into());
+    let shape = Shape::of(text).ok_or_else(|| wrong(format!("no rows(…) in: {text}")))?;
+    let wanted = (shape.types().len(), shape.scalars());
+    if (!rows.is_empty() && rows.width() != wanted.0) || args.len() != wanted.1 {
+        let given = (rows.width(), args.len());
+        return Err(
+            wrong(format!("{given:?} columns and arguments where {wanted:?} are wanted: {text}")).into()
+        );
+    }
+    Ok(shape)
+}
+
+/// SQLite's statements for a batch, with what each of them binds.
+fn runs(
+    shape: &Shape,
+    args: &[Arg],
+    rows: Rows,
+) -> impl Iterator<Item = (AssertSqlSafe<Arc<str>>, Vec<Arg>)> {
+    let (width, mut left) = (rows.width(), rows.len());
+    let mut values = rows.into_values().into_iter();
+    std::iter::from_fn(move || {
+        let run = Shape::run((left > 0).then_some(left)?);
+        left -= run;
+        let mut bound: Vec<Arg> = Vec::with_capacity(run * width + args.len());
+        bound.extend(values.by_ref().take(run * width));
+        bound.extend_from_slice(args);
+        Some((AssertSqlSafe(shape.sqlite(run)), bound))
+    })
+}
+
 impl Tx {
     fn engine(&self) -> Engine {
         match self.inner {
@@ -284,6 +346,59 @@ impl Tx {
             }
         }
         Ok(rows)
+    }
+
+    /// Runs a statement for all rows of a batch at the place of its `rows(…)`, and gives the number of rows it changed.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`], and when the batch is not as wide as the statement says.
+    pub async fn execute_rows(&mut self, text: &'static str, args: Vec<Arg>, rows: Rows) -> Result<u64> {
+        let shape = fitting(text, &args, &rows)?;
+        let mut changed = 0;
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                for (text, args) in runs(&shape, &args, rows) {
+                    changed += bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected();
+                }
+            }
+            Inner::Postgres(tx) => {
+                let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
+                changed = bind_columns!(query, &shape, rows).execute(&mut **tx).await?.rows_affected();
+            }
+        }
+        Ok(changed)
+    }
+
+    /// All rows that a statement gives for a batch. On SQLite long batches run in pieces: an order holds within a piece.
+    ///
+    /// # Errors
+    /// As [`Tx::all`], and when the batch is not as wide as the statement says.
+    pub async fn all_rows<T: Record>(
+        &mut self,
+        text: &'static str,
+        args: Vec<Arg>,
+        rows: Rows,
+    ) -> Result<Vec<T>> {
+        let shape = fitting(text, &args, &rows)?;
+        let mut all = Vec::new();
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                for (text, args) in runs(&shape, &args, rows) {
+                    let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
+                    while let Some(row) = found.try_next().await? {
+                        all.push(T::read(&Row::Sqlite(row))?);
+                    }
+                }
+            }
+            Inner::Postgres(tx) => {
+                let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
+                let mut found = bind_columns!(query, &shape, rows).fetch(&mut **tx);
+                while let Some(row) = found.try_next().await? {
+                    all.push(T::read(&Row::Postgres(row))?);
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The first row, if there is one.

@@ -4,6 +4,7 @@
 //!
 //! - [`Db`], [`Tx`], [`Tenancy`]: opening and running, `engine.rs`
 //! - [`Arg`], [`Row`], [`Record`]: values in and rows out, `value.rs`
+//! - [`Rows`]: a batch as one statement, `rows.rs`
 //! - [`Failure`]: what can go wrong, `failure.rs`
 //! - [`Migration`], schema reading: `migrate.rs`
 //! - [`Batcher`]: group commit, `batch.rs`
@@ -13,12 +14,14 @@ mod engine;
 mod failure;
 mod migrate;
 mod portable;
+mod rows;
 mod value;
 
 pub use batch::{BatchLimits, Batcher, Refused, WriteBatch};
 pub use engine::{Db, Engine, Options, Tenancy, Tx};
 pub use failure::{Failure, OnConflict, Result};
 pub use migrate::{Migration, Table};
+pub use rows::Rows;
 pub use value::{Arg, Column, Record, Row};
 
 /// Marks the text of a statement, so that the test suite finds it and prepares it on both engines.

@@ -24,6 +24,11 @@ pub enum Arg {
 }
 
 impl Arg {
+    /// A text that stands in the program: it need not be copied.
+    pub fn word(word: &'static str) -> Self {
+        Self::Text(Some(Cow::Borrowed(word)))
+    }
+
     /// A batch for `json_rows`: the rows as one JSON text.
     ///
     /// # Errors
@@ -33,6 +38,28 @@ impl Arg {
             .map(Self::from)
             .map_err(|error| sqlx::Error::Encode(Box::new(error)).into())
     }
+}
+
+macro_rules! into {
+    ($($name:ident $variant:ident($type:ty) $convert:expr;)*) => {
+        /// The value, where it is one of the column's type; null otherwise.
+        impl Arg {$(
+            pub(crate) fn $name(self) -> Option<$type> {
+                match self {
+                    Self::$variant(value) => value.map($convert),
+                    _ => None,
+                }
+            }
+        )*}
+    };
+}
+
+into! {
+    into_int Int(i64) std::convert::identity;
+    into_text Text(String) Cow::into_owned;
+    into_bytes Bytes(Vec<u8>) std::convert::identity;
+    into_bool Bool(bool) std::convert::identity;
+    into_real Real(f64) std::convert::identity;
 }
 
 macro_rules! from {

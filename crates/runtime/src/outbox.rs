@@ -1,7 +1,6 @@
 //! The event stream: written in the change's own transaction, read by everyone.
 
-use db::{Arg, Tenancy, Tx, args, record, sql};
-use serde::Serialize;
+use db::{Rows, Tenancy, Tx, args, record, sql};
 use types::event::Recorded;
 use types::{Event, Result, TenantId, Timestamp};
 
@@ -40,25 +39,6 @@ impl Written {
     }
 }
 
-#[derive(Serialize)]
-struct HeadRow {
-    t: i64,
-    n: usize,
-}
-
-#[derive(Serialize)]
-struct PageRow {
-    t: i64,
-    last: i64,
-    first: i64,
-    at: i64,
-    actor: String,
-    req: Option<String>,
-    adr: Option<String>,
-    aud: bool,
-    ev: String,
-}
-
 record! { struct Head { tenant_id: TenantId, seq: i64 } }
 
 /// Writes events into their tenants' streams, each tenant at most once a call. Sequence numbers have no gap because
@@ -73,34 +53,33 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
     }
     // Always in the same order, so that two transactions cannot wait for each other.
     happened.sort_by_key(|one| one.tenant);
-    let heads: Vec<_> =
-        happened.iter().map(|one| HeadRow { t: one.tenant.raw(), n: one.events.len() }).collect();
+    let counts = happened.iter().map(|one| [one.tenant.into(), (one.events.len() as i64).into()]).collect();
     let heads: Vec<Head> = tx
-        .all(
+        .all_rows(
             sql!(
-                "insert into event_head (tenant_id, seq) \
-                 select cast(r.value ->> 't' as bigint), cast(r.value ->> 'n' as bigint) from json_rows($1) r where true \
+                "insert into event_head (tenant_id, seq) select r.tenant, r.n from rows(tenant bigint, n bigint) r where true \
                  on conflict (tenant_id) do update set seq = event_head.seq + excluded.seq returning tenant_id, seq"
             ),
-            vec![Arg::json(&heads)?],
+            args![],
+            counts,
         )
         .await?;
     let mut pages = Vec::with_capacity(happened.len());
-    let mut rows = Vec::with_capacity(happened.len());
+    let mut rows = Rows::with_capacity(happened.len(), 9);
     for one in happened {
         let last = heads.iter().find(|head| head.tenant_id == one.tenant).map_or(0, |head| head.seq);
         let first = last - one.events.len() as i64 + 1;
-        rows.push(PageRow {
-            t: one.tenant.raw(),
-            last,
-            first,
-            at: one.at.unix_ms(),
-            actor: one.actor.clone(),
-            req: one.request_id.clone(),
-            adr: one.from.clone(),
-            aud: one.events.iter().any(Event::audited),
-            ev: serde_json::to_string(&one.events).map_err(types::Error::internal)?,
-        });
+        rows.push([
+            one.tenant.into(),
+            last.into(),
+            first.into(),
+            one.at.into(),
+            (&one.actor).into(),
+            one.request_id.clone().into(),
+            one.from.clone().into(),
+            one.events.iter().any(Event::audited).into(),
+            serde_json::to_string(&one.events).map_err(types::Error::internal)?.into(),
+        ]);
         let recorded = one.events.into_iter().zip(first..).map(|(event, seq)| Recorded {
             seq,
             at: one.at,
@@ -111,14 +90,15 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
         });
         pages.push((one.tenant, recorded.collect()));
     }
-    tx.execute(
+    tx.execute_rows(
         sql!(
             "insert into event_page (tenant_id, last_seq, first_seq, at, actor, request_id, from_address, audited, events) \
-             select cast(r.value ->> 't' as bigint), cast(r.value ->> 'last' as bigint), cast(r.value ->> 'first' as bigint), \
-             cast(r.value ->> 'at' as bigint), r.value ->> 'actor', r.value ->> 'req', r.value ->> 'adr', \
-             cast(r.value ->> 'aud' as text) in ('1', 'true'), r.value ->> 'ev' from json_rows($1) r"
+             select r.tenant, r.last, r.first, r.at, r.actor, r.request, r.from_address, r.audited, r.events \
+             from rows(tenant bigint, last bigint, first bigint, at bigint, actor text, request text, from_address text, \
+             audited boolean, events text) r"
         ),
-        vec![Arg::json(&rows)?],
+        args![],
+        rows,
     )
     .await?;
     Ok(Written { pages })

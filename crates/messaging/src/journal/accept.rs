@@ -1,7 +1,6 @@
 //! New messages, and claims before they leave.
 
-use db::{Arg, OnConflict, args, sql};
-use serde::Serialize;
+use db::{Arg, OnConflict, Rows, args, sql};
 use types::event::MessageChange;
 use types::{Code, Error, Event, Result, Timestamp};
 
@@ -11,32 +10,6 @@ use crate::queue::{Queue, Queued};
 
 /// How long after its validity a message that is out is looked at: by then its last answer has come or timed out.
 pub(crate) const GRACE_MS: i64 = 120_000;
-
-#[derive(Serialize)]
-struct MessageRow<'a> {
-    id: i64,
-    t: i64,
-    s: &'static str,
-    ac: Option<i64>,
-    c: Option<i64>,
-    f: &'a str,
-    fk: i64,
-    r: &'a str,
-    rk: i64,
-    tx: Option<&'a str>,
-    o: Option<&'a str>,
-    dc: u8,
-    p: u8,
-    i: &'static str,
-    l: usize,
-    rd: u8,
-    cr: Option<&'a str>,
-    op: Option<String>,
-    w: String,
-    at: i64,
-    ex: i64,
-    wk: i64,
-}
 
 /// The state and the next look for a new message. Without a place in memory it waits in the table and is looked for at once.
 fn first_state(
@@ -59,7 +32,7 @@ pub(crate) async fn accept(
     replies: &mut [Result<()>],
     queue: &Queue,
 ) -> Result<()> {
-    let mut rows = Vec::new();
+    let mut rows = Rows::new();
     for (at, entry) in work {
         let Entry::Accept(accept) = entry else { continue };
         if let Some((keyed, answer)) = &accept.answer {
@@ -77,14 +50,14 @@ pub(crate) async fn accept(
             }
         }
         for new in &accept.messages {
-            rows.push(begin(batch, new, queue)?);
+            begin(batch, new, queue, &mut rows)?;
         }
     }
-    if rows.is_empty() { Ok(()) } else { insert(batch, &rows).await }
+    if rows.is_empty() { Ok(()) } else { insert(batch, rows).await }
 }
 
-/// A new message's row; its event, its sums and its way into the queue are noted.
-fn begin<'a>(batch: &mut Batch, new: &'a NewMessage, queue: &Queue) -> Result<MessageRow<'a>> {
+/// Adds a new message's row; its event, its sums and its way into the queue are noted.
+fn begin(batch: &mut Batch, new: &NewMessage, queue: &Queue, rows: &mut Rows) -> Result<()> {
     let message = &new.message;
     let in_memory = queue.has_place(message.id);
     let (state, wake_at) = first_state(new.schedule_at, in_memory, batch.now, message.expires_at);
@@ -106,49 +79,52 @@ fn begin<'a>(batch: &mut Batch, new: &'a NewMessage, queue: &Queue) -> Result<Me
         }
         _ => After::Release(message.id),
     });
-    Ok(MessageRow {
-        id: message.id.raw(),
-        t: message.tenant.raw(),
-        s: state.as_str(),
-        ac: message.account.map(types::AccountId::raw),
-        c: new.connection.map(types::ConnectionId::raw),
-        f: &message.sender.text,
-        fk: kind_of(&message.sender),
-        r: &message.recipient.text,
-        rk: kind_of(&message.recipient),
-        tx: new.text.as_deref(),
-        o: new.octets.as_deref(),
-        dc: message.data_coding,
-        p: message.parts,
-        i: message.intent.as_str(),
-        l: message.intent.lane(),
-        rd: message.registered,
-        cr: new.client_ref.as_deref(),
-        op: message.options.as_ref().map(serde_json::to_string).transpose().map_err(Error::internal)?,
-        w: serde_json::to_string(&new.why).map_err(Error::internal)?,
-        at: message.accepted_at.unix_ms(),
-        ex: message.expires_at.unix_ms(),
-        wk: wake_at.unix_ms(),
-    })
+    let options = message.options.as_ref().map(serde_json::to_string).transpose().map_err(Error::internal)?;
+    rows.push([
+        message.id.into(),
+        message.tenant.into(),
+        Arg::word(state.as_str()),
+        message.account.into(),
+        new.connection.into(),
+        (&message.sender.text).into(),
+        kind_of(&message.sender).into(),
+        (&message.recipient.text).into(),
+        kind_of(&message.recipient).into(),
+        new.text.as_deref().into(),
+        new.octets.as_deref().into(),
+        message.data_coding.into(),
+        message.parts.into(),
+        Arg::word(message.intent.as_str()),
+        (message.intent.lane() as i64).into(),
+        message.registered.into(),
+        new.client_ref.as_deref().into(),
+        options.into(),
+        serde_json::to_string(&new.why).map_err(Error::internal)?.into(),
+        message.accepted_at.into(),
+        message.expires_at.into(),
+        wake_at.into(),
+    ]);
+    Ok(())
 }
 
-async fn insert(batch: &mut Batch, rows: &[MessageRow<'_>]) -> Result<()> {
+async fn insert(batch: &mut Batch, rows: Rows) -> Result<()> {
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
                 "insert into message (id, tenant_id, direction, state, account_id, connection_id, sender, sender_kind, \
                  recipient, recipient_kind, text, octets, data_coding, parts, intent, lane, registered, client_ref, options, \
                  why, attempts, maybe_twice, accepted_at, expires_at, updated_at, wake_at) \
-                 select cast(r.value ->> 'id' as bigint), cast(r.value ->> 't' as bigint), 'out', r.value ->> 's', \
-                 cast(r.value ->> 'ac' as bigint), cast(r.value ->> 'c' as bigint), r.value ->> 'f', \
-                 cast(r.value ->> 'fk' as bigint), r.value ->> 'r', cast(r.value ->> 'rk' as bigint), r.value ->> 'tx', \
-                 r.value ->> 'o', cast(r.value ->> 'dc' as bigint), cast(r.value ->> 'p' as bigint), r.value ->> 'i', \
-                 cast(r.value ->> 'l' as bigint), cast(r.value ->> 'rd' as bigint), r.value ->> 'cr', r.value ->> 'op', \
-                 r.value ->> 'w', 0, false, cast(r.value ->> 'at' as bigint), cast(r.value ->> 'ex' as bigint), \
-                 cast(r.value ->> 'at' as bigint), cast(r.value ->> 'wk' as bigint) from json_rows($1) r"
+                 select r.id, r.tenant, 'out', r.state, r.account, r.connection, r.sender, r.sender_kind, r.recipient, \
+                 r.recipient_kind, r.content, r.octets, r.data_coding, r.parts, r.intent, r.lane, r.registered, r.client_ref, \
+                 r.options, r.why, 0, false, r.at, r.expires_at, r.at, r.wake_at \
+                 from rows(id bigint, tenant bigint, state text, account bigint, connection bigint, sender text, \
+                 sender_kind bigint, recipient text, recipient_kind bigint, content text, octets text, data_coding bigint, \
+                 parts bigint, intent text, lane bigint, registered bigint, client_ref text, options text, why text, \
+                 at bigint, expires_at bigint, wake_at bigint) r"
             ),
-            vec![Arg::json(rows)?],
+            args![],
+            rows,
         )
         .await?;
     Ok(())
@@ -174,24 +150,17 @@ async fn keep_answer(
     Ok(kept == 1)
 }
 
-#[derive(Serialize)]
-struct ClaimRow {
-    id: i64,
-    c: i64,
-    m: String,
-}
-
 /// Writes what is about to leave.
 pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)]) -> Result<()> {
-    let mut rows = Vec::new();
+    let mut rows = Rows::new();
     for (_, entry) in work {
         let Entry::Claim { id, connection, messages } = entry else { continue };
         let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
-        rows.push(ClaimRow {
-            id: *id,
-            c: connection.raw(),
-            m: serde_json::to_string(&raw).map_err(Error::internal)?,
-        });
+        rows.push([
+            (*id).into(),
+            (*connection).into(),
+            serde_json::to_string(&raw).map_err(Error::internal)?.into(),
+        ]);
         batch.after.push(After::ClaimMade { id: *id, messages: messages.clone() });
     }
     if rows.is_empty() {
@@ -200,12 +169,13 @@ pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)]) ->
     let at = batch.now;
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
-                "insert into claim (id, connection_id, at, messages) select cast(r.value ->> 'id' as bigint), \
-                 cast(r.value ->> 'c' as bigint), $2, r.value ->> 'm' from json_rows($1) r"
+                "insert into claim (id, connection_id, at, messages) select r.id, r.connection, $1, r.messages \
+                 from rows(id bigint, connection bigint, messages text) r"
             ),
-            vec![Arg::json(&rows)?, at.into()],
+            args![at],
+            rows,
         )
         .await
         .on_unique(|| Error::new(Code::Conflict, "a claim was written twice"))?;

@@ -6,9 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use db::{Arg, record, sql};
+use db::{Rows, args, record, sql};
 use rand::RngExt;
-use serde::Serialize;
 use smpp::{RetryClass, Status};
 use types::event::MessageChange;
 use types::{ConnectionId, Error, Event, MessageId, Result, Timestamp};
@@ -151,7 +150,7 @@ impl Progress {
 }
 
 /// A part with the carrier's id, as this batch learnt it; receipts of the same batch and held ones look for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartRow {
     m: i64,
     p: u8,
@@ -280,16 +279,31 @@ async fn write_parts(batch: &mut Batch, parts: &[PartRow]) -> Result<()> {
     if parts.is_empty() {
         return Ok(());
     }
+    let rows: Rows = parts
+        .iter()
+        .map(|part| {
+            [
+                part.m.into(),
+                part.p.into(),
+                part.n.into(),
+                part.t.into(),
+                part.c.into(),
+                (&part.i).into(),
+                (&part.k).into(),
+            ]
+        })
+        .collect();
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
                 "insert into part (message_id, part, attempt, tenant_id, connection_id, provider_id, provider_key, state, sent_at) \
-                 select cast(r.value ->> 'm' as bigint), cast(r.value ->> 'p' as bigint), cast(r.value ->> 'n' as bigint), \
-                 cast(r.value ->> 't' as bigint), cast(r.value ->> 'c' as bigint), r.value ->> 'i', r.value ->> 'k', 'sent', $2 \
-                 from json_rows($1) r where true on conflict (message_id, part, attempt) do nothing"
+                 select r.message, r.part, r.attempt, r.tenant, r.connection, r.id, r.key, 'sent', $1 \
+                 from rows(message bigint, part bigint, attempt bigint, tenant bigint, connection bigint, id text, key text) r \
+                 where true on conflict (message_id, part, attempt) do nothing"
             ),
-            vec![Arg::json(parts)?, batch.now.into()],
+            args![batch.now],
+            rows,
         )
         .await?;
     Ok(())
@@ -305,16 +319,15 @@ pub(crate) async fn states_of(
     if messages.is_empty() {
         return Ok(HashMap::new());
     }
-    let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
     let rows: Vec<StateRecord> = batch
         .tx
-        .all(
+        .all_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 0 as bigint) as id from json_rows($1)) \
-                 select m.id, m.state from r join message m on m.id = r.id \
+                "select m.id, m.state from rows(id bigint) r join message m on m.id = r.id \
                  /* every tenant: by ids that the journal was given */"
             ),
-            vec![Arg::json(&raw.iter().map(|id| [id]).collect::<Vec<_>>())?],
+            args![],
+            messages.iter().map(|message| [(*message).into()]).collect(),
         )
         .await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.id, State::named(&row.state)?))).collect())
@@ -437,12 +450,6 @@ fn exhausted(batch: &Batch, message: &Outgoing) -> bool {
     message.attempts + 1 >= batch.runtime.config.messaging.attempts_max
 }
 
-#[derive(Serialize)]
-struct ShrunkRow {
-    id: i64,
-    m: String,
-}
-
 /// Takes answered messages out of their claims, so that what stands in a claim is exactly what is out.
 async fn shrink_claims(batch: &mut Batch, progress: &Progress, change: &ProgressChange) -> Result<()> {
     let mut open: HashMap<ClaimId, BTreeSet<MessageId>> = HashMap::new();
@@ -453,29 +460,29 @@ async fn shrink_claims(batch: &mut Batch, progress: &Progress, change: &Progress
     }
     let (empty, left): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, messages)| messages.is_empty());
     if !empty.is_empty() {
-        let ids: Vec<[i64; 1]> = empty.iter().map(|(claim, _)| [*claim]).collect();
         batch
             .tx
-            .execute(
-                sql!("delete from claim where id in (select cast(r.value ->> 0 as bigint) from json_rows($1) r)"),
-                vec![Arg::json(&ids)?],
+            .execute_rows(
+                sql!("delete from claim where id in (select r.id from rows(id bigint) r)"),
+                args![],
+                empty.iter().map(|(claim, _)| [(*claim).into()]).collect(),
             )
             .await?;
     }
     if !left.is_empty() {
-        let mut rows = Vec::with_capacity(left.len());
+        let mut rows = Rows::with_capacity(left.len(), 2);
         for (claim, messages) in left {
             let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
-            rows.push(ShrunkRow { id: claim, m: serde_json::to_string(&raw).map_err(Error::internal)? });
+            rows.push([claim.into(), serde_json::to_string(&raw).map_err(Error::internal)?.into()]);
         }
         batch
             .tx
-            .execute(
+            .execute_rows(
                 sql!(
-                    "update claim set messages = r.value ->> 'm' from json_rows($1) r \
-                     where claim.id = cast(r.value ->> 'id' as bigint)"
+                    "update claim set messages = r.messages from rows(id bigint, messages text) r where claim.id = r.id"
                 ),
-                vec![Arg::json(&rows)?],
+                args![],
+                rows,
             )
             .await?;
     }

@@ -1,7 +1,7 @@
 //! Receipts from carriers: matched to their part in every form an id can take, aggregated over a message's parts, held
 //! when they overtake the response.
 
-use db::{Arg, args, record, sql};
+use db::{Arg, Rows, args, record, sql};
 use serde::{Deserialize, Serialize};
 use types::{AccountId, ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
 
@@ -43,7 +43,6 @@ pub(crate) async fn count_held(batch: &mut Batch) -> Result<i64> {
     Ok(count.n)
 }
 
-#[derive(Serialize)]
 struct LookupRow<'a> {
     i: usize,
     n: usize,
@@ -56,7 +55,7 @@ record! {
         idx: i64, nth: i64, message_id: MessageId, part: i64, attempt: i64, tenant_id: TenantId, state: String,
         account_id: Option<AccountId>, connection_id: Option<ConnectionId>, parts: i64, attempts: u32,
         maybe_twice: bool, registered: u8, sender: String, sender_kind: i64, recipient: String, recipient_kind: i64,
-        options: Option<String>, accepted_at: Timestamp, expires_at: Timestamp,
+        options: Option<String>, accepted_at: Timestamp, expires_at: Timestamp, done_at: Option<Timestamp>,
     }
 }
 
@@ -133,23 +132,28 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<
     if rows.is_empty() {
         return Ok(());
     }
-    // Ids recur: of several messages the newest that is not at its end counts, else the newest.
-    let matches: Vec<Match> = batch
+    let rows = rows
+        .iter()
+        .map(|row| [(row.i as i64).into(), (row.n as i64).into(), row.c.into(), row.k.into()])
+        .collect();
+    // Ids recur: of several messages the newest that is not at its end counts, else the newest. All forms of one id
+    // stand in one row's neighbourhood, but not always in one run of the batch, so the order is made here.
+    let mut matches: Vec<Match> = batch
         .tx
-        .all(
+        .all_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 'i' as bigint) as idx, cast(value ->> 'n' as bigint) as nth, \
-                 cast(value ->> 'c' as bigint) as connection_id, value ->> 'k' as provider_key from json_rows($1)) \
-                 select r.idx, r.nth, p.message_id, p.part, p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, \
+                "select r.idx, r.nth, p.message_id, p.part, p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, \
                  m.parts, m.attempts, m.maybe_twice, m.registered, m.sender, m.sender_kind, m.recipient, m.recipient_kind, \
-                 m.options, m.accepted_at, m.expires_at from r join part p on p.connection_id = r.connection_id \
-                 and p.provider_key = r.provider_key join message m on m.id = p.message_id \
-                 order by r.idx, r.nth desc, case when m.done_at is null then 1 else 0 end, p.message_id \
+                 m.options, m.accepted_at, m.expires_at, m.done_at \
+                 from rows(idx bigint, nth bigint, connection bigint, key text) r join part p on p.connection_id = r.connection \
+                 and p.provider_key = r.key join message m on m.id = p.message_id \
                  /* every tenant: a connection belongs to one tenant, and so do its parts */"
             ),
-            vec![Arg::json(rows)?],
+            args![],
+            rows,
         )
         .await?;
+    matches.sort_by_key(|one| (one.idx, std::cmp::Reverse(one.nth), one.done_at.is_none(), one.message_id));
     for one in matches {
         if let Some(place) = usize::try_from(one.idx).ok().and_then(|at| found.get_mut(at)) {
             // Ordered worst to best, so the last one stays.
@@ -159,7 +163,6 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<
     Ok(())
 }
 
-#[derive(Serialize)]
 struct DoneRow {
     m: i64,
     p: i64,
@@ -229,18 +232,22 @@ async fn finish_parts(batch: &mut Batch, done: &[DoneRow]) -> Result<()> {
     if done.is_empty() {
         return Ok(());
     }
+    let rows = done
+        .iter()
+        .map(|part| [part.m.into(), part.p.into(), part.n.into(), Arg::word(part.s), part.e.clone().into()])
+        .collect();
     // A part's end stays what it first was: a repeated or contradicting receipt changes nothing.
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 'm' as bigint) as message_id, cast(value ->> 'p' as bigint) as part, \
-                 cast(value ->> 'n' as bigint) as attempt, value ->> 's' as state, value ->> 'e' as error from json_rows($1)) \
-                 update part set state = r.state, error = r.error, done_at = $2 from r where part.message_id = r.message_id \
-                 and part.part = r.part and part.attempt = r.attempt and part.done_at is null \
+                "update part set state = r.state, error = r.error, done_at = $1 \
+                 from rows(message bigint, number bigint, nth bigint, state text, error text) r \
+                 where part.message_id = r.message and part.part = r.number and part.attempt = r.nth and part.done_at is null \
                  /* every tenant: by ids that were just matched */"
             ),
-            vec![Arg::json(done)?, batch.now.into()],
+            args![batch.now],
+            rows,
         )
         .await?;
     Ok(())
@@ -285,33 +292,22 @@ async fn aggregate(batch: &mut Batch, found: Match) -> Result<()> {
     }
 }
 
-#[derive(Serialize)]
-struct HeldRow {
-    id: i64,
-    t: i64,
-    c: i64,
-    k: String,
-    p: String,
-    f: String,
-    r: String,
-}
-
 /// Keeps receipts that match nothing yet: the response may still be on its way.
 async fn hold(batch: &mut Batch, unknown: Vec<CarrierReceipt>) -> Result<()> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let mut rows = Vec::with_capacity(unknown.len());
+    let mut rows = Rows::with_capacity(unknown.len(), 7);
     for receipt in &unknown {
-        rows.push(HeldRow {
-            id: batch.runtime.ids.next::<types::kind::Job>().raw(),
-            t: receipt.tenant.raw(),
-            c: receipt.connection.raw(),
-            k: sms::id::key(&receipt.provider_id).into_owned(),
-            p: receipt.phone.clone(),
-            f: receipt.sender.clone(),
-            r: serde_json::to_string(receipt).map_err(Error::internal)?,
-        });
+        rows.push([
+            batch.runtime.ids.next::<types::kind::Job>().into(),
+            receipt.tenant.into(),
+            receipt.connection.into(),
+            sms::id::key(&receipt.provider_id).into_owned().into(),
+            (&receipt.phone).into(),
+            (&receipt.sender).into(),
+            serde_json::to_string(receipt).map_err(Error::internal)?.into(),
+        ]);
     }
     metrics::counter!("switchboard_receipts_held_total").increment(rows.len() as u64);
     batch.after.push(After::HeldChanged(rows.len() as i64));
@@ -319,46 +315,37 @@ async fn hold(batch: &mut Batch, unknown: Vec<CarrierReceipt>) -> Result<()> {
     let expires_at = batch.now.plus_ms(keep_s.saturating_mul(1_000));
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
                 "insert into held_receipt (id, tenant_id, connection_id, provider_key, phone, sender, receipt, received_at, expires_at) \
-                 select cast(r.value ->> 'id' as bigint), cast(r.value ->> 't' as bigint), cast(r.value ->> 'c' as bigint), \
-                 r.value ->> 'k', r.value ->> 'p', r.value ->> 'f', r.value ->> 'r', $2, $3 from json_rows($1) r"
+                 select r.id, r.tenant, r.connection, r.key, r.phone, r.sender, r.receipt, $1, $2 from rows(id bigint, \
+                 tenant bigint, connection bigint, key text, phone text, sender text, receipt text) r"
             ),
-            vec![Arg::json(&rows)?, batch.now.into(), expires_at.into()],
+            args![batch.now, expires_at],
+            rows,
         )
         .await?;
     Ok(())
-}
-
-#[derive(Serialize)]
-struct ReleaseRow {
-    c: i64,
-    k: String,
 }
 
 record! { struct Held { receipt: String } }
 
 /// Takes out the receipts that were held for parts whose ids are known now, in whichever form.
 async fn release_held(batch: &mut Batch, parts: &[PartRow]) -> Result<Vec<CarrierReceipt>> {
-    let rows: Vec<_> = parts
+    let rows = parts
         .iter()
-        .flat_map(|part| {
-            sms::id::candidates(&part.k)
-                .map(|key| ReleaseRow { c: part.c, k: key.into_owned() })
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|part| sms::id::candidates(&part.k).map(|key| [part.c.into(), key.into_owned().into()]))
         .collect();
     let held: Vec<Held> = batch
         .tx
-        .all(
+        .all_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 'c' as bigint) as connection_id, value ->> 'k' as provider_key \
-                 from json_rows($1)) delete from held_receipt where id in (select h.id from r join held_receipt h \
-                 on h.connection_id = r.connection_id and h.provider_key = r.provider_key) returning receipt \
+                "delete from held_receipt where id in (select h.id from rows(connection bigint, key text) r join held_receipt h \
+                 on h.connection_id = r.connection and h.provider_key = r.key) returning receipt \
                  /* every tenant: a connection belongs to one tenant */"
             ),
-            vec![Arg::json(&rows)?],
+            args![],
+            rows,
         )
         .await?;
     batch.after.push(After::HeldChanged(-(held.len() as i64)));

@@ -1,7 +1,6 @@
-//! The journal's rows: many at once, each statement fed by one JSON bind.
+//! The journal's rows: many at once, each kind in one statement.
 
-use db::{Arg, sql};
-use serde::Serialize;
+use db::{Arg, Rows, args, sql};
 use types::{ConnectionId, MessageId, Result, Timestamp};
 
 use super::{After, Batch};
@@ -9,15 +8,14 @@ use crate::message::State;
 use crate::push::Push;
 
 /// A message's new standing. Every transition but the acceptance is this one row.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct SetRow {
     pub(crate) id: i64,
     s: &'static str,
     c: Option<i64>,
     a: u32,
-    tw: u8,
+    tw: bool,
     e: Option<String>,
-    u: i64,
     d: Option<i64>,
     w: Option<i64>,
 }
@@ -41,9 +39,8 @@ impl Batch {
             s: standing.state.as_str(),
             c: standing.connection.map(ConnectionId::raw),
             a: standing.attempts,
-            tw: u8::from(standing.maybe_twice),
+            tw: standing.maybe_twice,
             e: standing.error,
-            u: self.now.unix_ms(),
             d: final_at,
             w: if standing.state.is_final() { None } else { standing.wake_at.map(Timestamp::unix_ms) },
         });
@@ -59,67 +56,61 @@ pub(crate) async fn write_settled(batch: &mut Batch) -> Result<()> {
     let mut seen = std::collections::HashSet::with_capacity(rows.len());
     rows.reverse();
     rows.retain(|row| seen.insert(row.id));
+    let rows: Rows = rows
+        .into_iter()
+        .map(|row| {
+            [
+                row.id.into(),
+                Arg::word(row.s),
+                row.c.into(),
+                row.a.into(),
+                row.tw.into(),
+                row.e.into(),
+                row.d.into(),
+                row.w.into(),
+            ]
+        })
+        .collect();
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 'id' as bigint) as id, value ->> 's' as state, \
-                 cast(value ->> 'c' as bigint) as connection_id, cast(value ->> 'a' as bigint) as attempts, \
-                 cast(value ->> 'tw' as bigint) as maybe_twice, value ->> 'e' as error, cast(value ->> 'u' as bigint) as updated_at, \
-                 cast(value ->> 'd' as bigint) as done_at, cast(value ->> 'w' as bigint) as wake_at from json_rows($1)) \
-                 update message set state = r.state, connection_id = r.connection_id, attempts = r.attempts, \
-                 maybe_twice = (r.maybe_twice = 1), error = r.error, updated_at = r.updated_at, done_at = r.done_at, \
-                 wake_at = r.wake_at from r where message.id = r.id \
+                "update message set state = r.state, connection_id = r.connection, attempts = r.attempts, \
+                 maybe_twice = r.maybe_twice, error = r.error, updated_at = $1, done_at = r.done_at, wake_at = r.wake_at \
+                 from rows(id bigint, state text, connection bigint, attempts bigint, maybe_twice boolean, error text, \
+                 done_at bigint, wake_at bigint) r where message.id = r.id \
                  /* every tenant: the journal writes for all, by ids it was given */"
             ),
-            vec![Arg::json(&rows)?],
+            args![batch.now],
+            rows,
         )
         .await?;
     Ok(())
 }
 
-#[derive(Serialize)]
-struct TallyRow {
-    t: i64,
-    b: i64,
-    n: &'static str,
-    v: i64,
-}
-
 /// Adds the batch's sums.
 pub(crate) async fn write_tally(batch: &mut Batch) -> Result<()> {
-    let rows: Vec<TallyRow> = std::mem::take(&mut batch.tally)
+    let rows: Rows = std::mem::take(&mut batch.tally)
         .into_iter()
         .filter(|(_, sum)| *sum != 0)
-        .map(|((tenant, bucket, name), sum)| TallyRow { t: tenant.raw(), b: bucket, n: name, v: sum })
+        .map(|((tenant, bucket, name), sum)| [tenant.into(), bucket.into(), Arg::word(name), sum.into()])
         .collect();
     if rows.is_empty() {
         return Ok(());
     }
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
-                "insert into tally (tenant_id, bucket, name, n) \
-                 select cast(r.value ->> 't' as bigint), cast(r.value ->> 'b' as bigint), r.value ->> 'n', \
-                 cast(r.value ->> 'v' as bigint) from json_rows($1) r where true \
+                "insert into tally (tenant_id, bucket, name, n) select r.tenant, r.bucket, r.name, r.n \
+                 from rows(tenant bigint, bucket bigint, name text, n bigint) r where true \
                  on conflict (tenant_id, bucket, name) do update set n = tally.n + excluded.n"
             ),
-            vec![Arg::json(&rows)?],
+            args![],
+            rows,
         )
         .await?;
     Ok(())
-}
-
-#[derive(Serialize)]
-struct AttemptRow {
-    id: i64,
-    t: i64,
-    m: i64,
-    p: u8,
-    c: Option<i64>,
-    at: i64,
-    o: String,
 }
 
 /// What went before on a message's way, for its timeline.
@@ -136,45 +127,33 @@ pub(crate) async fn write_attempts(batch: &mut Batch, attempts: Vec<Attempt>) ->
     if attempts.is_empty() {
         return Ok(());
     }
-    let now = batch.now.unix_ms();
-    let rows: Vec<AttemptRow> = attempts
+    let rows: Rows = attempts
         .into_iter()
-        .map(|one| AttemptRow {
-            id: batch.runtime.ids.next::<types::kind::Job>().raw(),
-            t: one.tenant.raw(),
-            m: one.message.raw(),
-            p: one.part,
-            c: one.connection.map(ConnectionId::raw),
-            at: now,
-            o: one.outcome,
+        .map(|one| {
+            let id = batch.runtime.ids.next::<types::kind::Job>();
+            [
+                id.into(),
+                one.tenant.into(),
+                one.message.into(),
+                one.part.into(),
+                one.connection.into(),
+                one.outcome.into(),
+            ]
         })
         .collect();
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
                 "insert into attempt (id, tenant_id, message_id, part, connection_id, at, outcome) \
-                 select cast(r.value ->> 'id' as bigint), cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint), \
-                 cast(r.value ->> 'p' as bigint), cast(r.value ->> 'c' as bigint), cast(r.value ->> 'at' as bigint), \
-                 r.value ->> 'o' from json_rows($1) r"
+                 select r.id, r.tenant, r.message, r.part, r.connection, $1, r.outcome \
+                 from rows(id bigint, tenant bigint, message bigint, part bigint, connection bigint, outcome text) r"
             ),
-            vec![Arg::json(&rows)?],
+            args![batch.now],
+            rows,
         )
         .await?;
     Ok(())
-}
-
-#[derive(Serialize)]
-struct PushRow {
-    id: i64,
-    t: i64,
-    a: i64,
-    m: i64,
-    k: &'static str,
-    s: &'static str,
-    e: Option<String>,
-    at: i64,
-    x: i64,
 }
 
 impl Batch {
@@ -190,33 +169,34 @@ pub(crate) async fn write_pushes(batch: &mut Batch) -> Result<()> {
     if pushes.is_empty() {
         return Ok(());
     }
-    let rows: Vec<PushRow> = pushes
+    let rows: Rows = pushes
         .iter()
         .map(|push| {
             let (kind, state, error) = push.kind.columns();
-            PushRow {
-                id: push.id,
-                t: push.tenant.raw(),
-                a: push.account.raw(),
-                m: push.message.raw(),
-                k: kind,
-                s: state,
-                e: error.map(str::to_owned),
-                at: push.at.unix_ms(),
-                x: push.expires_at.unix_ms(),
-            }
+            [
+                push.id.into(),
+                push.tenant.into(),
+                push.account.into(),
+                push.message.into(),
+                Arg::word(kind),
+                Arg::word(state),
+                error.into(),
+                push.at.into(),
+                push.expires_at.into(),
+            ]
         })
         .collect();
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
                 "insert into push (id, tenant_id, account_id, message_id, kind, state, error, at, expires_at) \
-                 select cast(r.value ->> 'id' as bigint), cast(r.value ->> 't' as bigint), cast(r.value ->> 'a' as bigint), \
-                 cast(r.value ->> 'm' as bigint), r.value ->> 'k', r.value ->> 's', r.value ->> 'e', \
-                 cast(r.value ->> 'at' as bigint), cast(r.value ->> 'x' as bigint) from json_rows($1) r"
+                 select r.id, r.tenant, r.account, r.message, r.kind, r.state, r.error, r.at, r.expires_at \
+                 from rows(id bigint, tenant bigint, account bigint, message bigint, kind text, state text, error text, \
+                 at bigint, expires_at bigint) r"
             ),
-            vec![Arg::json(&rows)?],
+            args![],
+            rows,
         )
         .await?;
     batch.after.extend(pushes.into_iter().map(After::Push));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use db::{Arg, args, record, sql};
+use db::{Rows, args, record, sql};
 use types::event::MessageChange;
 use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
@@ -123,21 +123,21 @@ pub(crate) async fn write(batch: &mut Batch) -> Result<()> {
 
 /// Takes pushes away that the customer's system has taken, or refused for good.
 pub(crate) async fn pushed(batch: &mut Batch, work: &[(Option<usize>, Entry)]) -> Result<()> {
-    let ids: Vec<[i64; 1]> = work
+    let ids: Rows = work
         .iter()
-        .filter_map(|(_, entry)| if let Entry::Pushed { id } = entry { Some([*id]) } else { None })
+        .filter_map(|(_, entry)| if let Entry::Pushed { id } = entry { Some([(*id).into()]) } else { None })
         .collect();
     if ids.is_empty() {
         return Ok(());
     }
     batch
         .tx
-        .execute(
+        .execute_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 0 as bigint) as id from json_rows($1)) \
-                 delete from push where id in (select id from r) /* every tenant: by ids that the journal made */"
+                "delete from push where id in (select r.id from rows(id bigint) r) /* every tenant: by ids that the journal made */"
             ),
-            vec![Arg::json(&ids)?],
+            args![],
+            ids,
         )
         .await?;
     Ok(())
