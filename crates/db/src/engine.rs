@@ -285,7 +285,7 @@ fn fitting(text: &'static str, args: &[Arg], rows: &Rows) -> Result<Arc<Shape>> 
 }
 
 /// SQLite's statements for a batch, with what each of them binds.
-fn runs(
+fn lists(
     shape: &Shape,
     args: &[Arg],
     rows: Rows,
@@ -293,12 +293,13 @@ fn runs(
     let (width, mut left) = (rows.width(), rows.len());
     let mut values = rows.into_values().into_iter();
     std::iter::from_fn(move || {
-        let run = Shape::run((left > 0).then_some(left)?);
-        left -= run;
-        let mut bound: Vec<Arg> = Vec::with_capacity(run * width + args.len());
-        bound.extend(values.by_ref().take(run * width));
+        let length = Shape::length((left > 0).then_some(left)?);
+        left = left.saturating_sub(length);
+        let mut bound: Vec<Arg> = Vec::with_capacity(length * width + args.len());
+        bound.extend(values.by_ref().take(length * width));
+        bound.resize(length * width, Arg::Int(None));
         bound.extend_from_slice(args);
-        Some((AssertSqlSafe(shape.sqlite(run)), bound))
+        Some((AssertSqlSafe(shape.sqlite(length)), bound))
     })
 }
 
@@ -357,7 +358,7 @@ impl Tx {
         let mut changed = 0;
         match &mut self.inner {
             Inner::Sqlite(tx) => {
-                for (text, args) in runs(&shape, &args, rows) {
+                for (text, args) in lists(&shape, &args, rows) {
                     changed += bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected();
                 }
             }
@@ -383,7 +384,7 @@ impl Tx {
         let mut all = Vec::new();
         match &mut self.inner {
             Inner::Sqlite(tx) => {
-                for (text, args) in runs(&shape, &args, rows) {
+                for (text, args) in lists(&shape, &args, rows) {
                     let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
                     while let Some(row) = found.try_next().await? {
                         all.push(T::read(&Row::Sqlite(row))?);

@@ -86,21 +86,21 @@ impl House {
         self.anonymous().with_key(made["secret"].as_str().unwrap_or_default())
     }
 
+    /// The session cookie of whoever follows a one-time link.
+    pub async fn sign_in(&self, link: &str) -> String {
+        let token = link.rsplit_once("token=").map(|(_, token)| token).unwrap_or_default();
+        let signed_in = self.anonymous().form("/sign-in/link", &[], &format!("token={token}")).await;
+        assert_eq!(signed_in.status, 303, "{}", signed_in.text);
+        let cookies = signed_in.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+        let session = cookies.into_iter().find(|value| value.contains("session")).unwrap_or_default();
+        session.split(';').next().unwrap_or_default().to_owned()
+    }
+
     /// Another tenant's administrator.
     pub async fn neighbour(&self) -> (TenantId, Client) {
         let new = json!({ "name": "Neighbour", "administrator": { "email": "neighbour@example.org", "name": "N" } });
         let made = self.admin.post("/api/v1/tenants", &new).await.expect(201);
-        let url = made["link"]["url"].as_str().unwrap_or_default();
-        let token = url.rsplit_once("token=").map(|(_, token)| token).unwrap_or_default();
-        let signed_in = self.anonymous().form("/sign-in/link", &[], &format!("token={token}")).await;
-        assert_eq!(signed_in.status, 303, "{}", signed_in.text);
-        let cookie = signed_in
-            .headers
-            .get_all("set-cookie")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .find(|value| value.contains("session"));
-        let cookie = cookie.and_then(|value| value.split(';').next()).unwrap_or_default().to_owned();
+        let cookie = self.sign_in(made["link"]["url"].as_str().unwrap_or_default()).await;
         let catalogue = self.admin.get("/api/v1/permissions").await.expect(200);
         let scopes: Vec<String> = permissions(&catalogue);
         let body = serde_json::to_vec(&json!({ "name": "theirs", "scopes": scopes })).expect("JSON");

@@ -99,6 +99,8 @@ impl Visitor {
             .filter(|href| *href == self.path || (*href != "/" && self.path.starts_with(href)))
             .max_by_key(|href| href.len())
             .unwrap_or_default();
+        // The stream begins after the page is shown; what happens between the two must not be missed.
+        let live_url = format!("/live?since={}", self.scope.now().unix_ms());
         let page = Page {
             lang: &self.person.language,
             dir: Dir::of_lang(&self.person.language),
@@ -114,7 +116,7 @@ impl Visitor {
                 csrf: "",
             }),
             flash: self.taste.flash.as_deref().map(|text| Flash { tone: Tone::Good, text }),
-            live_url: Some("/live"),
+            live_url: Some(&live_url),
             breadcrumbs: content.breadcrumbs,
             actions: content.actions,
             footer: html! { "Switchboard " (env!("CARGO_PKG_VERSION")) " · " a href="/docs" { "API reference" } },

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use runtime::live::{Heard, Listener};
 use runtime::{Scope, outbox};
 use serde::{Deserialize, Serialize};
@@ -168,10 +168,47 @@ async fn next_of(listener: &mut Listener, scope: &Scope) -> bool {
     }
 }
 
+#[derive(Deserialize)]
+struct LiveQuery {
+    /// When the page was made, in Unix milliseconds.
+    since: Option<i64>,
+}
+
+/// How long before it is shown a page may have read what it shows.
+const PAGE_MADE_MS: i64 = 5_000;
+/// Events that are looked through for what happened since a page was made; more than these are worth a new look.
+const LOOK_BACK: i64 = 200;
+
+/// What happened while a page was on its way, as topics.
+async fn meanwhile(scope: &Scope, since: i64) -> Result<BTreeSet<String>> {
+    let (db, tenant) = (&scope.runtime().db, scope.tenant());
+    let head = outbox::head(db, tenant).await?;
+    let last = outbox::read_after(db, tenant, (head - LOOK_BACK).max(0), LOOK_BACK as usize).await?;
+    let fresh = |recorded: &&Recorded| recorded.at.unix_ms() >= since - PAGE_MADE_MS;
+    if head > LOOK_BACK && last.first().as_ref().is_some_and(fresh) {
+        return Ok(BTreeSet::from(["reload".to_owned()]));
+    }
+    let mut topics = BTreeSet::new();
+    for recorded in last.iter().filter(fresh) {
+        topics.insert(topic(&recorded.event, topics.len() < TOPICS_MAX));
+    }
+    Ok(topics)
+}
+
+fn told(topic: String) -> Result<SseEvent, Infallible> {
+    Ok(SseEvent::default().event(topic).data(""))
+}
+
 /// What changed, as topics, for the console's live regions: `connection`, `message:msg_…`. No data.
-async fn live(visitor: Visitor) -> Result<Response, Problem> {
+async fn live(visitor: Visitor, Query(query): Query<LiveQuery>) -> Result<Response, Problem> {
     let (place, heartbeat) = (place(&visitor.scope)?, heartbeat(&visitor.scope));
+    // Listens first and looks back then, so that nothing falls between.
     let listener = visitor.scope.runtime().live.listen();
+    let missed = match query.since {
+        Some(since) => meanwhile(&visitor.scope, since).await?,
+        None => BTreeSet::new(),
+    };
+    let missed: Vec<_> = missed.into_iter().map(told).collect();
     let topics = futures::stream::unfold(
         (visitor.scope, listener, place),
         |(scope, mut listener, place)| async move {
@@ -180,13 +217,12 @@ async fn live(visitor: Visitor) -> Result<Response, Problem> {
                 () = stopping.cancelled() => return None,
                 topics = gather(&scope, &mut listener) => topics?,
             };
-            let events: Vec<Result<SseEvent, Infallible>> =
-                topics.into_iter().map(|topic| Ok(SseEvent::default().event(topic).data(""))).collect();
+            let events: Vec<_> = topics.into_iter().map(told).collect();
             Some((futures::stream::iter(events), (scope, listener, place)))
         },
     );
-    let flat = futures::StreamExt::flatten(topics);
-    Ok(Sse::new(flat).keep_alive(heartbeat).into_response())
+    let all = futures::stream::iter(missed).chain(topics.flatten());
+    Ok(Sse::new(all).keep_alive(heartbeat).into_response())
 }
 
 async fn gather(scope: &Scope, listener: &mut Listener) -> Option<BTreeSet<String>> {

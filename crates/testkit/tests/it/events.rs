@@ -1,7 +1,12 @@
 //! The stream: gap-free, resumable, and its audit trail.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::House;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn the_stream_has_no_gap_and_pages_join() {
@@ -33,6 +38,31 @@ async fn the_stream_has_no_gap_and_pages_join() {
     assert_eq!(ended["items"].as_array().unwrap().len(), 60);
     let unknown = house.admin.get("/api/v1/events?type=message.lost").await;
     assert_eq!((unknown.status, unknown.problem().as_str()), (400, "invalid_filter"));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_hears_what_happened_before_it_listened() {
+    let house = House::start().await;
+    let new = json!({ "name": "Other", "administrator": { "email": "ana@example.org", "name": "Ana" } });
+    let made = house.admin.post("/api/v1/tenants", &new).await.expect(201);
+    let cookie = house.sign_in(made["link"]["url"].as_str().unwrap()).await;
+    let now = house.server.runtime.clock.now().unix_ms();
+    for (since, told) in [(now, true), (now + 60_000, false)] {
+        let request = format!("GET /live?since={since} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n");
+        let mut stream = TcpStream::connect(house.server.http).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        let mut some = [0; 1024];
+        let wait = Duration::from_millis(if told { 20_000 } else { 500 });
+        while !said.contains("event: user")
+            && let Ok(Ok(read @ 1..)) = timeout(wait, stream.read(&mut some)).await
+        {
+            said.push_str(&String::from_utf8_lossy(&some[..read]));
+        }
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        assert_eq!(said.contains("event: user"), told, "{said}");
+    }
     house.stop().await;
 }
 
