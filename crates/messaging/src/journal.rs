@@ -26,13 +26,14 @@ mod answer;
 mod inbound;
 mod receipt;
 mod rows;
+mod sent;
 mod settle;
 
 pub use answer::{Answered, Outcome};
 pub use inbound::InboundPart;
 pub(crate) use inbound::{hex, unhex};
 pub use receipt::CarrierReceipt;
-pub(crate) use rows::Standing;
+pub(crate) use rows::{Standing, Wake};
 pub(crate) use settle::Ending;
 
 /// A claim's id: one for each batch that leaves.
@@ -105,8 +106,14 @@ pub struct NewMessage {
 pub(crate) enum After {
     Dispatch(Queued),
     Push(Push),
-    ClaimMade { id: ClaimId, messages: Vec<MessageId> },
+    ClaimMade {
+        id: ClaimId,
+        messages: Vec<MessageId>,
+    },
     HeldChanged(i64),
+    /// A carrier took a message over under this id; or its end came.
+    Sent(ConnectionId, String, Arc<Outgoing>),
+    Receipted(ConnectionId, String),
     Release(MessageId),
     JobsWaiting,
 }
@@ -173,6 +180,7 @@ impl Journal {
             queue,
             pushes,
             progress: answer::Progress::default(),
+            sent: sent::Sent::new(config.sent_in_memory_max),
             backlog: Vec::new(),
             held: None,
             more_due: more_due.clone(),
@@ -236,6 +244,8 @@ struct Writer {
     pushes: Arc<Pushes>,
     /// What is out: claims and the parts of long messages.
     progress: answer::Progress,
+    /// What awaits its receipt.
+    sent: sent::Sent,
     /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
     /// because nothing new leaves while a claim cannot be written.
     backlog: Vec<Entry>,
@@ -301,7 +311,8 @@ impl Writer {
         let answered = answer::answer(&mut batch, work, &self.progress).await?;
         // Receipts of this batch look at the rows: what its answers changed must stand there.
         rows::write_settled(&mut batch).await?;
-        receipt::receipts(&mut batch, work, &answered.parts, self.held.unwrap_or(0) > 0).await?;
+        let any_held = self.held.unwrap_or(0) > 0;
+        receipt::receipts(&mut batch, work, &answered.parts, &self.sent, any_held).await?;
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;
         settle::cancel(&mut batch, work, replies, &self.queue).await?;
@@ -352,6 +363,8 @@ impl Writer {
                 After::Dispatch(queued) => self.queue.put(queued),
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
+                After::Sent(connection, id, message) => self.sent.insert(connection, &id, message),
+                After::Receipted(connection, id) => self.sent.remove(connection, &id),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),

@@ -183,6 +183,33 @@ pub struct Outgoing {
     pub parts_done: PartSet,
 }
 
+#[cfg(test)]
+impl Outgoing {
+    /// A message of one part.
+    pub(crate) fn of_test(id: i64) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self {
+            id: MessageId::from_raw(id),
+            tenant: TenantId::from_raw(1),
+            account: None,
+            sender: address_of("ACME".to_owned(), 0),
+            recipient: address_of("33612345678".to_owned(), 0),
+            body: Vec::new(),
+            encoding: Encoding::GSM7,
+            data_coding: 0,
+            parts: 1,
+            intent: Intent::Transactional,
+            registered: 1,
+            options: None,
+            accepted_at: Timestamp::from_unix_ms(0),
+            expires_at: Timestamp::from_unix_ms(1),
+            validity_chosen: false,
+            attempts: 0,
+            maybe_twice: false,
+            parts_done: PartSet::default(),
+        })
+    }
+}
+
 /// A set of part numbers, 1 to 255.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PartSet([u128; 2]);

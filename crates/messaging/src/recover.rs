@@ -5,7 +5,7 @@ use runtime::Runtime;
 use types::{AccountId, ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
 
 use crate::Intent;
-use crate::journal::{Ending, Standing, unhex};
+use crate::journal::{Ending, Standing, Wake, unhex};
 use crate::message::{Options, Outgoing, PartSet, State, address_of};
 
 record! {
@@ -129,19 +129,14 @@ impl MessageRecord {
     }
 
     /// The message's standing with another next look.
-    pub(crate) fn standing(
-        &self,
-        state: State,
-        wake_at: Option<Timestamp>,
-        error: Option<String>,
-    ) -> Standing {
+    pub(crate) fn standing(&self, state: State, wake: Wake, error: Option<String>) -> Standing {
         Standing {
             state,
             connection: self.connection_id,
             attempts: self.attempts,
             maybe_twice: self.maybe_twice,
             error,
-            wake_at,
+            wake,
         }
     }
 }

@@ -12,8 +12,7 @@ use smpp::{RetryClass, Status};
 use types::event::MessageChange;
 use types::{ConnectionId, Error, Event, MessageId, Result, Timestamp};
 
-use super::accept::GRACE_MS;
-use super::rows::{Attempt, Standing, write_attempts};
+use super::rows::{Attempt, Standing, Wake, write_attempts};
 use super::{After, Batch, ClaimId, Entry, settle};
 use crate::message::{Outgoing, PartSet, State};
 use crate::queue::Queued;
@@ -356,14 +355,14 @@ async fn decide(
         connection,
         error,
     };
-    let out_until = message.expires_at.plus_ms(GRACE_MS);
-    let standing = |state, error, wake_at: Timestamp| Standing {
+    // What is in memory is looked at when its validity has ended, wherever it stands by then.
+    let standing = |state, error, wake| Standing {
         state,
         connection,
         attempts: message.attempts + 1,
         maybe_twice: message.maybe_twice,
         error,
-        wake_at: Some(wake_at),
+        wake,
     };
     // What is sent, ended or waiting in the table gives up its place in memory; what goes out again keeps it.
     let mut place = After::Release(message.id);
@@ -371,8 +370,9 @@ async fn decide(
     match worst {
         Worst::Taken => {
             batch.count(message.tenant, Some(from), State::Sent);
-            batch.set(message.id, standing(State::Sent, None, out_until));
+            batch.set(message.id, standing(State::Sent, None, Wake::AsBefore));
             batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
+            await_receipt(batch, answered);
         }
         // Nothing was tried: back to the front of the queue, and no attempt is counted.
         Worst::NotSent | Worst::Throttled => {
@@ -384,7 +384,7 @@ async fn decide(
         }
         Worst::Temporary(why) => {
             let at = next_try(batch, message);
-            batch.set(message.id, standing(State::Queued, Some(why.clone()), at));
+            batch.set(message.id, standing(State::Queued, Some(why.clone()), Wake::At(at)));
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
         }
         Worst::Unanswered(why)
@@ -392,8 +392,8 @@ async fn decide(
         {
             // The first time at once; a carrier that stays silent is not asked again without a pause.
             let at_once = !message.maybe_twice;
-            let wake_at = if at_once { out_until } else { next_try(batch, message) };
-            let resent = standing(State::Queued, Some(why.clone()), wake_at);
+            let wake = if at_once { Wake::AsBefore } else { Wake::At(next_try(batch, message)) };
+            let resent = standing(State::Queued, Some(why.clone()), wake);
             batch.set(message.id, Standing { maybe_twice: true, ..resent });
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
             if at_once {
@@ -402,7 +402,7 @@ async fn decide(
         }
         Worst::Unanswered(why) => {
             batch.count(message.tenant, Some(from), State::Indeterminate);
-            batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), out_until));
+            batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), Wake::AsBefore));
             batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
         }
         Worst::Expired => ended = Some((State::Expired, None)),
@@ -413,6 +413,17 @@ async fn decide(
     }
     batch.after.push(place);
     Ok(())
+}
+
+/// Keeps a message of one part at hand for its receipt.
+fn await_receipt(batch: &mut Batch, answered: &Answered) {
+    let Answered { message, connection, outcome: Outcome::Taken { provider_id }, .. } = answered else {
+        return;
+    };
+    if message.parts == 1 && message.attempts == 0 {
+        let id = sms::id::key(provider_id).into_owned();
+        batch.after.push(After::Sent(*connection, id, message.clone()));
+    }
 }
 
 fn again(

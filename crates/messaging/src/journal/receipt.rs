@@ -1,14 +1,17 @@
 //! Receipts from carriers: matched to their part in every form an id can take, aggregated over a message's parts, held
 //! when they overtake the response.
 
+use std::sync::Arc;
+
 use db::{Arg, Rows, args, record, sql};
 use serde::{Deserialize, Serialize};
 use types::{AccountId, ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
 
 use super::answer::PartRow;
+use super::sent::Sent;
 use super::settle::{self, Ending};
 use super::{After, Batch, Entry};
-use crate::message::{Options, State, address_of};
+use crate::message::{Options, Outgoing, State, address_of};
 
 /// A carrier's receipt, read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +67,7 @@ pub(crate) async fn receipts(
     batch: &mut Batch,
     work: &[(Option<usize>, Entry)],
     parts: &[PartRow],
+    sent: &Sent,
     any_held: bool,
 ) -> Result<()> {
     let mut receipts: Vec<CarrierReceipt> = Vec::new();
@@ -78,14 +82,15 @@ pub(crate) async fn receipts(
     if receipts.is_empty() {
         return Ok(());
     }
-    let matches = find(batch, &receipts).await?;
+    let matches = find(batch, &receipts, sent).await?;
     let mut unknown = Vec::new();
     let mut parts_done = Vec::new();
     let mut long = Vec::new();
     for (receipt, found) in receipts.into_iter().zip(matches) {
         match found {
             None => unknown.push(receipt),
-            Some(found) => apply(batch, &receipt, found, &mut parts_done, &mut long).await?,
+            Some(Found::Sent(message)) => apply_to_sent(batch, &receipt, &message).await?,
+            Some(Found::Row(found)) => apply(batch, &receipt, *found, &mut parts_done, &mut long).await?,
         }
     }
     finish_parts(batch, &parts_done).await?;
@@ -95,15 +100,28 @@ pub(crate) async fn receipts(
     hold(batch, unknown).await
 }
 
-/// The part that each receipt speaks of: first by the id as we keep it, then in the other forms it can take.
-async fn find(batch: &mut Batch, receipts: &[CarrierReceipt]) -> Result<Vec<Option<Match>>> {
-    let mut found: Vec<Option<Match>> = receipts.iter().map(|_| None).collect();
+/// What a receipt speaks of.
+enum Found {
+    /// A message of one part that memory holds.
+    Sent(Arc<Outgoing>),
+    /// A part, with its message.
+    Row(Box<Match>),
+}
+
+/// What each receipt speaks of: in memory or in the table by the id as we keep it, then in the other forms it can take.
+async fn find(batch: &mut Batch, receipts: &[CarrierReceipt], sent: &Sent) -> Result<Vec<Option<Found>>> {
+    let known = |receipt: &CarrierReceipt| {
+        let message = sent.get(receipt.connection, &sms::id::key(&receipt.provider_id))?;
+        // Beyond its validity it may have been ended already.
+        (batch.now < message.expires_at).then(|| Found::Sent(message.clone()))
+    };
+    let mut found: Vec<Option<Found>> = receipts.iter().map(known).collect();
     let keys: Vec<_> = receipts.iter().map(|receipt| sms::id::key(&receipt.provider_id)).collect();
     let rows: Vec<_> = receipts
         .iter()
         .zip(&keys)
         .enumerate()
-        .filter(|(_, (_, key))| !key.is_empty())
+        .filter(|(at, (_, key))| found[*at].is_none() && !key.is_empty())
         .map(|(at, (receipt, key))| LookupRow { i: at, n: 0, c: receipt.connection.raw(), k: key })
         .collect();
     look_up(batch, &rows, &mut found).await?;
@@ -128,7 +146,7 @@ async fn find(batch: &mut Batch, receipts: &[CarrierReceipt]) -> Result<Vec<Opti
     Ok(found)
 }
 
-async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<Match>]) -> Result<()> {
+async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<Found>]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -157,7 +175,7 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<
     for one in matches {
         if let Some(place) = usize::try_from(one.idx).ok().and_then(|at| found.get_mut(at)) {
             // Ordered worst to best, so the last one stays.
-            *place = Some(one);
+            *place = Some(Found::Row(Box::new(one)));
         }
     }
     Ok(())
@@ -169,6 +187,18 @@ struct DoneRow {
     n: i64,
     s: &'static str,
     e: Option<String>,
+}
+
+/// A receipt for a message that memory holds. Its part's row stays as it is: with one part, the message says it all.
+async fn apply_to_sent(batch: &mut Batch, receipt: &CarrierReceipt, message: &Arc<Outgoing>) -> Result<()> {
+    let Some(to) = State::from_receipt(sms::MessageState::from_number(receipt.state)) else { return Ok(()) };
+    if already_ended(batch, message.id) {
+        return Ok(());
+    }
+    let error = receipt.error.clone().filter(|_| to != State::Delivered);
+    let id = sms::id::key(&receipt.provider_id).into_owned();
+    batch.after.push(After::Receipted(receipt.connection, id));
+    settle::end(batch, &Ending::of(message, State::Sent, to, error), Some(receipt.connection)).await
 }
 
 async fn apply(

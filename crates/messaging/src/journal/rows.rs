@@ -17,7 +17,18 @@ pub(crate) struct SetRow {
     tw: bool,
     e: Option<String>,
     d: Option<i64>,
-    w: Option<i64>,
+    w: Wake,
+}
+
+/// When something must be done about a message next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// When it stood already: its index need not be touched.
+    AsBefore,
+    /// Then.
+    At(Timestamp),
+    /// Never: it has come to its end.
+    Never,
 }
 
 /// What a message comes to.
@@ -27,7 +38,7 @@ pub(crate) struct Standing {
     pub(crate) attempts: u32,
     pub(crate) maybe_twice: bool,
     pub(crate) error: Option<String>,
-    pub(crate) wake_at: Option<Timestamp>,
+    pub(crate) wake: Wake,
 }
 
 impl Batch {
@@ -42,7 +53,7 @@ impl Batch {
             tw: standing.maybe_twice,
             e: standing.error,
             d: final_at,
-            w: if standing.state.is_final() { None } else { standing.wake_at.map(Timestamp::unix_ms) },
+            w: if standing.state.is_final() { Wake::Never } else { standing.wake },
         });
     }
 }
@@ -56,21 +67,53 @@ pub(crate) async fn write_settled(batch: &mut Batch) -> Result<()> {
     let mut seen = std::collections::HashSet::with_capacity(rows.len());
     rows.reverse();
     rows.retain(|row| seen.insert(row.id));
-    let rows: Rows = rows
-        .into_iter()
-        .map(|row| {
-            [
-                row.id.into(),
-                Arg::word(row.s),
-                row.c.into(),
-                row.a.into(),
-                row.tw.into(),
-                row.e.into(),
-                row.d.into(),
-                row.w.into(),
-            ]
-        })
-        .collect();
+    let (as_before, moved): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.w == Wake::AsBefore);
+    write_on_its_way(batch, as_before).await?;
+    write_moved(batch, moved).await
+}
+
+/// Standings that leave the next look where it was.
+async fn write_on_its_way(batch: &mut Batch, rows: Vec<SetRow>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let values = |row: SetRow| {
+        [row.id.into(), Arg::word(row.s), row.c.into(), row.a.into(), row.tw.into(), row.e.into()]
+    };
+    batch
+        .tx
+        .execute_rows(
+            sql!(
+                "update message set state = r.state, connection_id = r.connection, attempts = r.attempts, \
+                 maybe_twice = r.maybe_twice, error = r.error, updated_at = $1 \
+                 from rows(id bigint, state text, connection bigint, attempts bigint, maybe_twice boolean, error text) r \
+                 where message.id = r.id /* every tenant: the journal writes for all, by ids it was given */"
+            ),
+            args![batch.now],
+            rows.into_iter().map(values).collect(),
+        )
+        .await?;
+    Ok(())
+}
+
+/// Standings with another next look, or with none.
+async fn write_moved(batch: &mut Batch, rows: Vec<SetRow>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let values = |row: SetRow| {
+        let wake_at = if let Wake::At(at) = row.w { Some(at) } else { None };
+        [
+            row.id.into(),
+            Arg::word(row.s),
+            row.c.into(),
+            row.a.into(),
+            row.tw.into(),
+            row.e.into(),
+            row.d.into(),
+            wake_at.into(),
+        ]
+    };
     batch
         .tx
         .execute_rows(
@@ -82,7 +125,7 @@ pub(crate) async fn write_settled(batch: &mut Batch) -> Result<()> {
                  /* every tenant: the journal writes for all, by ids it was given */"
             ),
             args![batch.now],
-            rows,
+            rows.into_iter().map(values).collect(),
         )
         .await?;
     Ok(())

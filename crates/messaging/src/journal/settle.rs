@@ -7,7 +7,7 @@ use types::event::MessageChange;
 use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
 use super::accept::GRACE_MS;
-use super::rows::{self, Standing};
+use super::rows::{self, Standing, Wake};
 use super::{After, Batch, Entry};
 use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
@@ -79,7 +79,7 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
             attempts: ending.attempts,
             maybe_twice: ending.maybe_twice,
             error: ending.error.clone(),
-            wake_at: None,
+            wake: Wake::Never,
         },
     );
     batch.event(
@@ -232,7 +232,7 @@ pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool
         let Some(from) = State::named(&record.state) else { continue };
         if from == State::Queued && queue.has_place(record.id) && !queue.withdraw(record.id) {
             // It is on the wire: its answer decides.
-            let later = record.standing(from, Some(batch.now.plus_ms(LEAVING_MS)), record.error.clone());
+            let later = record.standing(from, Wake::At(batch.now.plus_ms(LEAVING_MS)), record.error.clone());
             batch.set(record.id, later);
             continue;
         }
@@ -268,7 +268,7 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
             record.id,
             record.standing(
                 from,
-                Some(batch.now.plus_ms(5_000)),
+                Wake::At(batch.now.plus_ms(5_000)),
                 Some("no route leads to its recipient now".to_owned()),
             ),
         );
@@ -286,7 +286,7 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
         attempts: message.attempts,
         maybe_twice: message.maybe_twice,
         error: record.error.clone(),
-        wake_at: Some(message.expires_at.plus_ms(GRACE_MS)),
+        wake: Wake::At(message.expires_at.plus_ms(GRACE_MS)),
     };
     batch.set(record.id, standing);
     let first = message.attempts > 0;

@@ -133,6 +133,8 @@ pub struct Messaging {
     pub attempts_max: u32,
     /// How long a receipt waits for the response that tells its message's id.
     pub receipt_hold_s: u64,
+    /// Messages that await their receipt in memory.
+    pub sent_in_memory_max: usize,
     /// How long the parts of a long message are awaited before what has come is shown as incomplete.
     pub reassembly_s: u64,
     /// Long inbound messages whose parts are being collected, all tenants together.
