@@ -1,9 +1,15 @@
 //! Group commit: many callers' single writes become one statement and one commit.
+//!
+//! Batches are fair. What waits stands in one line for each owner, and a batch takes a few from each in turn, so that
+//! who leaves ten thousand items holds up nobody who leaves one. What is urgent goes first.
 
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, TryAcquireError, oneshot};
 use types::{Code, Error};
 
 /// How much a [`Batcher`] holds.
@@ -14,7 +20,8 @@ pub struct BatchLimits {
     /// How long the first item of a batch waits for company. While a batch is being written the next one gathers
     /// anyway, so this matters at low load only.
     pub linger: Duration,
-    /// The most items that wait for their batch; more are refused.
+    /// The most items that wait for their batch; more are refused. One owner alone gets half of the places, two a third
+    /// each, and so on: there is always room for one more.
     pub waiting_max: usize,
 }
 
@@ -39,10 +46,19 @@ impl From<Refused> for Error {
     }
 }
 
+/// Whose an item is, and how soon it is wanted.
+pub trait Fair {
+    /// Its owner; each has a line of its own.
+    fn owner(&self) -> i64;
+
+    /// Whether it goes before what is not urgent.
+    fn urgent(&self) -> bool;
+}
+
 /// Writes batches.
 pub trait WriteBatch {
     /// What callers bring.
-    type Item: Send;
+    type Item: Fair + Send;
     /// What they hear.
     type Result: Send;
 
@@ -56,18 +72,141 @@ struct Item<T, R> {
     reply: Option<oneshot::Sender<R>>,
 }
 
-/// The entrance to a batch writer. Cloning shares it; the writer stops when all clones are gone.
-pub struct Batcher<T, R> {
-    queue: mpsc::Sender<Item<T, R>>,
+/// The owners' lines.
+struct Lines<T, R> {
+    by_owner: HashMap<i64, VecDeque<Item<T, R>>>,
+    /// Owners with something in their line, in the order of their turns.
+    turns: VecDeque<i64>,
 }
 
-impl<T, R> Clone for Batcher<T, R> {
-    fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
+/// What an owner puts into a batch at its turn.
+const TURN: usize = 16;
+
+impl<T: Fair, R> Lines<T, R> {
+    fn new() -> Self {
+        Self { by_owner: HashMap::new(), turns: VecDeque::new() }
+    }
+
+    fn put(&mut self, item: Item<T, R>) {
+        let owner = item.value.owner();
+        let line = self.by_owner.entry(owner).or_default();
+        if line.is_empty() {
+            self.turns.push_back(owner);
+        }
+        line.push_back(item);
+    }
+
+    /// Takes up to so many, a few from each owner in turn.
+    fn take(&mut self, max: usize, into: &mut Vec<Item<T, R>>) {
+        let full = into.len() + max;
+        while into.len() < full
+            && let Some(owner) = self.turns.pop_front()
+        {
+            let Some(line) = self.by_owner.get_mut(&owner) else { continue };
+            into.extend(line.drain(..TURN.min(full - into.len()).min(line.len())));
+            if line.is_empty() {
+                self.by_owner.remove(&owner);
+            } else {
+                self.turns.push_back(owner);
+            }
+        }
+    }
+
+    fn of(&self, owner: i64) -> usize {
+        self.by_owner.get(&owner).map_or(0, VecDeque::len)
     }
 }
 
-impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
+struct Waiting<T, R> {
+    urgent: Lines<T, R>,
+    usual: Lines<T, R>,
+    closed: bool,
+}
+
+impl<T: Fair, R> Waiting<T, R> {
+    fn take(&mut self, max: usize, into: &mut Vec<Item<T, R>>) {
+        let begin = into.len();
+        // What is not urgent is not forgotten for it.
+        let urgent = if self.usual.turns.is_empty() { max } else { max.div_ceil(2) };
+        self.urgent.take(urgent, into);
+        let room = max - (into.len() - begin);
+        self.usual.take(room, into);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.urgent.turns.is_empty() && self.usual.turns.is_empty()
+    }
+}
+
+struct Shared<T, R> {
+    waiting: Mutex<Waiting<T, R>>,
+    filled: Notify,
+    places: Semaphore,
+    waiting_max: usize,
+}
+
+impl<T: Fair, R> Shared<T, R> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<T, R>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an item into its line; its place has been taken already.
+    fn put(&self, item: Item<T, R>) -> Result<(), Refused> {
+        let mut waiting = self.waiting();
+        if waiting.closed {
+            return Err(Refused::Stopped);
+        }
+        let lines = if item.value.urgent() { &mut waiting.urgent } else { &mut waiting.usual };
+        lines.put(item);
+        drop(waiting);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Whether an owner has its share of the places already.
+    fn has_its_share(&self, owner: i64) -> bool {
+        let waiting = self.waiting();
+        let owners = waiting.urgent.turns.len() + waiting.usual.turns.len();
+        waiting.urgent.of(owner) + waiting.usual.of(owner) > self.waiting_max / (owners + 1)
+    }
+
+    /// Takes nothing more.
+    fn close(&self) {
+        self.waiting().closed = true;
+        self.places.close();
+        self.filled.notify_one();
+    }
+}
+
+/// The entrance to a batch writer. Cloning shares it; the writer stops when all clones are gone.
+pub struct Batcher<T: Fair, R> {
+    shared: Arc<Entrance<T, R>>,
+}
+
+impl<T: Fair, R> Clone for Batcher<T, R> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+/// Closes when the last clone goes.
+struct Entrance<T: Fair, R>(Arc<Shared<T, R>>);
+
+impl<T: Fair, R> Deref for Entrance<T, R> {
+    type Target = Shared<T, R>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T: Fair, R> Drop for Entrance<T, R> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl<T: Fair + Send + 'static, R: Send + 'static> Batcher<T, R> {
     /// A batcher and the loop that writes its batches, which the caller spawns. When `stop` comes, nothing more is
     /// taken, what waits is written, and the loop ends.
     pub fn new(
@@ -75,8 +214,15 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         writer: impl WriteBatch<Item = T, Result = R> + Send + 'static,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, waiting) = mpsc::channel(limits.waiting_max);
-        (Self { queue }, run(limits, waiting, writer, stop))
+        let waiting = Waiting { urgent: Lines::new(), usual: Lines::new(), closed: false };
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(waiting),
+            filled: Notify::new(),
+            places: Semaphore::new(limits.waiting_max),
+            waiting_max: limits.waiting_max,
+        });
+        let open = Open(shared.clone());
+        (Self { shared: Arc::new(Entrance(shared)) }, run(limits, open, writer, stop))
     }
 
     /// Writes one item and gives its result, after the commit.
@@ -92,8 +238,16 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     /// # Errors
     /// [`Refused`] when it never came into a batch.
     pub fn enqueue(&self, value: T) -> Result<oneshot::Receiver<R>, Refused> {
+        let place = self.shared.places.try_acquire().map_err(|error| match error {
+            TryAcquireError::NoPermits => Refused::Full,
+            TryAcquireError::Closed => Refused::Stopped,
+        })?;
+        if self.shared.has_its_share(value.owner()) {
+            return Err(Refused::Full);
+        }
         let (reply, result) = oneshot::channel();
-        self.queue.try_send(Item { value, reply: Some(reply) }).map_err(|error| refused(&error))?;
+        self.shared.put(Item { value, reply: Some(reply) })?;
+        place.forget();
         Ok(result)
     }
 
@@ -102,50 +256,63 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     /// # Errors
     /// [`Refused::Stopped`] when there is no writer any more.
     pub async fn send(&self, value: T) -> Result<(), Refused> {
-        self.queue.send(Item { value, reply: None }).await.map_err(|_| Refused::Stopped)
+        let place = self.shared.places.acquire().await.map_err(|_| Refused::Stopped)?;
+        self.shared.put(Item { value, reply: None })?;
+        place.forget();
+        Ok(())
     }
 
     /// Items that wait for their batch.
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.shared.waiting_max.saturating_sub(self.shared.places.available_permits())
     }
 }
 
-fn refused<T>(error: &mpsc::error::TrySendError<T>) -> Refused {
-    match error {
-        mpsc::error::TrySendError::Full(_) => Refused::Full,
-        mpsc::error::TrySendError::Closed(_) => Refused::Stopped,
+/// The writer's end: when it goes, by whatever way, callers hear that nothing will be written any more.
+struct Open<T: Fair, R>(Arc<Shared<T, R>>);
+
+impl<T: Fair, R> Drop for Open<T, R> {
+    fn drop(&mut self) {
+        self.0.close();
+        let mut left = Vec::new();
+        self.0.waiting().take(usize::MAX / 4, &mut left);
     }
 }
 
 async fn run<W: WriteBatch>(
     limits: BatchLimits,
-    mut waiting: mpsc::Receiver<Item<W::Item, W::Result>>,
+    open: Open<W::Item, W::Result>,
     mut writer: W,
     stop: impl Future<Output = ()>,
 ) {
+    let shared = &open.0;
     let mut stop = std::pin::pin!(stop);
-    let mut stopping = false;
     let mut gathered = Vec::with_capacity(limits.items_max);
+    let take = |gathered: &mut Vec<_>, max: usize| {
+        let before = gathered.len();
+        shared.waiting().take(max, gathered);
+        shared.places.add_permits(gathered.len() - before);
+    };
     loop {
-        let received = tokio::select! {
-            biased;
-            received = waiting.recv_many(&mut gathered, limits.items_max) => received,
-            () = &mut stop, if !stopping => {
-                stopping = true;
-                waiting.close();
-                continue;
-            }
+        let (empty, closed) = {
+            let waiting = shared.waiting();
+            (waiting.is_empty(), waiting.closed)
         };
-        if received == 0 {
+        if empty && closed {
             return;
         }
-        if gathered.len() < limits.items_max && !limits.linger.is_zero() {
+        if empty {
+            tokio::select! {
+                () = shared.filled.notified() => {}
+                () = &mut stop => shared.close(),
+            }
+            continue;
+        }
+        take(&mut gathered, limits.items_max);
+        if gathered.len() < limits.items_max && !limits.linger.is_zero() && !closed {
             tokio::time::sleep(limits.linger).await;
             let room = limits.items_max - gathered.len();
-            if !waiting.is_empty() {
-                waiting.recv_many(&mut gathered, room).await;
-            }
+            take(&mut gathered, room);
         }
         let (values, replies): (Vec<_>, Vec<_>) =
             gathered.drain(..).map(|item| (item.value, item.reply)).unzip();
@@ -162,7 +329,20 @@ async fn run<W: WriteBatch>(
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    /// Its owner is its last digit; what is above a million is urgent.
+    impl Fair for u32 {
+        fn owner(&self) -> i64 {
+            i64::from(self % 10)
+        }
+
+        fn urgent(&self) -> bool {
+            *self > 1_000_000
+        }
+    }
 
     /// Doubles its items and notes how large its batches were.
     struct Double {
@@ -223,5 +403,57 @@ mod tests {
         assert_eq!(batcher.waiting(), 2);
         drop(work);
         assert_eq!(batcher.enqueue(3).unwrap_err(), Refused::Stopped);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_much_holds_up_nobody() {
+        let limits = BatchLimits { items_max: 40, linger: Duration::ZERO, waiting_max: 1_000 };
+        let (batches, mut seen) = mpsc::unbounded_channel();
+        let (batcher, work) = Batcher::new(limits, Note { batches }, async {});
+        let mut answers = Vec::new();
+        let mut refused = 0;
+        for n in 0..600 {
+            match batcher.enqueue(n * 10 + 1) {
+                Ok(answer) => answers.push(answer),
+                Err(refusal) => {
+                    assert_eq!(refusal, Refused::Full);
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!(refused, 99, "one owner alone has half of the places");
+        for n in 0..20 {
+            answers.push(batcher.enqueue(n * 10 + 2).unwrap());
+        }
+        answers.push(batcher.enqueue(1_000_003).unwrap());
+        work.await;
+        let first: Vec<u32> = seen.recv().await.unwrap();
+        assert_eq!((first.len(), first[0]), (40, 1_000_003), "what is urgent goes first");
+        assert!(first.iter().filter(|n| **n % 10 == 2).count() >= 16, "{first:?}");
+        let mut all = first;
+        while let Some(batch) = seen.recv().await {
+            all.extend(batch);
+        }
+        let of_one: Vec<_> = all.iter().filter(|n| **n % 10 == 1).collect();
+        assert!(
+            of_one.is_sorted() && all.len() == 501 + 20 + 1,
+            "each owner's order stays, and all are written"
+        );
+    }
+
+    /// Notes its batches.
+    struct Note {
+        batches: mpsc::UnboundedSender<Vec<u32>>,
+    }
+
+    impl WriteBatch for Note {
+        type Item = u32;
+        type Result = ();
+
+        async fn write(&mut self, items: Vec<u32>) -> Vec<()> {
+            let results = vec![(); items.len()];
+            self.batches.send(items).unwrap();
+            results
+        }
     }
 }

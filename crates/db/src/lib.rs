@@ -17,7 +17,7 @@ mod portable;
 mod rows;
 mod value;
 
-pub use batch::{BatchLimits, Batcher, Refused, WriteBatch};
+pub use batch::{BatchLimits, Batcher, Fair, Refused, WriteBatch};
 pub use engine::{Db, Engine, Options, Tenancy, Tx};
 pub use failure::{Failure, OnConflict, Result};
 pub use migrate::{Migration, Table};

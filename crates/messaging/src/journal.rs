@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connectors::smpp::Delivered;
-use db::{BatchLimits, Batcher, Tenancy, Tx, WriteBatch};
+use db::{BatchLimits, Batcher, Fair, Tenancy, Tx, WriteBatch};
 use runtime::Runtime;
 use runtime::outbox::{self, Happened};
 use runtime::scope::Keyed;
 use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
+use crate::intent::Intent;
 use crate::message::{Outgoing, State, Why};
 use crate::push::{Push, Pushes};
 use crate::queue::{Queue, Queued};
@@ -74,6 +75,34 @@ pub enum Entry {
     Wake,
     /// Nothing new, but what failed before is to be tried again.
     Retry,
+}
+
+/// The owner of what serves all tenants.
+const EVERYBODY: i64 = 0;
+
+impl Fair for Entry {
+    fn owner(&self) -> i64 {
+        match self {
+            Self::Accept(accept) => accept.messages.first().map_or(EVERYBODY, |new| new.message.tenant.raw()),
+            Self::Answered(answered) => answered.message.tenant.raw(),
+            Self::Receipt(receipt, _) => receipt.tenant.raw(),
+            Self::Inbound(part, _) => part.tenant.raw(),
+            Self::Cancel { tenant, .. } => tenant.raw(),
+            Self::Claim { .. } | Self::Pushed { .. } | Self::Wake | Self::Retry => EVERYBODY,
+        }
+    }
+
+    fn urgent(&self) -> bool {
+        match self {
+            Self::Accept(accept) => {
+                accept.messages.first().is_some_and(|new| new.message.intent == Intent::Otp)
+            }
+            Self::Answered(answered) => answered.message.intent == Intent::Otp,
+            // A claim holds up everything behind it on its connection.
+            Self::Claim { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// New messages, accepted together or not at all.
