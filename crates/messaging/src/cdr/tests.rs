@@ -78,8 +78,8 @@ async fn tell(house: &House, scope: &Scope, mut tx: db::Tx, events: Vec<Event>) 
 }
 
 async fn switch_on(scope: &Scope, settings: serde_json::Value) {
-    let change = CdrPatch { active: Some(true), settings: patch(settings), revision: None };
-    assert!(change(scope, change).await.unwrap().active);
+    let on = CdrPatch { active: Some(true), settings: patch(settings), revision: None };
+    assert!(change(scope, on).await.unwrap().active);
 }
 
 /// Rounds until all is read.
@@ -180,6 +180,8 @@ async fn files_are_closed_by_lines_bytes_and_age_and_when_settings_change() {
     let report = verify::files(&all_files(&house));
     assert!(report.ok && report.rows == 27, "{report:?}");
     house.reconfigure(|config| config.cdr.bytes_max = 1_024);
+    // Ids begin anew with the runtime, and the clock stands.
+    house.runtime.clock.advance_ms(1_000);
     let mut writer = Writer::new(&house.runtime);
     for _ in 0..4 {
         ended(&house, &house.ours, 1, "delivered").await;
@@ -412,4 +414,79 @@ async fn loading_twice_is_loading_once() {
         Code::Conflict,
         "not into a server's own"
     );
+}
+
+/// Rows a second that are written, and loaded, beside what inserting the messages themselves takes in the same run.
+#[tokio::test]
+#[ignore = "a measurement: cargo test -p messaging --release -- --ignored --nocapture rows_a_second"]
+#[expect(clippy::print_stderr, reason = "a measurement tells its figures")]
+async fn rows_a_second() {
+    const BATCHES: i64 = 100;
+    const BATCH: i64 = 500;
+    let house = House::build().await;
+    switch_on(&house.ours, json!({})).await;
+    let began = std::time::Instant::now();
+    for _ in 0..BATCHES {
+        insert_many(&house, BATCH).await;
+    }
+    let inserted = began.elapsed().as_secs_f64();
+    let mut writer = Writer::new(&house.runtime);
+    let began = std::time::Instant::now();
+    follow(&mut writer).await;
+    let written = began.elapsed().as_secs_f64();
+    rotated(&house.ours, &mut writer).await;
+    let folder = tempfile::tempdir().unwrap();
+    let db = load::open(&format!("sqlite:{}", folder.path().join("records.db").display())).await.unwrap();
+    let began = std::time::Instant::now();
+    let loaded = load::into(&db, &all_files(&house)).await.unwrap();
+    let loading = began.elapsed().as_secs_f64();
+    let rows = (BATCHES * BATCH) as f64;
+    assert_eq!(loaded.new as i64, BATCHES * BATCH);
+    let report = verify::files(&all_files(&house));
+    assert!(report.ok);
+    for (what, took) in
+        [("inserted with part and events", inserted), ("written", written), ("loaded", loading)]
+    {
+        eprintln!("{what}: {:.0} rows/s, {:.2} of the time of inserting", rows / took, took / inserted);
+    }
+}
+
+/// Messages with a part and three events each, as a batch of the journal leaves them.
+async fn insert_many(house: &House, n: i64) {
+    let (scope, now) = (&house.ours, house.runtime.clock.now());
+    let ids: Vec<MessageId> = (0..n).map(|_| house.runtime.ids.next()).collect();
+    let rows = db::Arg::json(&ids.iter().map(|id| [id.raw()]).collect::<Vec<_>>()).unwrap();
+    let mut tx = house.runtime.db.write(Tenancy::Every).await.unwrap();
+    tx.execute(
+        sql!(
+            "insert into message (id, tenant_id, direction, state, sender, sender_kind, recipient, recipient_kind, text, \
+             data_coding, parts, intent, lane, registered, attempts, maybe_twice, accepted_at, expires_at, updated_at, done_at, why) \
+             select cast(r.value ->> 0 as bigint), $2, 'out', 'delivered', 'ACME', 1280, '33612345678', 257, \
+             'Your code is 123456. It is good for ten minutes.', 0, 1, 'transactional', 1, 1, 1, false, $3, $3, $3, $3, \
+             '{\"r\":\"rte_0000000000001\"}' from json_rows($1) r"
+        ),
+        vec![rows.clone(), scope.tenant().into(), now.into()],
+    )
+    .await
+    .unwrap();
+    tx.execute(
+        sql!(
+            "insert into part (message_id, part, attempt, tenant_id, connection_id, provider_id, provider_key, state, sent_at, done_at) \
+             select cast(r.value ->> 0 as bigint), 1, 0, $2, 1, 'abc', 'abc', 'delivered', $3, $3 from json_rows($1) r"
+        ),
+        vec![rows, scope.tenant().into(), now.into()],
+    )
+    .await
+    .unwrap();
+    let change = |message: MessageId, state: &'static str| MessageChange {
+        message,
+        state: state.into(),
+        account: None,
+        connection: None,
+        error: None,
+    };
+    let accepted = ids.iter().map(|id| Event::MessageAccepted(change(*id, "queued")));
+    let sent = ids.iter().map(|id| Event::MessageSent(change(*id, "sent")));
+    let ended = ids.iter().map(|id| Event::MessageEnded(change(*id, "delivered")));
+    tell(house, scope, tx, accepted.chain(sent).chain(ended).collect()).await;
 }

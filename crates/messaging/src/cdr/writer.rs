@@ -148,6 +148,7 @@ impl Writer {
             asked = others;
             match self.follow(&stream, !mine.is_empty()).await {
                 Ok(Pass { closed, more_to_read }) => {
+                    self.failed.remove(&tenant);
                     more |= more_to_read;
                     if more_to_read {
                         // Closed when all that had happened is written.
@@ -158,6 +159,15 @@ impl Writer {
                     behind += self.tenants.get(&tenant).map_or(0, |one| stream.head - one.position.event);
                 }
                 Err(error) => self.give_up(tenant, &error, mine),
+            }
+        }
+        for one in asked {
+            if self.failed.contains_key(&one.tenant) {
+                // Its pause is not over: it is answered by the next try.
+                lock(&self.control.asked).push(one);
+            } else {
+                // Switched off meanwhile: what was open is closed.
+                drop(one.reply.send(Ok(None)));
             }
         }
         metrics::gauge!("switchboard_cdr_events_behind").set(behind as f64);
