@@ -33,6 +33,7 @@ mod live;
 pub mod load;
 pub(crate) mod pages;
 pub mod read;
+mod register;
 pub mod row;
 pub mod verify;
 mod writer;
@@ -373,13 +374,13 @@ pub async fn content(scope: &Scope, id: CdrFileId) -> Result<(CdrFile, PathBuf)>
 /// Writes what has happened so far and closes the open file. Gives it, or nothing where there was no row to write.
 ///
 /// # Errors
-/// [`Code::Unavailable`] when records are switched off or the writer does not run; what kept the file from being closed.
+/// [`Code::Conflict`] when records are switched off or the writer does not run; what kept the file from being closed.
 pub async fn rotate(scope: &Scope) -> Result<Option<CdrFile>> {
     scope.require(Permission::CdrManage)?;
     let runtime = scope.runtime();
     let stored = stream_of(&mut scope.read().await?, scope.tenant()).await?;
     if !stored.is_some_and(|stored| stored.active) || !runtime.config.cdr.enabled {
-        return Err(Error::new(Code::Unavailable, "call detail records are switched off")
+        return Err(Error::new(Code::Conflict, "call detail records are switched off")
             .hint("switch them on under Records, or with `switchboard cdr set --active true`"));
     }
     let (reply, answer) = oneshot::channel();

@@ -97,7 +97,7 @@ pub(super) async fn download(scope: &runtime::Scope, id: CdrFileId) -> types::Re
 
 /// Write what has happened so far and close the open file.
 #[utoipa::path(post, path = "/api/v1/cdr-files/rotate", tag = "records",
-    responses((status = 200, body = Rotated), (status = 503, description = "Records are switched off", body = ProblemBody)))]
+    responses((status = 200, body = Rotated), (status = 409, description = "Records are switched off", body = ProblemBody)))]
 async fn rotate(Writer(scope): Writer<200>) -> Result<Answer<200, Rotated>, Problem> {
     Ok(Answer(Rotated { closed: super::rotate(&scope).await? }))
 }
@@ -120,7 +120,7 @@ async fn sums(Caller(scope): Caller) -> Result<Answer<200, Page<Day>>, Problem> 
 /// before, a row's `seq`, or `now`; without it the rows come that are in no closed file yet.
 #[utoipa::path(get, path = "/api/v1/cdrs", tag = "records", params(Paging),
     responses((status = 200, body = Rows), (status = 400, description = "Only files have those rows", body = ProblemBody),
-        (status = 503, description = "Records were never switched on", body = ProblemBody)))]
+        (status = 409, description = "Records were never switched on", body = ProblemBody)))]
 async fn rows(Caller(scope): Caller, Query(paging): Query<Paging>) -> Result<Answer<200, Rows>, Problem> {
     Ok(Answer(super::rows(&scope, paging.after.as_deref(), paging.limit()?).await?))
 }

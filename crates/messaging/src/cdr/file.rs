@@ -19,6 +19,8 @@ use super::format::{Compression, Format};
 pub(crate) const OPEN: &str = ".open";
 /// What a complete file's name ends in until its registration is committed.
 pub(crate) const TMP: &str = ".tmp";
+/// What is put behind the name of a complete file that the database does not know: the database is older than the folder.
+pub(crate) const UNREGISTERED: &str = ".unregistered";
 /// Octets read at once.
 const CHUNK: usize = 1 << 16;
 
@@ -178,9 +180,12 @@ pub(crate) struct Tidied {
     pub(crate) renamed: usize,
     /// Files of which no closed row speaks: they are written again from the stream.
     pub(crate) thrown_away: usize,
+    /// Files under their own name that the database does not know: it was restored from before they were closed.
+    pub(crate) set_aside: usize,
 }
 
-/// Brings a tenant's folder to what is registered: finishes renamings, and throws away what was never registered.
+/// Brings a tenant's folder to what is registered: finishes renamings, throws away what was never complete or never
+/// registered, and sets aside what a database that is older than the folder does not know.
 /// `registered` are the names of the files that were closed last, with their hashes.
 pub(crate) fn tidy(
     folder: &Path,
@@ -203,9 +208,12 @@ pub(crate) fn tidy(
         {
             fs::rename(&path, folder.join(complete))?;
             tidied.renamed += 1;
-        } else if complete.is_some() || name.ends_with(OPEN) || number > last_number {
+        } else if complete.is_some() || name.ends_with(OPEN) {
             fs::remove_file(&path)?;
             tidied.thrown_away += 1;
+        } else if number > last_number && !name.ends_with(UNREGISTERED) {
+            fs::rename(&path, folder.join(format!("{name}{UNREGISTERED}")))?;
+            tidied.set_aside += 1;
         }
     }
     if tidied != Tidied::default() {
@@ -246,10 +254,12 @@ mod tests {
         let sha256 = hashed(&path(1, "")).unwrap().sha256;
         let registered = HashMap::from([(names(1), sha256.clone()), (names(2), sha256)]);
         let tidied = tidy(folder.path(), &registered, 2).unwrap();
-        assert_eq!(tidied, Tidied { renamed: 1, thrown_away: 3 });
+        assert_eq!(tidied, Tidied { renamed: 1, thrown_away: 2, set_aside: 1 });
         let mut left: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, [names(1).as_str(), names(2).as_str(), "notes.txt"]);
+        let aside = format!("{}{UNREGISTERED}", names(4));
+        assert_eq!(left, [names(1).as_str(), names(2).as_str(), aside.as_str(), "notes.txt"]);
+        assert_eq!(tidy(folder.path(), &registered, 2).unwrap(), Tidied::default(), "once is enough");
     }
 }

@@ -60,7 +60,7 @@ record! { struct Reached { event_seq: i64, last_seq: i64 } }
 /// The tenant's rows behind a place: `next` of an answer, a row's seq, `now`, or nothing for what is in no closed file yet.
 ///
 /// # Errors
-/// [`Code::InvalidCursor`] for what is no place, or lies so far back that only files have it; [`Code::Unavailable`] when
+/// [`Code::InvalidCursor`] for what is no place, or lies so far back that only files have it; [`Code::Conflict`] when
 /// records were never switched on.
 pub async fn rows(scope: &Scope, after: Option<&str>, limit: usize) -> Result<Rows> {
     scope.require(Permission::CdrView)?;
@@ -68,7 +68,7 @@ pub async fn rows(scope: &Scope, after: Option<&str>, limit: usize) -> Result<Ro
     let (runtime, tenant) = (scope.runtime(), scope.tenant());
     let mut tx = scope.read().await?;
     let stream = stream_of(&mut tx, tenant).await?.ok_or_else(|| {
-        Error::new(Code::Unavailable, "call detail records have never been switched on")
+        Error::new(Code::Conflict, "call detail records have never been switched on")
             .hint("switch them on under Records, or with `switchboard cdr set --active true`")
     })?;
     let committed = Position { event: stream.event_seq, row: stream.row_seq };

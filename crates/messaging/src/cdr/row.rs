@@ -248,4 +248,12 @@ mod tests {
     fn no_column_holds_the_text() {
         assert!(COLUMNS.iter().all(|column| !["text", "body", "content"].contains(&column.name)));
     }
+
+    #[test]
+    fn the_manual_explains_every_column() {
+        let manual = include_str!("../../../../docs/cdr.md");
+        for column in COLUMNS {
+            assert!(manual.contains(&format!("\n| `{}` | ", column.name)), "{}", column.name);
+        }
+    }
 }

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use db::{Tenancy, args, record, sql};
-use runtime::outbox::{self, Happened};
-use runtime::{Runtime, job};
-use types::event::FileClosed;
-use types::{CdrFileId, Error, Event, Result, TenantId, Timestamp};
+use runtime::Runtime;
+use types::{CdrFileId, Error, Result, TenantId, Timestamp};
 
 use super::file::{self, OPEN, TMP};
 use super::format::{Compression, Format, Sink, Trailer};
 use super::gather::{Gathered, Group, Position, gather};
 use super::{
-    Asked, CdrFile, CdrSettings, Control, OpenFile, Progress, StoredStream, control, hook, keep, lock,
+    Asked, CdrFile, CdrSettings, Control, OpenFile, Progress, StoredStream, control, keep, lock, register,
 };
 use crate::settings;
 
@@ -130,7 +128,7 @@ impl Writer {
     /// Follows every stream a stretch further and closes what is due. True when there is more to read at once.
     pub(super) async fn round(&mut self) -> bool {
         let mut asked: Vec<Asked> = std::mem::take(&mut *lock(&self.control.asked));
-        let streams = match streams(&self.runtime).await {
+        let streams = match register::streams(&self.runtime).await {
             Ok(streams) => streams,
             Err(error) => {
                 tracing::warn!(?error, "the streams of records could not be read; trying again");
@@ -225,9 +223,9 @@ impl Writer {
             pass.closed = Some(closed);
         }
         if stream.active || pass.more_to_read {
-            self.note(tenant).await?
+            self.note(tenant).await?;
         } else {
-            self.park(tenant).await?
+            self.park(tenant).await?;
         }
         self.show(tenant);
         Ok(pass)
@@ -252,7 +250,11 @@ impl Writer {
         let (folder, number) = (file::folder(&self.runtime.config, tenant), stream.file_number);
         let tidied =
             blocking(move || file::tidy(&folder, &registered, number).map_err(Error::internal)).await?;
-        if tidied != file::Tidied::default() {
+        if tidied.set_aside > 0 {
+            tracing::warn!(%tenant, files = tidied.set_aside,
+                "closed record files are not registered: the database is older than their folder; they were set aside");
+        }
+        if tidied.renamed + tidied.thrown_away > 0 {
             tracing::info!(%tenant, renamed = tidied.renamed, thrown_away = tidied.thrown_away,
                 "record files of an earlier run were taken up");
         }
@@ -435,7 +437,7 @@ impl Writer {
             uploaded_at: None,
         };
         let at = followed.at.unwrap_or(file.closed_at);
-        register(&self.runtime, tenant, &file, followed.committed, position, at, settings).await?;
+        register::register(&self.runtime, tenant, &file, followed.committed, position, at, settings).await?;
         blocking(move || {
             std::fs::rename(&complete, &closed)
                 .and_then(|()| file::sync_folder(&folder))
@@ -509,7 +511,7 @@ impl Writer {
     /// Reads what has happened until now, closes every file, and refuses whoever still waits.
     pub(super) async fn shut(&mut self) {
         self.round().await;
-        let streams = streams(&self.runtime).await.unwrap_or_default();
+        let streams = register::streams(&self.runtime).await.unwrap_or_default();
         for stream in streams {
             let Ok(settings) = settings::stored(&stream.settings) else { continue };
             if let Err(error) = self.close(stream.tenant_id, &settings, Reason::Shutdown).await {
@@ -528,94 +530,6 @@ struct Pass {
 }
 
 record! { struct Registered { name: String, sha256: String } }
-
-/// The streams that are to be followed.
-async fn streams(runtime: &Runtime) -> Result<Vec<StoredStream>> {
-    let mut tx = runtime.db.read(Tenancy::Every).await?;
-    Ok(tx
-        .all(
-            sql!(
-                "select s.tenant_id, s.active, s.settings, s.revision, s.event_seq, s.row_seq, s.file_number, s.parked, \
-                 coalesce(h.seq, 0) as head from cdr_stream s left join event_head h on h.tenant_id = s.tenant_id \
-                 where s.active or not s.parked order by s.tenant_id limit 100000"
-            ),
-            args![],
-        )
-        .await?)
-}
-
-/// Registers a complete file, moves the place in the stream, tells of it, and leaves what is to be done with it: all or
-/// nothing.
-async fn register(
-    runtime: &Runtime,
-    tenant: TenantId,
-    file: &CdrFile,
-    from: Position,
-    to: Position,
-    at: Timestamp,
-    settings: &CdrSettings,
-) -> Result<()> {
-    let mut tx = runtime.db.write(Tenancy::Tenant(tenant)).await?;
-    let moved = tx
-        .execute(
-            sql!(
-                "update cdr_stream set event_seq = $4, row_seq = $5, file_number = $6, event_at = $7 \
-                 where tenant_id = $1 and event_seq = $2 and row_seq = $3"
-            ),
-            args![tenant, from.event, from.row, to.event, to.row, file.number, at],
-        )
-        .await?;
-    if moved != 1 {
-        return Err(Error::internal("another writer has moved this tenant's place in the stream"));
-    }
-    let mut values = args![file.id, tenant, file.number, &file.name, &file.format, &file.compression];
-    values.extend(args![
-        file.first_seq,
-        file.last_seq,
-        file.rows,
-        to.event,
-        file.lost,
-        file.bytes,
-        &file.sha256
-    ]);
-    values.extend(args![
-        settings::to_store(&file.states)?,
-        &file.state,
-        &file.reason,
-        file.opened_at,
-        file.closed_at
-    ]);
-    tx.execute(
-        sql!(
-            "insert into cdr_file (id, tenant_id, number, name, format, compression, first_seq, last_seq, row_count, event_seq, \
-             lost, bytes, sha256, states, state, reason, opened_at, closed_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
-        ),
-        values,
-    )
-    .await?;
-    let now = runtime.clock.now();
-    if settings.upload_url.is_some() {
-        job::enqueue(&mut tx, runtime, tenant, hook::UPLOAD, &file.id, now).await?;
-    }
-    if !runtime.config.cdr.command.is_empty() {
-        job::enqueue(&mut tx, runtime, tenant, hook::COMMAND, &file.id, now).await?;
-    }
-    let closed = FileClosed { id: file.id, name: file.name.clone(), number: file.number, rows: file.rows };
-    let happened = Happened {
-        tenant,
-        at: now,
-        actor: "system records".to_owned(),
-        request_id: None,
-        from: None,
-        events: vec![Event::CdrClosed(closed)],
-    };
-    let written = outbox::write(&mut tx, vec![happened]).await?;
-    tx.commit().await?;
-    written.tell(&runtime.live);
-    runtime.job_wake.notify_one();
-    Ok(())
-}
 
 /// Work on the disk, beside the threads that serve.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
