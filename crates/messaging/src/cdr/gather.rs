@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use db::{Arg, Db, Tenancy, record, sql};
+use db::{Db, Rows, Tenancy, args, record, sql};
 use runtime::outbox;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
@@ -123,11 +122,6 @@ struct Known {
     parts: Vec<PartRow>,
 }
 
-#[derive(Serialize)]
-struct IdRow {
-    m: i64,
-}
-
 /// Loads the messages that are spoken of, with their parts, in two statements however many they are.
 async fn load(
     db: &Db,
@@ -141,27 +135,29 @@ async fn load(
         ends.iter().map(|(_, _, Said::Ended(message) | Said::Amended(message, _))| message.raw()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let ids = Arg::json(&ids.into_iter().map(|m| IdRow { m }).collect::<Vec<_>>())?;
+    let ids: Rows = ids.into_iter().map(|id| [id.into()]).collect();
     let mut tx = db.read(Tenancy::Tenant(tenant)).await?;
     let messages: Vec<MessageRow> = tx
-        .all(
+        .all_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 'm' as bigint) as id from json_rows($1)) \
-                 select m.id, m.direction, m.state, m.account_id, m.connection_id, m.sender, m.sender_kind, m.recipient, \
+                "select m.id, m.direction, m.state, m.account_id, m.connection_id, m.sender, m.sender_kind, m.recipient, \
                  m.recipient_kind, m.text, m.octets, m.data_coding, m.parts, m.intent, m.client_ref, m.why, m.attempts, \
-                 m.maybe_twice, m.error, m.accepted_at, m.done_at from r join message m on m.id = r.id where m.tenant_id = $2"
+                 m.maybe_twice, m.error, m.accepted_at, m.done_at from rows(id bigint) r join message m on m.id = r.id \
+                 where m.tenant_id = $1"
             ),
-            vec![ids.clone(), tenant.into()],
+            args![tenant],
+            ids.clone(),
         )
         .await?;
     let parts: Vec<PartRow> = tx
-        .all(
+        .all_rows(
             sql!(
-                "with r as materialized (select cast(value ->> 'm' as bigint) as id from json_rows($1)) \
-                 select p.message_id, p.part, p.attempt, p.provider_id, p.state, p.error, p.sent_at, p.done_at \
-                 from r join part p on p.message_id = r.id where p.tenant_id = $2 order by p.message_id, p.part, p.attempt"
+                "select p.message_id, p.part, p.attempt, p.provider_id, p.state, p.error, p.sent_at, p.done_at \
+                 from rows(id bigint) r join part p on p.message_id = r.id where p.tenant_id = $1 \
+                 order by p.message_id, p.part, p.attempt"
             ),
-            vec![ids, tenant.into()],
+            args![tenant],
+            ids,
         )
         .await?;
     let mut known: HashMap<MessageId, Known> =
@@ -252,7 +248,7 @@ impl Known {
             octets: message.octets_count(),
             intent: message.intent.clone(),
             client_ref: message.client_ref.clone(),
-            route_id: why.and_then(|why| why.route).map(|id| id.to_string()),
+            route_id: why.and_then(|why| why.rules.last().map(|kept| kept.route.to_string())),
             provider_id: None,
             state: message.state.clone(),
             part_state: None,

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use db::{Arg, Db, Migration, Options, Tenancy};
+use db::{Arg, Db, Migration, Options, Rows, Tenancy};
 use serde::Serialize;
-use serde_json::Value;
 use types::{Code, Error, Result};
 
 use super::read;
-use super::row::{COLUMNS, Cell, Kind, Row};
+use super::row::{COLUMNS, Cell, Column, Kind, Row};
 
 /// The table that rows are loaded into.
 pub const MIGRATIONS: &[Migration] = &[Migration { name: "cdr/0001_cdr", text: include_str!("load.sql") }];
@@ -30,24 +29,24 @@ pub struct Loaded {
     pub new: u64,
 }
 
-/// The one statement: a batch of rows as arrays, those that are there already left out.
+/// The one statement: a batch of rows, those that are there already left out.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-    let values: Vec<String> = COLUMNS
-        .iter()
-        .enumerate()
-        .map(|(at, column)| match column.kind {
-            Kind::Number | Kind::Instant => format!("cast(r.value ->> {at} as bigint)"),
-            Kind::Flag => format!("cast(r.value ->> {at} as bigint) = 1"),
-            Kind::Text => format!("r.value ->> {at}"),
-        })
-        .collect();
+    let joined = |each: &dyn Fn(&Column) -> String| COLUMNS.iter().map(each).collect::<Vec<_>>().join(", ");
     format!(
-        "insert into cdr ({}) select {} from json_rows($1) r where true on conflict (tenant, seq, revision) do nothing",
-        names.join(", "),
-        values.join(", ")
+        "insert into cdr ({}) select {} from rows({}) r where true on conflict (tenant, seq, revision) do nothing",
+        joined(&|column| column.name.to_owned()),
+        joined(&|column| format!("r.{}", column.name)),
+        joined(&|column| format!("{} {}", column.name, type_of(column.kind))),
     )
 });
+
+const fn type_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Number | Kind::Instant => "bigint",
+        Kind::Flag => "boolean",
+        Kind::Text => "text",
+    }
+}
 
 /// Opens the database to load into and makes the table where there is none.
 ///
@@ -84,11 +83,10 @@ pub async fn into(db: &Db, paths: &[PathBuf]) -> Result<Loaded> {
             if batch.is_empty() {
                 break;
             }
-            let values: Vec<Vec<Value>> = batch.iter().map(values).collect();
-            loaded.new += tx.execute(INSERT.as_str(), vec![Arg::json(&values)?]).await?;
             loaded.rows += batch.len() as u64;
             uncommitted += batch.len();
-            batch.clear();
+            let rows: Rows = batch.drain(..).map(|row| values(&row)).collect();
+            loaded.new += tx.execute_rows(INSERT.as_str(), Vec::new(), rows).await?;
             if uncommitted >= ROWS_PER_COMMIT {
                 tx.commit().await?;
                 tx = db.write(Tenancy::Every).await?;
@@ -101,15 +99,17 @@ pub async fn into(db: &Db, paths: &[PathBuf]) -> Result<Loaded> {
     Ok(loaded)
 }
 
-fn values(row: &Row) -> Vec<Value> {
-    let value = |cell: Cell<'_>| match cell {
-        Cell::None => Value::Null,
-        Cell::Number(number) => number.into(),
-        Cell::Text(text) => text.into_owned().into(),
-        Cell::Flag(flag) => i64::from(flag).into(),
-        Cell::Instant(at) => at.unix_ms().into(),
-    };
-    row.cells().map(value).collect()
+fn values(row: &Row) -> [Arg; COLUMNS.len()] {
+    let mut cells = row.cells();
+    std::array::from_fn(|at| match (cells.next().unwrap_or(Cell::None), COLUMNS[at].kind) {
+        (Cell::Number(number), _) => number.into(),
+        (Cell::Text(text), _) => text.into_owned().into(),
+        (Cell::Flag(flag), _) => flag.into(),
+        (Cell::Instant(at), _) => at.into(),
+        (Cell::None, Kind::Number | Kind::Instant) => Arg::Int(None),
+        (Cell::None, Kind::Text) => Arg::Text(None),
+        (Cell::None, Kind::Flag) => Arg::Bool(None),
+    })
 }
 
 #[cfg(test)]
@@ -119,11 +119,7 @@ mod tests {
     #[test]
     fn the_table_has_every_column() {
         for column in COLUMNS {
-            let kind = match column.kind {
-                Kind::Number | Kind::Instant => "bigint",
-                Kind::Text => "text",
-                Kind::Flag => "boolean",
-            };
+            let kind = type_of(column.kind);
             let line =
                 format!("    {} {kind}{},", column.name, if column.required { " not null" } else { "" });
             assert!(MIGRATIONS[0].text.contains(&line), "{line}");

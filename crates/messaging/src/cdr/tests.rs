@@ -464,7 +464,7 @@ async fn insert_many(house: &House, n: i64) {
              data_coding, parts, intent, lane, registered, attempts, maybe_twice, accepted_at, expires_at, updated_at, done_at, why) \
              select cast(r.value ->> 0 as bigint), $2, 'out', 'delivered', 'ACME', 1280, '33612345678', 257, \
              'Your code is 123456. It is good for ten minutes.', 0, 1, 'transactional', 1, 1, 1, false, $3, $3, $3, $3, \
-             '{\"r\":\"rte_0000000000001\"}' from json_rows($1) r"
+             '{\"c\":\"con_0000000000001\"}' from json_rows($1) r"
         ),
         vec![rows.clone(), scope.tenant().into(), now.into()],
     )

@@ -223,7 +223,7 @@ async fn apply(
     });
     let Some(from) = State::named(&found.state) else { return Ok(()) };
     if from.is_final() || already_ended(batch, found.message_id) {
-        amend(batch, &found, to, receipt);
+        amend(batch, &found, to, receipt, parts_done);
         return Ok(());
     }
     if found.parts > 1 {
@@ -236,10 +236,12 @@ async fn apply(
 }
 
 /// Tells of a receipt that comes after its message's end and is the first for its part: the message stays as it ended, and
-/// whoever accounts for parts hears of it.
-fn amend(batch: &mut Batch, found: &Match, to: State, receipt: &CarrierReceipt) {
+/// whoever accounts for parts hears of it. `parts_done` are the batch's receipts up to this one.
+fn amend(batch: &mut Batch, found: &Match, to: State, receipt: &CarrierReceipt, parts_done: &[DoneRow]) {
     let Ok(part) = u8::try_from(found.part) else { return };
-    if found.part_done_at.is_none() {
+    let this = (found.message_id.raw(), found.part, found.attempt);
+    let told = parts_done.iter().filter(|done| (done.m, done.p, done.n) == this).count();
+    if found.part_done_at.is_none() && told == 1 {
         let error = receipt.error.clone().filter(|_| to != State::Delivered);
         let change = PartChange { message: found.message_id, part, state: to.as_str().into(), error };
         batch.event(found.tenant_id, Event::MessageAmended(change));
