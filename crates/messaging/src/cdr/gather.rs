@@ -137,29 +137,32 @@ async fn load(
     ids.dedup();
     let ids: Rows = ids.into_iter().map(|id| [id.into()]).collect();
     let mut tx = db.read(Tenancy::Tenant(tenant)).await?;
+    // A cross join is written as it is meant: SQLite takes the ids first and looks each up, where it would otherwise go
+    // through all that the tenant has.
     let messages: Vec<MessageRow> = tx
         .all_rows(
             sql!(
                 "select m.id, m.direction, m.state, m.account_id, m.connection_id, m.sender, m.sender_kind, m.recipient, \
                  m.recipient_kind, m.text, m.octets, m.data_coding, m.parts, m.intent, m.client_ref, m.why, m.attempts, \
-                 m.maybe_twice, m.error, m.accepted_at, m.done_at from rows(id bigint) r join message m on m.id = r.id \
-                 where m.tenant_id = $1"
+                 m.maybe_twice, m.error, m.accepted_at, m.done_at from rows(id bigint) r cross join message m \
+                 where m.id = r.id and m.tenant_id = $1"
             ),
             args![tenant],
             ids.clone(),
         )
         .await?;
-    let parts: Vec<PartRow> = tx
+    // Put in order here: SQLite would rather walk through all parts in their order than look these up and sort them.
+    let mut parts: Vec<PartRow> = tx
         .all_rows(
             sql!(
                 "select p.message_id, p.part, p.attempt, p.provider_id, p.state, p.error, p.sent_at, p.done_at \
-                 from rows(id bigint) r join part p on p.message_id = r.id where p.tenant_id = $1 \
-                 order by p.message_id, p.part, p.attempt"
+                 from rows(id bigint) r cross join part p where p.message_id = r.id and p.tenant_id = $1"
             ),
             args![tenant],
             ids,
         )
         .await?;
+    parts.sort_by_key(|one| (one.message_id, one.part, one.attempt));
     let mut known: HashMap<MessageId, Known> =
         messages.into_iter().map(|message| (message.id, Known { message, parts: Vec::new() })).collect();
     for part in parts {
