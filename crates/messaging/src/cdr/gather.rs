@@ -9,7 +9,7 @@ use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, 
 
 use super::file::hex;
 use super::row::Row;
-use crate::journal::unhex;
+use crate::journal::{FATE_UNKNOWN, NO_RECEIPT, unhex};
 use crate::message::{State, Why, address_of};
 
 /// Events read at once. A batch of the journal writes up to 500 messages' events in one transaction.
@@ -189,6 +189,7 @@ impl Known {
             row.part = part;
             if let Some(told) = self.told(part) {
                 told.tell(&mut row);
+                self.tell_of_the_message(told, &mut row);
             }
             row
         });
@@ -213,6 +214,16 @@ impl Known {
             told.tell(&mut row);
         }
         Ok(vec![row])
+    }
+
+    /// A message of one part that a receipt ended says it all: its part's row stays as it was when it was sent.
+    fn tell_of_the_message(&self, told: &PartRow, row: &mut Row) {
+        let nobody_said =
+            self.message.error.as_deref().is_some_and(|why| [NO_RECEIPT, FATE_UNKNOWN].contains(&why));
+        if self.message.parts == 1 && told.done_at.is_none() && !nobody_said {
+            row.part_state = Some(row.state.clone());
+            row.receipt_at = Some(row.ended_at);
+        }
     }
 
     /// Of a part's attempts the one that says most: one that was delivered, else the last.

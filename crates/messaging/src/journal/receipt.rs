@@ -241,7 +241,10 @@ fn amend(batch: &mut Batch, found: &Match, to: State, receipt: &CarrierReceipt, 
     let Ok(part) = u8::try_from(found.part) else { return };
     let this = (found.message_id.raw(), found.part, found.attempt);
     let told = parts_done.iter().filter(|done| (done.m, done.p, done.n) == this).count();
-    if found.part_done_at.is_none() && told == 1 {
+    // A message of one part that a receipt ended says it all: its part's row has no end of its own.
+    let repeated =
+        found.parts <= 1 && (found.state == State::Delivered.as_str() || found.state == to.as_str());
+    if found.part_done_at.is_none() && told == 1 && !repeated {
         let error = receipt.error.clone().filter(|_| to != State::Delivered);
         let change = PartChange { message: found.message_id, part, state: to.as_str().into(), error };
         batch.event(found.tenant_id, Event::MessageAmended(change));
