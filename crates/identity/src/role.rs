@@ -58,6 +58,8 @@ pub const ROLES: &[Role] = &[
             Permission::RouteView,
             Permission::RouteManage,
             Permission::EventView,
+            Permission::CdrView,
+            Permission::CdrManage,
             Permission::SimulatorUse,
         ]),
     },

@@ -20,7 +20,7 @@ use crate::queue::Queue;
 use crate::reports::{Numbers, Reader};
 use crate::route::{self, Liveness};
 use crate::smpp_server::Sessions;
-use crate::{account, recover};
+use crate::{account, cdr, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -94,6 +94,7 @@ impl Engine {
         for connection in connection::load_all(runtime).await? {
             engine.apply(connection.id, Some(&connection)).await?;
         }
+        cdr::start(runtime);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         Ok(engine)
     }

@@ -35,7 +35,7 @@ pub use inbound::InboundPart;
 pub(crate) use inbound::{hex, unhex};
 pub use receipt::CarrierReceipt;
 pub(crate) use rows::{Standing, Wake};
-pub(crate) use settle::Ending;
+pub(crate) use settle::{Ending, FATE_UNKNOWN, NO_RECEIPT};
 
 /// A claim's id: one for each batch that leaves.
 pub type ClaimId = i64;

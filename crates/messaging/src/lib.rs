@@ -6,6 +6,7 @@
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
 //! - [`intent`]: what a message is for
+//! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive
 //! - [`retention`]: what is forgotten in time
@@ -18,6 +19,7 @@ pub mod account;
 mod api;
 pub mod assemble;
 pub mod callback;
+pub mod cdr;
 pub mod connection;
 pub mod dispatch;
 pub mod engine;
@@ -42,8 +44,10 @@ pub use intent::Intent;
 pub use pages::{NAV, pages};
 
 /// The tables of accounts, connections, routes and messages.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") },
+    Migration { name: "messaging/0004_cdr", text: include_str!("../migrations/0004_cdr.sql") },
+];
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<Gateway> {
@@ -52,9 +56,14 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(account::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+        .merge(cdr::api::router())
 }
 
 /// What runs each kind of durable job of this crate.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
-    vec![(callback::KIND, callback::handler())]
+    vec![
+        (callback::KIND, callback::handler()),
+        (cdr::hook::UPLOAD, cdr::hook::upload()),
+        (cdr::hook::COMMAND, cdr::hook::command()),
+    ]
 }

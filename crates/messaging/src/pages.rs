@@ -21,6 +21,7 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::account::pages::router())
         .merge(crate::connection::pages::router())
         .merge(crate::route::pages::router())
+        .merge(crate::cdr::pages::router())
 }
 
 /// Their places in the navigation.
@@ -52,6 +53,7 @@ pub const NAV: &[NavEntry] = &[
         key: Some('a'),
         permission: Permission::AccountView,
     },
+    crate::cdr::pages::RECORDS,
 ];
 
 /// One setting as a form shows and reads it. Left empty, it gets its default.

@@ -41,6 +41,16 @@ impl House {
         Self { runtime, ours, theirs, _dir: dir }
     }
 
+    /// The same house under another configuration, as after a restart.
+    pub(crate) fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.runtime.config.clone();
+        change(&mut config);
+        let (db, clock) = (self.runtime.db.clone(), self.runtime.clock.clone());
+        self.runtime = Runtime::for_tests(config, db, clock).unwrap();
+        let again = |scope: &Scope| grant(&self.runtime, scope.tenant(), scope.permissions());
+        (self.ours, self.theirs) = (again(&self.ours), again(&self.theirs));
+    }
+
     /// Somebody with only these rights.
     pub(crate) fn scope(&self, tenant: TenantId, permissions: Permissions) -> Scope {
         grant(&self.runtime, tenant, permissions)

@@ -18,7 +18,9 @@ use std::path::PathBuf;
 use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Database, Demo, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp};
+pub use sections::{
+    Cdr, Database, Demo, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp,
+};
 pub use values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
 
 /// The text of `config/default.toml`: every key, its meaning, range and default.
@@ -50,6 +52,8 @@ pub struct Config {
     pub security: Security,
     /// What is logged.
     pub log: Log,
+    /// Call detail records.
+    pub cdr: Cdr,
     /// The built-in carrier.
     pub simulator: Simulator,
     /// What a first start creates.
@@ -248,6 +252,22 @@ impl Config {
             return self.database.url.clone();
         }
         DatabaseUrl::new(format!("sqlite:{}", self.data_dir.join("switchboard.db").display()))
+    }
+
+    /// The folder of call detail records: the one that is set, or `cdr` in the data folder.
+    pub fn cdr_dir(&self) -> PathBuf {
+        match self.cdr.directory.as_str() {
+            "" => self.data_dir.join("cdr"),
+            path => PathBuf::from(path),
+        }
+    }
+
+    /// The folder of archived call detail records: the one that is set, or `archive` in the folder of the others.
+    pub fn cdr_archive_dir(&self) -> PathBuf {
+        match self.cdr.archive_directory.as_str() {
+            "" => self.cdr_dir().join("archive"),
+            path => PathBuf::from(path),
+        }
     }
 
     /// The file of the root key: the one that is set, or `root.key` in the data folder.

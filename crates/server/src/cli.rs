@@ -19,6 +19,7 @@ use show::Out;
 
 mod account;
 mod bench;
+mod cdr;
 mod client;
 mod config;
 mod connection;
@@ -125,6 +126,9 @@ enum Command {
     /// SMPP accounts: customers' systems that bind to us
     #[command(subcommand, visible_alias = "accounts")]
     Account(account::AccountCommand),
+    /// Call detail records: files, checks, loading
+    #[command(subcommand, visible_alias = "records")]
+    Cdr(cdr::CdrCommand),
     /// API keys
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
@@ -171,6 +175,7 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Sim(args) => on_all_processors(sim::run(&args, out)),
         Command::Bench(command) => on_all_processors(bench::run(&command, out)),
         Command::Doctor => wait(doctor::run(config, reach, out)),
+        Command::Cdr(command) => wait(cdr::run(&command, config, reach, out)),
         Command::User(command) => wait(user::run(&command, config, reach, out)),
         command => {
             let client = Client::new(config, reach)?;
@@ -246,6 +251,7 @@ mod tests {
             "account",
             "connection",
             "route",
+            "cdr",
             "send",
             "message",
             "events",

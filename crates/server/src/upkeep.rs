@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messaging::{Engine, retention};
+use messaging::{Engine, cdr, retention};
 use runtime::job::{self, Runner};
 use runtime::{Config, Runtime, scope};
 use tokio_util::sync::CancellationToken;
@@ -66,8 +66,12 @@ impl Old {
     async fn forget(self, runtime: &Runtime, before: Timestamp) -> Result<u64> {
         match self {
             Self::DeadJobs => job::forget_dead(runtime, before, BATCH).await,
-            Self::Messages => retention::forget_messages(runtime, before, BATCH).await,
-            Self::Events => retention::forget_events(runtime, before, BATCH).await,
+            Self::Messages => {
+                retention::forget_messages(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
+            }
+            Self::Events => {
+                retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
+            }
         }
     }
 }

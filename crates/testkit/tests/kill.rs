@@ -17,6 +17,9 @@ use simulator::{Settings, Smsc};
 use testkit::process::Place;
 use testkit::{Process, postgres};
 
+#[path = "kill/cdr.rs"]
+mod cdr;
+
 const KILLS: usize = 20;
 /// Messages a second from each of the two customers.
 const RATE: u32 = 200;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AccountId, Code, ConnectionId, MessageId};
+use crate::{AccountId, CdrFileId, Code, ConnectionId, MessageId};
 
 /// A record that people or programs configure, before and after a change. Secrets are left out by whoever writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -52,6 +52,34 @@ pub struct MessageChange {
     /// The carrier's or our own reason, for an ending that is no delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A part of a message that had come to its end got its receipt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PartChange {
+    /// The message.
+    #[serde(rename = "id")]
+    pub message: MessageId,
+    /// Which part, from 1.
+    pub part: u8,
+    /// The part's state now, by the name that the API shows.
+    pub state: std::borrow::Cow<'static, str>,
+    /// The carrier's reason, where it is no delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A file of call detail records was closed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FileClosed {
+    /// The file.
+    pub id: CdrFileId,
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: i64,
+    /// Its rows.
+    pub rows: i64,
 }
 
 /// A session of the wire protocols opened or closed.
@@ -155,6 +183,12 @@ events! {
     MessageRetried(MessageChange) "message.retried" false;
     /// A message came in from a phone.
     MessageReceived(MessageChange) "message.received" false;
+    /// A part of a message that had come to its end got its receipt; the message's state stays.
+    MessageAmended(PartChange) "message.amended" false;
+    /// How call detail records are written was changed.
+    CdrChanged(Change) "cdr.changed" true;
+    /// A file of call detail records was closed.
+    CdrClosed(FileClosed) "cdr.closed" false;
 }
 
 /// An event with its place in its tenant's stream.

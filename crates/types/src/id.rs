@@ -50,6 +50,8 @@ pub mod kind {
         Connection "con" "connection";
         /// A routing rule.
         Route "rte" "route";
+        /// A closed file of call detail records.
+        CdrFile "cdr" "record file";
         /// A durable job.
         Job "job" "job";
     }

@@ -32,5 +32,7 @@ pub type AccountId = Id<kind::Account>;
 pub type ConnectionId = Id<kind::Connection>;
 /// The id of a routing rule.
 pub type RouteId = Id<kind::Route>;
+/// The id of a closed file of call detail records.
+pub type CdrFileId = Id<kind::CdrFile>;
 /// The id of a durable job.
 pub type JobId = Id<kind::Job>;

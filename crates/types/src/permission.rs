@@ -47,6 +47,8 @@ permissions! {
     UserManage "user.manage" "Users" "Create and change users, and make sign-in links";
     AuditView "audit.view" "Audit" "See who did what";
     EventView "event.view" "Events" "Read the event stream";
+    CdrView "cdr.view" "Records" "See and download call detail records";
+    CdrManage "cdr.manage" "Records" "Change how call detail records are written, and close their files";
     SimulatorUse "simulator.use" "Simulator" "See the simulator's phones and reply from them";
     TenantView "tenant.view" "Platform" "See all tenants";
     TenantManage "tenant.manage" "Platform" "Create and change tenants";

@@ -8,7 +8,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 use serde_json::Value;
 use types::Event;
-use types::event::{Access, Change, Link, MessageChange, Recorded};
+use types::event::{Access, Change, FileClosed, Link, MessageChange, PartChange, Recorded};
 use web::console::Content;
 use web::ui::browse::{self, ActiveFilter};
 use web::ui::field::{self, Choice};
@@ -48,7 +48,8 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::ConnectionDeleted(change)
         | Event::RouteCreated(change)
         | Event::RouteChanged(change)
-        | Event::RouteDeleted(change) => (change.name.clone(), Some(change)),
+        | Event::RouteDeleted(change)
+        | Event::CdrChanged(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)
         | Event::UserSignedOut(access)
@@ -62,7 +63,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::MessageEnded(MessageChange { message, .. })
         | Event::MessageIndeterminate(MessageChange { message, .. })
         | Event::MessageRetried(MessageChange { message, .. })
-        | Event::MessageReceived(MessageChange { message, .. }) => (message.to_string(), None),
+        | Event::MessageReceived(MessageChange { message, .. })
+        | Event::MessageAmended(PartChange { message, .. }) => (message.to_string(), None),
+        Event::CdrClosed(FileClosed { name, .. }) => (name.clone(), None),
     }
 }
 

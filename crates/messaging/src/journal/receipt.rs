@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use db::{Arg, Rows, args, record, sql};
 use serde::{Deserialize, Serialize};
-use types::{AccountId, ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
+use types::event::PartChange;
+use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
 use super::answer::PartRow;
 use super::sent::Sent;
@@ -59,6 +60,7 @@ record! {
         account_id: Option<AccountId>, connection_id: Option<ConnectionId>, parts: i64, attempts: u32,
         maybe_twice: bool, registered: u8, sender: String, sender_kind: i64, recipient: String, recipient_kind: i64,
         options: Option<String>, accepted_at: Timestamp, expires_at: Timestamp, done_at: Option<Timestamp>,
+        part_done_at: Option<Timestamp>,
     }
 }
 
@@ -162,7 +164,7 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<
             sql!(
                 "select r.idx, r.nth, p.message_id, p.part, p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, \
                  m.parts, m.attempts, m.maybe_twice, m.registered, m.sender, m.sender_kind, m.recipient, m.recipient_kind, \
-                 m.options, m.accepted_at, m.expires_at, m.done_at \
+                 m.options, m.accepted_at, m.expires_at, m.done_at, p.done_at as part_done_at \
                  from rows(idx bigint, nth bigint, connection bigint, key text) r join part p on p.connection_id = r.connection \
                  and p.provider_key = r.key join message m on m.id = p.message_id \
                  /* every tenant: a connection belongs to one tenant, and so do its parts */"
@@ -221,6 +223,7 @@ async fn apply(
     });
     let Some(from) = State::named(&found.state) else { return Ok(()) };
     if from.is_final() || already_ended(batch, found.message_id) {
+        amend(batch, &found, to, receipt, parts_done);
         return Ok(());
     }
     if found.parts > 1 {
@@ -230,6 +233,22 @@ async fn apply(
     let connection = Some(receipt.connection);
     let error = receipt.error.clone().filter(|_| to != State::Delivered);
     settle::end(batch, &ending(&found, from, to, error)?, connection).await
+}
+
+/// Tells of a receipt that comes after its message's end and is the first for its part: the message stays as it ended, and
+/// whoever accounts for parts hears of it. `parts_done` are the batch's receipts up to this one.
+fn amend(batch: &mut Batch, found: &Match, to: State, receipt: &CarrierReceipt, parts_done: &[DoneRow]) {
+    let Ok(part) = u8::try_from(found.part) else { return };
+    let this = (found.message_id.raw(), found.part, found.attempt);
+    let told = parts_done.iter().filter(|done| (done.m, done.p, done.n) == this).count();
+    // A message of one part that a receipt ended says it all: its part's row has no end of its own.
+    let repeated =
+        found.parts <= 1 && (found.state == State::Delivered.as_str() || found.state == to.as_str());
+    if found.part_done_at.is_none() && told == 1 && !repeated {
+        let error = receipt.error.clone().filter(|_| to != State::Delivered);
+        let change = PartChange { message: found.message_id, part, state: to.as_str().into(), error };
+        batch.event(found.tenant_id, Event::MessageAmended(change));
+    }
 }
 
 /// Whether an earlier receipt of this batch ended the message already.

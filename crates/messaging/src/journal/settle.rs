@@ -212,6 +212,11 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<bool> {
     Ok(full)
 }
 
+/// Why a message ended that was sent: nobody said what became of it.
+pub(crate) const NO_RECEIPT: &str = "no receipt came within its validity";
+/// Why a message ended of which nobody knew whether it had left.
+pub(crate) const FATE_UNKNOWN: &str = "its fate stayed unknown";
+
 /// How soon a message is looked at again that is overdue and on the wire.
 const LEAVING_MS: i64 = 30_000;
 
@@ -238,8 +243,8 @@ pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool
         }
         let (to, why) = match from {
             State::Scheduled | State::Queued => (State::Expired, "its validity ended before it left"),
-            State::Sent => (State::Expired, "no receipt came within its validity"),
-            State::Indeterminate => (State::Failed, "its fate stayed unknown"),
+            State::Sent => (State::Expired, NO_RECEIPT),
+            State::Indeterminate => (State::Failed, FATE_UNKNOWN),
             State::Delivered
             | State::Failed
             | State::Rejected

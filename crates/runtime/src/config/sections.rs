@@ -238,6 +238,37 @@ pub struct Log {
     pub filter: String,
 }
 
+/// `[cdr]`: call detail records.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cdr {
+    /// Whether records are written for the tenants that have switched them on.
+    pub enabled: bool,
+    /// Folder of the files; see [`Config::cdr_dir`](crate::config::Config::cdr_dir) for when it is empty.
+    pub directory: String,
+    /// Folder of archived files; see [`Config::cdr_archive_dir`](crate::config::Config::cdr_archive_dir) for when
+    /// it is empty.
+    pub archive_directory: String,
+    /// Rows after which a file is closed.
+    pub lines_max: i64,
+    /// Octets, before compression, after which a file is closed.
+    pub bytes_max: u64,
+    /// Age at which a file is closed.
+    pub age_max_s: i64,
+    /// How often streams are looked at.
+    pub poll_ms: u64,
+    /// Whether a file ends in a line with its counts.
+    pub trailer: bool,
+    /// After how many days a file is archived; 0 for never.
+    pub archive_days: u32,
+    /// After how many days a file is removed; 0 for never.
+    pub keep_days: u32,
+    /// For how long messages and events are kept longer because their records are not written yet.
+    pub hold_days: u32,
+    /// Program that is run with the path of each closed file.
+    pub command: String,
+}
+
 /// `[simulator]`: the built-in carrier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

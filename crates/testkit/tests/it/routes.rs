@@ -28,7 +28,17 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let first = |list: Value| list["items"][0]["id"].as_str().unwrap().to_owned();
     let message =
         admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "mine" })).await.expect(202);
+    admin.send("PATCH", "/api/v1/cdr-settings", &json!({ "active": true })).await.expect(200);
+    admin.post("/api/v1/messages", &json!({ "to": "+33612345679", "text": "a record" })).await.expect(202);
+    let files = async || admin.get("/api/v1/cdr-files").await.expect(200);
+    house
+        .until("a file of records is closed", async || {
+            admin.post("/api/v1/cdr-files/rotate", &json!({})).await.expect(200);
+            files().await["items"][0]["id"].is_string()
+        })
+        .await;
     BTreeMap::from([
+        ("/api/v1/cdr-files", first(files().await)),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
@@ -139,6 +149,7 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),
         ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
         ("POST", ["tenants"]) => json!({ "name": "x" }),
+        ("PATCH", ["cdr-settings"]) => json!({ "active": true }),
         ("PATCH", _) => json!({ "name": "Changed" }),
         _ => json!({}),
     }

@@ -1,0 +1,97 @@
+//! Putting files away and removing them in time, and keeping what is not written yet from being forgotten.
+
+use db::{Tenancy, args, record, sql};
+use runtime::Runtime;
+use types::{CdrFileId, Error, Result, TenantId, Timestamp};
+
+use super::file;
+
+const DAY_MS: i64 = 86_400_000;
+/// Files of one look; the next one goes on.
+const FILES_MAX: i64 = 200;
+
+record! { struct Old { id: CdrFileId, tenant_id: TenantId, name: String } }
+
+/// Moves old files into the archive and removes those whose time is over.
+pub(super) async fn sweep(runtime: &Runtime) -> Result<()> {
+    let config = &runtime.config.cdr;
+    for (days, to) in [(config.archive_days, "archived"), (config.keep_days, "removed")] {
+        if days == 0 {
+            continue;
+        }
+        let before = runtime.clock.now().plus_ms(-i64::from(days) * DAY_MS);
+        for old in closed_before(runtime, before, to).await? {
+            put_away(runtime, old, to).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn closed_before(runtime: &Runtime, before: Timestamp, to: &str) -> Result<Vec<Old>> {
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    Ok(tx
+        .all(
+            sql!(
+                "select id, tenant_id, name from cdr_file where closed_at < $1 and state <> 'removed' and state <> $2 \
+                 order by closed_at limit $3"
+            ),
+            args![before, to, FILES_MAX],
+        )
+        .await?)
+}
+
+/// The disk first: what is registered as put away is. A file that is gone already is only noted.
+async fn put_away(runtime: &Runtime, old: Old, to: &'static str) -> Result<()> {
+    let Old { id, tenant_id: tenant, name } = old;
+    let (found, archive) =
+        (file::find(&runtime.config, tenant, &name), file::archive(&runtime.config, tenant));
+    if let Some(path) = found {
+        let moved = tokio::task::spawn_blocking(move || match to {
+            "archived" => file::move_to(&path, &archive),
+            _ => std::fs::remove_file(&path),
+        });
+        moved.await.map_err(Error::internal)?.map_err(Error::internal)?;
+    }
+    let mut tx = runtime.db.write(Tenancy::Tenant(tenant)).await?;
+    tx.execute(
+        sql!("update cdr_file set state = $3 where tenant_id = $1 and id = $2"),
+        args![tenant, id, to],
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+record! { struct Behind { event_at: Timestamp } }
+
+/// The instant before which messages and events may be forgotten, when they are to be from before `before`: not what no
+/// closed file holds yet, but for at most `cdr.hold_days` longer. Says so when it comes to that.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold_back(runtime: &Runtime, before: Timestamp) -> Result<Timestamp> {
+    if !runtime.config.cdr.enabled {
+        return Ok(before);
+    }
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    let oldest: Option<Behind> = tx
+        .optional(
+            sql!(
+                "select s.event_at from cdr_stream s join event_head h on h.tenant_id = s.tenant_id \
+                 where (s.active or not s.parked) and h.seq > s.event_seq order by s.event_at limit 1"
+            ),
+            args![],
+        )
+        .await?;
+    let Some(oldest) = oldest.filter(|oldest| oldest.event_at < before) else {
+        metrics::gauge!("switchboard_cdr_held_back").set(0.0);
+        return Ok(before);
+    };
+    let bound = before.plus_ms(-i64::from(runtime.config.cdr.hold_days) * DAY_MS);
+    metrics::gauge!("switchboard_cdr_held_back").set(1.0);
+    tracing::warn!(
+        written_until = %oldest.event_at,
+        "records are behind what is kept of messages; forgetting waits for them, for cdr.hold_days at most"
+    );
+    Ok(oldest.event_at.max(bound))
+}
