@@ -5,6 +5,7 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
 //! - [`intent`]: what a message is for
 //! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive
@@ -17,10 +18,14 @@ use utoipa_axum::router::OpenApiRouter;
 pub mod account;
 mod api;
 pub mod assemble;
+pub mod blacklist;
 pub mod callback;
 pub mod connection;
 pub mod dispatch;
 pub mod engine;
+pub mod firewall;
+pub mod gate;
+pub mod hours;
 pub mod intent;
 pub mod journal;
 pub mod message;
@@ -31,6 +36,7 @@ pub mod recover;
 pub mod reports;
 pub mod retention;
 pub mod route;
+pub mod sender;
 pub mod settings;
 pub mod smpp_server;
 #[cfg(test)]
@@ -43,7 +49,10 @@ pub use pages::{NAV, pages};
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] =
-    &[Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") }];
+    &[
+    Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") },
+    Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
+];
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<Gateway> {
@@ -52,6 +61,11 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(account::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+        .merge(gate::api::router())
+        .merge(sender::api::router())
+        .merge(blacklist::api::router())
+        .merge(firewall::api::router())
+        .merge(hours::api::router())
 }
 
 /// What runs each kind of durable job of this crate.

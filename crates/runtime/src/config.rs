@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Database, Demo, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp};
+pub use sections::{Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp};
 pub use values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
 
 /// The text of `config/default.toml`: every key, its meaning, range and default.
@@ -40,6 +40,8 @@ pub struct Config {
     pub database: Database,
     /// The engine.
     pub messaging: Messaging,
+    /// What a message passes before it is accepted.
+    pub gates: Gates,
     /// Background jobs.
     pub jobs: Jobs,
     /// Streams of live events.

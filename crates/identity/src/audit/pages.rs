@@ -48,7 +48,22 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::ConnectionDeleted(change)
         | Event::RouteCreated(change)
         | Event::RouteChanged(change)
-        | Event::RouteDeleted(change) => (change.name.clone(), Some(change)),
+        | Event::RouteDeleted(change)
+        | Event::SenderCreated(change)
+        | Event::SenderChanged(change)
+        | Event::SenderDeleted(change)
+        | Event::PoolCreated(change)
+        | Event::PoolChanged(change)
+        | Event::PoolDeleted(change)
+        | Event::SenderPolicyChanged(change)
+        | Event::BlacklistAdded(change)
+        | Event::BlacklistRemoved(change)
+        | Event::FirewallRuleCreated(change)
+        | Event::FirewallRuleChanged(change)
+        | Event::FirewallRuleDeleted(change)
+        | Event::HoursCreated(change)
+        | Event::HoursChanged(change)
+        | Event::HoursDeleted(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)
         | Event::UserSignedOut(access)
@@ -62,7 +77,8 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::MessageEnded(MessageChange { message, .. })
         | Event::MessageIndeterminate(MessageChange { message, .. })
         | Event::MessageRetried(MessageChange { message, .. })
-        | Event::MessageReceived(MessageChange { message, .. }) => (message.to_string(), None),
+        | Event::MessageReceived(MessageChange { message, .. })
+        | Event::MessageReleased(MessageChange { message, .. }) => (message.to_string(), None),
     }
 }
 
