@@ -42,8 +42,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Number, Self::Prefix, Self::Sender, Self::Content, Self::Ip, Self::Key];
+    pub const ALL: [Self; 6] = [Self::Number, Self::Prefix, Self::Sender, Self::Content, Self::Ip, Self::Key];
 
     /// The name that the API and the database hold.
     pub const fn as_str(self) -> &'static str {
@@ -73,7 +72,9 @@ impl Kind {
                 let plain = !digits.is_empty()
                     && digits.len() <= decide::PREFIX_DIGITS_MAX
                     && digits.bytes().all(|octet| octet.is_ascii_digit());
-                plain.then(|| digits.to_owned()).ok_or_else(|| refuse("is not the beginning of a number, such as 336"))
+                plain
+                    .then(|| digits.to_owned())
+                    .ok_or_else(|| refuse("is not the beginning of a number, such as 336"))
             }
             Self::Ip => {
                 let network: Network = text.parse().map_err(|why: String| Error::invalid("value", why))?;
@@ -85,7 +86,9 @@ impl Kind {
                 let phrase = plain(text);
                 let chars = phrase.chars().count();
                 if !(PHRASE_CHARS_MIN..=PHRASE_CHARS_MAX).contains(&chars) || phrase.contains('\0') {
-                    return Err(refuse(&format!("has not {PHRASE_CHARS_MIN} to {PHRASE_CHARS_MAX} characters")));
+                    return Err(refuse(&format!(
+                        "has not {PHRASE_CHARS_MIN} to {PHRASE_CHARS_MAX} characters"
+                    )));
                 }
                 Ok(phrase)
             }
@@ -343,7 +346,10 @@ fn lines(import: &Import) -> Result<Vec<Line>> {
         }
         let fields = fields(line);
         let is_heading = |name: &String| COLUMNS.contains(&name.to_lowercase().as_str());
-        if read.is_empty() && fields.iter().all(is_heading) && fields.iter().any(|name| name.eq_ignore_ascii_case("value")) {
+        if read.is_empty()
+            && fields.iter().all(is_heading)
+            && fields.iter().any(|name| name.eq_ignore_ascii_case("value"))
+        {
             columns = fields.iter().map(|name| name.to_lowercase()).collect();
             continue;
         }
@@ -389,20 +395,26 @@ fn entry(import: &Import, columns: &[String], fields: Vec<String>) -> Result<New
         expires_at: import.expires_at,
     };
     if fields.len() > columns.len() {
-        return Err(Error::invalid("text", format!("{} fields, and there are {} columns", fields.len(), columns.len())));
+        return Err(Error::invalid(
+            "text",
+            format!("{} fields, and there are {} columns", fields.len(), columns.len()),
+        ));
     }
     for (column, field) in columns.iter().zip(fields).filter(|(_, field)| !field.is_empty()) {
         match column.as_str() {
             "kind" => {
                 let kind = Kind::named(&field.to_lowercase());
-                new.kind = Some(kind.ok_or_else(|| Error::invalid("kind", format!("{field:?} is no kind of entry")))?);
+                new.kind = Some(
+                    kind.ok_or_else(|| Error::invalid("kind", format!("{field:?} is no kind of entry")))?,
+                );
             }
             "value" => new.value = field,
             "reason" => new.reason = Some(field),
             "source" => new.source = Some(field),
             _ => {
                 let at = Timestamp::parse(&field);
-                new.expires_at = Some(at.map_err(|why| Error::invalid("expires_at", format!("{field:?}: {why}")))?);
+                new.expires_at =
+                    Some(at.map_err(|why| Error::invalid("expires_at", format!("{field:?}: {why}")))?);
             }
         }
     }
@@ -467,6 +479,28 @@ pub async fn list(scope: &Scope, engine: &Engine, filter: &EntryFilter) -> Resul
     Ok(Page { items, next: last.map(|last| types::Cursor::at(last).to_string()) })
 }
 
+/// One entry.
+///
+/// # Errors
+/// [`Code::NotFound`], also for another tenant's.
+pub async fn get(scope: &Scope, id: BlacklistedId) -> Result<Entry> {
+    scope.require(Permission::BlacklistView)?;
+    present(&mut scope.read().await?, scope.tenant(), id).await
+}
+
+async fn present(tx: &mut db::Tx, tenant: TenantId, id: BlacklistedId) -> Result<Entry> {
+    let stored: Option<Stored> = tx
+        .optional(
+            sql!(
+                "select id, kind, value, reason, source, expires_at, created_at from blacklist
+                 where tenant_id = $1 and id = $2"
+            ),
+            args![tenant, id],
+        )
+        .await?;
+    stored.and_then(Stored::entry).ok_or_else(|| Error::not_found("blacklist entry"))
+}
+
 /// Takes an entry off the blacklist. Tell the engine after it.
 ///
 /// # Errors
@@ -474,16 +508,7 @@ pub async fn list(scope: &Scope, engine: &Engine, filter: &EntryFilter) -> Resul
 pub async fn remove(scope: &Scope, id: BlacklistedId) -> Result<()> {
     scope.require(Permission::BlacklistManage)?;
     let mut write = scope.write().await?;
-    let stored: Option<Stored> = write
-        .optional(
-            sql!(
-                "select id, kind, value, reason, source, expires_at, created_at from blacklist
-                 where tenant_id = $1 and id = $2"
-            ),
-            args![scope.tenant(), id],
-        )
-        .await?;
-    let entry = stored.and_then(Stored::entry).ok_or_else(|| Error::not_found("blacklist entry"))?;
+    let entry = present(&mut write, scope.tenant(), id).await?;
     write
         .execute(sql!("delete from blacklist where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;

@@ -207,7 +207,8 @@ impl Condition {
             }
             Self::Words { words, .. } => texts("rule.when.words", words, WORDS_MAX)?,
             Self::Pattern { pattern } => {
-                if pattern.is_empty() || pattern.chars().count() > PATTERN_CHARS_MAX || pattern.contains('\0') {
+                if pattern.is_empty() || pattern.chars().count() > PATTERN_CHARS_MAX || pattern.contains('\0')
+                {
                     let why = format!("a pattern has 1 to {PATTERN_CHARS_MAX} characters");
                     return Err(Error::invalid("rule.when.pattern", why));
                 }
@@ -446,7 +447,10 @@ pub async fn delete(scope: &Scope, id: RuleId) -> Result<()> {
     let mut write = scope.write().await?;
     let rule = present(&mut write, scope.tenant(), id).await?;
     write
-        .execute(sql!("delete from firewall_rule where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
+        .execute(
+            sql!("delete from firewall_rule where tenant_id = $1 and id = $2"),
+            args![scope.tenant(), id],
+        )
         .await?;
     write.happened(Event::FirewallRuleDeleted(audited(&rule, Some(&rule), None)?));
     write.commit(()).await

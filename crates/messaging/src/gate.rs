@@ -25,8 +25,8 @@ pub mod api;
 pub mod check;
 pub mod counters;
 pub mod held;
-pub(crate) mod pages;
 mod keep;
+pub(crate) mod pages;
 mod reach;
 pub mod refusals;
 
@@ -204,7 +204,10 @@ pub struct TenantGates {
 impl TenantGates {
     /// Whether there is nothing to ask.
     fn is_open(&self) -> bool {
-        self.senders.is_open() && self.lists.is_empty() && self.firewall.is_empty() && self.calendar.is_empty()
+        self.senders.is_open()
+            && self.lists.is_empty()
+            && self.firewall.is_empty()
+            && self.calendar.is_empty()
     }
 }
 
@@ -237,7 +240,8 @@ impl<'a> Judging<'a> {
         now: Timestamp,
         counting: bool,
     ) -> Self {
-        let country = if ask.recipient.len() < FULL_NUMBER_DIGITS_MIN { None } else { sms::country(ask.recipient) };
+        let country =
+            if ask.recipient.len() < FULL_NUMBER_DIGITS_MIN { None } else { sms::country(ask.recipient) };
         Self {
             ask,
             now,

@@ -48,8 +48,7 @@ pub use intent::Intent;
 pub use pages::{NAV, pages};
 
 /// The tables of accounts, connections, routes and messages.
-pub const MIGRATIONS: &[Migration] =
-    &[
+pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") },
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
 ];

@@ -82,8 +82,7 @@ pub enum RegistrationState {
 
 impl RegistrationState {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Draft, Self::Pending, Self::Approved, Self::Refused, Self::Expired];
+    pub const ALL: [Self; 5] = [Self::Draft, Self::Pending, Self::Approved, Self::Refused, Self::Expired];
 
     /// The name that the API and forms hold.
     pub const fn as_str(self) -> &'static str {
@@ -250,7 +249,8 @@ pub async fn create(scope: &Scope, new: NewSender) -> Result<Sender> {
         ],
     );
     inserted.await.on_unique(|| {
-        Error::new(Code::AlreadyExists, format!("the sender {:?} is registered already", sender.name)).at("name")
+        Error::new(Code::AlreadyExists, format!("the sender {:?} is registered already", sender.name))
+            .at("name")
     })?;
     write.happened(Event::SenderCreated(audited(&sender, None, Some(&sender))?));
     write.commit(sender).await

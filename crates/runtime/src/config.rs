@@ -18,7 +18,9 @@ use std::path::PathBuf;
 use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp};
+pub use sections::{
+    Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp,
+};
 pub use values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
 
 /// The text of `config/default.toml`: every key, its meaning, range and default.

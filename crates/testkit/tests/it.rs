@@ -4,6 +4,8 @@
 
 #[path = "it/events.rs"]
 mod events;
+#[path = "it/gates.rs"]
+mod gates;
 #[path = "it/idempotency.rs"]
 mod idempotency;
 #[path = "it/limits.rs"]

@@ -48,6 +48,13 @@ async fn import(
     Ok(Answer(imported))
 }
 
+/// One entry of the blacklist.
+#[utoipa::path(get, path = "/api/v1/blacklist/{id}", tag = "blacklist", params(("id" = BlacklistedId, Path)),
+    responses((status = 200, body = Entry), (status = 404, body = ProblemBody)))]
+async fn get(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Entry>, Problem> {
+    Ok(Answer(super::get(&scope, id.parse()?).await?))
+}
+
 /// Take an entry off the blacklist.
 #[utoipa::path(delete, path = "/api/v1/blacklist/{id}", tag = "blacklist", params(("id" = BlacklistedId, Path)),
     responses((status = 204), (status = 404, body = ProblemBody)))]
@@ -63,5 +70,5 @@ async fn remove(
 
 /// The routes.
 pub(crate) fn router() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(import)).routes(routes!(remove))
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(import)).routes(routes!(get, remove))
 }

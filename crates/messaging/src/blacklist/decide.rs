@@ -75,7 +75,9 @@ impl Lists {
             });
         }
         if !phrases.is_empty() {
-            let found = AhoCorasick::builder().match_kind(MatchKind::Standard).build(phrases.iter().map(|one| &**one));
+            let found = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .build(phrases.iter().map(|one| &**one));
             lists.phrases = Some((found.map_err(Error::internal)?, phrase_at));
         }
         Ok(lists)
@@ -93,10 +95,12 @@ impl Lists {
         }
         let (now, ask) = (judging.now, judging.ask);
         let by_key = ask.key.and_then(|key| self.alive(self.keys.get(&key).copied(), now));
-        let by_address = || ask.from.and_then(|address| {
-            let found = self.networks.iter().filter(|(network, _)| network.contains(address));
-            found.copied().find_map(|(_, at)| self.alive(Some(at), now))
-        });
+        let by_address = || {
+            ask.from.and_then(|address| {
+                let found = self.networks.iter().filter(|(network, _)| network.contains(address));
+                found.copied().find_map(|(_, at)| self.alive(Some(at), now))
+            })
+        };
         match by_key.or_else(by_address) {
             Some(listed) => Err(self.refuse(judging, listed)),
             None => Ok(()),
@@ -116,9 +120,13 @@ impl Lists {
         match found {
             Some(listed) => Err(self.refuse(judging, listed)),
             None => {
-                judging.looked(Gate::Blacklist, || None, NAME, Verdict::Passes, || {
-                    format!("None of its {} entries is about this message.", self.entries.len())
-                });
+                judging.looked(
+                    Gate::Blacklist,
+                    || None,
+                    NAME,
+                    Verdict::Passes,
+                    || format!("None of its {} entries is about this message.", self.entries.len()),
+                );
                 Ok(())
             }
         }
@@ -145,9 +153,9 @@ impl Lists {
                 return None;
             }
             let longest = digits.len().min(PREFIX_DIGITS_MAX);
-            (1..=longest).rev().find_map(|length| {
-                self.alive(self.prefixes.get(digits.get(..length)?).copied(), now)
-            })
+            (1..=longest)
+                .rev()
+                .find_map(|length| self.alive(self.prefixes.get(digits.get(..length)?).copied(), now))
         })
     }
 
@@ -168,7 +176,10 @@ impl Lists {
     pub(crate) fn catching(&self, value: &str, now: Timestamp) -> Vec<i64> {
         let digits = value.trim_start_matches('+');
         let network = value.parse().ok().and_then(|address| {
-            self.networks.iter().find(|(network, _)| network.contains(address)).and_then(|(_, at)| self.alive(Some(*at), now))
+            self.networks
+                .iter()
+                .find(|(network, _)| network.contains(address))
+                .and_then(|(_, at)| self.alive(Some(*at), now))
         });
         let key = value.parse().ok().and_then(|key: KeyId| self.alive(self.keys.get(&key).copied(), now));
         let caught = [

@@ -68,7 +68,12 @@ fn entries_table(visitor: &Visitor, entries: &[Entry], searched: bool) -> Markup
         column("Remove").actions(),
     ];
     let empty = match searched {
-        true => feedback::empty(Icon::Search, "Nothing catches it", "No entry is about this value now.", &html! {}),
+        true => feedback::empty(
+            Icon::Search,
+            "Nothing catches it",
+            "No entry is about this value now.",
+            &html! {},
+        ),
         false => feedback::empty(
             Icon::Shield,
             "The blacklist is empty",
@@ -82,35 +87,43 @@ fn entries_table(visitor: &Visitor, entries: &[Entry], searched: bool) -> Markup
 fn add_form(visitor: &Visitor, shown: &Shown<'_>) -> Markup {
     let (kind, value, reason, until) =
         (shown.value("kind"), shown.value("value"), shown.value("reason"), shown.value("expires_at"));
-    card::card("Add an entry", &html! {}, &html! {
-        (form::post("/blacklist", "", &html! {
-            (shown.summary(visitor))
-            div class="fields" {
-                (field::select("kind", "Kind", &kinds()).value(&kind))
-                (field::text("value", "Value").value(&value).required().error(shown.error("value"))
-                    .hint("A number, prefix, sender, phrase, network or key's id."))
-                (field::text("reason", "Reason").value(&reason).max_chars(200).error(shown.error("reason"))
-                    .hint("Whoever is refused sees it."))
-                (field::date("expires_at", "In force until").value(&until).error(shown.error("expires_at"))
-                    .hint("The last day, UTC; for ever when empty."))
-            }
-            (form::actions(&html! { (form::submit("Add").icon(Icon::Plus)) }))
-        }))
-    })
+    card::card(
+        "Add an entry",
+        &html! {},
+        &html! {
+            (form::post("/blacklist", "", &html! {
+                (shown.summary(visitor))
+                div class="fields" {
+                    (field::select("kind", "Kind", &kinds()).value(&kind))
+                    (field::text("value", "Value").value(&value).required().error(shown.error("value"))
+                        .hint("A number, prefix, sender, phrase, network or key's id."))
+                    (field::text("reason", "Reason").value(&reason).max_chars(200).error(shown.error("reason"))
+                        .hint("Whoever is refused sees it."))
+                    (field::date("expires_at", "In force until").value(&until).error(shown.error("expires_at"))
+                        .hint("The last day, UTC; for ever when empty."))
+                }
+                (form::actions(&html! { (form::submit("Add").icon(Icon::Plus)) }))
+            }))
+        },
+    )
 }
 
 fn import_form(error: Option<&str>, text: &str) -> Markup {
-    card::card("Import a list", &html! {}, &html! {
-        (form::post("/blacklist/import", "", &html! {
-            div class="fields" {
-                (field::textarea("list", "Lines").value(text).rows(4).wide().mono().required().error(error)
-                    .hint("One value a line, or value,reason,expires_at; a heading line may name the columns kind, value, reason, source, expires_at."))
-                (field::select("import_kind", "Lines are", &kinds()).value("number"))
-                (field::text("source", "Source").max_chars(100).hint("Where the list comes from."))
-            }
-            (form::actions(&html! { (form::submit("Import").weight(Weight::Plain)) }))
-        }))
-    })
+    card::card(
+        "Import a list",
+        &html! {},
+        &html! {
+            (form::post("/blacklist/import", "", &html! {
+                div class="fields" {
+                    (field::textarea("list", "Lines").value(text).rows(4).wide().mono().required().error(error)
+                        .hint("One value a line, or value,reason,expires_at; a heading line may name the columns kind, value, reason, source, expires_at."))
+                    (field::select("import_kind", "Lines are", &kinds()).value("number"))
+                    (field::text("source", "Source").max_chars(100).hint("Where the list comes from."))
+                }
+                (form::actions(&html! { (form::submit("Import").weight(Weight::Plain)) }))
+            }))
+        },
+    )
 }
 
 /// What stands on the page beside the list.
@@ -134,7 +147,8 @@ async fn content(
     around: &Around<'_>,
 ) -> Result<Content<'static>> {
     let page = super::list(&visitor.scope, &gateway.engine, filter).await?;
-    let (kind, catches) = (filter.kind.clone().unwrap_or_default(), filter.catches.clone().unwrap_or_default());
+    let (kind, catches) =
+        (filter.kind.clone().unwrap_or_default(), filter.catches.clone().unwrap_or_default());
     let mut choices = vec![Choice::new("", "All")];
     choices.extend(kinds());
     let fields = html! {
@@ -142,7 +156,10 @@ async fn content(
         (field::text("catches", "Look up").value(&catches).hint("What is about this number, sender, address or text?"))
     };
     let older = page.next.as_ref().map(|next| {
-        web::body::with_query("/blacklist", &[("kind", kind.as_str()), ("catches", catches.as_str()), ("after", next)])
+        web::body::with_query(
+            "/blacklist",
+            &[("kind", kind.as_str()), ("catches", catches.as_str()), ("after", next)],
+        )
     });
     let body = html! {
         (around.notice)
@@ -170,7 +187,8 @@ async fn list(
 fn until(fields: &Fields) -> Result<Option<Timestamp>> {
     let Some(day) = fields.get("expires_at") else { return Ok(None) };
     let end = crate::hours::week::day_start(&jiff::tz::TimeZone::UTC, day, true);
-    end.map(Some).ok_or_else(|| Error::invalid("expires_at", format!("{day:?} is not a day such as 2027-01-31")))
+    end.map(Some)
+        .ok_or_else(|| Error::invalid("expires_at", format!("{day:?} is not a day such as 2027-01-31")))
 }
 
 async fn add(
@@ -206,9 +224,13 @@ async fn add(
 
 fn refused_lines(imported: &Imported) -> Markup {
     let title = format!("{} added, {} lines could not be read", imported.added, imported.refused_count);
-    feedback::notice(Tone::Warn, &title, &html! {
-        ul { @for line in &imported.refused { li { "Line " (line.line) ": " (line.why) } } }
-    })
+    feedback::notice(
+        Tone::Warn,
+        &title,
+        &html! {
+            ul { @for line in &imported.refused { li { "Line " (line.line) ": " (line.why) } } }
+        },
+    )
 }
 
 async fn import(

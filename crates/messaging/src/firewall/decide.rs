@@ -91,11 +91,15 @@ impl Check {
             }
             Self::UrlNotOn(domains) => {
                 let stranger = urls(judging.text()?).any(|host| !is_on(domains, host));
-                stranger.then(|| said(Code::ContentBlocked, "the text holds a web address whose domain is not on the list"))?
+                stranger.then(|| {
+                    said(Code::ContentBlocked, "the text holds a web address whose domain is not on the list")
+                })?
             }
             Self::Words { found, whole } => {
                 let text = judging.text()?;
-                let hit = found.find_overlapping_iter(text).any(|hit| !whole || stands_alone(text, hit.start(), hit.end()));
+                let hit = found
+                    .find_overlapping_iter(text)
+                    .any(|hit| !whole || stands_alone(text, hit.start(), hit.end()));
                 hit.then(|| said(Code::ContentBlocked, "the text holds a word of the rule"))?
             }
             Self::Pattern(pattern) => {

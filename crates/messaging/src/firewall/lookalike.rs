@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn forged_names_look_like_the_real_one() {
-        for forged in ["PayPal", "PAYPA1", "Pay-Pal", "РауРаl", "p4ypal", "PayPaI", "Ρaypal", "pay pal."] {
+        for forged in ["PayPal", "PAYPA1", "Pay-Pal", "РауРаl", "p4ypal", "PayPaI", "Ρaypal", "pay pal."]
+        {
             assert_eq!(skeleton(forged), skeleton("paypal"), "{forged}");
         }
         assert_eq!(skeleton("AMAZ0N"), skeleton("Amazon"));

@@ -99,7 +99,11 @@ fn rules_table(visitor: &Visitor, rules: &[Rule], counts: &[RuleCount]) -> Marku
             },
         ];
         let row = row(cells).key(rule.id.to_string());
-        if may(visitor, Permission::FirewallManage) { row.link(format!("/firewall/rules/{}", rule.id)) } else { row }
+        if may(visitor, Permission::FirewallManage) {
+            row.link(format!("/firewall/rules/{}", rule.id))
+        } else {
+            row
+        }
     });
     let columns = vec![
         column("Rule"),
@@ -247,7 +251,8 @@ fn condition_fields(shown: &Shown<'_>) -> Markup {
     let value = |name: &str| shown.value(name);
     let (kind, entries, pattern, per) = (value("kind"), value("entries"), value("pattern"), value("per"));
     let (max, seconds, minutes) = (value("max"), value("seconds"), value("minutes"));
-    let entries_error = ["entries", "domains", "words", "names"].into_iter().find_map(|name| shown.error(name));
+    let entries_error =
+        ["entries", "domains", "words", "names"].into_iter().find_map(|name| shown.error(name));
     let per = if per.is_empty() { "recipient".to_owned() } else { per };
     html! {
         (form::section("When it holds", Some("Only the fields of the chosen condition count."), &html! {
@@ -377,7 +382,12 @@ async fn change(
         Err(refused) => {
             let refused = again(refused)?;
             let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
-            Ok(visitor.page_again(form_page(&visitor, "Edit rule", &format!("/firewall/rules/{id}/edit"), &shown)))
+            Ok(visitor.page_again(form_page(
+                &visitor,
+                "Edit rule",
+                &format!("/firewall/rules/{id}/edit"),
+                &shown,
+            )))
         }
     }
 }

@@ -9,8 +9,8 @@ use web::problem::ProblemBody;
 use web::{Answer, Caller, Json, Paging, Problem, Query, Writer};
 
 use super::check::{self, Question};
-use super::refusals::{self, KeptRefusal, RefusalFilter, RuleCount};
 use super::held;
+use super::refusals::{self, KeptRefusal, RefusalFilter, RuleCount};
 use crate::api::Gateway;
 use crate::message::query::Message;
 

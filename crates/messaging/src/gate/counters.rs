@@ -111,7 +111,8 @@ fn make_room(shard: &mut HashMap<u64, Counter>, now: Timestamp) {
             left -= usize::from(goes);
             !goes
         });
-        metrics::counter!("switchboard_gate_counters_forgotten_total").increment((before - shard.len()) as u64);
+        metrics::counter!("switchboard_gate_counters_forgotten_total")
+            .increment((before - shard.len()) as u64);
     }
 }
 

@@ -59,8 +59,7 @@ pub async fn release(scope: &Scope, id: MessageId) -> Result<Message> {
     let mut record = found.ok_or_else(|| Error::not_found("message"))?;
     let not_held = || Error::new(Code::Conflict, "the message is not held");
     let text = record.options.as_deref().filter(|_| record.state == State::Scheduled.as_str());
-    let mut options: Options =
-        serde_json::from_str(text.ok_or_else(not_held)?).map_err(Error::internal)?;
+    let mut options: Options = serde_json::from_str(text.ok_or_else(not_held)?).map_err(Error::internal)?;
     let held = options.held.take().ok_or_else(not_held)?;
     let goes_at = held.not_before.unwrap_or(now).max(now);
     let kept = (options != Options::default()).then(|| serde_json::to_string(&options)).transpose();

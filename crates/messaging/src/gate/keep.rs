@@ -9,6 +9,7 @@ use runtime::Runtime;
 use types::{AccountId, MessageId, Result, TenantId, Timestamp};
 
 use super::{Ask, Gates, TenantGates};
+use crate::Intent;
 use crate::blacklist::{self, Lists};
 use crate::firewall::{self, Firewall};
 use crate::hours::week::zone;
@@ -16,7 +17,6 @@ use crate::hours::{self, Calendar};
 use crate::journal::unhex;
 use crate::message::address_of;
 use crate::sender::{self, Senders};
-use crate::Intent;
 
 record! { struct Zone { id: TenantId, time_zone: String } }
 record! { struct Owner { tenant_id: TenantId } }
@@ -89,7 +89,8 @@ impl Gates {
             .filter(|(_, ms)| *ms > 0)
             .collect();
         let Some(longest) = remembering.iter().map(|(_, ms)| *ms).max() else { return Ok(()) };
-        let ids: Vec<_> = remembering.iter().map(|(tenant, _)| serde_json::json!({ "id": tenant.raw() })).collect();
+        let ids: Vec<_> =
+            remembering.iter().map(|(tenant, _)| serde_json::json!({ "id": tenant.raw() })).collect();
         let mut tx = runtime.db.read(Tenancy::Every).await?;
         let mut rows: Vec<Accepted> = tx
             .all(

@@ -126,10 +126,14 @@ pub(crate) async fn try_panel(
         }
         (form::actions(&html! { (form::submit("Try").weight(Weight::Plain).icon(Icon::Shield)) }))
     };
-    Ok(card::card("Try a message", &html! {}, &html! {
-        (form::get(action, &fields))
-        @if let Some(Ok(found)) = &outcome { (answer(found)) }
-    }))
+    Ok(card::card(
+        "Try a message",
+        &html! {},
+        &html! {
+            (form::get(action, &fields))
+            @if let Some(Ok(found)) = &outcome { (answer(found)) }
+        },
+    ))
 }
 
 fn ask(gateway: &Gateway, visitor: &Visitor, to: &str, tried: &Tried) -> Result<Answer> {
@@ -161,11 +165,11 @@ const BAR: (usize, usize) = (4, 20);
 pub(crate) fn day_bars(counts: &[&RuleCount]) -> Markup {
     let total: i64 = counts.iter().map(|count| count.n).sum();
     let hours = counts.iter().map(|count| count.by_hour.len()).max().unwrap_or_default();
-    let sums: Vec<i64> = (0..hours)
-        .map(|hour| counts.iter().filter_map(|count| count.by_hour.get(hour)).sum())
-        .collect();
+    let sums: Vec<i64> =
+        (0..hours).map(|hour| counts.iter().filter_map(|count| count.by_hour.get(hour)).sum()).collect();
     let most = sums.iter().copied().max().unwrap_or_default().max(1);
-    let tall = |n: i64| usize::try_from(n.max(0)).unwrap_or_default() * BAR.1 / usize::try_from(most).unwrap_or(1);
+    let tall =
+        |n: i64| usize::try_from(n.max(0)).unwrap_or_default() * BAR.1 / usize::try_from(most).unwrap_or(1);
     html! {
         @if total == 0 { (none()) } @else {
             (count(u64::try_from(total).unwrap_or_default())) " "
@@ -199,18 +203,26 @@ fn refusals_table(refusals: &[KeptRefusal]) -> Markup {
         column("Rule"),
         column("Why").detail(),
     ];
-    let empty = feedback::empty(Icon::Shield, "Nothing was refused", "Refusals appear here within a second.", &html! {});
+    let empty = feedback::empty(
+        Icon::Shield,
+        "Nothing was refused",
+        "Refusals appear here within a second.",
+        &html! {},
+    );
     html! { (table("Refusals", columns, rows.collect()).id("refusals").dense().empty(empty)) }
 }
 
 /// The tabs over the firewall's pages.
 pub(crate) fn tabs(current: &str) -> Markup {
     let tab = |label, href| browse::Tab { label, href, count: None, current: href == current };
-    browse::tabs("Firewall", &[
-        tab("Rules", "/firewall"),
-        tab("Refusals", "/firewall/refusals"),
-        tab("Held messages", "/firewall/held"),
-    ])
+    browse::tabs(
+        "Firewall",
+        &[
+            tab("Rules", "/firewall"),
+            tab("Refusals", "/firewall/refusals"),
+            tab("Held messages", "/firewall/held"),
+        ],
+    )
 }
 
 async fn refused(visitor: Visitor, Query(filter): Query<RefusalFilter>) -> Result<Response, PageProblem> {

@@ -7,9 +7,7 @@ use std::time::Duration;
 use db::{Arg, Tenancy, args, record, sql};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
-use types::{
-    AccountId, Code, Error, KeyId, Page, Permission, RefusalId, Result, TenantId, Timestamp,
-};
+use types::{AccountId, Code, Error, KeyId, Page, Permission, RefusalId, Result, TenantId, Timestamp};
 
 use super::{Ask, Refusal};
 
@@ -202,7 +200,13 @@ async fn insert(
         // In the order of the keys, so that two writers never wait for each other in turns.
         let mut sums: Vec<_> = counts
             .iter()
-            .map(|((tenant, hour, rule, outcome), n)| CountRow { t: tenant.raw(), h: *hour, u: *rule, o: outcome, n: *n })
+            .map(|((tenant, hour, rule, outcome), n)| CountRow {
+                t: tenant.raw(),
+                h: *hour,
+                u: *rule,
+                o: outcome,
+                n: *n,
+            })
             .collect();
         sums.sort_by_key(|row| (row.t, row.h, row.u, row.o));
         tx.execute(
@@ -328,7 +332,8 @@ pub async fn list(scope: &Scope, filter: &RefusalFilter) -> Result<Page<KeptRefu
     {
         return Err(Error::new(Code::InvalidFilter, format!("{code:?} is no error code")).at("code"));
     }
-    let plain = |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
+    let plain =
+        |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
     let mut tx = scope.read().await?;
     let rows: Vec<Stored> = tx
         .all(

@@ -43,7 +43,15 @@ impl Rules {
         let id = SenderId::from_raw(self.senders.len() as i64 + 1);
         let record = serde_json::from_value(json!({ "registrations": registrations })).unwrap();
         let (created_at, changed_at) = (Timestamp::default(), Timestamp::default());
-        self.senders.push(Sender { id, tenant: OURS, name: name.to_owned(), record, revision: 1, created_at, changed_at });
+        self.senders.push(Sender {
+            id,
+            tenant: OURS,
+            name: name.to_owned(),
+            record,
+            revision: 1,
+            created_at,
+            changed_at,
+        });
         self
     }
 
@@ -200,7 +208,10 @@ fn nobody_elses_rules_apply() {
     let gates = Rules::default()
         .listed(Kind::Prefix, "33", None)
         .rule("none", json!({ "when": { "kind": "url" }, "action": "refuse" }))
-        .hours("never", json!({ "windows": [{ "days": ["mon"], "from": "00:00", "to": "00:01" }], "outside": "refuse" }))
+        .hours(
+            "never",
+            json!({ "windows": [{ "days": ["mon"], "from": "00:00", "to": "00:01" }], "outside": "refuse" }),
+        )
         .policy(-1, json!({ "mode": "registered" }))
         .gates();
     let theirs = Letter { tenant: THEIRS, ..letter("ACME", FRANCE, "see www.example.com") };
@@ -238,7 +249,10 @@ fn the_blacklist_catches_each_kind_until_it_expires() {
         assert!(refusal.reason.ends_with("asked not to") && refusal.rule > 0, "{}", refusal.reason);
         assert!(!refusal.reason.contains(&letter.text) || letter.text == "x", "the text is nobody's to read");
     }
-    assert!(letter("Bakery", SPAIN, "x").judged(&gates, noonish().plus_ms(1_000)).is_ok(), "the entry has expired");
+    assert!(
+        letter("Bakery", SPAIN, "x").judged(&gates, noonish().plus_ms(1_000)).is_ok(),
+        "the entry has expired"
+    );
     let lists = &gates.tenant(OURS).unwrap().lists;
     assert_eq!(lists.catching("+33612345678", noonish()), [1]);
     assert_eq!(lists.catching("203.0.113.9", noonish()), [6]);
@@ -290,9 +304,15 @@ fn listed_senders_and_defaults() {
         .gates();
     assert_eq!(letter("Acme FR", FRANCE, "x").code(&gates), None);
     assert_eq!(letter("Other", FRANCE, "x").code(&gates), Some(Code::SenderNotAllowed));
-    assert_eq!(letter("", SPAIN, "x").sent_from(&gates), "ACME-ES", "the one that names the country goes first");
-    let chosen: Vec<_> = (0..60).map(|n| letter("", &format!("336123456{n:02}"), "x").sent_from(&gates)).collect();
-    let again: Vec<_> = (0..60).map(|n| letter("", &format!("336123456{n:02}"), "x").sent_from(&gates)).collect();
+    assert_eq!(
+        letter("", SPAIN, "x").sent_from(&gates),
+        "ACME-ES",
+        "the one that names the country goes first"
+    );
+    let chosen: Vec<_> =
+        (0..60).map(|n| letter("", &format!("336123456{n:02}"), "x").sent_from(&gates)).collect();
+    let again: Vec<_> =
+        (0..60).map(|n| letter("", &format!("336123456{n:02}"), "x").sent_from(&gates)).collect();
     assert_eq!(chosen, again, "each recipient keeps its sender");
     for member in ["One", "Two", "Three"] {
         assert!(chosen.iter().filter(|sender| *sender == member).count() > 5, "{member}: {chosen:?}");
@@ -356,8 +376,11 @@ fn rates_and_routes() {
     let route = RouteId::from_raw(5);
     let gates = Rules::default()
         .hours("France", json!({ "reach": { "countries": ["FR"] }, "parts_per_second": 2 }))
-        .hours("Night", json!({ "routes": [route], "outside": "refuse",
-            "windows": [{ "days": ["sun"], "from": "00:00", "to": "01:00" }] }))
+        .hours(
+            "Night",
+            json!({ "routes": [route], "outside": "refuse",
+            "windows": [{ "days": ["sun"], "from": "00:00", "to": "01:00" }] }),
+        )
         .gates();
     let there = letter("Shop", FRANCE, "x");
     assert_eq!((there.code(&gates), there.code(&gates)), (None, None));
@@ -366,7 +389,9 @@ fn rates_and_routes() {
     assert!(there.judged(&gates, noonish().plus_ms(500)).is_ok());
     assert_eq!(letter("Shop", SPAIN, "x").code(&gates), None);
     let routed = letter("Shop", SPAIN, "x");
-    let by = |found: Option<RouteId>| gates.judge(&routed.ask(), &|_| found, noonish()).map_err(|refusal| refusal.code);
+    let by = |found: Option<RouteId>| {
+        gates.judge(&routed.ask(), &|_| found, noonish()).map_err(|refusal| refusal.code)
+    };
     assert!(by(Some(RouteId::from_raw(6))).is_ok());
     assert_eq!(by(Some(route)).unwrap_err(), Code::OutsideHours);
 }

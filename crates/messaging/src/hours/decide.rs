@@ -122,9 +122,13 @@ impl Calendar {
         for rule in &self.rules {
             match rule.concerns(judging, route) {
                 None => concerned.push(rule),
-                Some(why) => judging.looked(gate(rule), || Some(rule.id.to_string()), &rule.name, Verdict::NotConcerned, || {
-                    why.to_owned()
-                }),
+                Some(why) => judging.looked(
+                    gate(rule),
+                    || Some(rule.id.to_string()),
+                    &rule.name,
+                    Verdict::NotConcerned,
+                    || why.to_owned(),
+                ),
             }
         }
         postpone(judging, &concerned)?;
@@ -153,9 +157,13 @@ fn postpone(judging: &mut Judging<'_>, rules: &[&Ready]) -> Result<(), Refusal> 
             if judging.ask.expires_at.is_some_and(|end| end <= opens) {
                 return Err(closed(judging, rule, opening));
             }
-            judging.looked(Gate::Hours, || Some(rule.id.to_string()), &rule.name, Verdict::Postpones, || {
-                format!("It is closed; the message would go at {}.", local(&rule.zone, opens))
-            });
+            judging.looked(
+                Gate::Hours,
+                || Some(rule.id.to_string()),
+                &rule.name,
+                Verdict::Postpones,
+                || format!("It is closed; the message would go at {}.", local(&rule.zone, opens)),
+            );
             judging.noted.push((rule.id.raw(), "postponed"));
             at = opens;
             moved = true;
@@ -196,7 +204,9 @@ fn slow_down(judging: &mut Judging<'_>, rule: &Ready) -> Result<(), Refusal> {
         judging.looked(gate(rule), id, &rule.name, Verdict::Passes, || "It is open.".to_owned());
         return Ok(());
     };
-    judging.looked(Gate::Rate, id, &rule.name, Verdict::Passes, || format!("It lets {rate} parts a second pass."));
+    judging.looked(Gate::Rate, id, &rule.name, Verdict::Passes, || {
+        format!("It lets {rate} parts a second pass.")
+    });
     if !judging.counting {
         return Ok(());
     }

@@ -234,7 +234,8 @@ fn members(hours: &Hours) -> Result<Patch> {
 }
 
 fn when_fields(shown: &Shown<'_>) -> Markup {
-    let outsides = [Choice::new("postpone", "Postponed to the next opening"), Choice::new("refuse", "Refused")];
+    let outsides =
+        [Choice::new("postpone", "Postponed to the next opening"), Choice::new("refuse", "Refused")];
     let value = |name: &str| shown.value(name);
     let (zone, holidays, outside) = (value("time_zone"), value("holidays"), value("outside"));
     let outside = if outside.is_empty() { "postpone".to_owned() } else { outside };
@@ -291,7 +292,8 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::HoursManage)?;
-    let members = Patch::from_iter([("active".to_owned(), true.into()), ("intent_marketing".to_owned(), true.into())]);
+    let members =
+        Patch::from_iter([("active".to_owned(), true.into()), ("intent_marketing".to_owned(), true.into())]);
     let shown = Shown { members, fields: None, refused: None };
     Ok(visitor.page(form_page(&visitor, "Add hours", "/hours/new", &shown)))
 }

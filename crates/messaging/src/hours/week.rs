@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use types::{Error, Result, Timestamp};
 
 /// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Day {
     /// Monday.
@@ -31,8 +33,7 @@ pub enum Day {
 
 impl Day {
     /// All, beginning with Monday (ISO 8601).
-    pub const ALL: [Self; 7] =
-        [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+    pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -151,7 +152,8 @@ impl Week {
         let mut holidays = holidays
             .iter()
             .map(|text| {
-                let why = || Error::invalid("rule.holidays", format!("{text:?} is not a day such as 2027-01-01"));
+                let why =
+                    || Error::invalid("rule.holidays", format!("{text:?} is not a day such as 2027-01-01"));
                 text.trim().parse::<Date>().map_err(|_| why())
             })
             .collect::<Result<Vec<_>>>()?;
@@ -212,7 +214,10 @@ pub(crate) fn day_end(zone: &TimeZone, now: Timestamp) -> Timestamp {
         .ok()
         .and_then(|instant| instant.to_zoned(zone.clone()).date().tomorrow().ok())
         .and_then(|tomorrow| tomorrow.to_zoned(zone.clone()).ok());
-    end.map_or_else(|| now.plus_ms(86_400_000), |end| Timestamp::from_unix_ms(end.timestamp().as_millisecond()))
+    end.map_or_else(
+        || now.plus_ms(86_400_000),
+        |end| Timestamp::from_unix_ms(end.timestamp().as_millisecond()),
+    )
 }
 
 /// The first instant of a day (`2027-01-01`) in a zone, or of the day after it; nothing for what is no day.

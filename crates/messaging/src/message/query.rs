@@ -66,9 +66,9 @@ pub struct Message {
 impl Message {
     pub(crate) fn of(record: MessageRecord) -> Self {
         // What no version has written is nothing that a list of messages should fail for.
-        let options = record.options.as_deref().filter(|text| text.contains("\"held\"") || text.contains("\"marks\""));
-        let options: Options =
-            options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let options =
+            record.options.as_deref().filter(|text| text.contains("\"held\"") || text.contains("\"marks\""));
+        let options: Options = options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Self {
             held_by: options.held.map(|held| held.by),
             marks: options.marks,

@@ -9,6 +9,7 @@ use sms::Encoding;
 use tokio::sync::oneshot;
 use types::{AccountId, Address, Code, Error, MessageId, Npi, Result, TenantId, Timestamp, Ton};
 
+use crate::Intent;
 use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
 use crate::gate::held::Held;
@@ -17,7 +18,6 @@ use crate::journal::{Accept, Entry, hex};
 use crate::message::submit::Let;
 use crate::message::{Options, Outgoing, PartSet, State, address_of};
 use crate::recover::MessageRecord;
-use crate::Intent;
 use crate::smpp_server;
 
 /// A bound system that asks.
@@ -103,7 +103,8 @@ impl Engine {
             options.held = pass.held_by.map(|by| Held { by, not_before: planned });
             options.marks = pass.marks;
         }
-        let default_ms = i64::try_from(self.runtime().config.messaging.validity_default_s).unwrap_or(86_400) * 1_000;
+        let default_ms =
+            i64::try_from(self.runtime().config.messaging.validity_default_s).unwrap_or(86_400) * 1_000;
         let expires_at = expires_at.unwrap_or_else(|| planned.unwrap_or(now).plus_ms(default_ms));
         // A held message waits for its end, unless somebody lets it go before.
         let held = options.as_ref().is_some_and(|options| options.held.is_some());
@@ -224,14 +225,7 @@ impl Engine {
                     "update message set text = $3, octets = $4, updated_at = $5, parts = $6 \
                      where tenant_id = $1 and id = $2 and state = 'scheduled'"
                 ),
-                args![
-                    from.tenant,
-                    record.id,
-                    shown,
-                    hex(text),
-                    self.runtime().clock.now(),
-                    parts
-                ],
+                args![from.tenant, record.id, shown, hex(text), self.runtime().clock.now(), parts],
             )
             .await?;
         tx.commit().await?;

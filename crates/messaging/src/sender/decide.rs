@@ -125,9 +125,13 @@ impl Senders {
                 let why = why.clone();
                 judging.looked(Gate::Sender, || None, NAME, Verdict::Refuses, || why);
             }
-            None => judging.looked(Gate::Sender, || None, NAME, Verdict::Passes, || {
-                "The sender may be used.".to_owned()
-            }),
+            None => judging.looked(
+                Gate::Sender,
+                || None,
+                NAME,
+                Verdict::Passes,
+                || "The sender may be used.".to_owned(),
+            ),
         }
         refused.map_or(Ok(()), |(code, why)| Err(Refusal::new(code, 0, NAME, why)))
     }
@@ -135,7 +139,8 @@ impl Senders {
     fn choose(&self, policy: &Policy, judging: &mut Judging<'_>) {
         let country = judging.country;
         let concerns = |default: &&Fallback| {
-            default.countries.is_empty() || default.countries.iter().any(|known| Some(known.as_str()) == country)
+            default.countries.is_empty()
+                || default.countries.iter().any(|known| Some(known.as_str()) == country)
         };
         // A default that names the country goes before one for all.
         let mut defaults: Vec<&Fallback> = policy.defaults.iter().filter(concerns).collect();
@@ -150,9 +155,13 @@ impl Senders {
                 },
                 (None, None) => continue,
             };
-            judging.looked(Gate::Sender, || None, from, Verdict::Chooses, || {
-                format!("The message names no sender, so {sender} sends it.")
-            });
+            judging.looked(
+                Gate::Sender,
+                || None,
+                from,
+                Verdict::Chooses,
+                || format!("The message names no sender, so {sender} sends it."),
+            );
             judging.send_as(sender);
             return;
         }
@@ -176,7 +185,9 @@ impl Senders {
             // The one for this country before those for all.
             Choice::Country => usable.iter().find(|(_, countries)| at_home(countries)).or(usable.first()),
             // The member that weighs most for the recipient: when the pool changes, few recipients get another.
-            Choice::Sticky => usable.iter().max_by_key(|(sender, _)| weight(judging.ask.recipient, &sender.text)),
+            Choice::Sticky => {
+                usable.iter().max_by_key(|(sender, _)| weight(judging.ask.recipient, &sender.text))
+            }
             Choice::RoundRobin if usable.is_empty() => None,
             Choice::RoundRobin if judging.counting => {
                 usable.get(pool.next.fetch_add(1, Ordering::Relaxed) % usable.len())
@@ -225,15 +236,17 @@ impl Senders {
             (SenderMode::Registered, None) => Some("is not registered"),
             (_, Some(RegistrationState::Refused)) => Some("was refused"),
             (_, Some(RegistrationState::Expired)) => Some("has an expired registration"),
-            (SenderMode::Registered, Some(RegistrationState::Draft)) => Some("has only a drafted registration"),
+            (SenderMode::Registered, Some(RegistrationState::Draft)) => {
+                Some("has only a drafted registration")
+            }
             (SenderMode::Registered, Some(RegistrationState::Pending)) => Some("awaits its approval"),
             (SenderMode::Free | SenderMode::Listed, _) => None,
         };
         // What the policy names itself needs no registration beside it.
         let named = policy.is_some_and(|policy| mode == SenderMode::Registered && listed(&policy.allowed));
-        refused.filter(|_| !(named && state.is_none())).map(|what| {
-            (Code::SenderNotRegistered, format!("the sender {shown} {what} for {where_to}"))
-        })
+        refused
+            .filter(|_| !(named && state.is_none()))
+            .map(|what| (Code::SenderNotRegistered, format!("the sender {shown} {what} for {where_to}")))
     }
 }
 
@@ -243,9 +256,8 @@ const NAME: &str = "senders";
 /// A weight of a member for a recipient, the same in every process (FNV-1a).
 fn weight(recipient: &str, sender: &str) -> u64 {
     let octets = recipient.bytes().chain([0]).chain(sender.bytes());
-    let hash = octets.fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = octets
+        .fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
     // The last octets of two names must reach the high bits, which decide.
     (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -96,7 +96,12 @@ fn whose(record: &str, accounts: &[account::Named]) -> String {
     }
 }
 
-fn policies_table(visitor: &Visitor, policies: &[PolicyRecord], accounts: &[account::Named], pools: &[Pool]) -> Markup {
+fn policies_table(
+    visitor: &Visitor,
+    policies: &[PolicyRecord],
+    accounts: &[account::Named],
+    pools: &[Pool],
+) -> Markup {
     let rows = policies.iter().map(|record| {
         let policy = &record.policy;
         let cells = vec![
@@ -121,7 +126,12 @@ fn policies_table(visitor: &Visitor, policies: &[PolicyRecord], accounts: &[acco
         column("Blocked").detail(),
         column("Default"),
     ];
-    let empty = feedback::empty(Icon::Key, "Everybody may send as anybody", "Set a policy to restrict that.", &html! {});
+    let empty = feedback::empty(
+        Icon::Key,
+        "Everybody may send as anybody",
+        "Set a policy to restrict that.",
+        &html! {},
+    );
     html! { (table("Who may send as whom", columns, rows.collect()).id("policies").caption_shown().empty(empty)) }
 }
 
@@ -351,7 +361,8 @@ struct Whose {
 async fn policy_page(visitor: &Visitor, shown: &Shown<'_>) -> Result<Content<'static>> {
     let accounts = accounts(visitor).await?;
     let ids: Vec<_> = accounts.iter().map(|named| (named.id.to_string(), named.name.as_str())).collect();
-    let mut choices = vec![Choice::new("everyone", "Everyone without a policy"), Choice::new("api", "The API")];
+    let mut choices =
+        vec![Choice::new("everyone", "Everyone without a policy"), Choice::new("api", "The API")];
     choices.extend(ids.iter().map(|(id, name)| Choice::new(id, name)));
     let modes = SenderMode::ALL.map(|mode| Choice::new(mode.as_str(), mode_label(mode)));
     let [whose, mode, allowed, blocked, defaults] =

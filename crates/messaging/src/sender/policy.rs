@@ -121,7 +121,12 @@ impl SenderPolicy {
                     *sender = address.to_string();
                 }
                 (None, Some(_)) => {}
-                _ => return Err(Error::invalid("policy.defaults", "a default is a sender or a pool, and not both")),
+                _ => {
+                    return Err(Error::invalid(
+                        "policy.defaults",
+                        "a default is a sender or a pool, and not both",
+                    ));
+                }
             }
         }
         Ok(self)
@@ -173,10 +178,15 @@ pub async fn set(scope: &Scope, new: SetPolicy) -> Result<PolicyRecord> {
         "api" => API,
         "everyone" => EVERYONE,
         account => {
-            let refuse = || Error::invalid("whose", format!("{account:?} is neither everyone, api nor an SMPP account"));
+            let refuse = || {
+                Error::invalid("whose", format!("{account:?} is neither everyone, api nor an SMPP account"))
+            };
             let id: AccountId = account.parse().map_err(|_| refuse())?;
             let found: Option<Found> = write
-                .optional(sql!("select id from smpp_account where tenant_id = $1 and id = $2"), args![tenant, id])
+                .optional(
+                    sql!("select id from smpp_account where tenant_id = $1 and id = $2"),
+                    args![tenant, id],
+                )
                 .await?;
             found.ok_or_else(refuse)?;
             id.raw()
@@ -187,7 +197,10 @@ pub async fn set(scope: &Scope, new: SetPolicy) -> Result<PolicyRecord> {
     let now = scope.now();
     if policy == SenderPolicy::default() {
         write
-            .execute(sql!("delete from sender_policy where tenant_id = $1 and account_id = $2"), args![tenant, raw])
+            .execute(
+                sql!("delete from sender_policy where tenant_id = $1 and account_id = $2"),
+                args![tenant, raw],
+            )
             .await?;
     } else {
         write

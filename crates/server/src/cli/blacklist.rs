@@ -83,7 +83,10 @@ fn read(file: &PathBuf) -> Result<String, Failure> {
         false => std::fs::read_to_string(file),
     };
     read.map_err(|error| {
-        Failure::usage(format!("{} cannot be read: {error}", file.display()), "give a text file, or - for standard input.")
+        Failure::usage(
+            format!("{} cannot be read: {error}", file.display()),
+            "give a text file, or - for standard input.",
+        )
     })
 }
 

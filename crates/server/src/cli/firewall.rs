@@ -156,7 +156,10 @@ pub(super) struct CheckArgs {
 /// A text that is none.
 pub(super) fn json_flag(flag: &str, text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text).map_err(|error| {
-        Failure::usage(format!("--{flag} is no JSON: {error}"), "quote it for the shell: '{\"kind\":\"url\"}'.")
+        Failure::usage(
+            format!("--{flag} is no JSON: {error}"),
+            "quote it for the shell: '{\"kind\":\"url\"}'.",
+        )
     })
 }
 
@@ -223,7 +226,8 @@ pub(super) async fn run(command: &FirewallCommand, client: &Client, out: &Out) -
             return Ok(());
         }
         FirewallCommand::Add { name, when, flags } => {
-            let body = flags.body(client, Some(json_flag("when", when)?)).await?.with("name", Some(name.clone()));
+            let body =
+                flags.body(client, Some(json_flag("when", when)?)).await?.with("name", Some(name.clone()));
             client.post(&[KIND.path], &body.value()).await?
         }
         FirewallCommand::Show { rule } => client.get(&[KIND.path, &find(rule).await?], &[]).await?,

@@ -83,7 +83,10 @@ pub(super) struct Flags {
 fn window(text: &str) -> Result<Value, Failure> {
     let parts = text.split_once('=').and_then(|(days, stretch)| Some((days, stretch.split_once('-')?)));
     let (days, (from, to)) = parts.ok_or_else(|| {
-        Failure::usage(format!("--window {text:?} is not days=from-to"), "write e.g. --window mon,tue=08:00-20:00.")
+        Failure::usage(
+            format!("--window {text:?} is not days=from-to"),
+            "write e.g. --window mon,tue=08:00-20:00.",
+        )
     })?;
     let days: Vec<&str> = days.split(',').map(str::trim).collect();
     Ok(json!({ "days": days, "from": from.trim(), "to": to.trim() }))

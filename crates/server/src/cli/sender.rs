@@ -95,7 +95,10 @@ pub(super) enum SenderCommand {
 /// Reads `FR=approved`.
 fn registration(text: &str) -> Result<Value, Failure> {
     let (country, state) = text.split_once('=').ok_or_else(|| {
-        Failure::usage(format!("--in {text:?} is not country=state"), "write e.g. --in FR=approved --in '*=pending'.")
+        Failure::usage(
+            format!("--in {text:?} is not country=state"),
+            "write e.g. --in FR=approved --in '*=pending'.",
+        )
     })?;
     Ok(json!({ "country": country.trim(), "state": state.trim() }))
 }
@@ -145,7 +148,8 @@ async fn changed(
 pub(super) async fn run(command: &SenderCommand, client: &Client, out: &Out) -> Result<(), Failure> {
     let answer = match command {
         SenderCommand::List => {
-            let columns = [("ID", "/id"), ("SENDER", "/name"), ("REGISTERED", "/registrations"), ("NOTE", "/note")];
+            let columns =
+                [("ID", "/id"), ("SENDER", "/name"), ("REGISTERED", "/registrations"), ("NOTE", "/note")];
             client.get(&[KIND.path], &[]).await?.show_page(out, &columns);
             return Ok(());
         }
@@ -199,7 +203,8 @@ pub(super) async fn run(command: &SenderCommand, client: &Client, out: &Out) -> 
                 account => client.find(&account::KIND, account).await?,
             };
             let defaults: Vec<Value> = defaults.iter().map(|text| default(text)).collect();
-            let policy = json!({ "mode": mode, "allowed": allowed, "blocked": blocked, "defaults": defaults });
+            let policy =
+                json!({ "mode": mode, "allowed": allowed, "blocked": blocked, "defaults": defaults });
             let body = json!({ "whose": whose, "policy": policy });
             client.write(Method::PUT, &["sender-policies"], Some(&body)).await?
         }

@@ -25,10 +25,17 @@ fn cost(gates: &Gates, letters: &[Letter]) -> f64 {
 #[ignore = "a measurement, not a check"]
 fn what_the_gates_cost() {
     let letters: Vec<_> = (0..4_096)
-        .map(|n| letter("ACME", &format!("3361234{n:04}"), &format!("Your table {n} is ready at eight. See you then!")))
+        .map(|n| {
+            letter(
+                "ACME",
+                &format!("3361234{n:04}"),
+                &format!("Your table {n} is ready at eight. See you then!"),
+            )
+        })
         .collect();
     let theirs: Vec<_> = letters.iter().map(|one| Letter { tenant: THEIRS, ..one.clone() }).collect();
-    let lists = (0..100_000).fold(Rules::default(), |rules, n| rules.listed(Kind::Number, &format!("4479{n:06}"), None));
+    let lists = (0..100_000)
+        .fold(Rules::default(), |rules, n| rules.listed(Kind::Number, &format!("4479{n:06}"), None));
     let words: Vec<_> = (0..200).map(|n| format!("forbidden{n}")).collect();
     let few = || {
         Rules::default()
@@ -38,15 +45,23 @@ fn what_the_gates_cost() {
     let many = few()
         .policy(-1, json!({ "mode": "listed", "allowed": ["acme"] }))
         .listed(Kind::Content, "free money", None)
-        .rule("names", json!({ "when": { "kind": "impersonates", "names": ["PayPal", "Amazon"] }, "action": "refuse" }))
-        .rule("pattern", json!({ "when": { "kind": "pattern", "pattern": r"(?i)iban\s*\d+" }, "action": "refuse" }))
+        .rule(
+            "names",
+            json!({ "when": { "kind": "impersonates", "names": ["PayPal", "Amazon"] }, "action": "refuse" }),
+        )
+        .rule(
+            "pattern",
+            json!({ "when": { "kind": "pattern", "pattern": r"(?i)iban\s*\d+" }, "action": "refuse" }),
+        )
         .rule("again", json!({ "when": { "kind": "duplicate", "minutes": 1 }, "action": "count" }))
         .rule("day", json!({ "when": { "kind": "per_day", "max": 1_000_000 }, "action": "count" }))
         .hours("Shop", json!({ "windows": [{ "days": ["wed"], "from": "08:00", "to": "20:00" }] }));
     let none = cost(&few().gates(), &theirs);
-    for (name, gates) in
-        [("100,000 numbers on the blacklist", lists.gates()), ("two text rules", few().gates()), ("everything", many.gates())]
-    {
+    for (name, gates) in [
+        ("100,000 numbers on the blacklist", lists.gates()),
+        ("two text rules", few().gates()),
+        ("everything", many.gates()),
+    ] {
         let with = cost(&gates, &letters);
         eprintln!("{name}: {with:.0} ns a message, {:.1} times the {none:.0} ns without rules", with / none);
     }

@@ -10,7 +10,11 @@ fn refusing(when: &Value) -> Gates {
 fn texts_are_looked_into() {
     let cases = [
         (json!({ "kind": "url" }), "see https://example.com/x", "no address here."),
-        (json!({ "kind": "url_not_on_list", "domains": ["example.com"] }), "http://evil.test/", "go to www.shop.example.com/x"),
+        (
+            json!({ "kind": "url_not_on_list", "domains": ["example.com"] }),
+            "http://evil.test/",
+            "go to www.shop.example.com/x",
+        ),
         (json!({ "kind": "words", "words": ["Casino"] }), "the best CASINOS", "the cash in hand"),
         (json!({ "kind": "words", "words": ["win"], "whole": true }), "you WIN!", "open the window"),
         (json!({ "kind": "words", "words": ["straße"] }), "in der STRASSE, nein: Straße", "in der Gasse"),
@@ -78,7 +82,10 @@ fn what_is_refused_or_not_accepted_is_not_counted() {
 
 #[test]
 fn what_was_accepted_before_a_start_is_remembered() {
-    let rules = || Rules::default().rule("again", json!({ "when": { "kind": "duplicate", "minutes": 10 }, "action": "refuse" }));
+    let rules = || {
+        Rules::default()
+            .rule("again", json!({ "when": { "kind": "duplicate", "minutes": 10 }, "action": "refuse" }))
+    };
     let gates = rules().gates();
     gates.replay(&letter("A", FRANCE, "x").ask(), noonish().plus_ms(-60_000));
     gates.replay(&letter("A", FRANCE, "old").ask(), noonish().plus_ms(-600_000));
@@ -99,15 +106,27 @@ fn a_rule_on_trial_lets_all_pass_and_a_refusal_wins_over_a_hold() {
     let refusal = letter("A", FRANCE, "www.evil.com").judged(&gates, noonish()).unwrap_err();
     assert_eq!((refusal.code, refusal.name.as_str()), (Code::ContentBlocked, "evil"));
     // A replacing text is judged by what it says alone.
-    let replaced = |text: &str| gates.judge_replacement(&letter("A", FRANCE, text).ask(), noonish()).map_err(|one| one.name);
-    assert_eq!((replaced("fine"), replaced("evil"), replaced("www.x.com")), (Ok(()), Err("evil".to_owned()), Err("hold".to_owned())));
+    let replaced = |text: &str| {
+        gates.judge_replacement(&letter("A", FRANCE, text).ask(), noonish()).map_err(|one| one.name)
+    };
+    assert_eq!(
+        (replaced("fine"), replaced("evil"), replaced("www.x.com")),
+        (Ok(()), Err("evil".to_owned()), Err("hold".to_owned()))
+    );
 }
 
 #[test]
 fn a_rule_is_about_whom_it_says() {
-    let reach = json!({ "accounts": [ACCOUNT], "intents": ["marketing"], "countries": ["FR"], "senders": ["shop*"] });
-    let gates = Rules::default().rule("links", json!({ "when": { "kind": "url" }, "action": "refuse", "reach": reach })).gates();
-    let meant = Letter { account: Some(ACCOUNT), intent: Intent::Marketing, ..letter("ShopX", FRANCE, "www.example.com") };
+    let reach =
+        json!({ "accounts": [ACCOUNT], "intents": ["marketing"], "countries": ["FR"], "senders": ["shop*"] });
+    let gates = Rules::default()
+        .rule("links", json!({ "when": { "kind": "url" }, "action": "refuse", "reach": reach }))
+        .gates();
+    let meant = Letter {
+        account: Some(ACCOUNT),
+        intent: Intent::Marketing,
+        ..letter("ShopX", FRANCE, "www.example.com")
+    };
     assert_eq!(meant.code(&gates), Some(Code::ContentBlocked));
     let others = [
         Letter { account: None, ..meant.clone() },

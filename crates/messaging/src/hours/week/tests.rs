@@ -9,7 +9,11 @@ fn at(text: &str) -> Timestamp {
 fn week(zone_name: &str, windows: &[(&[Day], &str, &str)], holidays: &[&str]) -> Week {
     let windows: Vec<Window> = windows
         .iter()
-        .map(|(days, from, to)| Window { days: days.to_vec(), from: (*from).to_owned(), to: (*to).to_owned() })
+        .map(|(days, from, to)| Window {
+            days: days.to_vec(),
+            from: (*from).to_owned(),
+            to: (*to).to_owned(),
+        })
         .collect();
     let holidays: Vec<String> = holidays.iter().map(|day| (*day).to_owned()).collect();
     Week::new(zone(zone_name), &windows, &holidays).unwrap()
@@ -61,19 +65,31 @@ fn the_clocks_change() {
 #[test]
 fn without_windows_it_is_open_and_with_holidays_alone_it_never_opens() {
     assert_eq!(week("UTC", &[], &[]).at(at("2027-01-01T00:00:00Z")), Opening::Open(Timestamp::MAX));
-    let all_year: Vec<String> =
-        (0..400).map(|day| format!("{}", "2027-01-01".parse::<Date>().unwrap().checked_add(i64::from(day).days()).unwrap())).collect();
+    let all_year: Vec<String> = (0..400)
+        .map(|day| {
+            format!("{}", "2027-01-01".parse::<Date>().unwrap().checked_add(i64::from(day).days()).unwrap())
+        })
+        .collect();
     let days: Vec<&str> = all_year.iter().map(String::as_str).collect();
     let never = week("UTC", &[(&Day::ALL, "00:00", "24:00")], &days);
     assert_eq!(never.at(at("2027-01-02T00:00:00Z")), Opening::Never);
-    assert_eq!(week("UTC", &[(&Day::ALL, "00:00", "24:00")], &[]).at(at("2027-01-02T12:00:00Z")), Opening::Open(at("2027-01-03T00:00:00Z")));
+    assert_eq!(
+        week("UTC", &[(&Day::ALL, "00:00", "24:00")], &[]).at(at("2027-01-02T12:00:00Z")),
+        Opening::Open(at("2027-01-03T00:00:00Z"))
+    );
 }
 
 #[test]
 fn what_is_no_window_is_refused_at_its_place() {
-    for (from, to) in [("8:00", "20:00"), ("08:60", "20:00"), ("24:00", "20:00"), ("08:00", "24:01"), ("", "")] {
+    for (from, to) in
+        [("8:00", "20:00"), ("08:60", "20:00"), ("24:00", "20:00"), ("08:00", "24:01"), ("", "")]
+    {
         let window = Window { days: vec![Day::Mon], from: from.to_owned(), to: to.to_owned() };
-        assert_eq!(Week::new(TimeZone::UTC, &[window], &[]).unwrap_err().place(), Some("rule.windows"), "{from}");
+        assert_eq!(
+            Week::new(TimeZone::UTC, &[window], &[]).unwrap_err().place(),
+            Some("rule.windows"),
+            "{from}"
+        );
     }
     let refused = Week::new(TimeZone::UTC, &[], &["tomorrow".to_owned()]).unwrap_err();
     assert_eq!(refused.place(), Some("rule.holidays"));

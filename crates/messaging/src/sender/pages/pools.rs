@@ -44,7 +44,11 @@ pub(super) fn pools_table(visitor: &Visitor, pools: &[Pool]) -> Markup {
             },
         ];
         let row = row(cells).key(pool.id.to_string());
-        if may(visitor, Permission::SenderManage) { row.link(format!("/senders/pools/{}", pool.id)) } else { row }
+        if may(visitor, Permission::SenderManage) {
+            row.link(format!("/senders/pools/{}", pool.id))
+        } else {
+            row
+        }
     });
     let columns = vec![column("Pool"), column("Chosen"), column("Members")];
     let text = "A pool lets several senders stand in for each other as a default.";
