@@ -37,7 +37,7 @@ fn of_day(windows: &[Window], day: Day) -> String {
 }
 
 /// Width of an hour in the drawing of a day.
-const HOUR: u32 = 10;
+const HOUR: u32 = 6;
 const DAY_HEIGHT: u32 = 14;
 
 /// The minutes of the day that the windows of a day cover, from this day's own and the one before.
@@ -64,30 +64,23 @@ fn stretches(windows: &[Window], day: usize) -> Vec<(u32, u32)> {
 /// The week as a table: each day's hours in words, and drawn for those who see.
 fn week_grid(rule: &HoursRule) -> Markup {
     let width = 24 * HOUR;
-    html! {
-        table class="table dense" {
-            caption { "Open hours by weekday" }
-            thead { tr { th scope="col" { "Day" } th scope="col" { "Open" } th scope="col" { "Midnight to midnight" } } }
-            tbody {
-                @for (at, day) in Day::ALL.into_iter().enumerate() {
-                    @let own = of_day(&rule.windows, day).replace('-', " to ");
-                    tr {
-                        th scope="row" { (day.name()) }
-                        td { (if own.is_empty() { "closed" } else { own.as_str() }) }
-                        td {
-                            svg width=(width) height=(DAY_HEIGHT) viewBox={ "0 0 " (width) " " (DAY_HEIGHT) } role="img"
-                                aria-label={ (day.name()) ": " (if own.is_empty() { "closed" } else { own.as_str() }) } {
-                                rect x="0" y="6" width=(width) height="2" fill="currentColor" opacity="0.3" {}
-                                @for (from, to) in stretches(&rule.windows, at) {
-                                    rect x=(from * HOUR / 60) y="2" width=((to.saturating_sub(from)) * HOUR / 60) height="10" fill="currentColor" {}
-                                }
-                            }
-                        }
+    let rows = Day::ALL.into_iter().enumerate().map(|(at, day)| {
+        let own = of_day(&rule.windows, day).replace('-', " to ");
+        row(vec![
+            html! { (day.name()) },
+            html! { (if own.is_empty() { "closed" } else { own.as_str() }) },
+            html! {
+                svg width=(width) height=(DAY_HEIGHT) viewBox={ "0 0 " (width) " " (DAY_HEIGHT) } aria-hidden="true" focusable="false" {
+                    rect x="0" y="6" width=(width) height="2" fill="currentColor" opacity="0.3" {}
+                    @for (from, to) in stretches(&rule.windows, at) {
+                        rect x=(from * HOUR / 60) y="2" width=(to.saturating_sub(from) * HOUR / 60) height="10" fill="currentColor" {}
                     }
                 }
-            }
-        }
-    }
+            },
+        ])
+    });
+    let columns = vec![column("Day"), column("Open"), column("Midnight to midnight").detail()];
+    html! { (table("Open hours by weekday", columns, rows.collect()).dense()) }
 }
 
 fn about(hours: &Hours) -> Markup {
