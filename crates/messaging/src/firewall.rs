@@ -161,7 +161,7 @@ const WORD_CHARS_MAX: usize = 100;
 const NAMES_MAX: usize = 1_000;
 const PATTERN_CHARS_MAX: usize = 1_000;
 
-fn texts(field: &str, list: &mut Vec<String>, max: usize) -> Result<()> {
+fn texts(field: &str, list: &mut [String], max: usize) -> Result<()> {
     settings::at_most(field, list, max)?;
     for text in list.iter_mut() {
         *text = text.trim().to_owned();

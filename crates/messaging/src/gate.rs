@@ -363,7 +363,7 @@ impl Gates {
             Ok(()) => Ok(pass),
             Err(refusal) => {
                 self.take_back(&pass.counted);
-                self.log.note(Refused { ask, sender: &sender, refusal: &refusal, at: now });
+                self.log.note(&Refused { ask, sender: &sender, refusal: &refusal, at: now });
                 Err(refusal)
             }
         }
@@ -404,7 +404,7 @@ impl Gates {
             None => Ok(()),
         });
         judged.inspect_err(|refusal| {
-            self.log.note(Refused { ask, sender: &judging.sender, refusal, at: now });
+            self.log.note(&Refused { ask, sender: &judging.sender, refusal, at: now });
         })
     }
 

@@ -135,7 +135,7 @@ struct Around<'a> {
 
 impl Around<'_> {
     fn nothing() -> Self {
-        let shown = Shown { members: Patch::new(), fields: None, refused: None };
+        let shown = Shown::of(Patch::new());
         Self { shown, import: (None, ""), notice: html! {} }
     }
 }
@@ -214,7 +214,7 @@ async fn add(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             let around = Around { shown, ..Around::nothing() };
             let content = content(&gateway, &visitor, &EntryFilter::default(), &around).await?;
             Ok(visitor.page_again(content))

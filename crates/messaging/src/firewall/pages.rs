@@ -318,7 +318,7 @@ fn priority(fields: &Fields) -> Result<Option<i32>> {
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::FirewallManage)?;
     let members = Patch::from_iter([("active".to_owned(), true.into())]);
-    let shown = Shown { members, fields: None, refused: None };
+    let shown = Shown::of(members);
     Ok(visitor.page(form_page(&visitor, "Add rule", "/firewall/rules/new", &shown)))
 }
 
@@ -344,7 +344,7 @@ async fn create(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Add rule", "/firewall/rules/new", &shown)))
         }
     }
@@ -353,7 +353,7 @@ async fn create(
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::FirewallManage)?;
     let rule = super::get(&visitor.scope, id.parse()?).await?;
-    let shown = Shown { members: members(&rule)?, fields: None, refused: None };
+    let shown = Shown::of(members(&rule)?);
     Ok(visitor.page(form_page(&visitor, "Edit rule", &format!("/firewall/rules/{}/edit", rule.id), &shown)))
 }
 
@@ -381,7 +381,7 @@ async fn change(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(
                 &visitor,
                 "Edit rule",

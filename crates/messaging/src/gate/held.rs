@@ -10,6 +10,7 @@ use types::event::MessageChange;
 use types::{Code, Error, Event, MessageId, Page, Permission, Result, Timestamp};
 use web::Paging;
 
+use super::Pass;
 use crate::message::query::Message;
 use crate::message::{Options, State};
 use crate::recover::MessageRecord;
@@ -22,6 +23,26 @@ pub struct Held {
     /// When the message would have gone; at once when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+}
+
+impl Pass {
+    /// Writes into a message's options what the gates have left with it, and gives when it is to be looked at: `planned`, or
+    /// the end of its validity where it is held.
+    pub(crate) fn leave(
+        &mut self,
+        options: &mut Options,
+        planned: Option<Timestamp>,
+        expires_at: Timestamp,
+    ) -> Option<Timestamp> {
+        options.marks = std::mem::take(&mut self.marks);
+        match &self.held_by {
+            None => planned,
+            Some(by) => {
+                options.held = Some(Held { by: by.clone(), not_before: planned });
+                Some(expires_at)
+            }
+        }
+    }
 }
 
 /// The tenant's held messages, newest first.

@@ -94,10 +94,7 @@ pub(crate) async fn try_panel(
     if !may(visitor, Permission::FirewallView) {
         return Ok(html! {});
     }
-    let outcome = match &tried.to {
-        None => None,
-        Some(to) => Some(ask(gateway, visitor, to, tried)),
-    };
+    let outcome = tried.to.as_ref().map(|to| ask(gateway, visitor, to, tried));
     let refused = match &outcome {
         Some(Err(error)) if error.code().status() >= 500 => return Err(Error::internal("a trial failed")),
         Some(Err(error)) => Some(error),

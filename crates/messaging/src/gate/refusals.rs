@@ -89,8 +89,8 @@ impl RefusalLog {
     }
 
     /// Counts a refusal and keeps it; when too many wait, the oldest is dropped.
-    pub(super) fn note(&self, refused: Refused<'_>) {
-        let Refused { ask, sender, refusal, at } = refused;
+    pub(super) fn note(&self, refused: &Refused<'_>) {
+        let Refused { ask, sender, refusal, at } = *refused;
         let code = refusal.code.as_str();
         metrics::counter!("switchboard_gate_refusals_total", "code" => code).increment(1);
         self.count(ask.tenant, refusal.rule, code, at);

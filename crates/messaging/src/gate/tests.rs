@@ -39,7 +39,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn sender(mut self, name: &str, registrations: Value) -> Self {
+    fn sender(mut self, name: &str, registrations: &Value) -> Self {
         let id = SenderId::from_raw(self.senders.len() as i64 + 1);
         let record = serde_json::from_value(json!({ "registrations": registrations })).unwrap();
         let (created_at, changed_at) = (Timestamp::default(), Timestamp::default());
@@ -262,10 +262,10 @@ fn the_blacklist_catches_each_kind_until_it_expires() {
 #[test]
 fn registered_senders_alone_may_send_where_they_are_approved() {
     let gates = Rules::default()
-        .sender("ACME", json!([{ "country": "FR", "state": "approved" }, { "country": "ES", "state": "pending" },
+        .sender("ACME", &json!([{ "country": "FR", "state": "approved" }, { "country": "ES", "state": "pending" },
             { "country": "GB", "state": "approved", "until": "2027-01-05" },
             { "country": "DE", "state": "approved", "from": "2027-01-07" }, { "country": "*", "state": "refused" }]))
-        .sender("World", json!([{ "country": "*", "state": "approved" }]))
+        .sender("World", &json!([{ "country": "*", "state": "approved" }]))
         .policy(-1, json!({ "mode": "registered", "allowed": ["10000"], "blocked": ["worldwide"] }))
         .policy(ACCOUNT.raw(), json!({ "mode": "free", "blocked": ["bank*"] }))
         .gates();
@@ -406,7 +406,7 @@ proptest! {
         marketing in any::<bool>(), hour in 0_i64..48,
     ) {
         let gates = Rules::default()
-            .sender("Bank", json!([{ "country": "FR", "state": "refused" }]))
+            .sender("Bank", &json!([{ "country": "FR", "state": "refused" }]))
             .listed(Kind::Prefix, "86", None)
             .listed(Kind::Content, "free money", None)
             .rule("links", json!({ "when": { "kind": "url" }, "action": "hold" }))

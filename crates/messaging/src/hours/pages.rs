@@ -287,7 +287,7 @@ async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::HoursManage)?;
     let members =
         Patch::from_iter([("active".to_owned(), true.into()), ("intent_marketing".to_owned(), true.into())]);
-    let shown = Shown { members, fields: None, refused: None };
+    let shown = Shown::of(members);
     Ok(visitor.page(form_page(&visitor, "Add hours", "/hours/new", &shown)))
 }
 
@@ -312,7 +312,7 @@ async fn create(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Add hours", "/hours/new", &shown)))
         }
     }
@@ -321,7 +321,7 @@ async fn create(
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::HoursManage)?;
     let hours = super::get(&visitor.scope, id.parse()?).await?;
-    let shown = Shown { members: members(&hours)?, fields: None, refused: None };
+    let shown = Shown::of(members(&hours)?);
     Ok(visitor.page(form_page(&visitor, "Edit hours", &format!("/hours/{}/edit", hours.id), &shown)))
 }
 
@@ -348,7 +348,7 @@ async fn change(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Edit hours", &format!("/hours/{id}/edit"), &shown)))
         }
     }

@@ -12,7 +12,6 @@ use types::{AccountId, Address, Code, Error, MessageId, Npi, Result, TenantId, T
 use crate::Intent;
 use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
-use crate::gate::held::Held;
 use crate::gate::{self, Counted};
 use crate::journal::{Accept, Entry, hex};
 use crate::message::submit::Let;
@@ -94,21 +93,19 @@ impl Engine {
             schedule_at,
             expires_at,
         };
-        let Let { pass, why } = self.let_pass(&ask, now)?;
-        let sender = pass.sender.unwrap_or(sender);
-        let planned = pass.postponed_to.or(schedule_at);
+        let Let { mut pass, why } = self.let_pass(&ask, now)?;
+        let sender = pass.sender.take().unwrap_or(sender);
         let mut options = options(from, sm, expires_at.is_some());
-        if pass.held_by.is_some() || !pass.marks.is_empty() {
-            let options = options.get_or_insert_default();
-            options.held = pass.held_by.map(|by| Held { by, not_before: planned });
-            options.marks = pass.marks;
-        }
-        let default_ms =
-            i64::try_from(self.runtime().config.messaging.validity_default_s).unwrap_or(86_400) * 1_000;
-        let expires_at = expires_at.unwrap_or_else(|| planned.unwrap_or(now).plus_ms(default_ms));
-        // A held message waits for its end, unless somebody lets it go before.
-        let held = options.as_ref().is_some_and(|options| options.held.is_some());
-        let schedule_at = if held { Some(expires_at) } else { planned };
+        let planned = pass.postponed_to.or(schedule_at);
+        let expires_at = expires_at.unwrap_or_else(|| {
+            let default_s = self.runtime().config.messaging.validity_default_s;
+            planned.unwrap_or(now).plus_ms(i64::try_from(default_s).unwrap_or(86_400) * 1_000)
+        });
+        let schedule_at = if pass.held_by.is_some() || !pass.marks.is_empty() {
+            pass.leave(options.get_or_insert_default(), planned, expires_at)
+        } else {
+            planned
+        };
         let id = self.runtime().ids.next();
         let parts = content.parts;
         let outgoing = Outgoing {

@@ -10,7 +10,6 @@ use sms::{Encoding, analysis};
 use types::{Address, Code, Error, MessageId, Permission, Result, Timestamp};
 
 use crate::engine::Engine;
-use crate::gate::held::Held;
 use crate::gate::{self, Counted, Pass};
 use crate::intent::Intent;
 use crate::journal::{Accept, Entry, NewMessage, hex};
@@ -135,11 +134,7 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
 }
 
 /// Reads, checks and routes a message. Nothing is kept yet but a place in memory and what the gates counted.
-fn prepare(
-    scope: &Scope,
-    engine: &Engine,
-    message: &SendMessage,
-) -> Result<(NewMessage, Accepted, Counted)> {
+fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(NewMessage, Accepted, Counted)> {
     let now = scope.now();
     let recipient = Address::recipient(&message.to)?;
     let sender = message.from.as_deref().map_or_else(|| Ok(default_sender()), Address::sender)?;
@@ -149,38 +144,28 @@ fn prepare(
     check_references(scope, message)?;
     let intent = message.intent.unwrap_or_default();
     let ask = gate::Ask {
-        tenant: scope.tenant(),
-        account: None,
-        key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
-        from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
-        sender: &sender,
         named: message.from.is_some(),
-        recipient: &recipient.text,
-        intent,
         text: content.text.as_deref(),
         octets: &content.body,
         parts: content.parts,
         schedule_at,
         expires_at: message.validity_s.map(|_| expires_at),
+        ..ask(scope, &sender, &recipient, intent)
     };
-    let Let { pass, why } = engine.let_pass(&ask, now)?;
-    let sender = pass.sender.unwrap_or(sender);
-    let planned = pass.postponed_to.or(schedule_at);
+    let Let { mut pass, why } = engine.let_pass(&ask, now)?;
+    let sender = pass.sender.take().unwrap_or(sender);
     // A validity of its own counts from when it was asked for; the usual one from when the message goes.
     let expires_at = match pass.postponed_to {
         Some(at) if message.validity_s.is_none() => expiry(engine, None, at)?,
         _ => expires_at,
     };
-    let options = Options {
+    let mut options = Options {
         callback_url: message.callback_url.clone(),
         validity_chosen: message.validity_s.is_some(),
-        held: pass.held_by.clone().map(|by| Held { by, not_before: planned }),
-        marks: pass.marks,
         ..Options::default()
     };
+    let schedule_at = pass.leave(&mut options, pass.postponed_to.or(schedule_at), expires_at);
     let options = (options != Options::default()).then(|| Box::new(options));
-    // A held message waits for its end, unless somebody lets it go before.
-    let schedule_at = if pass.held_by.is_some() { Some(expires_at) } else { planned };
     let id = scope.runtime().ids.next();
     let accepted = Accepted {
         id,
@@ -220,6 +205,25 @@ fn prepare(
         why,
     );
     Ok((new, accepted, pass.counted))
+}
+
+/// What the gates must know of a caller's message, whatever it says.
+fn ask<'a>(scope: &Scope, sender: &'a Address, recipient: &'a Address, intent: Intent) -> gate::Ask<'a> {
+    gate::Ask {
+        tenant: scope.tenant(),
+        account: None,
+        key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
+        from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
+        sender,
+        named: true,
+        recipient: &recipient.text,
+        intent,
+        text: None,
+        octets: &[],
+        parts: 1,
+        schedule_at: None,
+        expires_at: None,
+    }
 }
 
 /// What only the caller has a use for: its reference, and where it wants to hear of the end.
@@ -375,7 +379,8 @@ impl Engine {
         let route = |sender: &str| self.queue().route(&by(ask, sender)).map(|chosen| chosen.route);
         let pass = self.gates().judge(ask, &route, now).map_err(|refusal| refusal.error())?;
         let sender = pass.sender.as_ref().unwrap_or(ask.sender);
-        let why = self.route(&by(ask, &sender.text)).inspect_err(|_| self.gates().take_back(&pass.counted))?;
+        let why =
+            self.route(&by(ask, &sender.text)).inspect_err(|_| self.gates().take_back(&pass.counted))?;
         Ok(Let { pass, why })
     }
 

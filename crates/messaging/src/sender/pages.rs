@@ -284,7 +284,7 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SenderManage)?;
-    let shown = Shown { members: Patch::new(), fields: None, refused: None };
+    let shown = Shown::of(Patch::new());
     Ok(visitor.page(form_page(&visitor, "Register sender", "/senders/new", &shown)))
 }
 
@@ -305,7 +305,7 @@ async fn create(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Register sender", "/senders/new", &shown)))
         }
     }
@@ -314,7 +314,7 @@ async fn create(
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SenderManage)?;
     let sender = super::get(&visitor.scope, id.parse()?).await?;
-    let shown = Shown { members: members(&sender), fields: None, refused: None };
+    let shown = Shown::of(members(&sender));
     Ok(visitor.page(form_page(&visitor, "Edit sender", &format!("/senders/{}/edit", sender.id), &shown)))
 }
 
@@ -336,7 +336,7 @@ async fn change(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Edit sender", &format!("/senders/{id}/edit"), &shown)))
         }
     }
@@ -405,7 +405,7 @@ async fn show_policy(visitor: Visitor, Query(query): Query<Whose>) -> Result<Res
         ("blocked".to_owned(), policy.blocked.into()),
         ("defaults".to_owned(), defaults.join("\n").into()),
     ]);
-    let shown = Shown { members, fields: None, refused: None };
+    let shown = Shown::of(members);
     Ok(visitor.page(policy_page(&visitor, &shown).await?))
 }
 
@@ -436,7 +436,7 @@ async fn set_policy(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(policy_page(&visitor, &shown).await?))
         }
     }

@@ -163,6 +163,22 @@ pub(super) fn json_flag(flag: &str, text: &str) -> Result<Value, Failure> {
     })
 }
 
+const REFUSALS: &[(&str, &str)] = &[
+    ("AT", "/at"),
+    ("FROM", "/from"),
+    ("TO", "/to"),
+    ("CODE", "/code"),
+    ("RULE", "/rule_name"),
+    ("WHY", "/reason"),
+];
+const HELD: &[(&str, &str)] = &[
+    ("ID", "/id"),
+    ("FROM", "/from"),
+    ("TO", "/to"),
+    ("HELD BY", "/held_by"),
+    ("EXPIRES", "/expires_at"),
+    ("TEXT", "/text"),
+];
 const FIRST: &[&str] = &["id", "name", "priority", "active", "rule"];
 
 /// Carries the command out.
@@ -188,15 +204,7 @@ pub(super) async fn run(command: &FirewallCommand, client: &Client, out: &Out) -
         FirewallCommand::Refusals { code, to, page } => {
             let mut query = page.query();
             query.extend([("code", code.clone()), ("to", to.clone())]);
-            let columns = [
-                ("AT", "/at"),
-                ("FROM", "/from"),
-                ("TO", "/to"),
-                ("CODE", "/code"),
-                ("RULE", "/rule_name"),
-                ("WHY", "/reason"),
-            ];
-            client.get(&["refusals"], &query).await?.show_page(out, &columns);
+            client.get(&["refusals"], &query).await?.show_page(out, REFUSALS);
             return Ok(());
         }
         FirewallCommand::Counts => {
@@ -205,15 +213,7 @@ pub(super) async fn run(command: &FirewallCommand, client: &Client, out: &Out) -
             return Ok(());
         }
         FirewallCommand::Held(page) => {
-            let columns = [
-                ("ID", "/id"),
-                ("FROM", "/from"),
-                ("TO", "/to"),
-                ("HELD BY", "/held_by"),
-                ("EXPIRES", "/expires_at"),
-                ("TEXT", "/text"),
-            ];
-            client.get(&["messages", "held"], &page.query()).await?.show_page(out, &columns);
+            client.get(&["messages", "held"], &page.query()).await?.show_page(out, HELD);
             return Ok(());
         }
         FirewallCommand::Release { message } => {

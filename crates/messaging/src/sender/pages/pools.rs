@@ -118,7 +118,7 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SenderManage)?;
-    let shown = Shown { members: Patch::new(), fields: None, refused: None };
+    let shown = Shown::of(Patch::new());
     Ok(visitor.page(form_page(&visitor, "Add pool", "/senders/pools/new", &shown)))
 }
 
@@ -136,7 +136,7 @@ async fn create(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(form_page(&visitor, "Add pool", "/senders/pools/new", &shown)))
         }
     }
@@ -145,7 +145,7 @@ async fn create(
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::SenderManage)?;
     let pool = pool::get(&visitor.scope, id.parse()?).await?;
-    let shown = Shown { members: members(&pool), fields: None, refused: None };
+    let shown = Shown::of(members(&pool));
     Ok(visitor.page(form_page(&visitor, "Edit pool", &format!("/senders/pools/{}/edit", pool.id), &shown)))
 }
 
@@ -168,7 +168,7 @@ async fn change(
         }
         Err(refused) => {
             let refused = again(refused)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             let action = format!("/senders/pools/{id}/edit");
             Ok(visitor.page_again(form_page(&visitor, "Edit pool", &action, &shown)))
         }
