@@ -305,6 +305,8 @@ impl<'a> Judging<'a> {
     }
 }
 
+/// The outcome of a rule on trial.
+pub(crate) const COUNTED: &str = "counted";
 /// The fewest digits of a full number; anything shorter is a short code, which has no country.
 const FULL_NUMBER_DIGITS_MIN: usize = 7;
 
@@ -357,7 +359,10 @@ impl Gates {
         let judged = judging.run(gates, route);
         let Judging { pass, noted, sender, .. } = judging;
         for (rule, outcome) in noted {
-            self.log.count(ask.tenant, rule, outcome, now);
+            // What was refused in the end was neither held, marked nor postponed; a rule on trial counts it all the same.
+            if judged.is_ok() || outcome == COUNTED {
+                self.log.count(ask.tenant, rule, outcome, now);
+            }
         }
         match judged {
             Ok(()) => Ok(pass),

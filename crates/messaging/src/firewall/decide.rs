@@ -9,7 +9,7 @@ use types::{Code, Error, Result, RuleId, Timestamp};
 use super::lookalike::skeleton;
 use super::url::urls;
 use super::{Action, Condition, FirewallRule, Per, Rule};
-use crate::gate::{Gate, Judging, Reach, Refusal, Verdict, plain};
+use crate::gate::{COUNTED, Gate, Judging, Reach, Refusal, Verdict, plain};
 use crate::hours::week::day_end;
 
 /// A tenant's firewall rules in their order, ready to be asked.
@@ -225,7 +225,7 @@ impl Firewall {
                 Action::Refuse => (Verdict::Refuses, ""),
                 Action::Hold => (Verdict::Holds, "held"),
                 Action::Mark => (Verdict::Marks, "marked"),
-                Action::Count => (Verdict::Counts, "counted"),
+                Action::Count => (Verdict::Counts, COUNTED),
             };
             judging.looked(Gate::Firewall, id, &rule.name, verdict, || sentence(&reason));
             match rule.action {
