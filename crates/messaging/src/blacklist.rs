@@ -66,7 +66,7 @@ impl Kind {
         let refuse = |why: &str| Error::invalid("value", format!("{text:?} {why}"));
         let text = text.trim();
         match self {
-            Self::Number => Ok(Address::recipient(text).map_err(|error| refuse(error.message()))?.text),
+            Self::Number => Ok(Address::recipient(text).map_err(|error| error.at("value"))?.text),
             Self::Prefix => {
                 let digits = text.trim_start_matches('+');
                 let plain = !digits.is_empty()
@@ -81,7 +81,7 @@ impl Kind {
                 Ok(network.to_string())
             }
             Self::Sender => sender_pattern("value", text),
-            Self::Key => Ok(text.parse::<KeyId>().map_err(|error| refuse(error.message()))?.to_string()),
+            Self::Key => Ok(text.parse::<KeyId>().map_err(|error| error.at("value"))?.to_string()),
             Self::Content => {
                 let phrase = plain(text);
                 let chars = phrase.chars().count();

@@ -291,7 +291,7 @@ impl<'a> Judging<'a> {
         why: impl FnOnce() -> String,
     ) {
         if let Some(looked) = &mut self.looked {
-            looked.push(Looked { gate, rule: rule(), name: name.to_owned(), verdict, why: why() });
+            looked.push(Looked { gate, rule: rule(), name: name.to_owned(), verdict, why: sentence(&why()) });
         }
     }
 
@@ -303,6 +303,14 @@ impl<'a> Judging<'a> {
         gates.firewall.judge(self)?;
         gates.calendar.judge(self, route)
     }
+}
+
+/// A reason as a sentence of its own.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if reason.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
 }
 
 /// The outcome of a rule on trial.

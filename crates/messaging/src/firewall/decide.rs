@@ -227,7 +227,7 @@ impl Firewall {
                 Action::Mark => (Verdict::Marks, "marked"),
                 Action::Count => (Verdict::Counts, COUNTED),
             };
-            judging.looked(Gate::Firewall, id, &rule.name, verdict, || sentence(&reason));
+            judging.looked(Gate::Firewall, id, &rule.name, verdict, || reason.clone());
             match rule.action {
                 Action::Refuse => {
                     let reason = format!("{reason} (firewall rule {:?})", rule.name);
@@ -250,10 +250,4 @@ impl Firewall {
             }
         }
     }
-}
-
-/// A reason as a sentence of its own.
-fn sentence(reason: &str) -> String {
-    let mut letters = reason.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
