@@ -14,6 +14,7 @@ use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 use crate::assemble::Dialect;
 use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
+use crate::gate::Gates;
 use crate::journal::Journal;
 use crate::push::Pushes;
 use crate::queue::Queue;
@@ -36,6 +37,7 @@ struct Parts {
     numbers: Numbers,
     links: Mutex<HashMap<ConnectionId, Running>>,
     sessions: Arc<Sessions>,
+    gates: Arc<Gates>,
     /// One change of a connection at a time; two at once could leave a link running that nobody knows.
     changing: tokio::sync::Mutex<()>,
 }
@@ -86,11 +88,13 @@ impl Engine {
                 numbers: Numbers::default(),
                 links: Mutex::default(),
                 sessions: Arc::new(Sessions::new()),
+                gates: Arc::new(Gates::new(&runtime.config.gates)),
                 changing: tokio::sync::Mutex::new(()),
             }),
         };
         engine.routes_changed().await?;
         engine.numbers_changed().await?;
+        engine.parts.gates.start(runtime).await?;
         for connection in connection::load_all(runtime).await? {
             engine.apply(connection.id, Some(&connection)).await?;
         }
@@ -122,6 +126,19 @@ impl Engine {
     /// Customers' sessions.
     pub fn sessions(&self) -> &Arc<Sessions> {
         &self.parts.sessions
+    }
+
+    /// What a message passes before it is accepted.
+    pub fn gates(&self) -> &Gates {
+        &self.parts.gates
+    }
+
+    /// Reads a tenant's senders, blacklist, firewall and hours again; call it after a committed change of any.
+    ///
+    /// # Errors
+    /// When the database does not answer; the former ones stay in force.
+    pub async fn gates_changed(&self, tenant: TenantId) -> Result<()> {
+        self.parts.gates.changed(self.runtime(), tenant).await
     }
 
     /// Reads the routes again; call it after a committed change of any route.

@@ -5,6 +5,7 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
 //! - [`intent`]: what a message is for
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
@@ -18,11 +19,15 @@ use utoipa_axum::router::OpenApiRouter;
 pub mod account;
 mod api;
 pub mod assemble;
+pub mod blacklist;
 pub mod callback;
 pub mod cdr;
 pub mod connection;
 pub mod dispatch;
 pub mod engine;
+pub mod firewall;
+pub mod gate;
+pub mod hours;
 pub mod intent;
 pub mod journal;
 pub mod message;
@@ -33,6 +38,7 @@ pub mod recover;
 pub mod reports;
 pub mod retention;
 pub mod route;
+pub mod sender;
 pub mod settings;
 pub mod smpp_server;
 #[cfg(test)]
@@ -47,6 +53,7 @@ pub use pages::{NAV, pages};
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") },
     Migration { name: "messaging/0004_cdr", text: include_str!("../migrations/0004_cdr.sql") },
+    Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
 ];
 
 /// The JSON API of this crate.
@@ -57,6 +64,11 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(connection::api::router())
         .merge(route::api::router())
         .merge(cdr::api::router())
+        .merge(gate::api::router())
+        .merge(sender::api::router())
+        .merge(blacklist::api::router())
+        .merge(firewall::api::router())
+        .merge(hours::api::router())
 }
 
 /// What runs each kind of durable job of this crate.

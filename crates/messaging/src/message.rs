@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sms::Encoding;
 use types::{AccountId, Address, ConnectionId, MessageId, Npi, TenantId, Timestamp, Ton};
 
+use crate::gate::held::Held;
 use crate::intent::Intent;
 
 pub mod api;
@@ -135,6 +136,12 @@ pub struct Options {
     /// Where receipts are posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
+    /// Why it is held, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// The firewall rules that marked it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -22,6 +22,11 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::connection::pages::router())
         .merge(crate::route::pages::router())
         .merge(crate::cdr::pages::router())
+        .merge(crate::sender::pages::router())
+        .merge(crate::blacklist::pages::router())
+        .merge(crate::firewall::pages::router())
+        .merge(crate::gate::pages::router())
+        .merge(crate::hours::pages::router())
 }
 
 /// Their places in the navigation.
@@ -54,6 +59,38 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::AccountView,
     },
     crate::cdr::pages::RECORDS,
+    NavEntry {
+        group: "Gates",
+        label: "Senders",
+        href: "/senders",
+        icon: Icon::Globe,
+        key: None,
+        permission: Permission::SenderView,
+    },
+    NavEntry {
+        group: "Gates",
+        label: "Blacklist",
+        href: "/blacklist",
+        icon: Icon::List,
+        key: None,
+        permission: Permission::BlacklistView,
+    },
+    NavEntry {
+        group: "Gates",
+        label: "Firewall",
+        href: "/firewall",
+        icon: Icon::Shield,
+        key: None,
+        permission: Permission::FirewallView,
+    },
+    NavEntry {
+        group: "Gates",
+        label: "Hours",
+        href: "/hours",
+        icon: Icon::Clock,
+        key: None,
+        permission: Permission::HoursView,
+    },
 ];
 
 /// One setting as a form shows and reads it. Left empty, it gets its default.

@@ -19,7 +19,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp,
+    Cdr, Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp,
 };
 pub use values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub database: Database,
     /// The engine.
     pub messaging: Messaging,
+    /// What a message passes before it is accepted.
+    pub gates: Gates,
     /// Background jobs.
     pub jobs: Jobs,
     /// Streams of live events.

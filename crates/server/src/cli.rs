@@ -19,6 +19,7 @@ use show::Out;
 
 mod account;
 mod bench;
+mod blacklist;
 mod cdr;
 mod client;
 mod config;
@@ -26,11 +27,14 @@ mod connection;
 mod doctor;
 mod events;
 mod failure;
+mod firewall;
+mod hours;
 mod key;
 mod message;
 mod migrate;
 mod route;
 mod send;
+mod sender;
 mod serve;
 mod set;
 mod show;
@@ -129,6 +133,18 @@ enum Command {
     /// Call detail records: files, checks, loading
     #[command(subcommand, visible_alias = "records")]
     Cdr(cdr::CdrCommand),
+    /// Senders: where they are registered, pools, and who may send as whom
+    #[command(subcommand, visible_alias = "senders")]
+    Sender(sender::SenderCommand),
+    /// The blacklist: numbers, prefixes, senders, phrases, addresses, keys
+    #[command(subcommand)]
+    Blacklist(blacklist::BlacklistCommand),
+    /// Firewall rules, what they refused and hold; trying a message
+    #[command(subcommand)]
+    Firewall(firewall::FirewallCommand),
+    /// Working hours and limits
+    #[command(subcommand)]
+    Hours(hours::HoursCommand),
     /// API keys
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
@@ -193,6 +209,10 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Connection(command) => connection::run(&command, client, out).await,
         Command::Route(command) => route::run(&command, client, out).await,
         Command::Account(command) => account::run(&command, client, out).await,
+        Command::Sender(command) => sender::run(&command, client, out).await,
+        Command::Blacklist(command) => blacklist::run(&command, client, out).await,
+        Command::Firewall(command) => firewall::run(&command, client, out).await,
+        Command::Hours(command) => hours::run(&command, client, out).await,
         Command::Key(command) => key::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
@@ -252,6 +272,10 @@ mod tests {
             "connection",
             "route",
             "cdr",
+            "sender",
+            "blacklist",
+            "firewall",
+            "hours",
             "send",
             "message",
             "events",

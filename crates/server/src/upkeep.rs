@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messaging::{Engine, cdr, retention};
+use messaging::{Engine, cdr, gate, retention};
 use runtime::job::{self, Runner};
 use runtime::{Config, Runtime, scope};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,7 @@ enum Old {
     DeadJobs,
     Messages,
     Events,
+    Refusals,
 }
 
 impl Old {
@@ -58,6 +59,9 @@ impl Old {
             Self::DeadJobs => Some(i64::from(config.jobs.keep_h) * 3_600_000),
             Self::Messages | Self::Events => {
                 Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
+            }
+            Self::Refusals => {
+                Some(i64::from(config.gates.refusals_keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
         }
     }
@@ -72,6 +76,7 @@ impl Old {
             Self::Events => {
                 retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
             }
+            Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
         }
     }
 }
@@ -84,7 +89,7 @@ async fn sweep(runtime: Runtime) {
         if stopping.is_cancelled() {
             return;
         }
-        for old in [Old::DeadJobs, Old::Messages, Old::Events] {
+        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals] {
             let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
             let before = runtime.clock.now().plus_ms(-kept_ms);
             let mut forgotten = 0;

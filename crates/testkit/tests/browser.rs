@@ -4,6 +4,8 @@
 
 #[path = "browser/access.rs"]
 mod access;
+#[path = "browser/gates.rs"]
+mod gates;
 #[path = "browser/gateway.rs"]
 mod gateway;
 #[path = "browser/languages.rs"]

@@ -6,6 +6,8 @@
 mod cdr;
 #[path = "it/events.rs"]
 mod events;
+#[path = "it/gates.rs"]
+mod gates;
 #[path = "it/idempotency.rs"]
 mod idempotency;
 #[path = "it/limits.rs"]

@@ -71,6 +71,17 @@ codes! {
     InvalidSchedule "invalid_schedule" 422 "The time to send is not one we can keep" "Give a time in the future, within the allowed horizon.";
     InvalidValidity "invalid_validity" 422 "The validity is not one we can keep" "Give seconds within the range that the detail names.";
     InvalidUrl "invalid_url" 422 "The address is not one we may call" "Give an http or https address on a public host, or have the host allowed.";
+    SenderNotAllowed "sender_not_allowed" 422 "This sender may not be used here" "Use a sender that the account may use, or have the senders page changed.";
+    SenderNotRegistered "sender_not_registered" 422 "The sender is not approved for this country" "Register it, wait for its approval, or use one that is approved.";
+    SenderBlacklisted "sender_blacklisted" 422 "The sender is on the blacklist" "Use another sender, or have the entry removed.";
+    SenderImpersonation "sender_impersonation" 422 "The sender looks like a protected name" "Use a sender that cannot be taken for another's.";
+    RecipientBlacklisted "recipient_blacklisted" 422 "The recipient is on the blacklist" "Do not send there; an entry made in error can be removed.";
+    CallerBlacklisted "caller_blacklisted" 403 "The caller's address or key is on the blacklist" "Ask an administrator why; the entry says its reason.";
+    ContentBlocked "content_blocked" 422 "The content is not let through" "The detail names the rule; change the text, or have the rule changed.";
+    DuplicateMessage "duplicate_message" 422 "The recipient was sent the same just before" "Do not send it again; for a safe repetition use an Idempotency-Key.";
+    RecipientLimit "recipient_limit" 422 "Too many messages for this recipient or sender" "Send less often; the detail names the rule and its limit.";
+    OutsideHours "outside_hours" 422 "Messages of this kind may not be sent now" "Send it within the hours that the detail names, or schedule it.";
+    RateExceeded "rate_exceeded" 429 "More message parts a second than the limit" "Send more slowly; Retry-After says when to go on.";
     KeyReused "idempotency_key_reused" 422 "The key was used for another request" "Use a new Idempotency-Key for each new request.";
     NoRoute "no_route" 422 "No route leads to this recipient" "Ask `why` on the routes page, then add or enable a route.";
     NotCancellable "not_cancellable" 409 "The message has gone too far to be stopped" "Only messages that are scheduled or queued can be cancelled or replaced.";

@@ -163,6 +163,38 @@ events! {
     RouteChanged(Change) "route.changed" true;
     /// A routing rule was deleted.
     RouteDeleted(Change) "route.deleted" true;
+    /// A sender was registered.
+    SenderCreated(Change) "sender.created" true;
+    /// A sender's registrations were changed.
+    SenderChanged(Change) "sender.changed" true;
+    /// A sender was taken off the register.
+    SenderDeleted(Change) "sender.deleted" true;
+    /// A pool of senders was created.
+    PoolCreated(Change) "sender_pool.created" true;
+    /// A pool of senders was changed.
+    PoolChanged(Change) "sender_pool.changed" true;
+    /// A pool of senders was deleted.
+    PoolDeleted(Change) "sender_pool.deleted" true;
+    /// Who may send as whom was changed.
+    SenderPolicyChanged(Change) "sender_policy.changed" true;
+    /// Something was put on the blacklist; an import of many is one such event.
+    BlacklistAdded(Change) "blacklist.added" true;
+    /// Something was taken off the blacklist.
+    BlacklistRemoved(Change) "blacklist.removed" true;
+    /// A firewall rule was created.
+    FirewallRuleCreated(Change) "firewall_rule.created" true;
+    /// A firewall rule was changed.
+    FirewallRuleChanged(Change) "firewall_rule.changed" true;
+    /// A firewall rule was deleted.
+    FirewallRuleDeleted(Change) "firewall_rule.deleted" true;
+    /// A rule of working hours and throughput was created.
+    HoursCreated(Change) "hours.created" true;
+    /// A rule of working hours and throughput was changed.
+    HoursChanged(Change) "hours.changed" true;
+    /// A rule of working hours and throughput was deleted.
+    HoursDeleted(Change) "hours.deleted" true;
+    /// A held message was released by a person.
+    MessageReleased(MessageChange) "message.released" true;
     /// A customer's system bound to one of the tenant's accounts.
     AccountBound(Link) "account.bound" false;
     /// A customer's system went away.

@@ -54,6 +54,18 @@ pub mod kind {
         CdrFile "cdr" "record file";
         /// A durable job.
         Job "job" "job";
+        /// A sender that a tenant has registered.
+        Sender "snd" "sender";
+        /// A pool of senders.
+        Pool "pol" "sender pool";
+        /// An entry of the blacklist.
+        Blacklisted "blk" "blacklist entry";
+        /// A firewall rule.
+        Rule "fwr" "firewall rule";
+        /// A rule of working hours and throughput.
+        Hours "hrs" "hours rule";
+        /// A refusal that is kept.
+        Refusal "rfs" "refusal";
     }
 }
 

@@ -36,3 +36,15 @@ pub type RouteId = Id<kind::Route>;
 pub type CdrFileId = Id<kind::CdrFile>;
 /// The id of a durable job.
 pub type JobId = Id<kind::Job>;
+/// The id of a sender that a tenant has registered.
+pub type SenderId = Id<kind::Sender>;
+/// The id of a pool of senders.
+pub type PoolId = Id<kind::Pool>;
+/// The id of an entry of the blacklist.
+pub type BlacklistedId = Id<kind::Blacklisted>;
+/// The id of a firewall rule.
+pub type RuleId = Id<kind::Rule>;
+/// The id of a rule of working hours and throughput.
+pub type HoursId = Id<kind::Hours>;
+/// The id of a refusal that is kept.
+pub type RefusalId = Id<kind::Refusal>;

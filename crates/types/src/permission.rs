@@ -41,6 +41,14 @@ permissions! {
     ConnectionOperate "connection.operate" "Connections" "Start, stop and drain connections";
     RouteView "route.view" "Routes" "See routes and ask where a message would go";
     RouteManage "route.manage" "Routes" "Create, change and delete routes";
+    SenderView "sender.view" "Senders" "See senders, pools and who may send as whom";
+    SenderManage "sender.manage" "Senders" "Change senders, pools and who may send as whom";
+    BlacklistView "blacklist.view" "Blacklist" "See the blacklist";
+    BlacklistManage "blacklist.manage" "Blacklist" "Add to the blacklist and remove from it";
+    FirewallView "firewall.view" "Firewall" "See firewall rules and refusals, and try a message";
+    FirewallManage "firewall.manage" "Firewall" "Change firewall rules, and release held messages";
+    HoursView "hours.view" "Hours" "See working hours and limits";
+    HoursManage "hours.manage" "Hours" "Change working hours and limits";
     KeyView "key.view" "API keys" "See API keys";
     KeyManage "key.manage" "API keys" "Create and revoke API keys";
     UserView "user.view" "Users" "See users";

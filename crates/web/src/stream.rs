@@ -260,6 +260,7 @@ fn topic(event: &types::Event, single: bool) -> String {
         | Event::MessageIndeterminate(change)
         | Event::MessageRetried(change)
         | Event::MessageReceived(change)
+        | Event::MessageReleased(change)
             if single =>
         {
             format!("{kind}:{}", change.message)

@@ -49,7 +49,22 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::RouteCreated(change)
         | Event::RouteChanged(change)
         | Event::RouteDeleted(change)
-        | Event::CdrChanged(change) => (change.name.clone(), Some(change)),
+        | Event::CdrChanged(change)
+        | Event::SenderCreated(change)
+        | Event::SenderChanged(change)
+        | Event::SenderDeleted(change)
+        | Event::PoolCreated(change)
+        | Event::PoolChanged(change)
+        | Event::PoolDeleted(change)
+        | Event::SenderPolicyChanged(change)
+        | Event::BlacklistAdded(change)
+        | Event::BlacklistRemoved(change)
+        | Event::FirewallRuleCreated(change)
+        | Event::FirewallRuleChanged(change)
+        | Event::FirewallRuleDeleted(change)
+        | Event::HoursCreated(change)
+        | Event::HoursChanged(change)
+        | Event::HoursDeleted(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)
         | Event::UserSignedOut(access)
@@ -64,6 +79,7 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::MessageIndeterminate(MessageChange { message, .. })
         | Event::MessageRetried(MessageChange { message, .. })
         | Event::MessageReceived(MessageChange { message, .. })
+        | Event::MessageReleased(MessageChange { message, .. })
         | Event::MessageAmended(PartChange { message, .. }) => (message.to_string(), None),
         Event::CdrClosed(FileClosed { name, .. }) => (name.clone(), None),
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use types::{AccountId, ConnectionId, Error, MessageId, Page, Permission, Result, RouteId, Timestamp};
 
 use crate::intent::Intent;
-use crate::message::{State, Why, address_of};
+use crate::message::{Options, State, Why, address_of};
 use crate::recover::MessageRecord;
 use crate::route::Looked;
 
@@ -48,6 +48,12 @@ pub struct Message {
     /// The last reason, where something went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The firewall rule that holds it for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// The firewall rules that marked it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
     /// When it was accepted, or came in.
     pub accepted_at: Timestamp,
     /// When it is worth nothing any more.
@@ -58,8 +64,14 @@ pub struct Message {
 }
 
 impl Message {
-    fn of(record: MessageRecord) -> Self {
+    pub(crate) fn of(record: MessageRecord) -> Self {
+        // What no version has written is nothing that a list of messages should fail for.
+        let options =
+            record.options.as_deref().filter(|text| text.contains("\"held\"") || text.contains("\"marks\""));
+        let options: Options = options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Self {
+            held_by: options.held.map(|held| held.by),
+            marks: options.marks,
             id: record.id,
             state: State::named(&record.state).unwrap_or(State::Indeterminate),
             from: address_of(record.sender, record.sender_kind).to_string(),

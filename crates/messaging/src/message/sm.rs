@@ -1,5 +1,6 @@
 //! What a customer's system may ask over SMPP: submit, query, cancel, replace.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use db::{Tenancy, args, sql};
@@ -8,12 +9,14 @@ use sms::Encoding;
 use tokio::sync::oneshot;
 use types::{AccountId, Address, Code, Error, MessageId, Npi, Result, TenantId, Timestamp, Ton};
 
+use crate::Intent;
 use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
+use crate::gate::{self, Counted};
 use crate::journal::{Accept, Entry, hex};
-use crate::message::{Options, Outgoing, PartSet, State};
+use crate::message::submit::Let;
+use crate::message::{Options, Outgoing, PartSet, State, address_of};
 use crate::recover::MessageRecord;
-use crate::route::Ask;
 use crate::smpp_server;
 
 /// A bound system that asks.
@@ -25,6 +28,8 @@ pub struct Sender {
     pub account: AccountId,
     /// Its limits and defaults.
     pub settings: Arc<AccountSettings>,
+    /// The network address that it bound from, where it is known.
+    pub from: Option<IpAddr>,
 }
 
 /// A message that is on its way to the journal.
@@ -35,6 +40,8 @@ pub struct Submitted {
     pub parts: u8,
     /// Whether it is durable.
     pub committed: oneshot::Receiver<Result<()>>,
+    /// What the gates counted for it; to be taken back when it does not become durable.
+    pub counted: Counted,
 }
 
 /// What is known of a message, as query_sm_resp says it.
@@ -71,21 +78,33 @@ impl Engine {
         let schedule_at = schedule_at.filter(|at| *at > now);
         let expires_at = self.validity(sm, schedule_at.unwrap_or(now))?;
         let intent = from.settings.intent_default;
-        let ask = Ask {
+        let ask = gate::Ask {
             tenant: from.tenant,
             account: Some(from.account),
-            sender: &sender.text,
+            key: None,
+            from: from.from,
+            sender: &sender,
+            named: !sm.source.addr.is_empty(),
             recipient: &recipient.text,
             intent,
+            text: content.text.as_deref(),
+            octets: &content.body,
+            parts: content.parts,
+            schedule_at,
+            expires_at,
         };
-        let why = self.route(&ask)?;
-        let options = options(from, sm, expires_at.is_some());
-        let expires_at = match expires_at {
-            Some(at) => at,
-            None => {
-                let default_s = self.runtime().config.messaging.validity_default_s;
-                schedule_at.unwrap_or(now).plus_ms(i64::try_from(default_s).unwrap_or(86_400) * 1_000)
-            }
+        let Let { mut pass, why } = self.let_pass(&ask, now)?;
+        let sender = pass.sender.take().unwrap_or(sender);
+        let mut options = options(from, sm, expires_at.is_some());
+        let planned = pass.postponed_to.or(schedule_at);
+        let expires_at = expires_at.unwrap_or_else(|| {
+            let default_s = self.runtime().config.messaging.validity_default_s;
+            planned.unwrap_or(now).plus_ms(i64::try_from(default_s).unwrap_or(86_400) * 1_000)
+        });
+        let schedule_at = if pass.held_by.is_some() || !pass.marks.is_empty() {
+            pass.leave(options.get_or_insert_default(), planned, expires_at)
+        } else {
+            planned
         };
         let id = self.runtime().ids.next();
         let parts = content.parts;
@@ -112,8 +131,11 @@ impl Engine {
         let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, why);
         let committed =
             self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
-        let committed = committed.inspect_err(|_| self.queue().release(id))?;
-        Ok(Submitted { id, parts, committed })
+        let committed = committed.inspect_err(|_| {
+            self.queue().release(id);
+            self.gates().take_back(&pass.counted);
+        })?;
+        Ok(Submitted { id, parts, committed, counted: pass.counted })
     }
 
     /// When a submitted message is worth nothing any more, where its sender says so.
@@ -191,6 +213,8 @@ impl Engine {
         }
         let encoding = Encoding::from_data_coding(record.data_coding, Encoding::GSM7);
         let parts = parts_of(self, text, encoding)?;
+        let shown = encoding.decode(text).replace('\0', "\u{fffd}");
+        self.judge_replacement(from, &record, &shown)?;
         let mut tx = self.runtime().db.write(Tenancy::Tenant(from.tenant)).await?;
         let replaced = tx
             .execute(
@@ -198,14 +222,7 @@ impl Engine {
                     "update message set text = $3, octets = $4, updated_at = $5, parts = $6 \
                      where tenant_id = $1 and id = $2 and state = 'scheduled'"
                 ),
-                args![
-                    from.tenant,
-                    record.id,
-                    encoding.decode(text).replace('\0', "\u{fffd}"),
-                    hex(text),
-                    self.runtime().clock.now(),
-                    parts
-                ],
+                args![from.tenant, record.id, shown, hex(text), self.runtime().clock.now(), parts],
             )
             .await?;
         tx.commit().await?;
@@ -214,6 +231,26 @@ impl Engine {
         } else {
             Err(Error::new(Code::NotCancellable, "the message has left meanwhile"))
         }
+    }
+
+    /// Refuses a text that the gates would not have let through.
+    fn judge_replacement(&self, from: &Sender, record: &MessageRecord, text: &str) -> Result<()> {
+        let ask = gate::Ask {
+            tenant: from.tenant,
+            account: Some(from.account),
+            key: None,
+            from: from.from,
+            sender: &address_of(record.sender.clone(), record.sender_kind),
+            named: true,
+            recipient: &record.recipient,
+            intent: Intent::named(&record.intent).unwrap_or_default(),
+            text: Some(text),
+            octets: &[],
+            parts: 1,
+            schedule_at: record.wake_at,
+            expires_at: None,
+        };
+        self.gates().judge_replacement(&ask, self.runtime().clock.now()).map_err(|refusal| refusal.error())
     }
 
     /// An account's own message, by the id that it was given; its source address must be the message's own (SMPP v3.4 §4.8).
@@ -265,7 +302,7 @@ fn sender(from: &Sender, sm: &SmRef<'_>) -> Result<Address> {
     }
     let sender = Address { text: text.to_owned(), ton: Ton(sm.source.ton.0), npi: Npi(sm.source.npi.0) };
     if !from.settings.may_send_as(&sender) {
-        return Err(refuse("the account may not send as this"));
+        return Err(Error::new(Code::SenderNotAllowed, "the account may not send as this"));
     }
     Ok(sender)
 }
@@ -297,6 +334,7 @@ fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Optio
         validity_chosen,
         receipts_keep_s: Some(from.settings.receipts_keep_s).filter(|keep_s| *keep_s != RECEIPTS_KEEP_S),
         callback_url: from.settings.callback_url.clone(),
+        ..Options::default()
     };
     (options != Options::default()).then_some(options)
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use runtime::Scope;
-use runtime::scope::Keyed;
+use runtime::scope::{Actor, Keyed};
 use serde::{Deserialize, Serialize};
 use sms::{Encoding, analysis};
 use types::{Address, Code, Error, MessageId, Permission, Result, Timestamp};
 
 use crate::engine::Engine;
+use crate::gate::{self, Counted, Pass};
 use crate::intent::Intent;
 use crate::journal::{Accept, Entry, NewMessage, hex};
 use crate::message::{Options, Outgoing, PartSet, State, Why};
@@ -56,6 +57,12 @@ pub struct Accepted {
     /// Your own reference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ref: Option<String>,
+    /// When it goes, where working hours postponed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postponed_to: Option<Timestamp>,
+    /// The firewall rule that holds it until a person releases it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
 }
 
 /// The longest reference of a caller.
@@ -64,13 +71,13 @@ const CLIENT_REF_CHARS_MAX: usize = 100;
 /// Accepts one message: when this returns it is durable.
 ///
 /// # Errors
-/// A refusal naming the field; [`Code::NoRoute`]; [`Code::QueueFull`]. Nothing was accepted then.
+/// A refusal naming the field; the gates' refusals; [`Code::NoRoute`]; [`Code::QueueFull`]. Nothing was accepted then.
 pub async fn send(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<Accepted> {
     scope.require(Permission::MessageSend)?;
-    let (new, accepted) = prepare(scope, engine, message)?;
+    let (new, accepted, counted) = prepare(scope, engine, message)?;
     let answer = scope.key().map(|key| serde_json::to_string(&accepted).map(|body| (key.clone(), body)));
     let answer = answer.transpose().map_err(Error::internal)?;
-    engine.accept(vec![new], answer).await?;
+    engine.accept(vec![new], answer, &[counted]).await?;
     Ok(accepted)
 }
 
@@ -101,12 +108,13 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
             format!("a batch has 1 to {max} messages, not {}", messages.len()),
         ));
     }
-    let mut accepted = Vec::new();
+    let (mut accepted, mut counts) = (Vec::new(), Vec::new());
     let mut results = Vec::with_capacity(messages.len());
     for (at, message) in messages.iter().enumerate() {
         match prepare(scope, engine, message) {
-            Ok((new, one)) => {
+            Ok((new, one, counted)) => {
                 accepted.push(new);
+                counts.push(counted);
                 results.push(ItemResult::Accepted(one));
             }
             Err(error) => {
@@ -120,13 +128,13 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
     let answer = scope.key().map(|key| serde_json::to_string(&results).map(|body| (key.clone(), body)));
     let answer = answer.transpose().map_err(Error::internal)?;
     if !accepted.is_empty() {
-        engine.accept(accepted, answer).await?;
+        engine.accept(accepted, answer, &counts).await?;
     }
     Ok(results)
 }
 
-/// Reads, checks and routes a message. Nothing is kept yet but a place in memory.
-fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(NewMessage, Accepted)> {
+/// Reads, checks and routes a message. Nothing is kept yet but a place in memory and what the gates counted.
+fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(NewMessage, Accepted, Counted)> {
     let now = scope.now();
     let recipient = Address::recipient(&message.to)?;
     let sender = message.from.as_deref().map_or_else(|| Ok(default_sender()), Address::sender)?;
@@ -135,21 +143,29 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
     check_references(scope, message)?;
     let intent = message.intent.unwrap_or_default();
-    let ask = Ask {
-        tenant: scope.tenant(),
-        account: None,
-        sender: &sender.text,
-        recipient: &recipient.text,
-        intent,
+    let ask = gate::Ask {
+        named: message.from.is_some(),
+        text: content.text.as_deref(),
+        octets: &content.body,
+        parts: content.parts,
+        schedule_at,
+        expires_at: message.validity_s.map(|_| expires_at),
+        ..ask(scope, &sender, &recipient, intent)
     };
-    let why = engine.route(&ask)?;
-    let options = (message.callback_url.is_some() || message.validity_s.is_some()).then(|| {
-        Box::new(Options {
-            callback_url: message.callback_url.clone(),
-            validity_chosen: message.validity_s.is_some(),
-            ..Options::default()
-        })
-    });
+    let Let { mut pass, why } = engine.let_pass(&ask, now)?;
+    let sender = pass.sender.take().unwrap_or(sender);
+    // A validity of its own counts from when it was asked for; the usual one from when the message goes.
+    let expires_at = match pass.postponed_to {
+        Some(at) if message.validity_s.is_none() => expiry(engine, None, at)?,
+        _ => expires_at,
+    };
+    let mut options = Options {
+        callback_url: message.callback_url.clone(),
+        validity_chosen: message.validity_s.is_some(),
+        ..Options::default()
+    };
+    let schedule_at = pass.leave(&mut options, pass.postponed_to.or(schedule_at), expires_at);
+    let options = (options != Options::default()).then(|| Box::new(options));
     let id = scope.runtime().ids.next();
     let accepted = Accepted {
         id,
@@ -157,6 +173,8 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         parts: content.parts,
         encoding: content.name,
         client_ref: message.client_ref.clone(),
+        postponed_to: pass.postponed_to,
+        held_by: pass.held_by,
     };
     let outgoing = Outgoing {
         id,
@@ -186,7 +204,26 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         schedule_at,
         why,
     );
-    Ok((new, accepted))
+    Ok((new, accepted, pass.counted))
+}
+
+/// What the gates must know of a caller's message, whatever it says.
+fn ask<'a>(scope: &Scope, sender: &'a Address, recipient: &'a Address, intent: Intent) -> gate::Ask<'a> {
+    gate::Ask {
+        tenant: scope.tenant(),
+        account: None,
+        key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
+        from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
+        sender,
+        named: true,
+        recipient: &recipient.text,
+        intent,
+        text: None,
+        octets: &[],
+        parts: 1,
+        schedule_at: None,
+        expires_at: None,
+    }
 }
 
 /// What only the caller has a use for: its reference, and where it wants to hear of the end.
@@ -206,7 +243,7 @@ fn check_references(scope: &Scope, message: &SendMessage) -> Result<()> {
 }
 
 /// The sender of a message that names none: the connection or the carrier puts its own.
-fn default_sender() -> Address {
+pub(crate) fn default_sender() -> Address {
     Address { text: String::new(), ton: types::Ton::UNKNOWN, npi: types::Npi::UNKNOWN }
 }
 
@@ -313,14 +350,38 @@ fn expiry(engine: &Engine, validity_s: Option<u64>, from: Timestamp) -> Result<T
 }
 
 impl Engine {
-    /// Leaves messages at the journal and gives back when they are durable. Their places are free again when they are refused.
-    async fn accept(&self, messages: Vec<NewMessage>, answer: Option<(Keyed, String)>) -> Result<()> {
+    /// Leaves messages at the journal and gives back when they are durable. When they are refused, their places are free
+    /// again and the gates have not counted them.
+    async fn accept(
+        &self,
+        messages: Vec<NewMessage>,
+        answer: Option<(Keyed, String)>,
+        counted: &[Counted],
+    ) -> Result<()> {
         let ids: Vec<MessageId> = messages.iter().map(|new| new.message.id).collect();
         let written = self.journal().write(Entry::Accept(Box::new(Accept { messages, answer }))).await;
         if written.is_err() {
             ids.into_iter().for_each(|id| self.queue().release(id));
+            counted.iter().for_each(|counted| self.gates().take_back(counted));
         }
         written
+    }
+
+    /// Asks the gates about a message, then where it goes.
+    ///
+    /// # Errors
+    /// The gates' refusal, or [`Code::NoRoute`]; nothing was counted then.
+    pub(crate) fn let_pass(&self, ask: &gate::Ask<'_>, now: Timestamp) -> Result<Let> {
+        fn by<'a>(ask: &gate::Ask<'a>, sender: &'a str) -> Ask<'a> {
+            let (tenant, account, recipient, intent) = (ask.tenant, ask.account, ask.recipient, ask.intent);
+            Ask { tenant, account, sender, recipient, intent }
+        }
+        let route = |sender: &str| self.queue().route(&by(ask, sender)).map(|chosen| chosen.route);
+        let pass = self.gates().judge(ask, &route, now).map_err(|refusal| refusal.error())?;
+        let sender = pass.sender.as_ref().unwrap_or(ask.sender);
+        let why =
+            self.route(&by(ask, &sender.text)).inspect_err(|_| self.gates().take_back(&pass.counted))?;
+        Ok(Let { pass, why })
     }
 
     /// Where a new message goes, and why.
@@ -356,6 +417,14 @@ impl Engine {
             why,
         }
     }
+}
+
+/// A message that the gates let pass, and where it goes.
+pub(crate) struct Let {
+    /// What the gates changed.
+    pub(crate) pass: Pass,
+    /// Where it goes, and why.
+    pub(crate) why: Why,
 }
 
 /// Takes a message back that has not left.

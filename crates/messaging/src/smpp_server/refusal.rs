@@ -11,7 +11,7 @@ use types::Code;
 /// What broke on our side, or stops, is ESME_RSYSERR: try again, here or at another server.
 pub fn status(code: Code) -> Status {
     match code {
-        Code::QueueFull | Code::TooManyRequests => Status::RTHROTTLED,
+        Code::QueueFull | Code::TooManyRequests | Code::RateExceeded => Status::RTHROTTLED,
         Code::StorageFull => Status::RMSGQFUL,
         Code::Internal
         | Code::Unavailable
@@ -20,11 +20,17 @@ pub fn status(code: Code) -> Status {
         | Code::RequestTimeout => Status::RSYSERR,
         // No route is a fact about the destination, and the status that clients do not repeat.
         Code::InvalidRecipient | Code::NoRoute => Status::RINVDSTADR,
-        Code::InvalidSender => Status::RINVSRCADR,
+        Code::InvalidSender
+        | Code::SenderNotAllowed
+        | Code::SenderNotRegistered
+        | Code::SenderBlacklisted
+        | Code::SenderImpersonation => Status::RINVSRCADR,
         Code::EmptyText | Code::TextTooLong | Code::TooLarge | Code::InvalidBinary => Status::RINVMSGLEN,
         Code::InvalidSchedule => Status::RINVSCHED,
         Code::InvalidValidity => Status::RINVEXPIRY,
         Code::InvalidId => Status::RINVMSGID,
+        // Everything else that stays refused, the firewall's and the blacklist's refusals too: ESME_RSUBMITFAIL (0x45) is
+        // what clients of other gateways know for those.
         _ => Status::RSUBMITFAIL,
     }
 }

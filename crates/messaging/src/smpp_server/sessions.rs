@@ -134,6 +134,7 @@ impl Sessions {
                 tenant: account.tenant,
                 account: account.id,
                 settings: Arc::new(account.settings),
+                from: peer.parse().ok().map(|peer: std::net::SocketAddr| peer.ip()),
             },
             name: account.name,
             state,

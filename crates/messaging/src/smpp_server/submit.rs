@@ -57,6 +57,7 @@ impl Submits {
         let window = u32::from(session.sender.settings.window_max.max(1));
         let (waiting, queue) = mpsc::channel(window as usize);
         let answering = Answering {
+            engine: engine.clone(),
             session: Arc::clone(session),
             outlet: outlet.clone(),
             out: Vec::new(),
@@ -185,6 +186,7 @@ fn parts(sm: &SmRef<'_>) -> u32 {
 
 /// The task that answers.
 struct Answering {
+    engine: Engine,
     session: Arc<Session>,
     outlet: Outlet,
     /// Answers that are not written yet.
@@ -241,7 +243,10 @@ impl Answering {
         };
         match status {
             Ok(_) => self.taken += 1,
-            Err(status) => count(status, 1),
+            Err(status) => {
+                self.engine.gates().take_back(&submitted.counted);
+                count(status, 1);
+            }
         }
         status
     }

@@ -146,6 +146,22 @@ pub struct Messaging {
     pub keep_days: u32,
 }
 
+/// `[gates]`: what a message passes before it is accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// Refusals that wait in memory to be written.
+    pub refusals_waiting_max: usize,
+    /// How long refusals and the counts of rules are kept; 0 for ever.
+    pub refusals_keep_days: u32,
+    /// Whether a refusal keeps the text of its message.
+    pub refusals_keep_text: bool,
+    /// Counters in memory, all tenants together.
+    pub counters_max: usize,
+    /// Messages that the counters are rebuilt from at the start.
+    pub rebuild_rows_max: usize,
+}
+
 /// `[jobs]`: background jobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

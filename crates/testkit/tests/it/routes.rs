@@ -37,8 +37,20 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
             files().await["items"][0]["id"].is_string()
         })
         .await;
+    let made = async |path: &str, body: Value| id(&admin.post(path, &body).await.expect(201));
+    let sender = made("/api/v1/senders", json!({ "name": "ACME" })).await;
+    let pool = json!({ "name": "Pool", "rule": { "members": [{ "sender": "ACME" }] } });
+    let pool = made("/api/v1/sender-pools", pool).await;
+    let listed = made("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })).await;
+    let rule = made("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })).await;
+    let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
     BTreeMap::from([
         ("/api/v1/cdr-files", first(files().await)),
+        ("/api/v1/senders", sender),
+        ("/api/v1/sender-pools", pool),
+        ("/api/v1/blacklist", listed),
+        ("/api/v1/firewall-rules", rule),
+        ("/api/v1/hours", hours),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
@@ -150,6 +162,13 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("PATCH", ["cdr-settings"]) => json!({ "active": true }),
+        ("POST", ["senders"]) => json!({ "name": "Another" }),
+        ("POST", ["sender-pools" | "firewall-rules" | "hours"]) => json!({ "name": "Another", "rule": {} }),
+        ("PUT", ["sender-policies"]) => json!({ "whose": "api", "policy": {} }),
+        ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
+        ("POST", ["blacklist", "import"]) => json!({ "text": "+33600000001" }),
+        ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
+        ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),
         _ => json!({}),
     }
