@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod analysis;
+pub mod country;
 pub mod gsm;
 pub mod id;
 pub mod receipt;
@@ -9,6 +10,7 @@ pub mod text;
 pub mod udh;
 
 pub use analysis::{Analysis, Count, analyse, count};
+pub use country::country;
 pub use gsm::{Alphabet, Language, Undecodable, Unencodable};
 pub use receipt::{MessageState, Receipt};
 pub use segment::{Part, segment};
