@@ -448,7 +448,7 @@ pub async fn delete(scope: &Scope, id: AccountId) -> Result<()> {
     scope.require(Permission::AccountManage)?;
     let mut write = scope.write().await?;
     let account = present(&mut write, scope.tenant(), id).await?;
-    route::refuse_use(&mut write, scope.tenant(), |rule| rule.account == Some(id)).await?;
+    route::refuse_use(&mut write, scope.tenant(), |rule| rule.names_account(id)).await?;
     write
         .execute(sql!("delete from smpp_account where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;

@@ -18,9 +18,9 @@ use crate::journal::Journal;
 use crate::push::Pushes;
 use crate::queue::Queue;
 use crate::reports::{Numbers, Reader};
-use crate::route::{self, Liveness};
+use crate::route::{self, Liveness, Routes, World};
 use crate::smpp_server::Sessions;
-use crate::{account, cdr, recover};
+use crate::{account, cdr, load, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -34,6 +34,8 @@ struct Parts {
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
     numbers: Numbers,
+    /// What routing may ask beside the message.
+    world: World,
     links: Mutex<HashMap<ConnectionId, Running>>,
     sessions: Arc<Sessions>,
     /// One change of a connection at a time; two at once could leave a link running that nobody knows.
@@ -84,6 +86,7 @@ impl Engine {
                 queue,
                 pushes,
                 numbers: Numbers::default(),
+                world: World { clock: runtime.clock.clone(), ..World::default() },
                 links: Mutex::default(),
                 sessions: Arc::new(Sessions::new()),
                 changing: tokio::sync::Mutex::new(()),
@@ -96,6 +99,7 @@ impl Engine {
         }
         cdr::start(runtime);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
+        runtime.tasks.spawn("load", load::measure(engine.clone()));
         Ok(engine)
     }
 
@@ -129,7 +133,9 @@ impl Engine {
     /// # Errors
     /// When the database does not answer.
     pub async fn routes_changed(&self) -> Result<()> {
-        self.parts.queue.set_routes(route::load_all(self.runtime()).await?);
+        let routes = route::load_all(self.runtime()).await?;
+        let before = self.parts.queue.routes();
+        self.parts.queue.set_routes(Routes::following(routes, self.parts.world.clone(), &before));
         Ok(())
     }
 
@@ -236,6 +242,11 @@ impl Engine {
     /// How a connection's link stands; nothing when it is stopped.
     pub fn connection_status(&self, id: ConnectionId) -> Option<Status> {
         self.links().get(&id).map(|running| running.link.status())
+    }
+
+    /// The links that run, with how they stand.
+    pub(crate) fn statuses(&self) -> Vec<(ConnectionId, Status)> {
+        self.links().iter().map(|(id, running)| (*id, running.link.status())).collect()
     }
 
     /// How a connection stands for routing.

@@ -5,6 +5,7 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`lookup`]: which network a number is of
 //! - [`intent`]: what a message is for
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
@@ -25,6 +26,8 @@ pub mod dispatch;
 pub mod engine;
 pub mod intent;
 pub mod journal;
+pub mod load;
+pub mod lookup;
 pub mod message;
 mod pages;
 pub mod push;

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::journal::{Accept, Entry, hex};
 use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
-use crate::route::Ask;
+use crate::route::{Ask, Tlvs};
 use crate::smpp_server;
 
 /// A bound system that asks.
@@ -72,11 +72,15 @@ impl Engine {
         let expires_at = self.validity(sm, schedule_at.unwrap_or(now))?;
         let intent = from.settings.intent_default;
         let ask = Ask {
-            tenant: from.tenant,
-            account: Some(from.account),
-            sender: &sender.text,
-            recipient: &recipient.text,
-            intent,
+            text: content.text.as_deref(),
+            octets: &content.body,
+            udhi: sm.esm_class.udhi(),
+            encoding: content.encoding,
+            parts: content.parts,
+            service_type: std::str::from_utf8(sm.service_type).unwrap_or_default(),
+            tlvs: if sm.tlvs.is_empty() { Tlvs::None } else { Tlvs::Wire(sm.tlvs) },
+            at: schedule_at,
+            ..Ask::new(from.tenant, Some(from.account), &sender.text, &recipient.text, intent)
         };
         let why = self.route(&ask)?;
         let options = options(from, sm, expires_at.is_some());

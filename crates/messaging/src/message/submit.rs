@@ -136,11 +136,12 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     check_references(scope, message)?;
     let intent = message.intent.unwrap_or_default();
     let ask = Ask {
-        tenant: scope.tenant(),
-        account: None,
-        sender: &sender.text,
-        recipient: &recipient.text,
-        intent,
+        text: content.text.as_deref(),
+        octets: &content.body,
+        encoding: content.encoding,
+        parts: content.parts,
+        at: schedule_at,
+        ..Ask::new(scope.tenant(), None, &sender.text, &recipient.text, intent)
     };
     let why = engine.route(&ask)?;
     let options = (message.callback_url.is_some() || message.validity_s.is_some()).then(|| {

@@ -67,7 +67,7 @@ pub(super) enum RouteCommand {
 /// What new and changed routes have in common. A list flag is repeated for each entry; `none` takes a condition away.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Flags {
-    /// A connection it leads to, by id or name, the preferred first; repeatable
+    /// A connection it leads to, by id or name, the preferred first; repeatable. Weights and costs: `--set targets=…`
     #[arg(long = "target", value_name = "CONNECTION")]
     targets: Vec<String>,
     /// Its place: the highest is asked first; 100 when not given
@@ -76,12 +76,27 @@ pub(super) struct Flags {
     /// Whether it is asked at all: true or false
     #[arg(long, value_name = "BOOL")]
     active: Option<bool>,
-    /// Only messages of this SMPP account, by id or system_id
+    /// How one of them is chosen: failover, round_robin, weighted, least_load, least_cost, sticky
     #[arg(long)]
-    account: Option<String>,
-    /// Only messages from this sender; with * at its end, from senders that begin so
-    #[arg(long)]
-    sender: Option<String>,
+    strategy: Option<String>,
+    /// Only messages of this SMPP account, by id or system_id; repeatable
+    #[arg(long = "account", value_name = "ACCOUNT")]
+    accounts: Vec<String>,
+    /// Only messages from this sender; with * at its end, from senders that begin so; repeatable
+    #[arg(long = "sender", value_name = "SENDER")]
+    senders: Vec<String>,
+    /// Only messages to numbers of this country, e.g. FR; repeatable
+    #[arg(long = "country", value_name = "CODE")]
+    countries: Vec<String>,
+    /// Only messages to this network, e.g. 208 or 208-01; repeatable
+    #[arg(long = "network", value_name = "MCC-MNC")]
+    networks: Vec<String>,
+    /// Only messages whose text reads so: otp, transactional, promotional; repeatable
+    #[arg(long = "traffic", value_name = "TRAFFIC")]
+    traffic: Vec<String>,
+    /// Only messages whose text holds this; repeatable
+    #[arg(long = "keyword", value_name = "WORD")]
+    keywords: Vec<String>,
     /// Only messages to numbers that begin so, e.g. 336; repeatable
     #[arg(long = "prefix", value_name = "DIGITS")]
     prefixes: Vec<String>,
@@ -97,18 +112,20 @@ impl Flags {
     /// The body, names of connections and accounts replaced by their ids.
     async fn body(&self, client: &Client) -> Result<Members, Failure> {
         let targets = client.find_all(&connection::KIND, &self.targets).await?;
-        let account = match &self.account {
-            Some(account) => Some(client.find(&account::KIND, account).await?),
-            None => None,
-        };
-        self.members(&targets, account)
+        let accounts = client.find_all(&account::KIND, &self.accounts).await?;
+        self.members(&targets, &accounts)
     }
 
-    fn members(&self, targets: &[String], account: Option<String>) -> Result<Members, Failure> {
+    fn members(&self, targets: &[String], accounts: &[String]) -> Result<Members, Failure> {
         let rule = Members::default()
             .with_list("targets", targets)
-            .with("account", account)
-            .with("sender", self.sender.clone())
+            .with("strategy", self.strategy.clone())
+            .with_list("accounts", accounts)
+            .with_list("senders", &self.senders)
+            .with_list("countries", &self.countries)
+            .with_list("networks", &self.networks)
+            .with_list("traffic", &self.traffic)
+            .with_list("keywords", &self.keywords)
             .with_list("recipient_prefixes", &self.prefixes)
             .with_list("intents", &self.intents)
             .with_set(&self.set)?;
@@ -134,11 +151,13 @@ pub(super) async fn run(command: &RouteCommand, client: &Client, out: &Out) -> R
                 ("ID", "/id"),
                 ("NAME", "/name"),
                 ("ACTIVE", "/active"),
-                ("ACCOUNT", "/rule/account"),
-                ("SENDER", "/rule/sender"),
+                ("ACCOUNTS", "/rule/accounts"),
+                ("SENDERS", "/rule/senders"),
                 ("PREFIXES", "/rule/recipient_prefixes"),
                 ("INTENTS", "/rule/intents"),
-                ("LEADS TO", "/rule/targets"),
+                ("STRATEGY", "/rule/strategy"),
+                ("LEADS TO", "/rule/targets/0/connection"),
+                ("THEN", "/rule/targets/1/connection"),
             ];
             client.get(&[KIND.path], &[]).await?.show_page(out, &columns);
             return Ok(());
@@ -205,14 +224,15 @@ mod tests {
             priority: Some(-5),
             prefixes: vec!["336".to_owned(), "337".to_owned()],
             intents: vec!["none".to_owned()],
-            sender: Some("AC*".to_owned()),
-            set: vec!["account=null".to_owned()],
+            senders: vec!["AC*".to_owned()],
+            strategy: Some("sticky".to_owned()),
+            set: vec!["accounts=null".to_owned()],
             ..Flags::default()
         };
         assert_eq!(
-            flags.members(&["con_1".to_owned()], Some("acc_1".to_owned())).unwrap().value(),
+            flags.members(&["con_1".to_owned()], &["acc_1".to_owned()]).unwrap().value(),
             json!({ "priority": -5, "rule": {
-                "targets": ["con_1"], "account": null, "sender": "AC*", "recipient_prefixes": ["336", "337"], "intents": []
+                "targets": ["con_1"], "strategy": "sticky", "accounts": null, "senders": ["AC*"], "recipient_prefixes": ["336", "337"], "intents": []
             } })
         );
     }
