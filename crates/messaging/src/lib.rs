@@ -50,6 +50,7 @@ pub use pages::{NAV, pages};
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") },
     Migration { name: "messaging/0004_cdr", text: include_str!("../migrations/0004_cdr.sql") },
+    Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
 ];
 
 /// The JSON API of this crate.
@@ -60,6 +61,8 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(connection::api::router())
         .merge(route::api::router())
         .merge(cdr::api::router())
+        .merge(route::version::api::router())
+        .merge(route::draft::api::router())
 }
 
 /// What runs each kind of durable job of this crate.

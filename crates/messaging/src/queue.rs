@@ -43,7 +43,7 @@ struct Standing<'a> {
     loads: &'a ArcSwap<Loads>,
 }
 
-impl Board for &Standing<'_> {
+impl Board for Standing<'_> {
     fn liveness(&self, connection: ConnectionId) -> Liveness {
         self.alive.get(&connection).copied().unwrap_or(Liveness::Unknown)
     }
@@ -194,7 +194,7 @@ impl Queue {
         let standing = Standing { alive: &alive, loads: &self.loads };
         let routes = self.routes.load();
         let failed = before.filter(|_| message.attempts > 0);
-        let chosen = match routes.decide(&ask, Without { standing: &standing, failed }) {
+        let chosen = match routes.decide(&ask, &Without { standing: &standing, failed }) {
             Some(chosen) if !chosen.waits => Some(chosen),
             _ => routes.decide(&ask, &standing),
         };

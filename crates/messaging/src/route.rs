@@ -12,11 +12,15 @@ pub mod api;
 mod ask;
 mod condition;
 mod decide;
+pub mod diff;
+pub mod draft;
 pub mod pages;
+pub mod replay;
 mod rule;
 mod strategy;
 pub mod traffic;
 pub mod trial;
+pub mod version;
 mod words;
 
 pub use ask::{Ask, Tlvs, World};
@@ -202,6 +206,7 @@ pub async fn create(scope: &Scope, new: NewRoute) -> Result<Route> {
         changed_at: now,
     };
     let mut write = scope.write().await?;
+    let versions = version::begin(scope, &mut write).await?;
     if of_tenant(&mut write, route.tenant).await?.len() as i64 >= ROUTES_MAX {
         return Err(Error::new(Code::Conflict, format!("there are {ROUTES_MAX} routes already")));
     }
@@ -223,6 +228,7 @@ pub async fn create(scope: &Scope, new: NewRoute) -> Result<Route> {
         ],
     );
     inserted.await.on_unique(|| taken(&route.name))?;
+    versions.record(&mut write, &format!("{} was added", route.name)).await?;
     write.happened(Event::RouteCreated(audited(&route, None, Some(&route))?));
     write.commit(route).await
 }
@@ -281,6 +287,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: RouteId) -> Result<Route
 pub async fn change(scope: &Scope, id: RouteId, patch: RoutePatch) -> Result<Route> {
     scope.require(Permission::RouteManage)?;
     let mut write = scope.write().await?;
+    let versions = version::begin(scope, &mut write).await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
         return Err(settings::outdated("route", before.revision));
@@ -316,6 +323,7 @@ pub async fn change(scope: &Scope, id: RouteId, patch: RoutePatch) -> Result<Rou
     if changed.await.on_unique(|| taken(&after.name))? == 0 {
         return Err(settings::outdated("route", after.revision));
     }
+    versions.record(&mut write, &format!("{} was changed", after.name)).await?;
     write.happened(Event::RouteChanged(audited(&after, Some(&before), Some(&after))?));
     write.commit(after).await
 }
@@ -327,10 +335,12 @@ pub async fn change(scope: &Scope, id: RouteId, patch: RoutePatch) -> Result<Rou
 pub async fn delete(scope: &Scope, id: RouteId) -> Result<()> {
     scope.require(Permission::RouteManage)?;
     let mut write = scope.write().await?;
+    let versions = version::begin(scope, &mut write).await?;
     let route = present(&mut write, scope.tenant(), id).await?;
     write
         .execute(sql!("delete from route where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;
+    versions.record(&mut write, &format!("{} was deleted", route.name)).await?;
     write.happened(Event::RouteDeleted(audited(&route, Some(&route), None)?));
     write.commit(()).await
 }

@@ -163,6 +163,10 @@ events! {
     RouteChanged(Change) "route.changed" true;
     /// A routing rule was deleted.
     RouteDeleted(Change) "route.deleted" true;
+    /// All routing rules were replaced at once: rolled back, or by a published draft.
+    RoutesReplaced(Change) "route.replaced" true;
+    /// A draft of the routing rules was begun, changed or discarded.
+    RouteDraftChanged(Change) "route.draft_changed" true;
     /// A customer's system bound to one of the tenant's accounts.
     AccountBound(Link) "account.bound" false;
     /// A customer's system went away.

@@ -49,6 +49,8 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::RouteCreated(change)
         | Event::RouteChanged(change)
         | Event::RouteDeleted(change)
+        | Event::RoutesReplaced(change)
+        | Event::RouteDraftChanged(change)
         | Event::CdrChanged(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)

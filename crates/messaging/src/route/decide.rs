@@ -215,6 +215,9 @@ impl Asked {
     }
 }
 
+/// Who is told what each rule said.
+type Look<'l> = dyn FnMut(&Route, Verdict, Vec<Candidate>) + 'l;
+
 /// All tenants' routes, each tenant's in the order in which they are asked. Made once after each change.
 #[derive(Debug, Default)]
 pub struct Routes {
@@ -266,29 +269,29 @@ impl Routes {
 
     /// Where a message goes, without the reasons; the turns move on. `board` may also be told to take a connection that
     /// has just failed for down, so that the next target is chosen.
-    pub fn decide(&self, ask: &Ask<'_>, board: impl Board) -> Option<Chosen> {
-        self.ask(ask, &board, Turn::Take, 0, None)
+    pub fn decide(&self, ask: &Ask<'_>, board: &impl Board) -> Option<Chosen> {
+        self.ask(ask, board, Turn::Take, 0, None)
     }
 
     /// The same decision with what is kept of it: the rules that were asked, the one that decided last.
-    pub fn decide_and_keep(&self, ask: &Ask<'_>, board: impl Board) -> Option<(Chosen, Vec<Kept>)> {
+    pub fn decide_and_keep(&self, ask: &Ask<'_>, board: &impl Board) -> Option<(Chosen, Vec<Kept>)> {
         let mut kept = Vec::new();
         let mut look = |route: &Route, verdict, passed_over| {
             kept.truncate(KEPT_MAX - 1);
             kept.push(Kept { route: route.id, revision: route.revision, verdict, passed_over });
         };
-        let chosen = self.ask(ask, &board, Turn::Take, KEPT_MAX, Some(&mut look))?;
+        let chosen = self.ask(ask, board, Turn::Take, KEPT_MAX, Some(&mut look))?;
         Some((chosen, kept))
     }
 
     /// The same decision in words, for people who wonder; whose turn it is stays.
-    pub fn explain(&self, ask: &Ask<'_>, board: impl Board) -> Decision {
+    pub fn explain(&self, ask: &Ask<'_>, board: &impl Board) -> Decision {
         let mut looked_at = Vec::new();
         let mut look = |route: &Route, verdict, passed_over| {
             let why = words(route, ask, &self.world, verdict);
             looked_at.push(Looked { route: route.id, name: route.name.clone(), verdict, why, passed_over });
         };
-        let chosen = self.ask(ask, &board, Turn::Look, usize::MAX, Some(&mut look));
+        let chosen = self.ask(ask, board, Turn::Look, usize::MAX, Some(&mut look));
         let traffic = (!ask.text().is_empty()).then(|| ask.traffic().clone());
         let network = Some(ask.network(&self.world).clone()).filter(|network| !network.is_unknown());
         Decision { chosen, looked_at, traffic, network }
@@ -319,7 +322,7 @@ impl Routes {
         board: &impl Board,
         turn: Turn,
         whole: usize,
-        mut look: Option<&mut dyn FnMut(&Route, Verdict, Vec<Candidate>)>,
+        mut look: Option<&mut Look<'_>>,
     ) -> Option<Chosen> {
         let asked = self.by_tenant.get(&ask.tenant)?;
         asked.of(ask.recipient, whole).find_map(|ready| {

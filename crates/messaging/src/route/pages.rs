@@ -18,9 +18,11 @@ use crate::pages::{Fields, Shown, again, may, region};
 use crate::settings::Patch;
 use crate::{account, connection};
 
+mod draft;
 mod form;
 mod show;
 mod trial;
+mod versions;
 
 use form::form_page;
 use trial::Question;
@@ -80,6 +82,7 @@ async fn list(
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new("Routes", live)));
     }
+    let draft = crate::route::draft::get(&visitor.scope).await.is_ok();
     let (tried, refused) = match trial::tried(&gateway, &visitor, &question).await {
         Ok(tried) => (tried, None),
         Err(error) => (None, Some(again(error)?)),
@@ -87,7 +90,7 @@ async fn list(
     let body = html! {
         (live)
         (card::card("Try a message", &html! {}, &html! {
-            (trial::trial_form(&question, &names, refused.as_ref(), false))
+            (trial::trial_form(&question, &names, refused.as_ref(), draft))
             @if let Some(tried) = &tried { (trial::answer(tried, &names)) }
         }))
         (feedback::help("How is a route chosen?", &html! {
@@ -96,7 +99,12 @@ async fn list(
                 "chooses; when all are down the message waits at one that is not stopped." }
         }))
     };
-    let content = Content { actions: add_button(&visitor), ..Content::new("Routes", body) };
+    let actions = html! {
+        (ui_form::link("Versions", "/routes/versions").weight(Weight::Plain))
+        (ui_form::link("Draft", "/routes/draft").weight(Weight::Plain))
+        (add_button(&visitor))
+    };
+    let content = Content { actions, ..Content::new("Routes", body) };
     Ok(if refused.is_some() { visitor.page_again(content) } else { visitor.page_or_fragment(content) })
 }
 
@@ -204,6 +212,16 @@ pub(crate) fn router() -> Router<Gateway> {
     Router::new()
         .route("/routes", get(list))
         .route("/routes/new", get(new).post(create))
+        .route("/routes/versions", get(versions::list))
+        .route("/routes/versions/{id}", get(versions::show))
+        .route("/routes/versions/{id}/rollback", post(versions::roll_back))
+        .route("/routes/draft", get(draft::show))
+        .route("/routes/draft/begin", post(draft::begin))
+        .route("/routes/draft/publish", post(draft::publish))
+        .route("/routes/draft/discard", post(draft::discard))
+        .route("/routes/draft/new", get(draft::new).post(draft::create))
+        .route("/routes/draft/{id}/edit", get(draft::edit).post(draft::change))
+        .route("/routes/draft/{id}/delete", post(draft::remove))
         .route("/routes/{id}", get(edit))
         .route("/routes/{id}/edit", get(edit).post(change))
         .route("/routes/{id}/delete", post(delete))

@@ -7,8 +7,8 @@ use types::{AccountId, Address, Error, Permission, Result, Timestamp};
 
 use super::ask::{Ask, Tlvs};
 use super::decide::{Decision, Routes};
-use super::of_tenant;
 use super::rule::TlvMatch;
+use super::{draft, of_tenant};
 use crate::connection;
 use crate::intent::Intent;
 use crate::queue::Queue;
@@ -63,7 +63,14 @@ pub async fn try_out(scope: &Scope, trial: &Trial, queue: &Queue) -> Result<Trie
     let sender = trial.from.as_deref().map(Address::sender).transpose()?;
     crate::settings::at_most("tlvs", &trial.tlvs, TLVS_MAX)?;
     let live = queue.routes();
-    let routes = of_tenant(&mut scope.read().await?, scope.tenant()).await?;
+    let mut tx = scope.read().await?;
+    let routes = if trial.draft {
+        let draft = draft::present(&mut tx, scope.tenant()).await?;
+        draft.routes.into_iter().map(|route| route.route(scope.tenant(), scope.now())).collect()
+    } else {
+        of_tenant(&mut tx, scope.tenant()).await?
+    };
+    drop(tx);
     let routes = Routes::following(routes, live.world().clone(), &live);
     let text = trial.text.as_deref().unwrap_or_default();
     let count = sms::count(text, &sms::analysis::Options::default());

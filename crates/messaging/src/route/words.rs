@@ -14,13 +14,7 @@ pub(super) fn words(route: &Route, ask: &Ask<'_>, world: &World, verdict: Verdic
     let rule = &route.rule;
     match verdict {
         Verdict::Inactive => "It is switched off.".to_owned(),
-        Verdict::OtherAccount if ask.account.is_some_and(|id| rule.not_accounts.contains(&id)) => {
-            "It is for every SMPP account but a few, and this is one of them.".to_owned()
-        }
-        Verdict::OtherAccount if ask.account.is_none() => {
-            "It is for an SMPP account, and this message comes from the API.".to_owned()
-        }
-        Verdict::OtherAccount => "It is for another SMPP account.".to_owned(),
+        Verdict::OtherAccount => account(route, ask).to_owned(),
         Verdict::OtherIntent => {
             let taken: Vec<_> = rule.intents.iter().map(|intent| intent.as_str()).collect();
             format!("It takes {} only; this message is {}.", taken.join(" and "), ask.intent.as_str())
@@ -53,23 +47,8 @@ pub(super) fn words(route: &Route, ask: &Ask<'_>, world: &World, verdict: Verdic
                 false => format!("It is for {}; the recipient's network is {network}.", some(&rule.networks)),
             }
         }
-        Verdict::OtherServiceType => {
-            let shown = |name: &str| if name.is_empty() { "the default".to_owned() } else { format!("{name:?}") };
-            let taken: Vec<_> = rule.service_types.iter().map(|name| shown(name)).collect();
-            format!("It is for the service type {}; this message has {}.", some(&taken), shown(ask.service_type))
-        }
-        Verdict::OtherEncoding => {
-            let name = crate::message::submit::encoding_name(ask.encoding);
-            format!("It is for {}; this message is in {name}.", some(&rule.encodings))
-        }
-        Verdict::OtherSize => size(route, ask),
-        Verdict::OtherTlv => {
-            let tags = rule.tlvs.iter().map(|tlv| match &tlv.hex {
-                Some(hex) => format!("{:#06x}={hex}", tlv.tag),
-                None => format!("{:#06x}", tlv.tag),
-            });
-            let tags: Vec<_> = tags.collect();
-            format!("It is for messages with the optional parameter {}; this one has none of them.", some(&tags))
+        Verdict::OtherServiceType | Verdict::OtherEncoding | Verdict::OtherSize | Verdict::OtherTlv => {
+            wire(route, ask, verdict)
         }
         Verdict::OtherTime => {
             let windows: Vec<_> = rule.times.iter().map(window).collect();
@@ -101,6 +80,39 @@ pub(super) fn words(route: &Route, ask: &Ask<'_>, world: &World, verdict: Verdic
     }
 }
 
+/// What a rule says of a message's form on the wire.
+fn wire(route: &Route, ask: &Ask<'_>, verdict: Verdict) -> String {
+    let rule = &route.rule;
+    match verdict {
+        Verdict::OtherServiceType => {
+            let shown =
+                |name: &str| if name.is_empty() { "the default".to_owned() } else { format!("{name:?}") };
+            let taken: Vec<_> = rule.service_types.iter().map(|name| shown(name)).collect();
+            format!(
+                "It is for the service type {}; this message has {}.",
+                some(&taken),
+                shown(ask.service_type)
+            )
+        }
+        Verdict::OtherEncoding => {
+            let name = crate::message::submit::encoding_name(ask.encoding);
+            format!("It is for {}; this message is in {name}.", some(&rule.encodings))
+        }
+        Verdict::OtherTlv => {
+            let tags = rule.tlvs.iter().map(|tlv| match &tlv.hex {
+                Some(hex) => format!("{:#06x}={hex}", tlv.tag),
+                None => format!("{:#06x}", tlv.tag),
+            });
+            let tags: Vec<_> = tags.collect();
+            format!(
+                "It is for messages with the optional parameter {}; this one has none of them.",
+                some(&tags)
+            )
+        }
+        _ => size(route, ask),
+    }
+}
+
 /// How the connection was chosen.
 const fn takes(strategy: Strategy) -> &'static str {
     match strategy {
@@ -119,6 +131,16 @@ fn some(list: &[String]) -> String {
     match list.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn account(route: &Route, ask: &Ask<'_>) -> &'static str {
+    match ask.account {
+        Some(id) if route.rule.not_accounts.contains(&id) => {
+            "It is for every SMPP account but a few, and this is one of them."
+        }
+        Some(_) => "It is for another SMPP account.",
+        None => "It is for an SMPP account, and this message comes from the API.",
     }
 }
 

@@ -112,7 +112,10 @@ impl Flags {
     /// The body, names of connections and accounts replaced by their ids.
     async fn body(&self, client: &Client) -> Result<Members, Failure> {
         let targets = client.find_all(&connection::KIND, &self.targets).await?;
-        let accounts = client.find_all(&account::KIND, &self.accounts).await?;
+        let accounts = match self.accounts.as_slice() {
+            [none] if none == "none" => self.accounts.clone(),
+            named => client.find_all(&account::KIND, named).await?,
+        };
         self.members(&targets, &accounts)
     }
 
