@@ -60,6 +60,8 @@ pub struct AccountSettings {
     pub senders: Vec<String>,
     /// What its messages are for when they do not say.
     pub intent_default: Intent,
+    /// Whether messages whose text reads like a one-time code are sent as one, whatever `intent_default` says.
+    pub detect_otp: bool,
     /// The numbers whose inbound messages it gets.
     pub numbers: Vec<String>,
     /// Seconds that receipts wait for it while it is not bound, 60 to 2,592,000.
@@ -86,6 +88,7 @@ impl Default for AccountSettings {
             sender_default: None,
             senders: Vec::new(),
             intent_default: Intent::Transactional,
+            detect_otp: false,
             numbers: Vec::new(),
             receipts_keep_s: RECEIPTS_KEEP_S,
             callback_url: None,

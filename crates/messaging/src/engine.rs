@@ -15,6 +15,8 @@ use crate::assemble::Dialect;
 use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::journal::Journal;
+use crate::load::Patience;
+use crate::lookup::Lookups;
 use crate::push::Pushes;
 use crate::queue::Queue;
 use crate::reports::{Numbers, Reader};
@@ -34,6 +36,8 @@ struct Parts {
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
     numbers: Numbers,
+    /// Who knows of which network a number is.
+    lookups: Arc<Lookups>,
     /// What routing may ask beside the message.
     world: World,
     links: Mutex<HashMap<ConnectionId, Running>>,
@@ -45,6 +49,7 @@ struct Parts {
 /// A link that runs, and as what.
 struct Running {
     revision: i64,
+    patience: Patience,
     link: Link<Tag>,
     stopped: CancellationToken,
 }
@@ -79,6 +84,7 @@ impl Engine {
         let queue = Arc::new(Queue::new(runtime.config.messaging.queue_in_memory_max));
         let pushes = Arc::new(Pushes::new(runtime));
         let journal = Journal::start(runtime, queue.clone(), pushes.clone());
+        let lookups = Lookups::new(runtime);
         let engine = Self {
             parts: Arc::new(Parts {
                 runtime: runtime.clone(),
@@ -86,12 +92,14 @@ impl Engine {
                 queue,
                 pushes,
                 numbers: Numbers::default(),
-                world: World { clock: runtime.clock.clone(), ..World::default() },
+                world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
+                lookups,
                 links: Mutex::default(),
                 sessions: Arc::new(Sessions::new()),
                 changing: tokio::sync::Mutex::new(()),
             }),
         };
+        engine.lookups().reload().await?;
         engine.routes_changed().await?;
         engine.numbers_changed().await?;
         for connection in connection::load_all(runtime).await? {
@@ -99,7 +107,7 @@ impl Engine {
         }
         cdr::start(runtime);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
-        runtime.tasks.spawn("load", load::measure(engine.clone()));
+        runtime.tasks.spawn("load", load::watch(engine.clone()));
         Ok(engine)
     }
 
@@ -116,6 +124,11 @@ impl Engine {
     /// The messages in memory.
     pub fn queue(&self) -> &Queue {
         &self.parts.queue
+    }
+
+    /// Who knows of which network a number is.
+    pub fn lookups(&self) -> &Arc<Lookups> {
+        &self.parts.lookups
     }
 
     /// What customers' systems must be given.
@@ -221,7 +234,10 @@ impl Engine {
             numbers: self.parts.numbers.clone(),
         };
         // Known before its first report is read, which looks it up.
-        self.links().insert(connection.id, Running { revision: connection.revision, link, stopped });
+        self.links().insert(
+            connection.id,
+            Running { revision: connection.revision, patience: Patience::of(connection), link, stopped },
+        );
         runtime.tasks.spawn("dispatcher", dispatcher.run());
         runtime.tasks.spawn("carrier reports", reader.run(reports));
         Ok(())
@@ -245,8 +261,8 @@ impl Engine {
     }
 
     /// The links that run, with how they stand.
-    pub(crate) fn statuses(&self) -> Vec<(ConnectionId, Status)> {
-        self.links().iter().map(|(id, running)| (*id, running.link.status())).collect()
+    pub(crate) fn statuses(&self) -> Vec<(ConnectionId, Status, Patience)> {
+        self.links().iter().map(|(id, running)| (*id, running.link.status(), running.patience)).collect()
     }
 
     /// How a connection stands for routing.

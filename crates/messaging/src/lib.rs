@@ -63,6 +63,7 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(cdr::api::router())
         .merge(route::version::api::router())
         .merge(route::draft::api::router())
+        .merge(lookup::api::router())
 }
 
 /// What runs each kind of durable job of this crate.

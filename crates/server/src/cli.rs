@@ -27,6 +27,7 @@ mod doctor;
 mod events;
 mod failure;
 mod key;
+mod lookup;
 mod message;
 mod migrate;
 mod route;
@@ -123,6 +124,9 @@ enum Command {
     /// Routes: which message goes through which connection
     #[command(subcommand, visible_alias = "routes")]
     Route(route::RouteCommand),
+    /// Look-ups: which network a number is of, and who knows
+    #[command(subcommand, visible_alias = "lookups")]
+    Lookup(lookup::LookupCommand),
     /// SMPP accounts: customers' systems that bind to us
     #[command(subcommand, visible_alias = "accounts")]
     Account(account::AccountCommand),
@@ -192,6 +196,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Events(args) => events::run(&args, client, out).await,
         Command::Connection(command) => connection::run(&command, client, out).await,
         Command::Route(command) => route::run(&command, client, out).await,
+        Command::Lookup(command) => lookup::run(&command, client, out).await,
         Command::Account(command) => account::run(&command, client, out).await,
         Command::Key(command) => key::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
@@ -252,6 +257,7 @@ mod tests {
             "connection",
             "route",
             "cdr",
+            "lookup",
             "send",
             "message",
             "events",

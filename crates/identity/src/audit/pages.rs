@@ -51,6 +51,10 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::RouteDeleted(change)
         | Event::RoutesReplaced(change)
         | Event::RouteDraftChanged(change)
+        | Event::LookupCreated(change)
+        | Event::LookupChanged(change)
+        | Event::LookupDeleted(change)
+        | Event::NumberPlanImported(change)
         | Event::CdrChanged(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)

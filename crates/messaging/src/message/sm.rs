@@ -10,9 +10,11 @@ use types::{AccountId, Address, Code, Error, MessageId, Npi, Result, TenantId, T
 
 use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
+use crate::intent::Intent;
 use crate::journal::{Accept, Entry, hex};
 use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
+use crate::route::traffic::Traffic;
 use crate::route::{Ask, Tlvs};
 use crate::smpp_server;
 
@@ -70,8 +72,7 @@ impl Engine {
             .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
         let schedule_at = schedule_at.filter(|at| *at > now);
         let expires_at = self.validity(sm, schedule_at.unwrap_or(now))?;
-        let intent = from.settings.intent_default;
-        let ask = Ask {
+        let mut ask = Ask {
             text: content.text.as_deref(),
             octets: &content.body,
             udhi: sm.esm_class.udhi(),
@@ -80,8 +81,20 @@ impl Engine {
             service_type: std::str::from_utf8(sm.service_type).unwrap_or_default(),
             tlvs: if sm.tlvs.is_empty() { Tlvs::None } else { Tlvs::Wire(sm.tlvs) },
             at: schedule_at,
-            ..Ask::new(from.tenant, Some(from.account), &sender.text, &recipient.text, intent)
+            ..Ask::new(
+                from.tenant,
+                Some(from.account),
+                &sender.text,
+                &recipient.text,
+                from.settings.intent_default,
+            )
         };
+        if from.settings.detect_otp && ask.traffic().traffic == Traffic::Otp {
+            ask.intent = Intent::Otp;
+        }
+        let intent = ask.intent;
+        // Its session waits for nobody: what is found out is there for the next message to this number.
+        self.lookups().beside_routing(from.tenant, &recipient.text);
         let why = self.route(&ask)?;
         let options = options(from, sm, expires_at.is_some());
         let expires_at = match expires_at {

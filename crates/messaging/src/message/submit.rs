@@ -67,6 +67,7 @@ const CLIENT_REF_CHARS_MAX: usize = 100;
 /// A refusal naming the field; [`Code::NoRoute`]; [`Code::QueueFull`]. Nothing was accepted then.
 pub async fn send(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<Accepted> {
     scope.require(Permission::MessageSend)?;
+    engine.lookups().before_routing(scope.tenant(), std::iter::once(message.to.as_str())).await;
     let (new, accepted) = prepare(scope, engine, message)?;
     let answer = scope.key().map(|key| serde_json::to_string(&accepted).map(|body| (key.clone(), body)));
     let answer = answer.transpose().map_err(Error::internal)?;
@@ -101,6 +102,7 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
             format!("a batch has 1 to {max} messages, not {}", messages.len()),
         ));
     }
+    engine.lookups().before_routing(scope.tenant(), messages.iter().map(|message| message.to.as_str())).await;
     let mut accepted = Vec::new();
     let mut results = Vec::with_capacity(messages.len());
     for (at, message) in messages.iter().enumerate() {

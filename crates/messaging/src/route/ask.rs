@@ -132,7 +132,7 @@ impl<'a> Ask<'a> {
 
     /// The network of its recipient, as far as it is known without asking anybody.
     pub fn network(&self, world: &World) -> &Network {
-        self.found.network.get_or_init(|| world.networks.of(self.tenant, self.recipient))
+        self.found.network.get_or_init(|| world.networks.of(self.tenant, self.recipient, world.clock.now()))
     }
 
     /// When it is to go.

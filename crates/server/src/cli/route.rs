@@ -4,11 +4,13 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::json;
 
-use super::client::{Client, Kind};
+use super::client::{Client, Kind, PageFlags};
 use super::failure::Failure;
 use super::set::Members;
 use super::show::Out;
 use super::{account, connection};
+
+mod staged;
 
 const KIND: Kind = Kind { path: "routes", prefix: "rte", noun: "route", names: &["name"] };
 
@@ -61,7 +63,45 @@ pub(super) enum RouteCommand {
         /// What it would be for: otp, transactional, marketing
         #[arg(long)]
         intent: Option<String>,
+        /// What it would say
+        #[arg(long)]
+        text: Option<String>,
+        /// Its SMPP service type
+        #[arg(long)]
+        service_type: Option<String>,
+        /// An optional parameter of SMPP, e.g. 0x1401 or 0x1401=0a0b; repeatable
+        #[arg(long = "tlv", value_name = "TAG[=HEX]")]
+        tlvs: Vec<String>,
+        /// When it would go, e.g. 2027-01-31T22:00:00Z
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// Ask the draft instead of the routes in use
+        #[arg(long)]
+        draft: bool,
     },
+    /// The versions of the routes, newest first; or one with its routes
+    Versions {
+        /// A version's id or number
+        version: Option<String>,
+        #[command(flatten)]
+        page: PageFlags,
+    },
+    /// What a change was: a version against the one before it, or `draft` against the routes in use
+    Diff {
+        /// A version's id or number, or `draft`
+        version: String,
+        /// Compare with this instead: a version, `live` or `draft`
+        #[arg(long)]
+        with: Option<String>,
+    },
+    /// Bring the routes of a version back, as a new version
+    Rollback {
+        /// A version's id or number
+        version: String,
+    },
+    /// Routes that are worked on while messages still follow those in use
+    #[command(subcommand)]
+    Draft(staged::DraftCommand),
 }
 
 /// What new and changed routes have in common. A list flag is repeated for each entry; `none` takes a condition away.
@@ -165,7 +205,15 @@ pub(super) async fn run(command: &RouteCommand, client: &Client, out: &Out) -> R
             client.get(&[KIND.path], &[]).await?.show_page(out, &columns);
             return Ok(());
         }
-        RouteCommand::Try { to, from, account, intent } => {
+        RouteCommand::Versions { version, page } => {
+            return staged::versions(version.as_deref(), page, client, out).await;
+        }
+        RouteCommand::Diff { version, with } => {
+            return staged::diff(version, with.as_deref(), client, out).await;
+        }
+        RouteCommand::Rollback { version } => return staged::roll_back(version, client, out).await,
+        RouteCommand::Draft(command) => return staged::draft(command, client, out).await,
+        RouteCommand::Try { to, from, account, intent, text, service_type, tlvs, at, draft } => {
             let account = match account {
                 Some(account) => Some(client.find(&account::KIND, account).await?),
                 None => None,
@@ -174,7 +222,12 @@ pub(super) async fn run(command: &RouteCommand, client: &Client, out: &Out) -> R
                 .with("to", Some(to.clone()))
                 .with("from", from.clone())
                 .with("account", account)
-                .with("intent", intent.clone());
+                .with("intent", intent.clone())
+                .with("text", text.clone())
+                .with("service_type", service_type.clone())
+                .with("tlvs", (!tlvs.is_empty()).then(|| staged::tlvs(tlvs)).transpose()?)
+                .with("at", at.clone())
+                .with("draft", draft.then_some(true));
             return try_out(&body.value(), client, out).await;
         }
         RouteCommand::Delete { route } => {
@@ -205,6 +258,17 @@ async fn try_out(body: &serde_json::Value, client: &Client, out: &Out) -> Result
         out.heading(&super::show::words(&value["summary"]));
         let looked = value["looked_at"].as_array().map_or(&[][..], Vec::as_slice);
         out.table(looked, LOOKED);
+        let last = looked.last().and_then(|looked| looked["passed_over"].as_array());
+        if let Some(passed) = last.filter(|passed| !passed.is_empty()) {
+            out.heading("Connections that were passed over");
+            out.table(passed, &[("CONNECTION", "/id"), ("STATE", "/state"), ("WHY", "/why")]);
+        }
+        if let Some(reason) = value["traffic"]["reason"].as_str() {
+            out.note(&format!(
+                "Its text reads {}: {reason}.",
+                super::show::words(&value["traffic"]["traffic"])
+            ));
+        }
     });
     if answer.value.get("chosen").is_some_and(|chosen| !chosen.is_null()) {
         Ok(())
