@@ -155,7 +155,7 @@ pub async fn import(scope: &Scope, import: &Import) -> Result<Imported> {
             .execute(
                 sql!(
                     "insert into number_plan (tenant_id, prefix, mcc, mnc, name, country)
-                     select $1, r.value ->> 'p', r.value ->> 'c', r.value ->> 'n', r.value ->> 't', r.value ->> 'o'
+                     select cast($1 as bigint), r.value ->> 'p', r.value ->> 'c', r.value ->> 'n', r.value ->> 't', r.value ->> 'o'
                      from json_rows($2) r"
                 ),
                 args![scope.tenant(), Arg::json(&rows)?],

@@ -297,7 +297,8 @@ fn time(field: &[u8], from: Timestamp) -> Result<Option<Timestamp>, ()> {
 }
 
 /// TLVs that say what the other fields or we ourselves say; all others are passed on as they are.
-const OUR_TLVS: [Tag; 3] = [Tag::MESSAGE_PAYLOAD, Tag::QOS_TIME_TO_LIVE, Tag::SC_INTERFACE_VERSION];
+pub(crate) const OUR_TLVS: [Tag; 3] =
+    [Tag::MESSAGE_PAYLOAD, Tag::QOS_TIME_TO_LIVE, Tag::SC_INTERFACE_VERSION];
 
 fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Options> {
     let options = Options {

@@ -348,6 +348,10 @@ impl RouteRule {
         }
         settings::at_most("rule.tlvs", &self.tlvs, TLVS_MAX)?;
         for tlv in &mut self.tlvs {
+            if crate::message::sm::OUR_TLVS.contains(&smpp::Tag(tlv.tag)) {
+                let why = format!("{:#06x} is read with the message and not kept as a parameter", tlv.tag);
+                return Err(Error::invalid("rule.tlvs", why));
+            }
             if let Some(hex) = &mut tlv.hex {
                 *hex = hex.trim().to_ascii_lowercase();
                 if hex.len() % 2 == 1

@@ -66,6 +66,7 @@ async fn a_rule_names_the_tenants_own_and_is_kept_in_its_normal_form() {
         (json!({"targets": [ours], "patterns": ["(a{900}){900}"]}), Code::InvalidValue, "rule.patterns"),
         (json!({"targets": [ours], "times": [{"from": "25:00"}]}), Code::InvalidValue, "rule.times"),
         (json!({"targets": [ours], "tlvs": [{"tag": 5, "hex": "0"}]}), Code::InvalidValue, "rule.tlvs"),
+        (json!({"targets": [ours], "tlvs": [{"tag": 0x0424}]}), Code::InvalidValue, "rule.tlvs"),
         (json!({"targets": [ours], "parts": {"min": 3, "max": 2}}), Code::InvalidValue, "rule.parts"),
         (json!({"targets": [ours], "encodings": ["ascii"]}), Code::InvalidValue, "rule.encodings"),
         (json!({"targets": [ours], "strategy": "best"}), Code::InvalidBody, "rule.strategy"),

@@ -329,7 +329,7 @@ pub(super) async fn replace(
     let inserted = write.execute(
         sql!(
             "insert into route (id, tenant_id, name, priority, active, rule, revision, created_at, changed_at)
-             select cast(r.value ->> 'i' as bigint), $1, r.value ->> 'n', cast(r.value ->> 'p' as bigint),
+             select cast(r.value ->> 'i' as bigint), cast($1 as bigint), r.value ->> 'n', cast(r.value ->> 'p' as bigint),
              cast(r.value ->> 'a' as bigint) = 1, r.value ->> 'u', cast(r.value ->> 'v' as bigint),
              cast($2 as bigint), cast($2 as bigint) from json_rows($3) r"
         ),
