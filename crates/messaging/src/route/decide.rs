@@ -154,12 +154,12 @@ pub struct Decision {
 pub(super) struct Ready {
     pub(super) route: Route,
     pub(super) conditions: Vec<Condition>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 impl Ready {
-    fn new(route: Route) -> Self {
-        Self { conditions: Condition::of(&route.rule), route, turns: Turns::default() }
+    fn new(route: Route, turns: Arc<Turns>) -> Self {
+        Self { conditions: Condition::of(&route.rule), route, turns }
     }
 }
 
@@ -231,7 +231,8 @@ impl Routes {
         Self::following(routes, world, &Self::default())
     }
 
-    /// Makes routes ready that follow others: what has not changed is taken over as it is, with whose turn it is.
+    /// Makes routes ready that follow others: what has not changed is taken over as it is, and whose turn it is as long as
+    /// the route leads to the same connections.
     pub fn following(routes: Vec<Route>, world: World, before: &Self) -> Self {
         let known: HashMap<RouteId, &Arc<Ready>> = before
             .by_tenant
@@ -243,7 +244,10 @@ impl Routes {
         for route in routes {
             let ready = match known.get(&route.id) {
                 Some(ready) if ready.route == route => Arc::clone(ready),
-                _ => Arc::new(Ready::new(route)),
+                Some(ready) if ready.route.rule.connections().eq(route.rule.connections()) => {
+                    Arc::new(Ready::new(route, Arc::clone(&ready.turns)))
+                }
+                _ => Arc::new(Ready::new(route, Arc::default())),
             };
             by_tenant.entry(ready.route.tenant).or_default().push(ready);
         }

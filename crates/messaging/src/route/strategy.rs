@@ -49,6 +49,20 @@ pub enum Passed {
     OtherRecipients,
 }
 
+impl Passed {
+    /// In words, for people who wonder.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Disabled => "switched off in the route",
+            Self::NotItsTurn => "not its turn",
+            Self::HeavierLoad => "heavier load",
+            Self::Dearer => "dearer",
+            Self::StandsBy => "stands by at the same cost",
+            Self::OtherRecipients => "has other recipients",
+        }
+    }
+}
+
 /// Whether a decision moves the turns on, or only looks at whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {

@@ -310,6 +310,12 @@ fn turns_outlive_other_changes() {
     let more = [rules, vec![route(2, -1, to(&[4]))]].concat();
     let next = Routes::following(more, routes.world().clone(), &routes);
     assert_eq!(chosen(&next, &ask(), up).unwrap().1, 2);
+    let changed = vec![Route { priority: 7, ..route(1, 0, with(Choice::RoundRobin, &[1, 2, 3])) }];
+    let after = Routes::following(changed, routes.world().clone(), &next);
+    assert_eq!(chosen(&after, &ask(), up).unwrap().1, 3);
+    let elsewhere = vec![route(1, 0, with(Choice::RoundRobin, &[1, 2]))];
+    let elsewhere = Routes::following(elsewhere, routes.world().clone(), &after);
+    assert_eq!(chosen(&elsewhere, &ask(), up).unwrap().1, 1);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::show::{intent_label, liveness};
 use crate::api::Gateway;
 use crate::intent::Intent;
 use crate::route::trial::{self, Trial, Tried};
-use crate::route::{Candidate, Looked, Passed, Verdict};
+use crate::route::{Candidate, Looked, Verdict};
 
 /// A trial as its form sends it.
 #[derive(Default, Deserialize)]
@@ -57,24 +57,12 @@ fn verdict(verdict: Verdict) -> Markup {
     }
 }
 
-/// Why a connection was passed over, in words.
-pub(crate) const fn passed(reason: Passed) -> &'static str {
-    match reason {
-        Passed::Disabled => "switched off in the route",
-        Passed::NotItsTurn => "not its turn",
-        Passed::HeavierLoad => "heavier load",
-        Passed::Dearer => "dearer",
-        Passed::StandsBy => "stands by at the same cost",
-        Passed::OtherRecipients => "has other recipients",
-    }
-}
-
 fn candidates(looked: &Looked, chosen: Option<types::ConnectionId>, names: &Names) -> Markup {
     let other = |candidate: &Candidate| {
         html! {
             li {
                 (names.connection(candidate.connection)) " " (liveness(candidate.state))
-                @if let Some(reason) = candidate.reason { " – " (passed(reason)) }
+                @if let Some(reason) = candidate.reason { " – " (reason.words()) }
             }
         }
     };
