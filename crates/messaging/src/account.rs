@@ -60,6 +60,8 @@ pub struct AccountSettings {
     pub senders: Vec<String>,
     /// What its messages are for when they do not say.
     pub intent_default: Intent,
+    /// Whether messages whose text reads like a one-time code are sent as one, whatever `intent_default` says.
+    pub detect_otp: bool,
     /// The numbers whose inbound messages it gets.
     pub numbers: Vec<String>,
     /// Seconds that receipts wait for it while it is not bound, 60 to 2,592,000.
@@ -86,6 +88,7 @@ impl Default for AccountSettings {
             sender_default: None,
             senders: Vec::new(),
             intent_default: Intent::Transactional,
+            detect_otp: false,
             numbers: Vec::new(),
             receipts_keep_s: RECEIPTS_KEEP_S,
             callback_url: None,
@@ -448,7 +451,7 @@ pub async fn delete(scope: &Scope, id: AccountId) -> Result<()> {
     scope.require(Permission::AccountManage)?;
     let mut write = scope.write().await?;
     let account = present(&mut write, scope.tenant(), id).await?;
-    route::refuse_use(&mut write, scope.tenant(), |rule| rule.account == Some(id)).await?;
+    route::refuse_use(&mut write, scope.tenant(), |rule| rule.names_account(id)).await?;
     write
         .execute(sql!("delete from smpp_account where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;

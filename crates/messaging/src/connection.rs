@@ -308,7 +308,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<()> {
     scope.require(Permission::ConnectionManage)?;
     let mut write = scope.write().await?;
     let connection = present(&mut write, scope.tenant(), id).await?;
-    route::refuse_use(&mut write, scope.tenant(), |rule| rule.targets.contains(&id)).await?;
+    route::refuse_use(&mut write, scope.tenant(), |rule| rule.connections().any(|used| used == id)).await?;
     write
         .execute(sql!("delete from connection where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;

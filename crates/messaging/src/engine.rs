@@ -16,12 +16,14 @@ use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
 use crate::journal::Journal;
+use crate::load::Patience;
+use crate::lookup::Lookups;
 use crate::push::Pushes;
 use crate::queue::Queue;
 use crate::reports::{Numbers, Reader};
-use crate::route::{self, Liveness};
+use crate::route::{self, Liveness, Routes, World};
 use crate::smpp_server::Sessions;
-use crate::{account, cdr, recover};
+use crate::{account, cdr, load, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -35,6 +37,10 @@ struct Parts {
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
     numbers: Numbers,
+    /// Who knows of which network a number is.
+    lookups: Arc<Lookups>,
+    /// What routing may ask beside the message.
+    world: World,
     links: Mutex<HashMap<ConnectionId, Running>>,
     sessions: Arc<Sessions>,
     gates: Arc<Gates>,
@@ -45,6 +51,7 @@ struct Parts {
 /// A link that runs, and as what.
 struct Running {
     revision: i64,
+    patience: Patience,
     link: Link<Tag>,
     stopped: CancellationToken,
 }
@@ -79,6 +86,7 @@ impl Engine {
         let queue = Arc::new(Queue::new(runtime.config.messaging.queue_in_memory_max));
         let pushes = Arc::new(Pushes::new(runtime));
         let journal = Journal::start(runtime, queue.clone(), pushes.clone());
+        let lookups = Lookups::new(runtime);
         let engine = Self {
             parts: Arc::new(Parts {
                 runtime: runtime.clone(),
@@ -86,12 +94,15 @@ impl Engine {
                 queue,
                 pushes,
                 numbers: Numbers::default(),
+                world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
+                lookups,
                 links: Mutex::default(),
                 sessions: Arc::new(Sessions::new()),
                 gates: Arc::new(Gates::new(&runtime.config.gates)),
                 changing: tokio::sync::Mutex::new(()),
             }),
         };
+        engine.lookups().reload().await?;
         engine.routes_changed().await?;
         engine.numbers_changed().await?;
         engine.parts.gates.start(runtime).await?;
@@ -100,6 +111,7 @@ impl Engine {
         }
         cdr::start(runtime);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
+        runtime.tasks.spawn("load", load::watch(engine.clone()));
         Ok(engine)
     }
 
@@ -116,6 +128,11 @@ impl Engine {
     /// The messages in memory.
     pub fn queue(&self) -> &Queue {
         &self.parts.queue
+    }
+
+    /// Who knows of which network a number is.
+    pub fn lookups(&self) -> &Arc<Lookups> {
+        &self.parts.lookups
     }
 
     /// What customers' systems must be given.
@@ -146,7 +163,9 @@ impl Engine {
     /// # Errors
     /// When the database does not answer.
     pub async fn routes_changed(&self) -> Result<()> {
-        self.parts.queue.set_routes(route::load_all(self.runtime()).await?);
+        let routes = route::load_all(self.runtime()).await?;
+        let before = self.parts.queue.routes();
+        self.parts.queue.set_routes(Routes::following(routes, self.parts.world.clone(), &before));
         Ok(())
     }
 
@@ -232,7 +251,10 @@ impl Engine {
             numbers: self.parts.numbers.clone(),
         };
         // Known before its first report is read, which looks it up.
-        self.links().insert(connection.id, Running { revision: connection.revision, link, stopped });
+        self.links().insert(
+            connection.id,
+            Running { revision: connection.revision, patience: Patience::of(connection), link, stopped },
+        );
         runtime.tasks.spawn("dispatcher", dispatcher.run());
         runtime.tasks.spawn("carrier reports", reader.run(reports));
         Ok(())
@@ -253,6 +275,11 @@ impl Engine {
     /// How a connection's link stands; nothing when it is stopped.
     pub fn connection_status(&self, id: ConnectionId) -> Option<Status> {
         self.links().get(&id).map(|running| running.link.status())
+    }
+
+    /// The links that run, with how they stand.
+    pub(crate) fn statuses(&self) -> Vec<(ConnectionId, Status, Patience)> {
+        self.links().iter().map(|(id, running)| (*id, running.link.status(), running.patience)).collect()
     }
 
     /// How a connection stands for routing.

@@ -66,6 +66,27 @@ pub struct Ask<'a> {
     pub expires_at: Option<Timestamp>,
 }
 
+impl<'a> Ask<'a> {
+    /// A message as routes see it, whose sender it names itself.
+    pub fn of(way: &crate::route::Ask<'a>, sender: &'a Address) -> Self {
+        Self {
+            tenant: way.tenant,
+            account: way.account,
+            key: None,
+            from: None,
+            sender,
+            named: true,
+            recipient: way.recipient,
+            intent: way.intent,
+            text: way.text,
+            octets: way.octets,
+            parts: way.parts,
+            schedule_at: way.at,
+            expires_at: None,
+        }
+    }
+}
+
 /// A gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

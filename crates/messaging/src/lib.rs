@@ -6,6 +6,7 @@
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
 //! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
+//! - [`lookup`]: which network a number is of
 //! - [`intent`]: what a message is for
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
@@ -30,6 +31,8 @@ pub mod gate;
 pub mod hours;
 pub mod intent;
 pub mod journal;
+pub mod load;
+pub mod lookup;
 pub mod message;
 mod pages;
 pub mod push;
@@ -54,6 +57,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0001_messaging", text: include_str!("../migrations/0001_messaging.sql") },
     Migration { name: "messaging/0004_cdr", text: include_str!("../migrations/0004_cdr.sql") },
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
+    Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
 ];
 
 /// The JSON API of this crate.
@@ -69,6 +73,9 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(blacklist::api::router())
         .merge(firewall::api::router())
         .merge(hours::api::router())
+        .merge(route::version::api::router())
+        .merge(route::draft::api::router())
+        .merge(lookup::api::router())
 }
 
 /// What runs each kind of durable job of this crate.

@@ -27,6 +27,7 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::firewall::pages::router())
         .merge(crate::gate::pages::router())
         .merge(crate::hours::pages::router())
+        .merge(crate::lookup::pages::router())
 }
 
 /// Their places in the navigation.
@@ -48,6 +49,14 @@ pub const NAV: &[NavEntry] = &[
         href: "/routes",
         icon: Icon::Route,
         key: Some('r'),
+        permission: Permission::RouteView,
+    },
+    NavEntry {
+        group: "Gateway",
+        label: "Look-ups",
+        href: "/lookups",
+        icon: Icon::Search,
+        key: None,
         permission: Permission::RouteView,
     },
     NavEntry {
@@ -113,6 +122,8 @@ pub(crate) enum Kind {
     Code,
     /// A whole number in a range.
     Number(&'static str, &'static str),
+    /// Yes or no.
+    Flag,
     /// One of a closed set: value and label.
     Choice(&'static [(&'static str, &'static str)]),
     /// Texts, separated by commas.
@@ -174,6 +185,7 @@ pub(crate) fn list(text: &str) -> Vec<String> {
 fn value(setting: &Setting, text: &str) -> Result<Value> {
     Ok(match setting.kind {
         Kind::Text | Kind::Code | Kind::Choice(_) => text.into(),
+        Kind::Flag => (text == "true").into(),
         Kind::Number(least, most) => {
             let number: Option<u64> = text.parse().ok();
             let why = || {
@@ -258,13 +270,14 @@ impl<'a> Shown<'a> {
         let value = self.value(setting.name);
         let choices: Vec<_> = match setting.kind {
             Kind::Choice(choices) => choices.iter().map(|(value, label)| Choice::new(value, label)).collect(),
+            Kind::Flag => vec![Choice::new("false", "No"), Choice::new("true", "Yes")],
             _ => Vec::new(),
         };
         let control: Field<'_> = match setting.kind {
             Kind::Text => field::text(setting.name, setting.label),
             Kind::Code => field::text(setting.name, setting.label).mono(),
             Kind::Number(least, most) => field::number(setting.name, setting.label).range(least, most),
-            Kind::Choice(_) => field::select(setting.name, setting.label, &choices),
+            Kind::Choice(_) | Kind::Flag => field::select(setting.name, setting.label, &choices),
             Kind::List => field::tags(setting.name, setting.label, &[]).wide(),
             Kind::Parameters => field::text(setting.name, setting.label).mono().wide(),
         };

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
-use types::{ConnectionId, MessageId};
+use types::{ConnectionId, MessageId, RouteId};
 
 use crate::Intent;
+use crate::load::Loads;
 use crate::message::{Outgoing, Why};
-use crate::route::{Ask, Chosen, Liveness, Routes};
+use crate::route::{Ask, Board, Chosen, Decision, Liveness, Routes};
 
 /// A message for a connection.
 #[derive(Debug, Clone)]
@@ -33,6 +34,50 @@ pub struct Queue {
     lines: RwLock<HashMap<ConnectionId, Arc<Line>>>,
     routes: ArcSwap<Routes>,
     alive: RwLock<HashMap<ConnectionId, Liveness>>,
+    loads: ArcSwap<Loads>,
+}
+
+/// How connections stand, as routes ask for it.
+struct Standing<'a> {
+    alive: &'a HashMap<ConnectionId, Liveness>,
+    loads: &'a ArcSwap<Loads>,
+}
+
+impl Board for Standing<'_> {
+    fn liveness(&self, connection: ConnectionId) -> Liveness {
+        self.alive.get(&connection).copied().unwrap_or(Liveness::Unknown)
+    }
+
+    fn load(&self, connection: ConnectionId) -> u64 {
+        self.loads.load().of(connection)
+    }
+
+    fn gave(&self, connection: ConnectionId) {
+        self.loads.load().gave(connection);
+    }
+}
+
+/// The same, but a connection that has just failed counts as down.
+struct Without<'a> {
+    standing: &'a Standing<'a>,
+    failed: Option<ConnectionId>,
+}
+
+impl Board for Without<'_> {
+    fn liveness(&self, connection: ConnectionId) -> Liveness {
+        match self.standing.liveness(connection) {
+            Liveness::Up if Some(connection) == self.failed => Liveness::Down,
+            other => other,
+        }
+    }
+
+    fn load(&self, connection: ConnectionId) -> u64 {
+        self.standing.load(connection)
+    }
+
+    fn gave(&self, connection: ConnectionId) {
+        self.standing.gave(connection);
+    }
 }
 
 impl Queue {
@@ -44,6 +89,7 @@ impl Queue {
             lines: RwLock::default(),
             routes: ArcSwap::default(),
             alive: RwLock::default(),
+            loads: ArcSwap::default(),
         }
     }
 
@@ -82,7 +128,7 @@ impl Queue {
         let Queued { message, connection, first } = queued;
         let connection = match self.alive(connection) {
             Liveness::Up => connection,
-            _ => self.route(&ask_of(&message)).map_or(connection, |chosen| chosen.connection),
+            _ => self.route(&Ask::of(&message)).map_or(connection, |chosen| chosen.connection),
         };
         self.line(connection).put(message, first);
     }
@@ -116,36 +162,46 @@ impl Queue {
         alive.get(&connection).copied().unwrap_or(Liveness::Unknown)
     }
 
+    /// Notes how much connections have to do.
+    pub fn set_loads(&self, loads: Loads) {
+        self.loads.store(Arc::new(loads));
+    }
+
     /// Where a message goes.
     pub fn route(&self, ask: &Ask<'_>) -> Option<Chosen> {
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        self.routes.load().decide(ask, |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown))
+        self.routes.load().decide(ask, &Standing { alive: &alive, loads: &self.loads })
     }
 
     /// Where a new message goes, and why.
     pub fn decide(&self, ask: &Ask<'_>) -> Option<Why> {
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        let stands = |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown);
-        let (chosen, rules) = self.routes.load().decide_and_keep(ask, stands)?;
+        let standing = Standing { alive: &alive, loads: &self.loads };
+        let (chosen, rules) = self.routes.load().decide_and_keep(ask, &standing)?;
         Some(Why { connection: Some(chosen.connection), rules })
+    }
+
+    /// Where a message would go by these routes, and why; nobody's turn passes.
+    pub fn explain(&self, routes: &Routes, ask: &Ask<'_>) -> Decision {
+        let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
+        routes.explain(ask, &Standing { alive: &alive, loads: &self.loads })
+    }
+
+    /// The route that takes a message; nobody's turn passes.
+    pub fn route_of(&self, ask: &Ask<'_>) -> Option<RouteId> {
+        self.explain(&self.routes(), ask).chosen.map(|chosen| chosen.route)
     }
 
     /// Where a message goes that had a try already: elsewhere than before if another connection of its route is up.
     pub fn route_again(&self, message: &Outgoing, before: Option<ConnectionId>) -> Option<ConnectionId> {
-        let ask = ask_of(message);
+        let ask = Ask::of(message);
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        let stands = |id| alive.get(&id).copied().unwrap_or(Liveness::Unknown);
+        let standing = Standing { alive: &alive, loads: &self.loads };
         let routes = self.routes.load();
-        let elsewhere = routes.decide(&ask, |id| {
-            if message.attempts > 0 && Some(id) == before && stands(id) == Liveness::Up {
-                Liveness::Down
-            } else {
-                stands(id)
-            }
-        });
-        let chosen = match elsewhere {
+        let failed = before.filter(|_| message.attempts > 0);
+        let chosen = match routes.decide(&ask, &Without { standing: &standing, failed }) {
             Some(chosen) if !chosen.waits => Some(chosen),
-            _ => routes.decide(&ask, stands),
+            _ => routes.decide(&ask, &standing),
         };
         chosen.map(|chosen| chosen.connection)
     }
@@ -156,7 +212,7 @@ impl Queue {
         let mut moved = 0;
         // The last first, because each goes to the front: so their order stays.
         for message in line.take(usize::MAX).into_iter().rev() {
-            let next = self.route(&ask_of(&message)).map_or(connection, |chosen| chosen.connection);
+            let next = self.route(&Ask::of(&message)).map_or(connection, |chosen| chosen.connection);
             moved += usize::from(next != connection);
             self.line(next).put(message, true);
         }
@@ -177,16 +233,6 @@ impl Queue {
             self.release(message);
         }
         found
-    }
-}
-
-fn ask_of(message: &Outgoing) -> Ask<'_> {
-    Ask {
-        tenant: message.tenant,
-        account: message.account,
-        sender: &message.sender.text,
-        recipient: &message.recipient.text,
-        intent: message.intent,
     }
 }
 

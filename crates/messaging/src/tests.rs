@@ -24,10 +24,16 @@ pub(crate) struct House {
 impl House {
     /// Builds it; passwords are hashed as cheaply as the function allows.
     pub(crate) async fn build() -> Self {
+        Self::build_with(|_| {}).await
+    }
+
+    /// Builds it with another configuration.
+    pub(crate) async fn build_with(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::for_tests(dir.path());
         config.security.argon2_memory_kib = 8;
         config.security.argon2_passes = 1;
+        change(&mut config);
         let options = Options { flush_each_commit: false, ..Options::default() };
         let db = Db::open(config.database_url().expose(), &options).await.unwrap();
         db.migrate(&[runtime::MIGRATIONS, identity::MIGRATIONS, crate::MIGRATIONS].concat()).await.unwrap();

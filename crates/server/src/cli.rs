@@ -30,6 +30,7 @@ mod failure;
 mod firewall;
 mod hours;
 mod key;
+mod lookup;
 mod message;
 mod migrate;
 mod route;
@@ -127,6 +128,9 @@ enum Command {
     /// Routes: which message goes through which connection
     #[command(subcommand, visible_alias = "routes")]
     Route(route::RouteCommand),
+    /// Look-ups: which network a number is of, and who knows
+    #[command(subcommand, visible_alias = "lookups")]
+    Lookup(lookup::LookupCommand),
     /// SMPP accounts: customers' systems that bind to us
     #[command(subcommand, visible_alias = "accounts")]
     Account(account::AccountCommand),
@@ -208,6 +212,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Events(args) => events::run(&args, client, out).await,
         Command::Connection(command) => connection::run(&command, client, out).await,
         Command::Route(command) => route::run(&command, client, out).await,
+        Command::Lookup(command) => lookup::run(&command, client, out).await,
         Command::Account(command) => account::run(&command, client, out).await,
         Command::Sender(command) => sender::run(&command, client, out).await,
         Command::Blacklist(command) => blacklist::run(&command, client, out).await,
@@ -276,6 +281,7 @@ mod tests {
             "blacklist",
             "firewall",
             "hours",
+            "lookup",
             "send",
             "message",
             "events",

@@ -18,6 +18,8 @@ mod messages;
 mod refusals;
 #[path = "it/routes.rs"]
 mod routes;
+#[path = "it/routing.rs"]
+mod routing;
 #[path = "it/schema.rs"]
 mod schema;
 #[path = "it/storage.rs"]

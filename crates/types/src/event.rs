@@ -195,6 +195,18 @@ events! {
     HoursDeleted(Change) "hours.deleted" true;
     /// A held message was released by a person.
     MessageReleased(MessageChange) "message.released" true;
+    /// All routing rules were replaced at once: rolled back, or by a published draft.
+    RoutesReplaced(Change) "route.replaced" true;
+    /// A draft of the routing rules was begun, changed or discarded.
+    RouteDraftChanged(Change) "route.draft_changed" true;
+    /// A look-up service for numbers was added.
+    LookupCreated(Change) "lookup.created" true;
+    /// A look-up service for numbers was changed.
+    LookupChanged(Change) "lookup.changed" true;
+    /// A look-up service for numbers was deleted.
+    LookupDeleted(Change) "lookup.deleted" true;
+    /// A numbering plan was imported.
+    NumberPlanImported(Change) "number_plan.imported" true;
     /// A customer's system bound to one of the tenant's accounts.
     AccountBound(Link) "account.bound" false;
     /// A customer's system went away.

@@ -52,6 +52,10 @@ pub mod kind {
         Route "rte" "route";
         /// A closed file of call detail records.
         CdrFile "cdr" "record file";
+        /// A version of a tenant's routes.
+        RouteVersion "rtv" "version of the routes";
+        /// A look-up service for numbers.
+        Lookup "lkp" "look-up service";
         /// A durable job.
         Job "job" "job";
         /// A sender that a tenant has registered.

@@ -34,6 +34,10 @@ pub type ConnectionId = Id<kind::Connection>;
 pub type RouteId = Id<kind::Route>;
 /// The id of a closed file of call detail records.
 pub type CdrFileId = Id<kind::CdrFile>;
+/// The id of a version of a tenant's routes.
+pub type RouteVersionId = Id<kind::RouteVersion>;
+/// The id of a look-up service for numbers.
+pub type LookupId = Id<kind::Lookup>;
 /// The id of a durable job.
 pub type JobId = Id<kind::Job>;
 /// The id of a sender that a tenant has registered.

@@ -64,7 +64,13 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::FirewallRuleDeleted(change)
         | Event::HoursCreated(change)
         | Event::HoursChanged(change)
-        | Event::HoursDeleted(change) => (change.name.clone(), Some(change)),
+        | Event::HoursDeleted(change)
+        | Event::RoutesReplaced(change)
+        | Event::RouteDraftChanged(change)
+        | Event::LookupCreated(change)
+        | Event::LookupChanged(change)
+        | Event::LookupDeleted(change)
+        | Event::NumberPlanImported(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)
         | Event::UserSignedOut(access)

@@ -69,6 +69,7 @@ const SECTIONS: &[Section] = &[
                     ("marketing", "Marketing"),
                 ]),
             ),
+            setting("detect_otp", "Send what reads like a code as one", "", Kind::Flag),
             setting("senders", "Allowed senders", "Empty for any.", Kind::List),
         ],
     },

@@ -82,13 +82,12 @@ pub fn check(scope: &Scope, engine: &Engine, question: &Question) -> Result<Answ
     };
     let route = |sender: &str| {
         let ask = route::Ask {
-            tenant: scope.tenant(),
-            account: question.account,
-            sender,
-            recipient: &recipient.text,
-            intent,
+            text: question.text.as_deref(),
+            parts,
+            at: question.at,
+            ..route::Ask::new(scope.tenant(), question.account, sender, &recipient.text, intent)
         };
-        engine.queue().route(&ask).map(|chosen| chosen.route)
+        engine.queue().route_of(&ask)
     };
     let (judged, looked_at) = engine.gates().explain(&ask, &route, scope.now());
     let country = Some(recipient.text.as_str()).filter(|digits| digits.len() > 6).and_then(sms::country);

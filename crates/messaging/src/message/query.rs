@@ -314,6 +314,12 @@ pub struct Reasons {
     pub then: Vec<Looked>,
     /// What each rule would say now.
     pub now: Vec<Looked>,
+    /// What its text reads like; absent without a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<crate::route::traffic::Detected>,
+    /// The recipient's network, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<crate::lookup::Network>,
     /// What its intent means for it.
     pub intent: String,
 }
@@ -326,16 +332,15 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
     let record = record(scope, id).await?;
     let kept: Option<Why> =
         record.why.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)?;
-    let intent = Intent::named(&record.intent).unwrap_or_default();
-    let ask = crate::route::Ask {
-        tenant: scope.tenant(),
-        account: record.account_id,
-        sender: &record.sender,
-        recipient: &record.recipient,
-        intent,
-    };
+    let message = record.outgoing()?;
+    let intent = message.intent;
     let routes = engine.queue().routes();
-    let now = routes.explain(&ask, |id| engine.liveness(id)).looked_at;
+    let (now, then) = {
+        let ask = crate::route::Ask::of(&message);
+        let now = engine.queue().explain(&routes, &ask);
+        let then = crate::route::Ask { at: Some(record.accepted_at), ..crate::route::Ask::of(&message) };
+        (now, kept.as_ref().map_or_else(Vec::new, |why| routes.tell(&then, why.rules.clone())))
+    };
     let again = if intent.resends() {
         "it is sent again when no answer came, and marked then"
     } else {
@@ -344,8 +349,10 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
     Ok(Reasons {
         route: kept.as_ref().and_then(|why| why.rules.last()).map(|rule| rule.route),
         connection: kept.as_ref().and_then(|why| why.connection),
-        then: kept.map_or_else(Vec::new, |why| routes.tell(&ask, why.rules)),
-        now,
+        then,
+        now: now.looked_at,
+        traffic: now.traffic,
+        network: now.network,
         intent: format!("{}: {again}", intent.as_str()),
     })
 }

@@ -17,6 +17,8 @@ use crate::journal::{Accept, Entry, hex};
 use crate::message::submit::Let;
 use crate::message::{Options, Outgoing, PartSet, State, address_of};
 use crate::recover::MessageRecord;
+use crate::route::traffic::Traffic;
+use crate::route::{Ask, Tlvs};
 use crate::smpp_server;
 
 /// A bound system that asks.
@@ -77,23 +79,13 @@ impl Engine {
             .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
         let schedule_at = schedule_at.filter(|at| *at > now);
         let expires_at = self.validity(sm, schedule_at.unwrap_or(now))?;
-        let intent = from.settings.intent_default;
-        let ask = gate::Ask {
-            tenant: from.tenant,
-            account: Some(from.account),
-            key: None,
-            from: from.from,
-            sender: &sender,
-            named: !sm.source.addr.is_empty(),
-            recipient: &recipient.text,
-            intent,
-            text: content.text.as_deref(),
-            octets: &content.body,
-            parts: content.parts,
-            schedule_at,
-            expires_at,
-        };
-        let Let { mut pass, why } = self.let_pass(&ask, now)?;
+        let way = way(from, sm, &content, &sender, &recipient, schedule_at);
+        let intent = way.intent;
+        // Its session waits for nobody: what is found out is there for the next message to this number.
+        self.lookups().beside_routing(from.tenant, &recipient.text);
+        let named = !sm.source.addr.is_empty();
+        let ask = gate::Ask { from: from.from, named, expires_at, ..gate::Ask::of(&way, &sender) };
+        let Let { mut pass, why } = self.let_pass(&ask, &way, now)?;
         let sender = pass.sender.take().unwrap_or(sender);
         let mut options = options(from, sm, expires_at.is_some());
         let planned = pass.postponed_to.or(schedule_at);
@@ -317,7 +309,35 @@ fn time(field: &[u8], from: Timestamp) -> Result<Option<Timestamp>, ()> {
 }
 
 /// TLVs that say what the other fields or we ourselves say; all others are passed on as they are.
-const OUR_TLVS: [Tag; 3] = [Tag::MESSAGE_PAYLOAD, Tag::QOS_TIME_TO_LIVE, Tag::SC_INTERFACE_VERSION];
+pub(crate) const OUR_TLVS: [Tag; 3] =
+    [Tag::MESSAGE_PAYLOAD, Tag::QOS_TIME_TO_LIVE, Tag::SC_INTERFACE_VERSION];
+
+/// A submitted message as routes see it.
+fn way<'a>(
+    from: &Sender,
+    sm: &SmRef<'a>,
+    content: &'a Content,
+    sender: &'a Address,
+    recipient: &'a Address,
+    at: Option<Timestamp>,
+) -> Ask<'a> {
+    let (account, intent) = (Some(from.account), from.settings.intent_default);
+    let mut way = Ask {
+        text: content.text.as_deref(),
+        octets: &content.body,
+        udhi: sm.esm_class.udhi(),
+        encoding: content.encoding,
+        parts: content.parts,
+        service_type: std::str::from_utf8(sm.service_type).unwrap_or_default(),
+        tlvs: if sm.tlvs.is_empty() { Tlvs::None } else { Tlvs::Wire(sm.tlvs) },
+        at,
+        ..Ask::new(from.tenant, account, &sender.text, &recipient.text, intent)
+    };
+    if from.settings.detect_otp && way.traffic().traffic == Traffic::Otp {
+        way.intent = Intent::Otp;
+    }
+    way
+}
 
 fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Options> {
     let options = Options {

@@ -74,6 +74,7 @@ const CLIENT_REF_CHARS_MAX: usize = 100;
 /// A refusal naming the field; the gates' refusals; [`Code::NoRoute`]; [`Code::QueueFull`]. Nothing was accepted then.
 pub async fn send(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<Accepted> {
     scope.require(Permission::MessageSend)?;
+    engine.lookups().before_routing(scope.tenant(), std::iter::once(message.to.as_str())).await;
     let (new, accepted, counted) = prepare(scope, engine, message)?;
     let answer = scope.key().map(|key| serde_json::to_string(&accepted).map(|body| (key.clone(), body)));
     let answer = answer.transpose().map_err(Error::internal)?;
@@ -108,6 +109,7 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
             format!("a batch has 1 to {max} messages, not {}", messages.len()),
         ));
     }
+    engine.lookups().before_routing(scope.tenant(), messages.iter().map(|message| message.to.as_str())).await;
     let (mut accepted, mut counts) = (Vec::new(), Vec::new());
     let mut results = Vec::with_capacity(messages.len());
     for (at, message) in messages.iter().enumerate() {
@@ -143,16 +145,22 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
     check_references(scope, message)?;
     let intent = message.intent.unwrap_or_default();
-    let ask = gate::Ask {
-        named: message.from.is_some(),
+    let way = Ask {
         text: content.text.as_deref(),
         octets: &content.body,
+        encoding: content.encoding,
         parts: content.parts,
-        schedule_at,
-        expires_at: message.validity_s.map(|_| expires_at),
-        ..ask(scope, &sender, &recipient, intent)
+        at: schedule_at,
+        ..Ask::new(scope.tenant(), None, &sender.text, &recipient.text, intent)
     };
-    let Let { mut pass, why } = engine.let_pass(&ask, now)?;
+    let ask = gate::Ask {
+        key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
+        from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
+        named: message.from.is_some(),
+        expires_at: message.validity_s.map(|_| expires_at),
+        ..gate::Ask::of(&way, &sender)
+    };
+    let Let { mut pass, why } = engine.let_pass(&ask, &way, now)?;
     let sender = pass.sender.take().unwrap_or(sender);
     // A validity of its own counts from when it was asked for; the usual one from when the message goes.
     let expires_at = match pass.postponed_to {
@@ -205,25 +213,6 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         why,
     );
     Ok((new, accepted, pass.counted))
-}
-
-/// What the gates must know of a caller's message, whatever it says.
-fn ask<'a>(scope: &Scope, sender: &'a Address, recipient: &'a Address, intent: Intent) -> gate::Ask<'a> {
-    gate::Ask {
-        tenant: scope.tenant(),
-        account: None,
-        key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
-        from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
-        sender,
-        named: true,
-        recipient: &recipient.text,
-        intent,
-        text: None,
-        octets: &[],
-        parts: 1,
-        schedule_at: None,
-        expires_at: None,
-    }
 }
 
 /// What only the caller has a use for: its reference, and where it wants to hear of the end.
@@ -367,20 +356,21 @@ impl Engine {
         written
     }
 
-    /// Asks the gates about a message, then where it goes.
+    /// Asks the gates about a message, then where it goes: `way` is the same message as routes see it.
     ///
     /// # Errors
     /// The gates' refusal, or [`Code::NoRoute`]; nothing was counted then.
-    pub(crate) fn let_pass(&self, ask: &gate::Ask<'_>, now: Timestamp) -> Result<Let> {
-        fn by<'a>(ask: &gate::Ask<'a>, sender: &'a str) -> Ask<'a> {
-            let (tenant, account, recipient, intent) = (ask.tenant, ask.account, ask.recipient, ask.intent);
-            Ask { tenant, account, sender, recipient, intent }
-        }
-        let route = |sender: &str| self.queue().route(&by(ask, sender)).map(|chosen| chosen.route);
+    pub(crate) fn let_pass(&self, ask: &gate::Ask<'_>, way: &Ask<'_>, now: Timestamp) -> Result<Let> {
+        let route = |sender: &str| self.queue().route_of(&way.by_another(sender));
         let pass = self.gates().judge(ask, &route, now).map_err(|refusal| refusal.error())?;
-        let sender = pass.sender.as_ref().unwrap_or(ask.sender);
-        let why =
-            self.route(&by(ask, &sender.text)).inspect_err(|_| self.gates().take_back(&pass.counted))?;
+        let why = match (&pass.sender, pass.postponed_to) {
+            (None, None) => self.route(way),
+            (sender, postponed_to) => {
+                let sender = sender.as_ref().map_or(way.sender, |sender| &sender.text);
+                self.route(&Ask { at: postponed_to.or(way.at), ..way.by_another(sender) })
+            }
+        };
+        let why = why.inspect_err(|_| self.gates().take_back(&pass.counted))?;
         Ok(Let { pass, why })
     }
 

@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use web::problem::ProblemBody;
 use web::{Answer, Caller, Json, Problem, Writer};
 
-use super::{NewRoute, Route, RoutePatch, Trial, Tried};
+use super::trial::{self, Trial, Tried};
+use super::{NewRoute, Route, RoutePatch};
 use crate::api::{Gateway, Tagged, decided_on, follow};
 
 fn tagged<const STATUS: u16>(route: Route) -> Tagged<STATUS, Route> {
@@ -83,7 +84,7 @@ async fn try_out(
     State(gateway): State<Gateway>,
     Json(trial): Json<Trial>,
 ) -> Result<Answer<200, Tried>, Problem> {
-    Ok(Answer(super::try_out(&scope, &trial, |id| gateway.engine.liveness(id)).await?))
+    Ok(Answer(trial::try_out(&scope, &trial, gateway.engine.queue()).await?))
 }
 
 /// The routes.

@@ -1,27 +1,19 @@
 //! The decision: pure, over a snapshot of all routes, for each message that is accepted.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use types::{AccountId, ConnectionId, RouteId, TenantId};
+use types::{ConnectionId, RouteId, TenantId};
 
 use super::Route;
-use crate::intent::Intent;
-
-/// A message, as far as routes care.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// The account that sends it; none for the API.
-    pub account: Option<AccountId>,
-    /// Its sender's digits without `+`, or name.
-    pub sender: &'a str,
-    /// Its recipient's digits without `+`.
-    pub recipient: &'a str,
-    /// What it is for.
-    pub intent: Intent,
-}
+use super::ask::{Ask, World};
+use super::condition::Condition;
+use super::rule::{Strategy, Target};
+use super::strategy::{self, Board, Passed, Places, Turn, Turns};
+use super::traffic::Detected;
+use super::words::{outline, words};
+use crate::lookup::Network;
 
 /// How a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -64,6 +56,26 @@ pub enum Verdict {
     OtherRecipient,
     /// It is for messages that are for something else.
     OtherIntent,
+    /// It is for messages that come in by another way.
+    OtherSource,
+    /// It is for other SMPP service types.
+    OtherServiceType,
+    /// It is for other encodings.
+    OtherEncoding,
+    /// It is for shorter or longer messages.
+    OtherSize,
+    /// It is for messages with other optional parameters.
+    OtherTlv,
+    /// It is for another time.
+    OtherTime,
+    /// It is for other countries.
+    OtherCountry,
+    /// It is for other networks.
+    OtherNetwork,
+    /// It is for other texts.
+    OtherContent,
+    /// It is for texts that read otherwise.
+    OtherTraffic,
     /// It takes the message, but all its connections are stopped, draining or gone.
     NoConnection,
     /// It takes the message; its connections are down, so the message waits at the first that is not stopped.
@@ -80,6 +92,9 @@ pub struct Candidate {
     pub connection: ConnectionId,
     /// How it stood.
     pub state: Liveness,
+    /// Why it was passed over though it may have been up.
+    #[serde(rename = "why", default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Passed>,
 }
 
 /// A rule that was looked at.
@@ -126,71 +141,174 @@ pub struct Decision {
     pub chosen: Option<Chosen>,
     /// The rules in the order in which they were asked, up to the one that decided.
     pub looked_at: Vec<Looked>,
+    /// What the text reads like; absent without a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Detected>,
+    /// The recipient's network, as far as it is known; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
+
+/// A route, ready to be asked.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) route: Route,
+    pub(super) conditions: Vec<Condition>,
+    turns: Arc<Turns>,
+}
+
+impl Ready {
+    fn new(route: Route, turns: Arc<Turns>) -> Self {
+        Self { conditions: Condition::of(&route.rule), route, turns }
+    }
+}
+
+/// One tenant's routes in the order in which they are asked.
+#[derive(Debug, Default)]
+struct Asked {
+    all: Vec<Arc<Ready>>,
+    /// For the two first digits of a recipient the places of those routes, behind the first [`KEPT_MAX`], that may take it.
+    /// Empty where there are no more routes than those.
+    by_digits: Vec<Vec<u32>>,
+}
+
+/// The first two digits of a number; none where it does not begin with two.
+fn two_digits(number: &str) -> Option<usize> {
+    match number.as_bytes() {
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', ..] => Some(usize::from(a - b'0') * 10 + usize::from(b - b'0')),
+        _ => None,
+    }
+}
+
+impl Asked {
+    fn new(mut all: Vec<Arc<Ready>>) -> Self {
+        all.sort_by_key(|ready| (std::cmp::Reverse(ready.route.priority), ready.route.id));
+        let mut by_digits = Vec::new();
+        if all.len() > KEPT_MAX {
+            by_digits.resize(100, Vec::new());
+            for (place, ready) in (0_u32..).zip(&all).skip(KEPT_MAX) {
+                let beginnings = ready.conditions.iter().find_map(Condition::beginnings);
+                for (digits, places) in by_digits.iter_mut().enumerate() {
+                    let digits = format!("{digits:02}");
+                    let meets =
+                        |prefix: &String| prefix.starts_with(&digits) || digits.starts_with(prefix.as_str());
+                    if beginnings.is_none_or(|list| list.iter().any(meets)) {
+                        places.push(place);
+                    }
+                }
+            }
+        }
+        Self { all, by_digits }
+    }
+
+    /// The routes that a message must ask: all of the first `whole`, and of the others those that its recipient does not
+    /// rule out.
+    fn of(&self, recipient: &str, whole: usize) -> impl Iterator<Item = &Ready> {
+        let places = two_digits(recipient).and_then(|digits| self.by_digits.get(digits));
+        let first = match places {
+            Some(_) => whole.max(KEPT_MAX).min(self.all.len()),
+            None => self.all.len(),
+        };
+        let behind = places.map_or(&[][..], Vec::as_slice).iter().map(|place| *place as usize);
+        let behind = behind.filter(move |place| *place >= first);
+        self.all[..first].iter().chain(behind.map(|place| &self.all[place])).map(Arc::as_ref)
+    }
+}
+
+/// Who is told what each rule said.
+type Look<'l> = dyn FnMut(&Route, Verdict, Vec<Candidate>) + 'l;
 
 /// All tenants' routes, each tenant's in the order in which they are asked. Made once after each change.
 #[derive(Debug, Default)]
 pub struct Routes {
-    by_tenant: HashMap<TenantId, Vec<Route>>,
+    by_tenant: HashMap<TenantId, Asked>,
+    world: World,
 }
 
 impl Routes {
-    /// Sorts the routes: the highest priority first, of equals the oldest.
-    pub fn new(routes: Vec<Route>) -> Self {
-        let mut by_tenant: HashMap<TenantId, Vec<Route>> = HashMap::new();
+    /// Makes routes ready to be asked: the highest priority first, of equals the oldest.
+    pub fn new(routes: Vec<Route>, world: World) -> Self {
+        Self::following(routes, world, &Self::default())
+    }
+
+    /// Makes routes ready that follow others: what has not changed is taken over as it is, and whose turn it is as long as
+    /// the route leads to the same connections.
+    pub fn following(routes: Vec<Route>, world: World, before: &Self) -> Self {
+        let known: HashMap<RouteId, &Arc<Ready>> = before
+            .by_tenant
+            .values()
+            .flat_map(|asked| &asked.all)
+            .map(|ready| (ready.route.id, ready))
+            .collect();
+        let mut by_tenant: HashMap<TenantId, Vec<Arc<Ready>>> = HashMap::new();
         for route in routes {
-            by_tenant.entry(route.tenant).or_default().push(route);
+            let ready = match known.get(&route.id) {
+                Some(ready) if ready.route == route => Arc::clone(ready),
+                Some(ready) if ready.route.rule.connections().eq(route.rule.connections()) => {
+                    Arc::new(Ready::new(route, Arc::clone(&ready.turns)))
+                }
+                _ => Arc::new(Ready::new(route, Arc::default())),
+            };
+            by_tenant.entry(ready.route.tenant).or_default().push(ready);
         }
-        for routes in by_tenant.values_mut() {
-            routes.sort_by_key(|route| (std::cmp::Reverse(route.priority), route.id));
-        }
-        Self { by_tenant }
+        let by_tenant = by_tenant.into_iter().map(|(tenant, all)| (tenant, Asked::new(all))).collect();
+        Self { by_tenant, world }
     }
 
     /// A tenant's routes in their order.
-    pub fn of(&self, tenant: TenantId) -> &[Route] {
-        self.by_tenant.get(&tenant).map_or(&[], Vec::as_slice)
+    pub fn of(&self, tenant: TenantId) -> impl Iterator<Item = &Route> {
+        self.by_tenant.get(&tenant).into_iter().flat_map(|asked| &asked.all).map(|ready| &ready.route)
     }
 
-    /// Where a message goes, without the reasons. `alive` may also be told to take a connection that has just failed
-    /// for down, so that the next target is chosen.
-    pub fn decide(&self, ask: &Ask<'_>, alive: impl Fn(ConnectionId) -> Liveness) -> Option<Chosen> {
-        self.ask(ask, alive, |_, _, _| {})
+    /// What decisions may ask beside the message.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Whether any route measures load, so that somebody must.
+    pub fn measure_load(&self) -> bool {
+        let mut all = self.by_tenant.values().flat_map(|asked| &asked.all);
+        all.any(|ready| ready.route.rule.strategy == Strategy::LeastLoad)
+    }
+
+    /// Where a message goes, without the reasons; the turns move on. `board` may also be told to take a connection that
+    /// has just failed for down, so that the next target is chosen.
+    pub fn decide(&self, ask: &Ask<'_>, board: &impl Board) -> Option<Chosen> {
+        self.ask(ask, board, Turn::Take, 0, None)
     }
 
     /// The same decision with what is kept of it: the rules that were asked, the one that decided last.
-    pub fn decide_and_keep(
-        &self,
-        ask: &Ask<'_>,
-        alive: impl Fn(ConnectionId) -> Liveness,
-    ) -> Option<(Chosen, Vec<Kept>)> {
+    pub fn decide_and_keep(&self, ask: &Ask<'_>, board: &impl Board) -> Option<(Chosen, Vec<Kept>)> {
         let mut kept = Vec::new();
-        let chosen = self.ask(ask, alive, |route, verdict, passed_over| {
+        let mut look = |route: &Route, verdict, passed_over| {
             kept.truncate(KEPT_MAX - 1);
             kept.push(Kept { route: route.id, revision: route.revision, verdict, passed_over });
-        })?;
+        };
+        let chosen = self.ask(ask, board, Turn::Take, KEPT_MAX, Some(&mut look))?;
         Some((chosen, kept))
     }
 
-    /// The same decision in words, for people who wonder.
-    pub fn explain(&self, ask: &Ask<'_>, alive: impl Fn(ConnectionId) -> Liveness) -> Decision {
+    /// The same decision in words, for people who wonder; whose turn it is stays.
+    pub fn explain(&self, ask: &Ask<'_>, board: &impl Board) -> Decision {
         let mut looked_at = Vec::new();
-        let chosen = self.ask(ask, alive, |route, verdict, passed_over| {
-            let why = words(route, ask, verdict);
+        let mut look = |route: &Route, verdict, passed_over| {
+            let why = words(route, ask, &self.world, verdict);
             looked_at.push(Looked { route: route.id, name: route.name.clone(), verdict, why, passed_over });
-        });
-        Decision { chosen, looked_at }
+        };
+        let chosen = self.ask(ask, board, Turn::Look, usize::MAX, Some(&mut look));
+        let traffic = (!ask.text().is_empty()).then(|| ask.traffic().clone());
+        let network = Some(ask.network(&self.world).clone()).filter(|network| !network.is_unknown());
+        Decision { chosen, looked_at, traffic, network }
     }
 
     /// What was kept of a decision, in words. A rule that was changed since can only say which of its conditions did
     /// not hold; one that is gone has no name any more.
     pub fn tell(&self, ask: &Ask<'_>, kept: Vec<Kept>) -> Vec<Looked> {
-        let routes = self.of(ask.tenant);
         kept.into_iter()
             .map(|Kept { route: id, revision, verdict, passed_over }| {
-                let route = routes.iter().find(|route| route.id == id);
+                let route = self.of(ask.tenant).find(|route| route.id == id);
                 let why = match route {
-                    Some(route) if route.revision == revision => words(route, ask, verdict),
+                    Some(route) if route.revision == revision => words(route, ask, &self.world, verdict),
                     Some(_) => format!("{} The rule has been changed since.", outline(verdict)),
                     None => format!("{} The rule has been deleted since.", outline(verdict)),
                 };
@@ -200,22 +318,29 @@ impl Routes {
             .collect()
     }
 
-    /// Asks the rules in their order until one decides, and tells `look` what each said.
+    /// Asks the rules in their order until one decides, and tells `look` what each said; of those behind the first `whole`
+    /// only what the recipient does not rule out at once.
     fn ask(
         &self,
         ask: &Ask<'_>,
-        alive: impl Fn(ConnectionId) -> Liveness,
-        mut look: impl FnMut(&Route, Verdict, Vec<Candidate>),
+        board: &impl Board,
+        turn: Turn,
+        whole: usize,
+        mut look: Option<&mut Look<'_>>,
     ) -> Option<Chosen> {
-        self.of(ask.tenant).iter().find_map(|route| {
+        let asked = self.by_tenant.get(&ask.tenant)?;
+        asked.of(ask.recipient, whole).find_map(|ready| {
             let mut passed_over = Vec::new();
-            let judged = judge(route, ask, &alive, &mut passed_over);
-            let verdict = match judged {
-                Ok(Chosen { waits: true, .. }) => Verdict::Waits,
-                Ok(_) => Verdict::Takes,
-                Err(verdict) => verdict,
-            };
-            look(route, verdict, passed_over);
+            let judged =
+                judge(ready, ask, &self.world, board, turn, look.is_some().then_some(&mut passed_over));
+            if let Some(look) = &mut look {
+                let verdict = match judged {
+                    Ok(Chosen { waits: true, .. }) => Verdict::Waits,
+                    Ok(_) => Verdict::Takes,
+                    Err(verdict) => verdict,
+                };
+                look(&ready.route, verdict, passed_over);
+            }
             judged.ok()
         })
     }
@@ -223,102 +348,63 @@ impl Routes {
 
 /// What one rule says about a message: the choice, or why it passes.
 fn judge(
-    route: &Route,
+    ready: &Ready,
     ask: &Ask<'_>,
-    alive: &impl Fn(ConnectionId) -> Liveness,
-    passed_over: &mut Vec<Candidate>,
+    world: &World,
+    board: &impl Board,
+    turn: Turn,
+    passed_over: Option<&mut Vec<Candidate>>,
 ) -> Result<Chosen, Verdict> {
-    let rule = &route.rule;
+    let Ready { route, conditions, turns } = ready;
     if !route.active {
         return Err(Verdict::Inactive);
     }
-    if rule.account.is_some() && rule.account != ask.account {
-        return Err(Verdict::OtherAccount);
+    if let Some(unmet) = conditions.iter().find(|condition| !condition.holds(ask, world)) {
+        return Err(unmet.verdict());
     }
-    if !rule.intents.is_empty() && !rule.intents.contains(&ask.intent) {
-        return Err(Verdict::OtherIntent);
-    }
-    if !rule.sender.as_deref().is_none_or(|pattern| sender_matches(pattern, ask.sender)) {
-        return Err(Verdict::OtherSender);
-    }
-    let prefixes = &rule.recipient_prefixes;
-    if !prefixes.is_empty() && !prefixes.iter().any(|prefix| ask.recipient.starts_with(prefix.as_str())) {
-        return Err(Verdict::OtherRecipient);
-    }
-    for connection in rule.targets.iter().copied() {
-        match alive(connection) {
-            Liveness::Up => return Ok(Chosen { route: route.id, connection, waits: false }),
-            state => passed_over.push(Candidate { connection, state }),
-        }
-    }
-    let waits_at = passed_over.iter().position(|candidate| candidate.state == Liveness::Down);
-    let connection = passed_over.remove(waits_at.ok_or(Verdict::NoConnection)?).connection;
-    Ok(Chosen { route: route.id, connection, waits: true })
-}
-
-/// Whether a sender is the pattern's: the same in either case, or beginning with what stands before its `*`.
-fn sender_matches(pattern: &str, sender: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        None => pattern.eq_ignore_ascii_case(sender),
-        Some(start) => sender.get(..start.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(start)),
-    }
-}
-
-/// Prefixes that a sentence names before it says how many more there are.
-const PREFIXES_NAMED: usize = 5;
-
-fn words(route: &Route, ask: &Ask<'_>, verdict: Verdict) -> String {
     let rule = &route.rule;
-    match verdict {
-        Verdict::Inactive => "It is switched off.".to_owned(),
-        Verdict::OtherAccount if ask.account.is_none() => {
-            "It is for an SMPP account, and this message comes from the API.".to_owned()
+    let (mut up, mut down) = (Places::default(), Places::default());
+    for (at, target) in rule.targets.iter().enumerate().filter(|(_, target)| target.enabled) {
+        match board.liveness(target.connection) {
+            Liveness::Up => up.push(at),
+            Liveness::Down => down.push(at),
+            Liveness::Stopped | Liveness::Draining | Liveness::Unknown => {}
         }
-        Verdict::OtherAccount => "It is for another SMPP account.".to_owned(),
-        Verdict::OtherIntent => {
-            let taken: Vec<_> = rule.intents.iter().map(|intent| intent.as_str()).collect();
-            format!("It takes {} only; this message is {}.", taken.join(" and "), ask.intent.as_str())
+        if rule.strategy == Strategy::Failover && !up.as_slice().is_empty() {
+            break;
         }
-        Verdict::OtherSender => {
-            let pattern = rule.sender.as_deref().unwrap_or_default();
-            match ask.sender {
-                "" => format!("It is for the sender {pattern}; this message names none."),
-                sender => format!("It is for the sender {pattern}; this message is from {sender}."),
-            }
-        }
-        Verdict::OtherRecipient => {
-            let named: Vec<_> = rule.recipient_prefixes.iter().take(PREFIXES_NAMED).map(String::as_str).collect();
-            let more = match rule.recipient_prefixes.len().saturating_sub(PREFIXES_NAMED) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            format!("It is for numbers that begin with {}{more}; {} does not.", named.join(", "), ask.recipient)
-        }
-        Verdict::NoConnection => {
-            "It takes the message, but all its connections are stopped, draining or gone.".to_owned()
-        }
-        Verdict::Waits => {
-            "It takes the message. None of its connections is up, so the message waits at the first that is not stopped."
-                .to_owned()
-        }
-        Verdict::Takes => "It takes the message.".to_owned(),
     }
+    let waits = up.as_slice().is_empty();
+    let among = if waits { &down } else { &up };
+    let chosen = (!among.as_slice().is_empty())
+        .then(|| strategy::choose(rule, turns, among.as_slice(), ask.recipient, board, turn));
+    if let Some(passed_over) = passed_over {
+        *passed_over = others(route, chosen, waits, board);
+    }
+    let connection = rule.targets[chosen.ok_or(Verdict::NoConnection)?].connection;
+    Ok(Chosen { route: route.id, connection, waits })
 }
 
-/// What a verdict means where the rule that gave it is no more what it was.
-fn outline(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Inactive => "It was switched off.",
-        Verdict::OtherAccount => "It was for another account.",
-        Verdict::OtherSender => "It was for other senders.",
-        Verdict::OtherRecipient => "It was for other numbers.",
-        Verdict::OtherIntent => "It was for messages that are for something else.",
-        Verdict::NoConnection => {
-            "It took the message, but all its connections were stopped, draining or gone."
-        }
-        Verdict::Waits => "It took the message, which waited: none of its connections was up.",
-        Verdict::Takes => "It took the message.",
-    }
+/// The targets that were passed over, each with its reason. Where the first that is up takes all messages, those behind
+/// it were not asked.
+fn others(route: &Route, chosen: Option<usize>, waits: bool, board: &impl Board) -> Vec<Candidate> {
+    let rule = &route.rule;
+    let last = match chosen {
+        Some(at) if rule.strategy == Strategy::Failover && !waits => at,
+        _ => rule.targets.len(),
+    };
+    let candidate = |target: &Target| {
+        let state = board.liveness(target.connection);
+        let could = state == if waits { Liveness::Down } else { Liveness::Up };
+        let reason = match chosen {
+            _ if !target.enabled => Some(Passed::Disabled),
+            Some(at) if could => strategy::why_not(rule, target, &rule.targets[at]),
+            _ => None,
+        };
+        Candidate { connection: target.connection, state, reason }
+    };
+    let all = rule.targets.iter().enumerate().take(last);
+    all.filter(|(at, _)| Some(*at) != chosen).map(|(_, target)| candidate(target)).collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 use serde_json::json;
 
+use super::trial::{Trial, try_out};
 use super::*;
 use crate::account::{self, NewAccount};
 use crate::connection::{self, Connection, NewConnection};
+use crate::queue::Queue;
 use crate::tests::{House, patch};
+use types::AccountId;
 
 async fn carrier(scope: &Scope, name: &str) -> Connection {
     let settings = patch(json!({"host": "smsc.example", "system_id": "us"}));
@@ -48,15 +51,35 @@ async fn a_rule_names_the_tenants_own_and_is_kept_in_its_normal_form() {
     let cases = [
         (json!({"targets": []}), Code::InvalidValue, "rule.targets"),
         (json!({"targets": [theirs]}), Code::InvalidValue, "rule.targets"),
-        (json!({"targets": [ours], "account": AccountId::from_raw(1)}), Code::InvalidValue, "rule.account"),
+        (json!({"targets": [ours], "account": AccountId::from_raw(1)}), Code::InvalidValue, "rule.accounts"),
         (
             json!({"targets": [ours], "recipient_prefixes": ["33x"]}),
             Code::InvalidValue,
             "rule.recipient_prefixes",
         ),
-        (json!({"targets": [ours], "sender": "*"}), Code::InvalidValue, "rule.sender"),
-        (json!({"targets": [ours], "sender": "A much too long name"}), Code::InvalidSender, "rule.sender"),
+        (json!({"targets": [ours], "sender": "*"}), Code::InvalidValue, "rule.senders"),
+        (json!({"targets": [ours], "sender": "A much too long name"}), Code::InvalidSender, "rule.senders"),
         (json!({"targets": [ours], "intents": ["spam"]}), Code::InvalidBody, "rule.intents[0]"),
+        (json!({"targets": [ours], "countries": ["France"]}), Code::InvalidValue, "rule.countries"),
+        (json!({"targets": [ours], "networks": ["208-1"]}), Code::InvalidValue, "rule.networks"),
+        (json!({"targets": [ours], "patterns": ["(a"]}), Code::InvalidValue, "rule.patterns"),
+        (json!({"targets": [ours], "patterns": ["(a{900}){900}"]}), Code::InvalidValue, "rule.patterns"),
+        (json!({"targets": [ours], "times": [{"from": "25:00"}]}), Code::InvalidValue, "rule.times"),
+        (json!({"targets": [ours], "tlvs": [{"tag": 5, "hex": "0"}]}), Code::InvalidValue, "rule.tlvs"),
+        (json!({"targets": [ours], "tlvs": [{"tag": 0x0424}]}), Code::InvalidValue, "rule.tlvs"),
+        (json!({"targets": [ours], "parts": {"min": 3, "max": 2}}), Code::InvalidValue, "rule.parts"),
+        (json!({"targets": [ours], "encodings": ["ascii"]}), Code::InvalidValue, "rule.encodings"),
+        (json!({"targets": [ours], "strategy": "best"}), Code::InvalidBody, "rule.strategy"),
+        (
+            json!({"targets": [{"connection": ours, "weight": 0}]}),
+            Code::InvalidValue,
+            "rule.targets[0].weight",
+        ),
+        (
+            json!({"targets": [{"connection": ours, "cost": {"amount_milli": 1, "currency": "€"}}]}),
+            Code::InvalidValue,
+            "rule.targets[0].cost",
+        ),
     ];
     for (rule, code, place) in cases {
         let refused = create(&house.ours, new("route", rule)).await.unwrap_err();
@@ -65,9 +88,32 @@ async fn a_rule_names_the_tenants_own_and_is_kept_in_its_normal_form() {
     let rule = json!({"targets": [ours], "sender": "+336*", "recipient_prefixes": ["+44", "33", "44"]});
     let rule = create(&house.ours, new("route", rule)).await.unwrap().rule;
     assert_eq!(
-        (rule.sender.as_deref(), rule.recipient_prefixes),
-        (Some("336*"), vec!["33".to_owned(), "44".to_owned()])
+        (rule.senders, rule.recipient_prefixes),
+        (vec!["336*".to_owned()], vec!["33".to_owned(), "44".to_owned()])
     );
+    assert_eq!(rule.targets, [Target::to(ours)]);
+}
+
+#[test]
+fn rules_of_an_older_version_are_read() {
+    let (account, connection) = (AccountId::from_raw(7), types::ConnectionId::from_raw(9));
+    let old = json!({
+        "account": account, "sender": "ACME*", "recipient_prefixes": ["33"], "intents": ["otp"], "targets": [connection]
+    });
+    let rule = RouteRule::stored(&old.to_string()).unwrap();
+    let expected = RouteRule {
+        accounts: vec![account],
+        senders: vec!["ACME*".to_owned()],
+        recipient_prefixes: vec!["33".to_owned()],
+        intents: vec![crate::intent::Intent::Otp],
+        targets: vec![Target::to(connection)],
+        ..RouteRule::default()
+    };
+    assert_eq!(rule, expected);
+    let open = json!({ "account": null, "sender": null, "recipient_prefixes": [], "intents": [], "targets": [connection] });
+    let rule = RouteRule::stored(&open.to_string()).unwrap();
+    assert_eq!(rule, RouteRule { targets: vec![Target::to(connection)], ..RouteRule::default() });
+    assert_eq!(RouteRule::stored(&serde_json::to_string(&expected).unwrap()).unwrap(), expected);
 }
 
 #[tokio::test]
@@ -89,7 +135,7 @@ async fn tenants_never_meet_and_revisions_are_kept() {
     let changed = change(&house.ours, route.id, wanted.clone()).await.unwrap();
     assert_eq!((changed.priority, changed.active, changed.revision), (5, false, 2));
     assert_eq!(change(&house.ours, route.id, wanted).await.unwrap_err().code(), Code::Conflict);
-    assert_eq!(load_all(&house.runtime).await.unwrap().of(house.ours.tenant()), [changed]);
+    assert_eq!(load_all(&house.runtime).await.unwrap(), [changed]);
 }
 
 #[tokio::test]
@@ -99,18 +145,22 @@ async fn a_trial_says_where_and_why() {
     let france = json!({"targets": [first], "recipient_prefixes": ["33"]});
     create(&house.ours, NewRoute { priority: Some(200), ..new("France", france) }).await.unwrap();
     create(&house.ours, new("rest", json!({"targets": [second]}))).await.unwrap();
-    let trial = |to: &str| Trial { account: None, from: None, to: to.to_owned(), intent: None };
+    let trial = |to: &str| Trial { to: to.to_owned(), ..Trial::default() };
+    let queue = Queue::new(1);
+    for id in [first, second] {
+        queue.set_alive(id, Liveness::Up);
+    }
 
-    let decision = try_out(&house.ours, &trial("+44 7700 900123"), |_| Liveness::Up).await.unwrap();
+    let decision = try_out(&house.ours, &trial("+44 7700 900123"), &queue).await.unwrap();
     assert_eq!(decision.summary, "It would go through second, by the route rest.");
     let decision = decision.decision;
     assert_eq!(decision.chosen.map(|chosen| chosen.connection), Some(second));
     let verdicts: Vec<_> =
         decision.looked_at.iter().map(|looked| (looked.name.as_str(), looked.verdict)).collect();
     assert_eq!(verdicts, [("France", Verdict::OtherRecipient), ("rest", Verdict::Takes)]);
-    let refused = try_out(&house.ours, &trial("12"), |_| Liveness::Up).await.unwrap_err();
+    let refused = try_out(&house.ours, &trial("12"), &queue).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidRecipient);
-    let none = try_out(&house.theirs, &trial("+44 7700 900123"), |_| Liveness::Up).await.unwrap();
+    let none = try_out(&house.theirs, &trial("+44 7700 900123"), &queue).await.unwrap();
     assert_eq!(
         (none.decision.chosen, none.summary.as_str()),
         (None, "It would be refused: there are no routes.")

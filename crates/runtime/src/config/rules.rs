@@ -154,6 +154,8 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("messaging.reassembly_s", Integer { min: 10, max: 604_800 }),
     ("messaging.reassembly_max", Integer { min: 10, max: 1_000_000 }),
     ("messaging.idempotency_keep_h", Integer { min: 1, max: 720 }),
+    ("messaging.lookup_wait_ms", Integer { min: 0, max: 5_000 }),
+    ("messaging.route_versions_max", Integer { min: 2, max: 10_000 }),
     ("messaging.keep_days", Integer { min: 0, max: 36_500 }),
     ("gates.refusals_waiting_max", Integer { min: 100, max: 1_000_000 }),
     ("gates.refusals_keep_days", Integer { min: 0, max: 36_500 }),

@@ -142,6 +142,10 @@ pub struct Messaging {
     /// How long the answer to a request with an Idempotency-Key is kept, so that its repetition gets the same
     /// answer.
     pub idempotency_keep_h: u32,
+    /// How long a message that comes over HTTP waits until its recipient is looked up; 0 for not at all.
+    pub lookup_wait_ms: u64,
+    /// Versions of its routes that a tenant keeps.
+    pub route_versions_max: u32,
     /// How long messages are kept after their end; 0 for ever.
     pub keep_days: u32,
 }

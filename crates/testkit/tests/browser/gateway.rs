@@ -72,3 +72,67 @@ async fn an_account_s_password_is_shown_once_and_routes_can_be_tried() {
     ana.leave().await;
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_are_staged_tried_published_and_brought_back() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/routes/new").await;
+    ana.judge_everywhere().await;
+    ana.open("/routes/draft").await;
+    ana.sees("No draft").await;
+    ana.judge().await;
+    ana.click("form[action='/routes/draft/begin'] button").await.unwrap();
+    ana.sees("Nothing is different.").await;
+    ana.open("/routes/draft/new").await;
+    ana.type_text("#f-name", "France").await.unwrap();
+    ana.type_text("#f-priority", "900").await.unwrap();
+    ana.type_text("#f-countries", "FR").await.unwrap();
+    let connections = house.admin.get("/api/v1/connections").await.expect(200);
+    let id = connections["items"][0]["id"].as_str().unwrap();
+    let choose = format!("(document.querySelector('#f-target_1').value = '{id}', true)");
+    assert!(ana.holds(&choose).await);
+    ana.click("main form[action='/routes/draft/new'] button[type=submit]").await.unwrap();
+    ana.sees("Added").await;
+    ana.judge_everywhere().await;
+    ana.open("/routes/draft?replay=1").await;
+    ana.sees("messages would go elsewhere").await;
+    ana.judge().await;
+
+    ana.open("/routes?to=%2B33612345678&text=Your+code+is+482913&draft=true").await;
+    ana.sees("by the route France").await;
+    ana.sees("otp (").await;
+    ana.judge_everywhere().await;
+
+    ana.open("/routes/draft").await;
+    ana.type_text("#f-comment", "France apart").await.unwrap();
+    ana.click("form[action='/routes/draft/publish'] button[type=submit]").await.unwrap();
+    ana.sees("The draft was published.").await;
+    ana.open("/routes/versions").await;
+    ana.sees("France apart").await;
+    ana.judge_everywhere().await;
+    ana.click("#versions tbody tr:last-child a").await.unwrap();
+    ana.sees("What has been changed since").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_is_looked_up_and_a_plan_is_imported() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/lookups").await;
+    ana.sees("No look-up services").await;
+    ana.judge_everywhere().await;
+    ana.type_text("#f-csv", "33612,208,01,Orange,FR").await.unwrap();
+    ana.click("form[action='/lookups/plan'] button[type=submit]").await.unwrap();
+    ana.sees("Lines that the plan has now: 1.").await;
+    ana.open("/lookups?number=%2B33612345678").await;
+    ana.sees("208-01 (Orange)").await;
+    ana.judge().await;
+    ana.open("/lookups/new").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}

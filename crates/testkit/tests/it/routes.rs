@@ -44,6 +44,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let listed = made("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })).await;
     let rule = made("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })).await;
     let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
+    let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
+    let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     BTreeMap::from([
         ("/api/v1/cdr-files", first(files().await)),
         ("/api/v1/senders", sender),
@@ -55,6 +57,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
         ("/api/v1/routes", first(admin.get("/api/v1/routes").await.expect(200))),
+        ("/api/v1/lookup-providers", id(&lookup)),
+        ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
         ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
         ("/api/v1/users", first(admin.get("/api/v1/users").await.expect(200))),
         ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
@@ -157,6 +161,12 @@ fn plausible(method: &str, path: &str) -> Value {
             json!({ "name": "Another", "settings": { "host": "127.0.0.1", "system_id": "x" } })
         }
         ("POST", ["routes"]) => json!({ "name": "Another", "rule": { "targets": [] } }),
+        ("PUT", ["number-plan"]) => json!({ "csv": "" }),
+        ("POST", ["lookups"]) => json!({ "number": "+33612345678" }),
+        ("POST", ["lookup-providers"]) => {
+            json!({ "name": "Another", "settings": { "url": "https://lookup.example/{number}" } })
+        }
+        ("PUT", ["route-draft"]) => json!({ "routes": [] }),
         ("POST", ["routes", "try"]) => json!({ "to": "+33612345678" }),
         ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),
         ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),

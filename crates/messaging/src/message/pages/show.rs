@@ -234,7 +234,9 @@ fn looked_at(rules: &[Looked], names: &Names) -> Markup {
                     span class="hint" {
                         bdi { (looked.why) }
                         @for candidate in &looked.passed_over {
-                            " " (names.link(candidate.connection)) " " (stood(candidate.state)) "."
+                            " " (names.link(candidate.connection)) " " (stood(candidate.state))
+                            @if let Some(reason) = candidate.reason { ", " (reason.words()) }
+                            "."
                         }
                     }
                 }
