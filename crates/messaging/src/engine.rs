@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use connectors::smpp::{Link, Status};
+use connectors::{Link, Status};
 use db::Tenancy;
 use runtime::Runtime;
 use runtime::outbox::{self, Happened};
@@ -228,6 +228,7 @@ impl Engine {
             tenant: connection.tenant,
             connection: connection.id,
             name: connection.name.clone(),
+            protocol: connection.settings.protocol,
             receipt_ids: connection.settings.receipt_ids,
             numbers: self.parts.numbers.clone(),
         };

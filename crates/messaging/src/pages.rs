@@ -115,6 +115,8 @@ pub(crate) enum Kind {
     Number(&'static str, &'static str),
     /// One of a closed set: value and label.
     Choice(&'static [(&'static str, &'static str)]),
+    /// One of two.
+    YesNo,
     /// Texts, separated by commas.
     List,
     /// Optional parameters of SMPP: `0x1401=0a0b`, separated by commas.
@@ -175,12 +177,14 @@ fn value(setting: &Setting, text: &str) -> Result<Value> {
     Ok(match setting.kind {
         Kind::Text | Kind::Code | Kind::Choice(_) => text.into(),
         Kind::Number(least, most) => {
-            let number: Option<u64> = text.parse().ok();
+            let number: Option<i64> =
+                text.parse().ok().filter(|number| *number >= 0 || least.starts_with('-'));
             let why = || {
                 Error::invalid(setting.name, format!("{text:?} is not a whole number from {least} to {most}"))
             };
             number.ok_or_else(why)?.into()
         }
+        Kind::YesNo => (text == "true").into(),
         Kind::List => list(text).into(),
         Kind::Parameters => {
             list(text).iter().map(|item| parameter(setting.name, item)).collect::<Result<Vec<_>>>()?.into()
@@ -258,13 +262,14 @@ impl<'a> Shown<'a> {
         let value = self.value(setting.name);
         let choices: Vec<_> = match setting.kind {
             Kind::Choice(choices) => choices.iter().map(|(value, label)| Choice::new(value, label)).collect(),
+            Kind::YesNo => vec![Choice::new("true", "Yes"), Choice::new("false", "No")],
             _ => Vec::new(),
         };
         let control: Field<'_> = match setting.kind {
             Kind::Text => field::text(setting.name, setting.label),
             Kind::Code => field::text(setting.name, setting.label).mono(),
             Kind::Number(least, most) => field::number(setting.name, setting.label).range(least, most),
-            Kind::Choice(_) => field::select(setting.name, setting.label, &choices),
+            Kind::Choice(_) | Kind::YesNo => field::select(setting.name, setting.label, &choices),
             Kind::List => field::tags(setting.name, setting.label, &[]).wide(),
             Kind::Parameters => field::text(setting.name, setting.label).mono().wide(),
         };

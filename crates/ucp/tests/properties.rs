@@ -1,5 +1,4 @@
 //! What holds for every PDU and every stream.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use proptest::prelude::*;
 use ucp::{
