@@ -20,7 +20,7 @@ use crate::push::Pushes;
 use crate::queue::Queue;
 use crate::reports::{Numbers, Reader};
 use crate::route::{self, Liveness};
-use crate::smpp_server::Sessions;
+use crate::sessions::Sessions;
 use crate::{account, cdr, recover};
 
 /// The running gateway. Cloning shares it.
@@ -99,6 +99,8 @@ impl Engine {
             engine.apply(connection.id, Some(&connection)).await?;
         }
         cdr::start(runtime);
+        let sweep = crate::push::sweep(runtime.clone(), engine.parts.journal.clone());
+        runtime.tasks.spawn("push-sweep", sweep);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         Ok(engine)
     }

@@ -22,3 +22,5 @@ mod routes;
 mod schema;
 #[path = "it/storage.rs"]
 mod storage;
+#[path = "it/ucp.rs"]
+mod ucp;

@@ -131,6 +131,8 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("smpp.reconnect_min_ms", Integer { min: 10, max: 3_600_000 }),
     ("smpp.reconnect_max_ms", Integer { min: 10, max: 3_600_000 }),
     ("smpp.throttle_min_ms", Integer { min: 10, max: 600_000 }),
+    ("ucp.enabled", Flag),
+    ("ucp.listen", Address),
     ("smpp.throttle_max_ms", Integer { min: 10, max: 600_000 }),
     ("database.url", Text { min: 0, max: 4096 }),
     ("database.readers", Integer { min: 1, max: 256 }),
