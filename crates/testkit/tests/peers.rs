@@ -103,7 +103,7 @@ async fn kannel_is_served() {
 async fn kannel_is_served_over_ucp() {
     require("bearerbox");
     let house = House::start_with(|config| config.ucp.enabled = true).await;
-    let settings = json!({ "window_max": 100, "throughput": 0, "numbers": ["10000"] });
+    let settings = json!({ "window_max": 100, "throughput": 0, "numbers": ["20000"] });
     let new = json!({ "system_id": "peer", "settings": settings });
     let account = house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
     let password = account["password"].as_str().unwrap().to_owned();
@@ -114,7 +114,7 @@ async fn kannel_is_served_over_ucp() {
     });
     let binds = || house.server.engine.account_binds(account["id"].as_str().unwrap().parse().unwrap());
     house.until("Kannel has a session", async || !binds().is_empty()).await;
-    carrier.inject_mo("+33611111111", "10000", "a reply with @ and é").unwrap();
+    carrier.inject_mo("+33611111111", "20000", "a reply with @ and é").unwrap();
     let outcome = customer.await.unwrap().unwrap();
     outcome.assert_complete(OTHERS);
     assert_eq!(outcome.inbound, ["a reply with @ and é"]);

@@ -223,3 +223,44 @@ async fn a_wrong_password_is_said_and_a_silent_carrier_asked() {
         carried.stop().await;
     }
 }
+
+/// One gateway is the other's carrier: our client and our server, with the whole program behind each.
+#[tokio::test]
+async fn one_gateway_is_the_others_carrier() {
+    let carrier = House::start_with(|config| config.ucp.enabled = true).await;
+    let account = json!({ "system_id": "20000", "settings": { "numbers": ["20000"], "throughput": 0 } });
+    let account = carrier.admin.post("/api/v1/smpp-accounts", &account).await.expect(201);
+    let house = House::start_with(|config| config.simulator.enabled = false).await;
+    let settings = json!({
+        "protocol": "ucp", "host": "127.0.0.1", "port": carrier.server.ucp.unwrap().port(), "system_id": "20000",
+        "reconnect_min_ms": 20, "reconnect_max_ms": 200,
+    });
+    let new = json!({ "name": "Carrier", "password": account["password"], "settings": settings });
+    let connection = house.admin.post("/api/v1/connections", &new).await.expect(201);
+    let route = json!({ "name": "All", "rule": { "targets": [connection["id"]] } });
+    house.admin.post("/api/v1/routes", &route).await.expect(201);
+    let long = "Through two gateways, and longer than one part can be. ".repeat(5);
+    let phones = carrier.server.simulator.as_ref().unwrap().phones();
+    for (number, text) in
+        [("33600000001", "short @ €"), ("33600000002", long.trim()), ("33600000003", "Привет")]
+    {
+        let message = json!({ "to": number, "from": "20000", "text": text });
+        let id = house.admin.post("/api/v1/messages", &message).await.expect(202)["id"].clone();
+        let path = format!("/api/v1/messages/{}", id.as_str().unwrap());
+        house
+            .until("it is delivered", async || house.admin.get(&path).await.json()["state"] == "delivered")
+            .await;
+        assert_eq!(phones.screen(number)[0].text, text);
+    }
+    for text in ["a reply with @", "ответ"] {
+        phones.reply("33600000001", "20000", text).unwrap();
+        house
+            .until("the reply came in", async || {
+                let page = house.admin.get("/api/v1/messages?direction=in").await.expect(200);
+                page["items"].as_array().unwrap().iter().any(|one| one["text"] == text)
+            })
+            .await;
+    }
+    house.stop().await;
+    carrier.stop().await;
+}
