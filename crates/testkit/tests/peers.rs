@@ -109,13 +109,14 @@ async fn kannel_is_served_over_ucp() {
     let password = account["password"].as_str().unwrap().to_owned();
     let address = house.server.ucp.unwrap();
     let carrier = house.server.simulator.clone().unwrap();
-    let customer = tokio::spawn(async move {
-        peers::kannel_client_over("emi", address, ("peer", &password), (OTHERS, 50), 1).await
-    });
+    let customer = peers::kannel_client_over("emi", address, ("peer", &password), (OTHERS, 50), 1);
     let binds = || house.server.engine.account_binds(account["id"].as_str().unwrap().parse().unwrap());
-    house.until("Kannel has a session", async || !binds().is_empty()).await;
-    carrier.inject_mo("+33611111111", "20000", "a reply with @ and é").unwrap();
-    let outcome = customer.await.unwrap().unwrap();
+    let phone = async {
+        house.until("Kannel has a session", async || !binds().is_empty()).await;
+        carrier.inject_mo("+33611111111", "20000", "a reply with @ and é").unwrap();
+    };
+    let (outcome, ()) = tokio::join!(customer, phone);
+    let outcome = outcome.unwrap();
     outcome.assert_complete(OTHERS);
     assert_eq!(outcome.inbound, ["a reply with @ and é"]);
     house.until("the session is over", async || binds().is_empty()).await;

@@ -254,9 +254,15 @@ fn result(operation: Operation, data: &str) -> Option<Body> {
     let fields: Vec<&str> = data.split('/').collect();
     let field = |at: usize| fields.get(at).copied().unwrap_or_default().to_owned();
     let outcome = match fields.first().copied()? {
-        "A" if fields.len() >= 3 => Outcome::Ack { modified_validity: field(1), message: field(2) },
+        "A" if operation.acknowledges_validity() && fields.len() >= 3 => {
+            Outcome::Ack { modified_validity: field(1), message: field(2) }
+        }
+        "A" if field(1).is_empty() => Outcome::ack(field(2)),
         "A" => Outcome::ack(field(1)),
-        "N" => Outcome::Nack { error: ErrorCode(field(1).parse().ok()?), message: field(2) },
+        "N" => {
+            let error = field(1).parse().ok().filter(|error| *error <= 99)?;
+            Outcome::Nack { error: ErrorCode(error), message: field(2) }
+        }
         _ => return None,
     };
     Some(Body::Result(operation, outcome))

@@ -104,6 +104,20 @@ proptest! {
     }
 
     #[test]
+    fn what_is_read_is_written_so_that_it_is_read_the_same(trn in 0_u8..100, ot in 0_u8..100, kind in "[OR]", data in "[AN0-9]{0,3}(/[ -.0-9A-Z]{0,4}){0,40}") {
+        let len = 14 + data.len() + 3;
+        let head = format!("{trn:02}/{len:05}/{kind}/{ot:02}/{data}/");
+        let frame = format!("{head}{:02X}", ucp::checksum(head.as_bytes()));
+        if let Ok(pdu) = Pdu::decode(frame.as_bytes()) {
+            let mut out = Vec::new();
+            pdu.encode(&mut out).unwrap();
+            prop_assert_eq!(Pdu::decode(&out[1..out.len() - 1]), Ok(pdu));
+        } else {
+            prop_assert_eq!(kind, "R", "only a result can be neither A nor N");
+        }
+    }
+
+    #[test]
     fn times_go_both_ways(unix_s in 0_i64..3_155_760_000) {
         let time = Time::from_unix_s(unix_s).unwrap();
         prop_assert_eq!(time.unix_s(), unix_s);

@@ -117,7 +117,7 @@ fn bind_pdu(settings: &Settings, kind: BindKind) -> Pdu {
 /// One whole PDU of the peer.
 fn meaning(kind: BindKind, header: Header, pdu: Pdu) -> Heard {
     match pdu {
-        Pdu::SubmitSmResp(body) => answered(header, body),
+        Pdu::SubmitSmResp(body) => answered(header, &body),
         Pdu::GenericNack => {
             // A nack that says ESME_ROK refuses all the same.
             let status = if header.status.is_ok() { Status::RUNKNOWNERR } else { header.status };
@@ -165,7 +165,7 @@ fn out_of_place(kind: BindKind, header: Header) -> Heard {
 fn unreadable(error: DecodeError) -> Heard {
     tracing::debug!(%error, "unreadable PDU");
     match error.header.command_id {
-        CommandId::SUBMIT_SM_RESP => answered(error.header, MessageIdResp::default()),
+        CommandId::SUBMIT_SM_RESP => answered(error.header, &MessageIdResp::default()),
         CommandId::BIND_TRANSCEIVER_RESP
         | CommandId::BIND_TRANSMITTER_RESP
         | CommandId::BIND_RECEIVER_RESP => {
@@ -183,7 +183,7 @@ fn unreadable(error: DecodeError) -> Heard {
     }
 }
 
-fn answered(header: Header, body: MessageIdResp) -> Heard {
+fn answered(header: Header, body: &MessageIdResp) -> Heard {
     let answer = match header.status {
         Status::ROK => Answer::Accepted { message_id: body.message_id.as_str().into_owned() },
         status => Answer::Refused { refusal: Refusal::Smpp(status) },

@@ -134,7 +134,7 @@ impl tcp::Wire for Wire {
             return Ok(None);
         };
         Ok(Some(match Pdu::decode(frame) {
-            Ok(pdu) => meaning(pdu),
+            Ok(pdu) => meaning(&pdu),
             Err(error) if error.is_result => Heard::Odd(Vec::new()),
             Err(error) => Heard::Odd(written(&error.answer())),
         }))
@@ -239,7 +239,7 @@ pub(crate) fn data_coding_scheme(data_coding: u8, encoding: Encoding) -> u8 {
 }
 
 /// One whole operation or result of the peer.
-fn meaning(pdu: Pdu) -> Heard {
+fn meaning(pdu: &Pdu) -> Heard {
     match &pdu.body {
         Body::Result(Operation::SUBMIT, outcome) => {
             Heard::Answered { number: u32::from(pdu.trn), answer: answer(outcome), congestion: None }
@@ -248,11 +248,11 @@ fn meaning(pdu: Pdu) -> Heard {
         Body::Result(Operation::ALERT, _) => Heard::Alive,
         Body::Result(..) => Heard::Odd(Vec::new()),
         Body::Message(Operation::DELIVER, message) => match inbound(message) {
-            Some(sm) => Heard::Delivered(Content::Sm(Box::new(sm)), owed(&pdu, &message.adc, &message.scts)),
+            Some(sm) => Heard::Delivered(Content::Sm(Box::new(sm)), owed(pdu, &message.adc, &message.scts)),
             None => Heard::Odd(written(&pdu.answer(Outcome::nack(ErrorCode::SYNTAX)))),
         },
         Body::Message(Operation::NOTIFICATION, message) => {
-            Heard::Delivered(Content::Receipt(receipt(message)), owed(&pdu, &message.adc, &message.scts))
+            Heard::Delivered(Content::Receipt(receipt(message)), owed(pdu, &message.adc, &message.scts))
         }
         Body::Call(call) => {
             let message = ShortMessage {
@@ -263,7 +263,7 @@ fn meaning(pdu: Pdu) -> Heard {
                 ..ShortMessage::default()
             };
             match inbound(&message) {
-                Some(sm) => Heard::Delivered(Content::Sm(Box::new(sm)), owed(&pdu, &call.adc, "")),
+                Some(sm) => Heard::Delivered(Content::Sm(Box::new(sm)), owed(pdu, &call.adc, "")),
                 None => Heard::Odd(written(&pdu.answer(Outcome::nack(ErrorCode::SYNTAX)))),
             }
         }

@@ -18,16 +18,15 @@ const OUTLET_MAX: usize = 1 << 20;
 /// How long a connection may stay without a login.
 const LOGIN_WITHIN: Duration = Duration::from_secs(10);
 
+/// Writes the answer to a submit.
+pub(super) type Answer = Box<dyn FnOnce(&Submit, Verdict) -> Vec<u8> + Send>;
+
 /// What a peer said.
 pub(super) enum Said {
     /// It wants in; the answers for both cases.
     Login { user: String, password: String, welcome: Vec<u8>, refusal: Vec<u8> },
     /// It submits; `refusal` is for a peer that is not in.
-    Submit {
-        submit: Box<Submit>,
-        answer: Box<dyn FnOnce(&Submit, Verdict) -> Vec<u8> + Send>,
-        refusal: Vec<u8>,
-    },
+    Submit { submit: Box<Submit>, answer: Answer, refusal: Vec<u8> },
     /// It asks whether the centre is there.
     Alive(Vec<u8>),
     /// It leaves.

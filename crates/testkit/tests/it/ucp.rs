@@ -264,3 +264,46 @@ async fn one_gateway_is_the_others_carrier() {
     house.stop().await;
     carrier.stop().await;
 }
+
+/// Who only opens connections, dribbles octets or sends noise gets no more than the bounds, and others are served.
+#[tokio::test]
+async fn strangers_on_the_ucp_port_cost_little() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let house = House::start_with(|config| {
+        config.ucp.enabled = true;
+        config.smpp.session_init_ms = 300;
+        config.smpp.unbound_max = 3;
+    })
+    .await;
+    let address = house.server.ucp.unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..5 {
+        strangers.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let began = std::time::Instant::now();
+    for (at, mut stranger) in strangers.into_iter().enumerate() {
+        let dribble = async {
+            loop {
+                // Closed at last: that is what is waited for.
+                let _ = stranger.write_all(if at == 0 { b"\x0200/" } else { b"x" }).await;
+                let mut octets = [0; 64];
+                let read = tokio::time::timeout(Duration::from_millis(20), stranger.read(&mut octets)).await;
+                if matches!(read, Ok(Ok(0) | Err(_))) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), dribble).await.expect("closed in time");
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    // Places are free again.
+    let mut late = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut session = Vec::new();
+    let open = ucp::Body::Session(ucp::Operation::SESSION, ucp::Session::open("nobody", "x"));
+    ucp::Pdu::new(1, open).encode(&mut session).unwrap();
+    late.write_all(&session).await.unwrap();
+    let mut octets = [0; 64];
+    let read = tokio::time::timeout(Duration::from_secs(5), late.read(&mut octets)).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&octets[..read]).contains("/R/60/N/07/"));
+    house.stop().await;
+}

@@ -66,7 +66,7 @@ fn heard(body: &str) -> Heard {
     let length = frame.len() + 2;
     frame.replace_range(3..8, &format!("{length:05}"));
     let sum = ucp::checksum(frame.as_bytes());
-    meaning(Pdu::decode(format!("{frame}{sum:02X}").as_bytes()).unwrap())
+    meaning(&Pdu::decode(format!("{frame}{sum:02X}").as_bytes()).unwrap())
 }
 
 #[test]
