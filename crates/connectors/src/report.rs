@@ -188,10 +188,11 @@ pub fn named_by_time(recipient: &str, time_stamp: &str) -> String {
     format!("{time_stamp}:{}", digits.strip_prefix("00").unwrap_or(digits))
 }
 
-/// Whether a message's name is one that others can have too.
+/// Whether a message's name is one that others can have too: [`named_by_time`] made it.
 #[must_use]
 pub fn is_named_by_time(message_id: &str) -> bool {
-    message_id.contains(':')
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    message_id.split_once(':').is_some_and(|(time_stamp, recipient)| digits(time_stamp) && digits(recipient))
 }
 
 /// A message or a receipt from the message centre.
@@ -306,5 +307,9 @@ mod tests {
             assert_eq!(named_by_time(number, "201126101500"), "201126101500:33612345678");
         }
         assert_eq!(named_by_time("33612345678", ""), "");
+        assert!(is_named_by_time(&named_by_time("+33612345678", "201126101500")));
+        for id in ["", ":", "201126101500", "1a:2b", "201126101500:"] {
+            assert!(!is_named_by_time(id), "{id}");
+        }
     }
 }

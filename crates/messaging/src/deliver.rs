@@ -462,6 +462,8 @@ impl Deliver {
         drop(state);
         count("unanswered", silent.len());
         if self.form.numbers_recur() && !silent.is_empty() {
+            // A late answer would be taken for that to whatever has the number next.
+            self.lock().giving = false;
             self.session.ending.cancel();
         }
         for mut waiting in silent {

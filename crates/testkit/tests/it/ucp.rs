@@ -169,7 +169,10 @@ async fn a_lost_session_comes_back_and_nothing_is_lost_or_doubled() {
         for n in 0..20 {
             carried.send(&format!("336000001{n:02}"), &format!("ID{n} before")).await;
         }
-        carried.until_all(20, "sent").await;
+        carried
+            .house
+            .until("all are answered", async || carried.status().await["counters"]["accepted"] == 20)
+            .await;
         carried.centre.disconnect();
         carried.house.until("it logged in again", async || carried.centre.counts().logins >= 2).await;
         carried.until_bound().await;
@@ -179,6 +182,25 @@ async fn a_lost_session_comes_back_and_nothing_is_lost_or_doubled() {
         carried.until_all(40, "delivered").await;
         let seen = carried.centre.seen();
         assert_eq!((seen.distinct, seen.repeated), (40, 0), "{protocol:?}");
+        carried.stop().await;
+    }
+}
+
+/// Numbers come round: a late answer must not be taken for another message's.
+#[tokio::test]
+async fn a_message_that_is_left_unanswered_ends_its_session_and_goes_out_again() {
+    for protocol in BOTH {
+        let carried = Carried::over(protocol, |settings| settings.unanswered_percent = 100.0).await;
+        let patch = json!({ "settings": { "response_timeout_ms": 300 } });
+        carried.house.admin.send("PATCH", &carried.path, &patch).await.expect(200);
+        carried.until_bound().await;
+        let id = carried.send("33600000001", "ID1 is there anybody").await;
+        carried.house.until("it was taken", async || carried.centre.counts().accepted == 1).await;
+        let logins = carried.centre.counts().logins;
+        carried.centre.change(|settings| settings.unanswered_percent = 0.0);
+        carried.until_state(&id, "delivered").await;
+        assert!(carried.centre.counts().logins > logins, "{protocol:?}");
+        assert_eq!(carried.message(&id).await["maybe_twice"], true);
         carried.stop().await;
     }
 }
