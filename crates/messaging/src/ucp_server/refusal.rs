@@ -10,6 +10,7 @@ pub fn error_code(code: Code) -> ErrorCode {
     match code {
         Code::QueueFull
         | Code::TooManyRequests
+        | Code::RateExceeded
         | Code::StorageFull
         | Code::Internal
         | Code::Unavailable
@@ -18,7 +19,11 @@ pub fn error_code(code: Code) -> ErrorCode {
         | Code::RequestTimeout => ErrorCode::NOT_ALLOWED,
         // No route is a fact about the destination.
         Code::InvalidRecipient | Code::NoRoute => ErrorCode::ADC_INVALID,
-        Code::InvalidSender => ErrorCode::BARRED,
+        Code::InvalidSender
+        | Code::SenderNotAllowed
+        | Code::SenderNotRegistered
+        | Code::SenderBlacklisted
+        | Code::SenderImpersonation => ErrorCode::BARRED,
         Code::EmptyText | Code::TextTooLong | Code::TooLarge | Code::InvalidBinary => ErrorCode::TOO_LONG,
         Code::InvalidSchedule | Code::InvalidValidity => ErrorCode::TIME_INVALID,
         Code::InvalidId | Code::NotFound => ErrorCode::NOT_FOUND,

@@ -39,7 +39,8 @@ impl Submits {
     pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet) -> Self {
         let window = u32::from(session.sender.settings.window_max.clamp(1, u16::from(ucp::TRNS)));
         let (waiting, queue) = mpsc::channel(window as usize);
-        engine.runtime().tasks.spawn("ucp-answers", answer(Arc::clone(session), outlet.clone(), queue));
+        let answering = answer(engine.clone(), Arc::clone(session), outlet.clone(), queue);
+        engine.runtime().tasks.spawn("ucp-answers", answering);
         Self { waiting, window }
     }
 
@@ -90,10 +91,13 @@ pub(super) fn refusal(trn: u8, operation: Operation, error: ErrorCode, words: &s
 }
 
 /// Waits for each commit in turn and writes the result.
-async fn answer(session: Arc<Session>, outlet: Outlet, mut queue: mpsc::Receiver<Waiting>) {
+async fn answer(engine: Engine, session: Arc<Session>, outlet: Outlet, mut queue: mpsc::Receiver<Waiting>) {
     while let Some(Waiting { trn, operation, adc, submitted }) = queue.recv().await {
         let accepted_at = submitted.accepted_at;
         let committed = submitted.committed.await;
+        if !matches!(committed, Ok(Ok(()))) {
+            engine.gates().take_back(&submitted.counted);
+        }
         let pdu = match committed {
             Ok(Ok(())) => {
                 metrics::counter!("switchboard_ucp_submits_total", "error" => "").increment(1);
