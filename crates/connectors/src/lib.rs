@@ -1,3 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cimd;
+mod link;
+mod report;
 pub mod smpp;
+mod status;
+pub mod tcp;
+pub mod ucp;
+
+pub use link::{Link, Settings};
+pub use report::{
+    Answer, Class, Content, Delivered, NoAnswer, Owed, Receipt, Refusal, Report, Verdict, is_named_by_time,
+    named_by_time,
+};
+pub use status::{BindStatus, Counters, State, Status};
+pub use tcp::{BindKind, Places, Stopped};

@@ -5,7 +5,7 @@ use sms::segment::{self, Options as Split};
 use sms::{Encoding, Width};
 use types::Address;
 
-use crate::connection::{Alphabet, ConnectionSettings, LongMessages, Version};
+use crate::connection::{Alphabet, ConnectionSettings, LongMessages, Protocol, Version};
 use crate::message::Outgoing;
 
 /// The dialect of one connection, made once for each link.
@@ -81,6 +81,19 @@ impl Dialect {
     /// The body in what the carrier takes the coding for.
     fn coded<'a>(&self, message: &'a Outgoing) -> Result<(std::borrow::Cow<'a, [u8]>, Encoding, u8), String> {
         let own = (message.body.as_slice().into(), message.encoding, message.data_coding);
+        if self.settings.protocol != Protocol::Smpp {
+            return Ok(match message.encoding {
+                Encoding::Gsm7(_) | Encoding::Ucs2 | Encoding::Binary => own,
+                // They know the alphabets of 3GPP TS 23.038 and no others.
+                other => {
+                    let text = other.decode(&message.body);
+                    match Encoding::GSM7.encode(&text) {
+                        Ok(septets) => (septets.into(), Encoding::GSM7, 0),
+                        Err(_) => (Encoding::Ucs2.encode_lossy(&text).into(), Encoding::Ucs2, 8),
+                    }
+                }
+            });
+        }
         if message.data_coding != 0 || !matches!(message.encoding, Encoding::Gsm7(_)) {
             return Ok(own);
         }

@@ -1,6 +1,6 @@
 //! Connections: carriers that we bind to.
 
-use connectors::smpp::{self, BindKind};
+use connectors::{BindKind, cimd, smpp, ucp};
 use db::{OnConflict, Tenancy, args, record, sql};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub mod api;
 mod dialect;
 pub mod pages;
 
-pub use dialect::{Alphabet, ConnectionSettings, ExtraTlv, LongMessages, ReceiptIds, Version};
+pub use dialect::{Alphabet, ConnectionSettings, ExtraTlv, LongMessages, Protocol, ReceiptIds, Version};
 
 /// A carrier's message centre that we bind to. The password is not shown, not even sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -356,7 +356,7 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
 ///
 /// # Errors
 /// When the password does not open: another root key, or a row that was tampered with.
-pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<smpp::Settings> {
+pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<connectors::Settings> {
     let row = connection.id.to_string();
     let password = identity::tenant::open(
         runtime,
@@ -367,22 +367,59 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
         &connection.password_sealed,
     )
     .await?;
+    let settings = &connection.settings;
+    let password = password.expose();
+    Ok(match settings.protocol {
+        Protocol::Smpp => {
+            let login = smpp::Login {
+                system_type: settings.system_type.clone(),
+                version: settings.version.interface_version(),
+                address_range: settings.address_range.clone(),
+                addr_ton: settings.addr_ton,
+                addr_npi: settings.addr_npi,
+            };
+            connectors::Settings::Smpp(over_tcp(runtime, connection, password, login))
+        }
+        Protocol::Ucp => {
+            let login = ucp::Login {
+                oton: settings.oton.to_string(),
+                onpi: settings.onpi.to_string(),
+                alert_pid: settings.alert_pid.clone(),
+                notification_address: settings.notification_address.clone(),
+                notification_pid: settings.notification_pid.clone(),
+                utc_offset_minutes: settings.utc_offset_minutes,
+            };
+            connectors::Settings::Ucp(over_tcp(runtime, connection, password, login))
+        }
+        Protocol::Cimd2 => {
+            let login = cimd::Login {
+                subaddress: settings.subaddress.clone(),
+                announce_window: settings.announce_window,
+                no_checksum: !settings.checksum,
+            };
+            connectors::Settings::Cimd(over_tcp(runtime, connection, password, login))
+        }
+    })
+}
+
+/// What all protocols over TCP have in common.
+fn over_tcp<L>(
+    runtime: &Runtime,
+    connection: &Connection,
+    password: &str,
+    login: L,
+) -> connectors::tcp::Settings<L> {
     let (settings, config) = (&connection.settings, &runtime.config.smpp);
-    Ok(smpp::Settings {
+    connectors::tcp::Settings {
         name: connection.name.clone(),
         host: settings.host.clone(),
         port: settings.port,
         system_id: settings.system_id.clone(),
-        password: password.expose().to_owned(),
-        system_type: settings.system_type.clone(),
+        password: password.to_owned(),
         bind: settings.bind,
         binds: settings.binds,
         window: settings.window,
         throughput: settings.throughput,
-        version: settings.version.interface_version(),
-        address_range: settings.address_range.clone(),
-        addr_ton: settings.addr_ton,
-        addr_npi: settings.addr_npi,
         enquire_link_ms: settings.enquire_link_ms,
         enquire_missed_max: settings.enquire_missed_max,
         response_timeout_ms: settings.response_timeout_ms,
@@ -393,7 +430,8 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
         throttle_max_ms: settings.throttle_max_ms,
         pdu_bytes_max: config.pdu_bytes_max,
         write_queue_bytes_max: config.write_queue_bytes_max,
-    })
+        login,
+    }
 }
 
 record! {

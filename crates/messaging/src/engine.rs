@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use connectors::smpp::{Link, Status};
+use connectors::{Link, Status};
 use db::Tenancy;
 use runtime::Runtime;
 use runtime::outbox::{self, Happened};
@@ -22,7 +22,7 @@ use crate::push::Pushes;
 use crate::queue::Queue;
 use crate::reports::{Numbers, Reader};
 use crate::route::{self, Liveness, Routes, World};
-use crate::smpp_server::Sessions;
+use crate::sessions::Sessions;
 use crate::{account, cdr, load, recover};
 
 /// The running gateway. Cloning shares it.
@@ -62,7 +62,7 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// A customer's session.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Bound {
-    /// `transceiver`, `transmitter` or `receiver`.
+    /// `transceiver`, `transmitter` or `receiver`; `ucp` for a UCP session.
     pub kind: &'static str,
     /// The far side's address.
     pub peer: String,
@@ -110,6 +110,8 @@ impl Engine {
             engine.apply(connection.id, Some(&connection)).await?;
         }
         cdr::start(runtime);
+        let sweep = crate::push::sweep(runtime.clone(), engine.parts.journal.clone());
+        runtime.tasks.spawn("push-sweep", sweep);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         runtime.tasks.spawn("load", load::watch(engine.clone()));
         Ok(engine)
@@ -247,6 +249,7 @@ impl Engine {
             tenant: connection.tenant,
             connection: connection.id,
             name: connection.name.clone(),
+            protocol: connection.settings.protocol,
             receipt_ids: connection.settings.receipt_ids,
             numbers: self.parts.numbers.clone(),
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use connectors::smpp::Delivered;
+use connectors::{Delivered, Verdict};
 use db::{BatchLimits, Batcher, Fair, Tenancy, Tx, WriteBatch};
 use runtime::Runtime;
 use runtime::outbox::{self, Happened};
@@ -429,7 +429,7 @@ impl Writer {
                 }
                 Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) => {
                     if let Some(delivered) = delivered {
-                        delivered.refuse(smpp::Status::RX_T_APPN);
+                        delivered.refuse(Verdict::NotNow);
                     }
                 }
                 Entry::Answered(_) | Entry::Pushed { .. } => self.backlog.push(entry),

@@ -24,6 +24,7 @@ pub mod blacklist;
 pub mod callback;
 pub mod cdr;
 pub mod connection;
+mod deliver;
 pub mod dispatch;
 pub mod engine;
 pub mod firewall;
@@ -42,10 +43,12 @@ pub mod reports;
 pub mod retention;
 pub mod route;
 pub mod sender;
+pub mod sessions;
 pub mod settings;
 pub mod smpp_server;
 #[cfg(test)]
 mod tests;
+pub mod ucp_server;
 
 pub use api::Gateway;
 pub use engine::Engine;

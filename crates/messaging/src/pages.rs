@@ -187,7 +187,8 @@ fn value(setting: &Setting, text: &str) -> Result<Value> {
         Kind::Text | Kind::Code | Kind::Choice(_) => text.into(),
         Kind::Flag => (text == "true").into(),
         Kind::Number(least, most) => {
-            let number: Option<u64> = text.parse().ok();
+            let number: Option<i64> =
+                text.parse().ok().filter(|number| *number >= 0 || least.starts_with('-'));
             let why = || {
                 Error::invalid(setting.name, format!("{text:?} is not a whole number from {least} to {most}"))
             };

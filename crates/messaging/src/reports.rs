@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use connectors::smpp::{Answer, BindKind, BindStatus, Delivered, NoAnswer, Report, State};
+use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report, State};
 use smpp::{MessageType, Sm, Status};
 use sms::{Receipt, udh};
 use tokio::sync::mpsc;
 use types::{AccountId, Address, ConnectionId, Event, Npi, TenantId, Ton, event};
 
-use crate::connection::ReceiptIds;
+use crate::connection::{Protocol, ReceiptIds};
 use crate::dispatch::Tag;
 use crate::engine::Engine;
 use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
@@ -29,6 +29,8 @@ pub struct Reader {
     pub connection: ConnectionId,
     /// Its name.
     pub name: String,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// How the ids in its receipts relate to those in its responses.
     pub receipt_ids: ReceiptIds,
     /// Which account owns a number.
@@ -103,9 +105,31 @@ impl Reader {
     /// A receipt, or a message from a phone. What claims to be a receipt and names no message is held as one, for its
     /// addresses may tell; the carrier is acknowledged all the same.
     fn delivered(&self, delivered: Delivered) -> Entry {
-        match self.receipt(&delivered.sm) {
+        let sm = match &delivered.content {
+            Content::Receipt(receipt) => {
+                return Entry::Receipt(Box::new(self.said(receipt)), Some(delivered));
+            }
+            Content::Sm(sm) => sm,
+        };
+        // Only SMPP has receipts that come as messages.
+        let receipt = if self.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
+        match receipt {
             Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),
-            None => Entry::Inbound(Box::new(self.inbound(&delivered.sm)), Some(delivered)),
+            None => Entry::Inbound(Box::new(self.inbound(sm)), Some(delivered)),
+        }
+    }
+
+    /// A receipt of a protocol that says what is one.
+    fn said(&self, receipt: &connectors::Receipt) -> CarrierReceipt {
+        let number = |text: &str| text.trim_start_matches('+').to_owned();
+        CarrierReceipt {
+            tenant: self.tenant,
+            connection: self.connection,
+            phone: number(&receipt.phone),
+            sender: number(&receipt.sender),
+            provider_id: receipt.message_id.clone(),
+            state: receipt.state.number(),
+            error: receipt.error.clone(),
         }
     }
 
@@ -187,13 +211,15 @@ fn outcome(answer: Answer) -> Outcome {
             Outcome::Unanswered { why: "the carrier answered with an id that is longer than any can be" }
         }
         Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
-        Answer::Refused { status: Status::ROK } => Outcome::Taken { provider_id: String::new() },
-        Answer::Refused { status } => Outcome::Refused { status },
+        Answer::Refused { refusal: Refusal::Smpp(Status::ROK) } => {
+            Outcome::Taken { provider_id: String::new() }
+        }
+        Answer::Refused { refusal } => Outcome::Refused { refusal },
         Answer::NoAnswer(NoAnswer::TimedOut) => {
             Outcome::Unanswered { why: "the carrier did not answer in time" }
         }
         Answer::NoAnswer(NoAnswer::BindLost) => Outcome::Unanswered { why: "the bind was lost" },
-        Answer::Unfit(error) => Outcome::Unsendable { why: error.to_string() },
+        Answer::Unfit(why) => Outcome::Unsendable { why },
     }
 }
 

@@ -8,8 +8,9 @@
 //! - `session` answers every operation of a bound system by the state table, and watches its timers
 //! - `submit` takes messages: read without a copy, answered in bunches after their commit
 //! - `ancillary` asks, takes back and replaces
-//! - `deliver` gives receipts and inbound messages, `deliver_sm` writes them
-//! - `sessions` knows who is bound, `refusal` what a refusal is on the wire
+//! - `deliver_sm` writes receipts and inbound messages; who is bound, and what is given to whom, is common to all protocols
+//!   ([`sessions`](crate::sessions), `deliver`)
+//! - `refusal` knows what a refusal is on the wire
 //!
 //! # Where this deviates from the specification
 //!
@@ -28,19 +29,17 @@ use tokio::sync::Semaphore;
 use types::{Code, Error, Result};
 
 use crate::engine::Engine;
+use crate::sessions::Sessions;
 
 mod ancillary;
-mod bind;
+pub(crate) mod bind;
 mod connection;
-mod deliver;
-mod deliver_sm;
+pub(crate) mod deliver_sm;
 mod refusal;
 mod session;
-mod sessions;
-mod submit;
+pub(crate) mod submit;
 
 pub use refusal::status;
-pub use sessions::Sessions;
 
 /// A listening server. It stops with the runtime's tasks: peers are sent an unbind, and what they have submitted is
 /// answered.
@@ -81,7 +80,6 @@ pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
         unbound: Arc::new(Semaphore::new(runtime.config.smpp.unbound_max)),
         engine,
     };
-    runtime.tasks.spawn("push-sweep", crate::push::sweep(runtime.clone(), hub.engine.journal().clone()));
     runtime.tasks.spawn("smpp-accept", accept(hub, listener));
     Ok(Server { address })
 }

@@ -19,7 +19,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp,
+    Cdr, Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp, Ucp,
 };
 pub use values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub http: Http,
     /// The SMPP listener and client.
     pub smpp: Smpp,
+    /// The UCP listener.
+    pub ucp: Ucp,
     /// Where rows are kept.
     pub database: Database,
     /// The engine.
@@ -226,7 +228,12 @@ impl Config {
     pub fn for_tests(data_dir: impl Into<PathBuf>) -> Config {
         let chosen = |key: &str| (key.to_owned(), "127.0.0.1:0".to_owned());
         let sources = Sources {
-            overrides: vec![chosen("http.listen"), chosen("smpp.listen"), chosen("simulator.listen")],
+            overrides: vec![
+                chosen("http.listen"),
+                chosen("smpp.listen"),
+                chosen("ucp.listen"),
+                chosen("simulator.listen"),
+            ],
             ..Sources::default()
         };
         let config = Config::load(&sources).expect("the manual is a valid configuration");

@@ -81,6 +81,9 @@ struct ConfigFlags {
     /// Address and port for SMPP binds (also SWITCHBOARD_SMPP)
     #[arg(long, global = true, value_name = "ADDR", hide_short_help = true)]
     smpp: Option<String>,
+    /// Address and port for UCP sessions, which are off without it
+    #[arg(long, global = true, value_name = "ADDR", hide_short_help = true)]
+    ucp: Option<String>,
 }
 
 /// Which server is asked, and as whom.
@@ -306,6 +309,8 @@ mod tests {
                 "127.0.0.1:1",
                 "--smpp",
                 "127.0.0.1:2",
+                "--ucp",
+                "127.0.0.1:3",
                 "--data",
                 "d",
             ]);
@@ -313,6 +318,7 @@ mod tests {
             assert!(matches!(cli.command, None | Some(Command::Serve)));
             assert_eq!(cli.config.http.as_deref(), Some("127.0.0.1:1"));
             assert_eq!(cli.config.smpp.as_deref(), Some("127.0.0.1:2"));
+            assert_eq!(cli.config.ucp.as_deref(), Some("127.0.0.1:3"));
         }
     }
 

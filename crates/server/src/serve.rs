@@ -36,6 +36,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where customers' systems bind.
     pub smpp: SocketAddr,
+    /// Where customers' systems open UCP sessions, where that is enabled.
+    pub ucp: Option<SocketAddr>,
     /// The built-in carrier, where it is enabled.
     pub simulator: Option<Smsc>,
     /// What the first start made, or what was there.
@@ -129,6 +131,13 @@ impl Server {
             _ => None,
         };
         let smpp = messaging::smpp_server::listen(engine.clone(), runtime.config.smpp.listen).await?;
+        let ucp = match runtime.config.ucp.enabled {
+            true => {
+                let listening = messaging::ucp_server::listen(engine.clone(), runtime.config.ucp.listen);
+                Some(listening.await?.address)
+            }
+            false => None,
+        };
         let identity = Arc::new(Identity::new(runtime.clone()));
         runtime.tasks.spawn("identity", identity.clone().keep());
         let app = App {
@@ -140,7 +149,7 @@ impl Server {
         let routes = http::routes(&app, &gateway, simulator.clone());
         let http = listen::http(&runtime, routes).await?;
         upkeep::start(&runtime, &engine);
-        Ok(Self { runtime, engine, http, smpp: smpp.address, simulator, first_start, demo })
+        Ok(Self { runtime, engine, http, smpp: smpp.address, ucp, simulator, first_start, demo })
     }
 
     /// Stops in order: doors close, open work drains within the configured time, the database is closed last.

@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod phones;
 pub mod smsc;
+pub mod text_centre;
 
 pub use phones::Phones;
 pub use smsc::{Settings, Smsc};
+pub use text_centre::TextCentre;

@@ -231,7 +231,7 @@ impl Screens {
         phones.into_iter().filter_map(phone).collect()
     }
 
-    fn screen(&self, number: &str) -> Vec<Message> {
+    pub(crate) fn screen(&self, number: &str) -> Vec<Message> {
         let state = self.state();
         state.phones.get(number).map_or_else(Vec::new, |screen| screen.messages.iter().cloned().collect())
     }

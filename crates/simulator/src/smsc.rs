@@ -1,7 +1,7 @@
 //! A message centre that speaks SMPP 3.4 and 5.0 over TCP, and behaves as well or as badly as its
 //! [`Settings`] say.
 
-mod agenda;
+pub(crate) mod agenda;
 mod ancillary;
 mod book;
 mod centre;
@@ -9,7 +9,7 @@ mod id;
 mod inbound;
 mod nonsense;
 mod receipt;
-mod seen;
+pub(crate) mod seen;
 mod session;
 mod settings;
 mod submit;

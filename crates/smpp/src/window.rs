@@ -100,6 +100,12 @@ impl<T> Window<T> {
         Some(waiting.item)
     }
 
+    /// Whether a request with this sequence number is unanswered.
+    #[must_use]
+    pub fn contains(&self, sequence: u32) -> bool {
+        self.outstanding.contains_key(&sequence)
+    }
+
     /// Takes out all requests whose deadline is `now_ms` or earlier, in the order they were sent.
     pub fn expired(&mut self, now_ms: i64) -> Vec<(u32, T)> {
         let mut expired = Vec::new();

@@ -1,6 +1,7 @@
 """Kannel as a customer: bearerbox holds the bind, smsbox takes our messages over HTTP and reports receipts to us over HTTP.
 
-Arguments and output: README.md. Only Python's own library.
+Arguments and output: README.md; here two more may follow: the protocol (`smpp`, `emi` for UCP, `cimd2`), and how many inbound
+messages to wait for. Only Python's own library.
 """
 
 import collections
@@ -38,17 +39,14 @@ log-file = {folder}/bearerbox.log
 log-level = 1
 
 group = smsc
-smsc = smpp
+smsc = {protocol}
 smsc-id = peer
 host = {host}
 port = {port}
-transceiver-mode = true
 smsc-username = {system_id}
 smsc-password = {password}
-system-type = ""
-interface-version = 34
-max-pending-submits = {window}
 reconnect-delay = 1
+{dialect}
 
 group = smsbox
 bearerbox-host = 127.0.0.1
@@ -60,7 +58,25 @@ group = sendsms-user
 username = user
 password = password
 user-allow-ip = 127.0.0.1
+
+group = sms-service
+keyword = default
+catch-all = true
+max-messages = 0
+get-url = "http://127.0.0.1:{report_port}/?inbound=%a"
 """
+
+# What each protocol has of its own.
+DIALECTS = {
+    "smpp": """transceiver-mode = true
+system-type = ""
+interface-version = 34
+max-pending-submits = {window}""",
+    "emi": """flow-control = 0
+window = {window}
+keepalive = 5""",
+    "cimd2": """keepalive = 5""",
+}
 
 
 class Reports:
@@ -69,6 +85,7 @@ class Reports:
     def __init__(self):
         self.lock = threading.Lock()
         self.final, self.accepted, self.rejected = collections.Counter(), set(), set()
+        self.inbound = []
         self.moved = time.monotonic()
 
     def add(self, number, kind):
@@ -80,6 +97,11 @@ class Reports:
                 self.rejected.add(number)
             elif kind in (DELIVERED, FAILED):
                 self.final[number] += 1
+
+    def receive(self, text):
+        with self.lock:
+            self.moved = time.monotonic()
+            self.inbound.append(text)
 
     def settled(self):
         """How many messages are over. smsbox's requests overtake each other, so a receipt may precede the acceptance."""
@@ -93,7 +115,10 @@ def receiver(reports):
 
         def do_GET(self):
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
-            reports.add(int(query["id"][0]), int(query["kind"][0]))
+            if "inbound" in query:
+                reports.receive(query["inbound"][0])
+            else:
+                reports.add(int(query["id"][0]), int(query["kind"][0]))
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -192,8 +217,10 @@ def end_with_standard_input(boxes):
 
 
 def drive(folder, boxes, reports, errors):
-    host, port, system_id, password, *numbers = sys.argv[1:]
-    count, window, first = map(int, numbers)
+    host, port, system_id, password, count, window, first, *more = sys.argv[1:]
+    count, window, first = map(int, (count, window, first))
+    protocol, inbound = (more + ["smpp", "0"][len(more):])[:2]
+    dialect = DIALECTS[protocol].format(window=window)
     admin, box, sendsms = free_ports(3)
     report_port = receiver(reports)
     config = f"{folder}/kannel.conf"
@@ -215,7 +242,7 @@ def drive(folder, boxes, reports, errors):
         sender.start()
     for sender in senders:
         sender.join()
-    while reports.settled() < count:
+    while reports.settled() < count or len(reports.inbound) < int(inbound):
         if time.monotonic() - reports.moved > IDLE_LIMIT_S:
             errors.append(f"nothing came for {IDLE_LIMIT_S} s")
             break
@@ -243,6 +270,7 @@ def main():
         "accepted": len(reports.accepted),
         "receipts": len(reports.final),
         "duplicates": sum(reports.final.values()) - len(reports.final),
+        "inbound": reports.inbound,
         "errors": errors[:ERRORS_MAX],
         "seconds": round(seconds, 3),
     }), flush=True)

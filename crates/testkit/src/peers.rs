@@ -29,6 +29,8 @@ pub struct Outcome {
     pub receipts: u64,
     /// Final receipts beyond the first of a message.
     pub duplicates: u64,
+    /// The texts of inbound messages, where the peer tells them.
+    pub inbound: Vec<String>,
     /// Whatever else was not as it should be, at most twenty texts: refusals, receipts for unknown ids, an unclean unbind.
     pub errors: Vec<String>,
     /// From the bind to the last receipt and, but for Kannel, the unbind.
@@ -150,6 +152,23 @@ pub async fn kannel_client(
     customer(program, addr, system_id, password, count, window).await
 }
 
+/// A customer made of Kannel that speaks another protocol, `emi` (UCP) or `cimd2`, and waits for `inbound` messages too.
+///
+/// # Errors
+/// As [`node_smpp_client`].
+pub async fn kannel_client_over(
+    protocol: &str,
+    addr: SocketAddr,
+    (system_id, password): (&str, &str),
+    (count, window): (u32, u32),
+    inbound: u32,
+) -> Result<Outcome> {
+    let mut program = Command::new("python3");
+    program.arg(script("kannel_esme.py"));
+    let more = [protocol.to_owned(), inbound.to_string()];
+    customer_with(program, addr, (system_id, password), (count, window), &more).await
+}
+
 /// A carrier made of node-smpp: answers each message with an id of its own and, where asked to, sends a receipt
 /// (`DELIVRD`, with the optional parameters) ten milliseconds later on the session that submitted.
 ///
@@ -194,17 +213,27 @@ fn spawn(program: &mut Command) -> Result<(Child, Lines<BufReader<ChildStdout>>)
 }
 
 async fn customer(
-    mut program: Command,
+    program: Command,
     addr: SocketAddr,
     system_id: &str,
     password: &str,
     count: u32,
     window: u32,
 ) -> Result<Outcome> {
+    customer_with(program, addr, (system_id, password), (count, window), &[]).await
+}
+
+async fn customer_with(
+    mut program: Command,
+    addr: SocketAddr,
+    (system_id, password): (&str, &str),
+    (count, window): (u32, u32),
+    more: &[String],
+) -> Result<Outcome> {
     let first = NEXT_NUMBER.fetch_add(count, Ordering::Relaxed);
     let (host, port) = (addr.ip().to_string(), addr.port().to_string());
     let numbers = [count, window, first].map(|number| number.to_string());
-    program.args([&host, &port, system_id, password]).args(numbers);
+    program.args([&host, &port, system_id, password]).args(numbers).args(more);
     let (mut child, mut output) = spawn(&mut program)?;
     let line = last_words(&mut child, output.next_line().await?).await?;
     let counted = |name: &str| line[name].as_u64().with_context(|| format!("no {name} in {line}"));
@@ -214,6 +243,7 @@ async fn customer(
         accepted: counted("accepted")?,
         receipts: counted("receipts")?,
         duplicates: counted("duplicates")?,
+        inbound: texts(&line["inbound"]),
         errors: texts(&line["errors"]),
         seconds: line["seconds"].as_f64().with_context(|| format!("no seconds in {line}"))?,
     })

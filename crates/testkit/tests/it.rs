@@ -24,3 +24,5 @@ mod routing;
 mod schema;
 #[path = "it/storage.rs"]
 mod storage;
+#[path = "it/ucp.rs"]
+mod ucp;

@@ -5,13 +5,18 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
+use runtime::{Clock, Tasks};
 use serde_json::{Value, json};
+use simulator::text_centre::{Protocol, Settings, TextCentre};
 use testkit::House;
 use testkit::peers::{self, Outcome, Seen, Smsc};
 
 /// Messages that each customer sends at each window.
 const MANY: u32 = 10_000;
+/// Messages that a customer sends in another protocol than SMPP.
+const OTHERS: u32 = 1_000;
 /// Messages that go out to a foreign carrier, in batches.
 const OUTWARD: usize = 2_000;
 const BATCH: usize = 500;
@@ -91,6 +96,61 @@ async fn kannel_is_served() {
     };
     // At window 1 Kannel takes ten milliseconds for each message, whoever the carrier is: its acknowledgements are delayed.
     serve(customer, &[(MANY, 1), (MANY, 10), (MANY, 100)]).await;
+}
+
+/// Kannel's EMI module is UCP as a customer's system speaks it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannel_is_served_over_ucp() {
+    require("bearerbox");
+    let house = House::start_with(|config| config.ucp.enabled = true).await;
+    let settings = json!({ "window_max": 100, "throughput": 0, "numbers": ["20000"] });
+    let new = json!({ "system_id": "peer", "settings": settings });
+    let account = house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
+    let password = account["password"].as_str().unwrap().to_owned();
+    let address = house.server.ucp.unwrap();
+    let carrier = house.server.simulator.clone().unwrap();
+    let customer = peers::kannel_client_over("emi", address, ("peer", &password), (OTHERS, 50), 1);
+    let binds = || house.server.engine.account_binds(account["id"].as_str().unwrap().parse().unwrap());
+    let phone = async {
+        house.until("Kannel has a session", async || !binds().is_empty()).await;
+        carrier.inject_mo("+33611111111", "20000", "a reply with @ and é").unwrap();
+    };
+    let (outcome, ()) = tokio::join!(customer, phone);
+    let outcome = outcome.unwrap();
+    outcome.assert_complete(OTHERS);
+    assert_eq!(outcome.inbound, ["a reply with @ and é"]);
+    house.until("the session is over", async || binds().is_empty()).await;
+    let sums = sums(&house).await;
+    assert_eq!(
+        (in_state(&sums, "delivered"), carrier.seen().distinct),
+        (OTHERS.into(), OTHERS.into()),
+        "{sums}"
+    );
+    house.stop().await;
+}
+
+/// The simulator's centres speak their protocols so that somebody else's client understands them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannel_is_served_by_the_simulators_text_centres() {
+    require("bearerbox");
+    for (name, protocol) in [("emi", Protocol::Ucp), ("cimd2", Protocol::Cimd2)] {
+        let tasks = Tasks::new();
+        let settings =
+            Settings { accounts: vec![("peer".into(), "secret".into())], ..Settings::of(protocol) };
+        let centre = TextCentre::start(settings, &tasks, Clock::system()).await.unwrap();
+        centre.inject_mo("+33611111111", "10000", "a reply with @ and é").unwrap();
+        let account = ("peer", "secret");
+        let outcome =
+            peers::kannel_client_over(name, centre.address(), account, (OTHERS, 20), 1).await.unwrap();
+        outcome.assert_complete(OTHERS);
+        assert_eq!(outcome.inbound, ["a reply with @ and é"], "{name}");
+        let counts = centre.counts();
+        assert_eq!(
+            (counts.accepted, counts.unreadable, centre.seen().distinct),
+            (OTHERS.into(), 0, OTHERS.into())
+        );
+        tasks.stop(Duration::from_secs(1)).await;
+    }
 }
 
 /// The program without its own carrier, bound to a foreign one that takes everything. Gives the connection's path.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connectors::smpp::{Answer, BindKind, NoAnswer, Report, Settings, State, Stopped};
+use connectors::smpp::{Answer, BindKind, Login, NoAnswer, Report, Settings, State, Stopped};
 use smpp::{CommandId, Pdu, Status};
 
 use super::smsc::Smsc;
@@ -11,7 +11,11 @@ use super::{Ours, accepted, settings};
 #[tokio::test]
 async fn a_pair_submits_on_one_half_and_receives_on_the_other() {
     let smsc = Smsc::listen().await;
-    let pair = Settings { bind: BindKind::TransmitterReceiver, version: 0x50, ..settings(smsc.port()) };
+    let pair = Settings {
+        bind: BindKind::TransmitterReceiver,
+        login: Login { version: 0x50, ..settings(0).login },
+        ..settings(smsc.port())
+    };
     let mut ours = Ours::start(pair);
     let (one, two) = (smsc.bound().await, smsc.bound().await);
     let ((mut transmitter, _), (mut receiver, kind)) =

@@ -8,7 +8,7 @@ mod storm;
 
 use std::time::Duration;
 
-use connectors::smpp::{Answer, BindKind, Link, Places, Report, Settings, State};
+use connectors::smpp::{Answer, BindKind, Content, Delivered, Link, Login, Places, Report, Settings, State};
 use runtime::{Clock, Tasks};
 use smpp::{Address, Sm};
 use smsc::{Peer, Smsc};
@@ -29,15 +29,10 @@ fn settings(port: u16) -> Settings {
         port,
         system_id: "gateway".into(),
         password: "secret".into(),
-        system_type: String::new(),
         bind: BindKind::Transceiver,
         binds: 1,
         window: 10,
         throughput: 0,
-        version: 0x34,
-        address_range: String::new(),
-        addr_ton: 0,
-        addr_npi: 0,
         enquire_link_ms: 60_000,
         enquire_missed_max: 2,
         response_timeout_ms: 5_000,
@@ -48,6 +43,7 @@ fn settings(port: u16) -> Settings {
         throttle_max_ms: 400,
         pdu_bytes_max: 4_096,
         write_queue_bytes_max: 1 << 20,
+        login: Login { version: 0x34, ..Login::default() },
     }
 }
 
@@ -113,6 +109,14 @@ impl Ours {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("not {state:?}: {:?}", self.link.status());
+    }
+}
+
+/// What a delivery carries.
+fn content(delivered: &Delivered) -> &[u8] {
+    match &delivered.content {
+        Content::Sm(sm) => sm.content(),
+        Content::Receipt(receipt) => panic!("SMPP has no receipts of its own: {receipt:?}"),
     }
 }
 

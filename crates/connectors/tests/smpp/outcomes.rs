@@ -1,6 +1,6 @@
 //! What becomes of a submit_sm.
 
-use connectors::smpp::{Answer, NoAnswer, Report, Settings, State};
+use connectors::smpp::{Answer, NoAnswer, Refusal, Report, Settings, State};
 use smpp::{CommandId, MessageIdResp, Pdu, Status};
 
 use super::smsc::Smsc;
@@ -21,8 +21,14 @@ async fn answers_come_in_any_order_and_each_to_its_own() {
     peer.header(CommandId::GENERIC_NACK, Status::RINVCMDID, got[3].0).await;
     peer.header(CommandId::SUBMIT_SM_RESP, Status::ROK, got[1].0).await;
     assert_eq!(ours.answered().await, ("c".into(), accepted("id-c")));
-    assert_eq!(ours.answered().await, ("a".into(), Answer::Refused { status: Status::RINVDSTADR }));
-    assert_eq!(ours.answered().await, ("d".into(), Answer::Refused { status: Status::RINVCMDID }));
+    assert_eq!(
+        ours.answered().await,
+        ("a".into(), Answer::Refused { refusal: Refusal::Smpp(Status::RINVDSTADR) })
+    );
+    assert_eq!(
+        ours.answered().await,
+        ("d".into(), Answer::Refused { refusal: Refusal::Smpp(Status::RINVCMDID) })
+    );
     assert_eq!(ours.answered().await, ("b".into(), accepted("")), "a header alone is an answer");
     let status = ours.link.status();
     assert_eq!((status.state, status.binds[0].window_used), (State::Bound, 0));
@@ -112,7 +118,7 @@ async fn what_does_not_fit_is_reported_and_leaves_the_bind_alone() {
     let (mut ours, mut peer) = Ours::bound(&smsc, Settings { window: 1, ..settings(smsc.port()) }).await;
     ours.submit(&["x".repeat(300).as_str()]).await;
     match ours.answered().await {
-        (_, Answer::Unfit(error)) => assert_eq!(error.field, "short_message"),
+        (_, Answer::Unfit(why)) => assert!(why.contains("short_message"), "{why}"),
         other => panic!("{other:?}"),
     }
     ours.submit(&["fits"]).await;
@@ -130,7 +136,7 @@ async fn throttling_pauses_all_binds_and_the_message_is_given_back() {
     ours.submit(&["a", "b"]).await;
     let (sequence, text) = one.submit().await;
     one.refuse(sequence, Status::RTHROTTLED).await;
-    assert_eq!(ours.answered().await, (text, Answer::Refused { status: Status::RTHROTTLED }));
+    assert_eq!(ours.answered().await, (text, Answer::Refused { refusal: Refusal::Smpp(Status::RTHROTTLED) }));
     let status = ours.link.status();
     assert_eq!(status.state, State::Throttled);
     assert!((50..=200).contains(&status.pause_ms), "{}", status.pause_ms);

@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use connectors::smpp::Status;
+use connectors::Status;
 use serde::Serialize;
 use types::{ConnectionId, Page};
 use utoipa_axum::router::OpenApiRouter;

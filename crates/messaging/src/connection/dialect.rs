@@ -12,11 +12,13 @@ use crate::settings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionSettings {
+    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI) or `cimd2`. What follows is SMPP's unless it says otherwise.
+    pub protocol: Protocol,
     /// The carrier's host name or address.
     pub host: String,
     /// Its TCP port; 2775 when not given.
     pub port: u16,
-    /// The name that we bind with, 1 to 15 characters.
+    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32.
     pub system_id: String,
     /// What kind of system we are, as the carrier wants it; mostly empty, at most 12 characters.
     pub system_type: String,
@@ -33,7 +35,8 @@ pub struct ConnectionSettings {
     pub addr_ton: u8,
     /// Numbering plan of the address range.
     pub addr_npi: u8,
-    /// Requests that each session leaves unanswered at once (SMPP v5 §2.6); at most `smpp.window_max` of the configuration.
+    /// Requests that each session leaves unanswered at once (SMPP v5 §2.6); at most `smpp.window_max` of the configuration,
+    /// over UCP 100 and over CIMD2 128.
     pub window: u16,
     /// Message parts a second over all sessions, as the contract allows; 0 for no limit of ours.
     pub throughput: u32,
@@ -69,6 +72,57 @@ pub struct ConnectionSettings {
     pub service_type: String,
     /// Parameters that the carrier wants with every message, at most 16.
     pub extra: Vec<ExtraTlv>,
+    /// UCP: type of number of the large account (OTON), 0 to 9; 6, abbreviated, when not given.
+    pub oton: u8,
+    /// UCP: numbering plan of the large account (ONPI), 0 to 9; 5, private, when not given.
+    pub onpi: u8,
+    /// UCP: PID of the operation 31 that asks whether the carrier is there; `0539`, over TCP/IP, when not given.
+    pub alert_pid: String,
+    /// UCP: where notifications go in place of the sender (NAdC), at most 16 digits; mostly empty.
+    pub notification_address: String,
+    /// UCP: the kind of that address (NPID), four digits; mostly empty.
+    pub notification_pid: String,
+    /// UCP: the carrier's clock before UTC in minutes, -720 to 840, for validity periods.
+    pub utc_offset_minutes: i16,
+    /// CIMD2: which of the user's connections this is, at most 3 digits; mostly empty.
+    pub subaddress: String,
+    /// CIMD2: whether the login names the window.
+    pub announce_window: bool,
+    /// CIMD2: whether packets carry a checksum.
+    pub checksum: bool,
+}
+
+/// What a carrier speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// SMPP 3.4 or 5.0.
+    #[default]
+    Smpp,
+    /// UCP/EMI 4.6 to 5.2.
+    Ucp,
+    /// CIMD2.
+    Cimd2,
+}
+
+impl Protocol {
+    /// As people write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smpp => "SMPP",
+            Self::Ucp => "UCP",
+            Self::Cimd2 => "CIMD2",
+        }
+    }
+
+    /// Requests that a session can leave unanswered: the protocol has no more numbers.
+    const fn window_max(self) -> u16 {
+        match self {
+            Self::Smpp => u16::MAX,
+            Self::Ucp => 100,
+            Self::Cimd2 => 128,
+        }
+    }
 }
 
 /// `interface_version` of a bind (SMPP v5 §4.7.13).
@@ -160,6 +214,14 @@ impl ExtraTlv {
     }
 }
 
+/// Refuses what is not digits, or too many.
+fn digits(field: &str, text: &str, most: usize) -> Result<()> {
+    if text.len() <= most && text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("it takes at most {most} digits")))
+}
+
 const EXTRA_MAX: usize = 16;
 const EXTRA_OCTETS_MAX: usize = 255;
 /// The longest host name (RFC 1035 §2.3.4).
@@ -168,6 +230,7 @@ const HOST_CHARS_MAX: usize = 253;
 impl Default for ConnectionSettings {
     fn default() -> Self {
         Self {
+            protocol: Protocol::Smpp,
             host: String::new(),
             port: 2775,
             system_id: String::new(),
@@ -196,6 +259,15 @@ impl Default for ConnectionSettings {
             registered_delivery: None,
             service_type: String::new(),
             extra: Vec::new(),
+            oton: 6,
+            onpi: 5,
+            alert_pid: "0539".to_owned(),
+            notification_address: String::new(),
+            notification_pid: String::new(),
+            utc_offset_minutes: 0,
+            subaddress: String::new(),
+            announce_window: false,
+            checksum: true,
         }
     }
 }
@@ -227,12 +299,13 @@ impl ConnectionSettings {
             return Err(Error::invalid("settings.host", why));
         }
         settings::within("settings.port", &self.port, &(1..=u16::MAX))?;
-        settings::c_octets("settings.system_id", &self.system_id, &(1..=15))?;
+        self.check_protocol()?;
         settings::c_octets("settings.system_type", &self.system_type, &(0..=12))?;
         settings::c_octets("settings.service_type", &self.service_type, &(0..=5))?;
         settings::c_octets("settings.address_range", &self.address_range, &(0..=40))?;
         settings::within("settings.binds", &self.binds, &(1..=100))?;
-        let window_max = u16::try_from(config.smpp.window_max).unwrap_or(u16::MAX);
+        let window_max =
+            u16::try_from(config.smpp.window_max).unwrap_or(u16::MAX).min(self.protocol.window_max());
         settings::within("settings.window", &self.window, &(1..=window_max))?;
         settings::within("settings.throughput", &self.throughput, &(0..=1_000_000))?;
         self.check_times()?;
@@ -247,6 +320,45 @@ impl ConnectionSettings {
             }
         }
         Ok(self)
+    }
+
+    /// What each protocol takes of the fields that all have, and of its own.
+    fn check_protocol(&self) -> Result<()> {
+        let longest = match self.protocol {
+            Protocol::Smpp => 15,
+            Protocol::Ucp => 16,
+            Protocol::Cimd2 => 32,
+        };
+        settings::c_octets("settings.system_id", &self.system_id, &(1..=longest))?;
+        digits("settings.alert_pid", &self.alert_pid, 4)?;
+        digits("settings.notification_address", &self.notification_address, 16)?;
+        digits("settings.notification_pid", &self.notification_pid, 4)?;
+        digits("settings.subaddress", &self.subaddress, 3)?;
+        settings::within("settings.oton", &self.oton, &(0..=9))?;
+        settings::within("settings.onpi", &self.onpi, &(0..=9))?;
+        settings::within("settings.utc_offset_minutes", &self.utc_offset_minutes, &(-720..=840))?;
+        if self.protocol == Protocol::Smpp {
+            return Ok(());
+        }
+        let only = |place: &str, what: &str| {
+            Err(Error::invalid(place, format!("{} has {what}", self.protocol.name())))
+        };
+        if self.protocol == Protocol::Ucp && self.system_id.contains('/') {
+            return only("settings.system_id", "no name with a slash");
+        }
+        if self.bind != BindKind::Transceiver {
+            return only("settings.bind", "sessions for both directions only: transceiver");
+        }
+        if !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
+            return only("settings.long_messages", "parts with a user data header only: udh8 or udh16");
+        }
+        if self.default_alphabet != Alphabet::Gsm7 {
+            return only("settings.default_alphabet", "one default alphabet: gsm7");
+        }
+        if !self.extra.is_empty() {
+            return only("settings.extra", "no optional parameters");
+        }
+        Ok(())
     }
 
     fn check_times(&self) -> Result<()> {
@@ -304,6 +416,38 @@ mod tests {
     }
 
     #[test]
+    fn each_protocol_takes_what_it_can_carry() {
+        let of = |protocol| move |settings: &mut ConnectionSettings| settings.protocol = protocol;
+        for protocol in [Protocol::Ucp, Protocol::Cimd2] {
+            let mut settings = valid();
+            of(protocol)(&mut settings);
+            assert!(settings.checked(&Config::for_tests("/nowhere")).is_ok());
+            let refused = |change: fn(&mut ConnectionSettings)| {
+                refused_at(|settings| {
+                    of(protocol)(settings);
+                    change(settings);
+                })
+            };
+            assert_eq!(refused(|settings| settings.window = 129), "settings.window");
+            assert_eq!(refused(|settings| settings.bind = BindKind::Receiver), "settings.bind");
+            assert_eq!(
+                refused(|settings| settings.long_messages = LongMessages::Sar),
+                "settings.long_messages"
+            );
+            assert_eq!(
+                refused(|settings| settings.default_alphabet = Alphabet::Latin1),
+                "settings.default_alphabet"
+            );
+            assert_eq!(
+                refused(|settings| settings.extra = vec![ExtraTlv { tag: 0x1401, hex: String::new() }]),
+                "settings.extra"
+            );
+        }
+        assert_eq!(refused_at(|settings| settings.alert_pid = "05x9".to_owned()), "settings.alert_pid");
+        assert_eq!(refused_at(|settings| settings.utc_offset_minutes = 900), "settings.utc_offset_minutes");
+    }
+
+    #[test]
     fn extra_parameters_are_octets() {
         assert_eq!(ExtraTlv { tag: 0x1401, hex: "00fF".to_owned() }.octets(), Some(vec![0x00, 0xff]));
         assert_eq!(ExtraTlv { tag: 0x1401, hex: "éé".to_owned() }.octets(), None);
@@ -313,5 +457,6 @@ mod tests {
     fn what_an_older_version_has_not_written_has_its_default() {
         let read: ConnectionSettings = settings::stored(r#"{"host":"a","system_id":"b"}"#).unwrap();
         assert_eq!((read.port, read.receipt_ids, read.version), (2775, ReceiptIds::Auto, Version::V34));
+        assert_eq!((read.protocol, read.checksum), (Protocol::Smpp, true));
     }
 }

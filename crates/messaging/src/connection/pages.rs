@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use connectors::smpp::{BindStatus, Counters, State as LinkState, Status};
+use connectors::{BindStatus, Counters, State as LinkState, Status};
 use maud::{Markup, Render, html};
 use types::{ConnectionId, Permission, Result};
 use web::console::{Content, done};
@@ -102,6 +102,7 @@ async fn list(
             html! { (connection.name) },
             state(connection, status),
             html! { code { (connection.settings.host) ":" (connection.settings.port) } },
+            html! { (connection.settings.protocol.name()) },
             status.map_or_else(none, |status| html! { (bound(status)) }),
             status.map_or_else(none, windows),
             status.map_or_else(none, |status| html! { (format!("{:.1}", status.parts_per_second)) }),
@@ -116,6 +117,7 @@ async fn list(
         column("Connection"),
         column("State"),
         column("Carrier").detail(),
+        column("Protocol").detail(),
         column("Binds").number(),
         column("Window"),
         column("Parts/s").number(),
@@ -126,7 +128,7 @@ async fn list(
     let empty = feedback::empty(
         Icon::Plug,
         "No connections yet",
-        "A connection binds to a carrier over SMPP, and routes send messages through it.",
+        "A connection binds to a carrier over SMPP, UCP or CIMD2, and routes send messages through it.",
         &add_button(&visitor),
     );
     let older = page.next.as_deref().map(|next| format!("/connections?after={next}"));
@@ -175,6 +177,7 @@ fn binds_table(status: &Status) -> Markup {
 fn live_part(visitor: &Visitor, connection: &Connection, status: Option<&Status>) -> Markup {
     let facts = card::facts(&[
         ("State", state(connection, status)),
+        ("Protocol", html! { (connection.settings.protocol.name()) }),
         ("Wanted", html! { (connection.wanted.as_str()) }),
     ]);
     let Some(status) = status else {

@@ -16,16 +16,21 @@ pub(crate) fn new(name: &str) -> NewConnection {
 async fn the_password_opens_for_the_link_and_shows_nowhere() {
     let house = House::build().await;
     let made = create(&house.ours, new("carrier")).await.unwrap();
-    let link = link_settings(&house.runtime, &made).await.unwrap();
+    let connectors::Settings::Smpp(link) = link_settings(&house.runtime, &made).await.unwrap() else {
+        panic!("SMPP unless said otherwise")
+    };
     assert_eq!(
-        (link.host.as_str(), link.password.as_str(), link.version, link.port),
+        (link.host.as_str(), link.password.as_str(), link.login.version, link.port),
         ("smsc.example", "hunter2!", 0x34, 2775)
     );
     assert!(!made.password_sealed.contains("hunter2!"));
 
     let changed = ConnectionPatch { password: Some("other".to_owned()), ..ConnectionPatch::default() };
     let changed = change(&house.ours, made.id, changed).await.unwrap();
-    assert_eq!(link_settings(&house.runtime, &changed).await.unwrap().password, "other");
+    let connectors::Settings::Smpp(link) = link_settings(&house.runtime, &changed).await.unwrap() else {
+        panic!("the protocol stays")
+    };
+    assert_eq!(link.password, "other");
     let texts = [serde_json::to_string(&changed).unwrap(), house.events().await];
     for text in &texts {
         assert!(
@@ -35,6 +40,30 @@ async fn the_password_opens_for_the_link_and_shows_nowhere() {
         );
     }
     assert!(texts[1].contains("connection.created") && texts[1].contains("connection.changed"));
+}
+
+#[tokio::test]
+async fn each_protocol_gets_its_own_link_settings() {
+    let house = House::build().await;
+    let of = |protocol: &str| NewConnection {
+        settings: patch(json!({
+            "host": "smsc.example", "system_id": "10000", "protocol": protocol, "window": 50,
+            "oton": 1, "utc_offset_minutes": -60, "subaddress": "2", "checksum": false,
+        })),
+        ..new(protocol)
+    };
+    let ucp = create(&house.ours, of("ucp")).await.unwrap();
+    let connectors::Settings::Ucp(link) = link_settings(&house.runtime, &ucp).await.unwrap() else {
+        panic!("not UCP")
+    };
+    assert_eq!((link.login.oton.as_str(), link.login.utc_offset_minutes, link.window), ("1", -60, 50));
+    let cimd = create(&house.ours, of("cimd2")).await.unwrap();
+    let connectors::Settings::Cimd(link) = link_settings(&house.runtime, &cimd).await.unwrap() else {
+        panic!("not CIMD2")
+    };
+    assert_eq!((link.login.subaddress.as_str(), link.login.no_checksum), ("2", true));
+    let refused = create(&house.ours, of("x25")).await.unwrap_err();
+    assert_eq!(refused.place(), Some("settings.protocol"));
 }
 
 #[tokio::test]

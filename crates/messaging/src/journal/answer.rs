@@ -6,9 +6,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use connectors::{Class, Refusal};
 use db::{Rows, args, record, sql};
 use rand::RngExt;
-use smpp::{RetryClass, Status};
 use types::event::MessageChange;
 use types::{ConnectionId, Error, Event, MessageId, Result, Timestamp};
 
@@ -43,8 +43,8 @@ pub enum Outcome {
     },
     /// The carrier refused it.
     Refused {
-        /// With this status.
-        status: Status,
+        /// Why, in its protocol's own table.
+        refusal: Refusal,
     },
     /// It left, and no answer came.
     Unanswered {
@@ -89,14 +89,12 @@ impl Worst {
             Outcome::Unanswered { why } => Self::Unanswered((*why).to_owned()),
             Outcome::Unsendable { why } => Self::Refused(why.clone()),
             Outcome::Expired => Self::Expired,
-            Outcome::Refused { status } => match status.class() {
-                RetryClass::Throttled => Self::Throttled,
-                RetryClass::Temporary | RetryClass::QueueFull | RetryClass::ReconnectNeeded => {
-                    Self::Temporary(status.to_string())
+            Outcome::Refused { refusal } => match refusal.class() {
+                Class::Throttled => Self::Throttled,
+                Class::Temporary | Class::QueueFull | Class::Reconnect => {
+                    Self::Temporary(refusal.to_string())
                 }
-                RetryClass::Success | RetryClass::Permanent | RetryClass::DestinationBlocked => {
-                    Self::Refused(status.to_string())
-                }
+                Class::Permanent => Self::Refused(refusal.to_string()),
             },
         }
     }
@@ -230,8 +228,8 @@ fn note_part(answered: &Answered, parts: &mut Vec<PartRow>) {
 fn note_attempt(answered: &Answered, attempts: &mut Vec<Attempt>) {
     let outcome = match &answered.outcome {
         Outcome::Taken { .. } | Outcome::AllTaken | Outcome::NotSent | Outcome::Expired => return,
-        Outcome::Refused { status } if status.class() == RetryClass::Throttled => return,
-        Outcome::Refused { status } => format!("refused: {status}"),
+        Outcome::Refused { refusal } if refusal.class() == Class::Throttled => return,
+        Outcome::Refused { refusal } => format!("refused: {refusal}"),
         Outcome::Unanswered { why } => format!("left, and no answer came: {why}"),
         Outcome::Unsendable { why } => format!("cannot be sent: {why}"),
         Outcome::Late { provider_id } => format!("answered late: {provider_id}"),
@@ -415,12 +413,13 @@ async fn decide(
     Ok(())
 }
 
-/// Keeps a message of one part at hand for its receipt.
+/// Keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
+/// has all of them.
 fn await_receipt(batch: &mut Batch, answered: &Answered) {
     let Answered { message, connection, outcome: Outcome::Taken { provider_id }, .. } = answered else {
         return;
     };
-    if message.parts == 1 && message.attempts == 0 {
+    if message.parts == 1 && message.attempts == 0 && !connectors::is_named_by_time(provider_id) {
         let id = sms::id::key(provider_id).into_owned();
         batch.after.push(After::Sent(*connection, id, message.clone()));
     }

@@ -1,6 +1,7 @@
 //! Receipts from carriers: matched to their part in every form an id can take, aggregated over a message's parts, held
 //! when they overtake the response.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use db::{Arg, Rows, args, record, sql};
@@ -115,21 +116,23 @@ async fn find(batch: &mut Batch, receipts: &[CarrierReceipt], sent: &Sent) -> Re
     let known = |receipt: &CarrierReceipt| {
         let message = sent.get(receipt.connection, &sms::id::key(&receipt.provider_id))?;
         // Beyond its validity it may have been ended already.
-        (batch.now < message.expires_at).then(|| Found::Sent(message.clone()))
+        (batch.now < message.expires_at).then(|| message.clone())
     };
-    let mut found: Vec<Option<Found>> = receipts.iter().map(known).collect();
+    let known: Vec<Option<Arc<Outgoing>>> = receipts.iter().map(known).collect();
+    let mut fits: Vec<Vec<Match>> = receipts.iter().map(|_| Vec::new()).collect();
     let keys: Vec<_> = receipts.iter().map(|receipt| sms::id::key(&receipt.provider_id)).collect();
     let rows: Vec<_> = receipts
         .iter()
         .zip(&keys)
         .enumerate()
-        .filter(|(at, (_, key))| found[*at].is_none() && !key.is_empty())
+        .filter(|(at, (_, key))| known[*at].is_none() && !key.is_empty())
         .map(|(at, (receipt, key))| LookupRow { i: at, n: 0, c: receipt.connection.raw(), k: key })
         .collect();
-    look_up(batch, &rows, &mut found).await?;
-    let missing: Vec<usize> = (0..receipts.len()).filter(|at| found[*at].is_none()).collect();
+    look_up(batch, &rows, &mut fits).await?;
+    let missing: Vec<usize> =
+        (0..receipts.len()).filter(|at| known[*at].is_none() && fits[*at].is_empty()).collect();
     if missing.is_empty() {
-        return Ok(found);
+        return Ok(chosen(receipts, known, fits));
     }
     let forms: Vec<(usize, Vec<_>)> =
         missing.iter().map(|at| (*at, sms::id::candidates(&receipts[*at].provider_id).collect())).collect();
@@ -144,11 +147,50 @@ async fn find(batch: &mut Batch, receipts: &[CarrierReceipt], sent: &Sent) -> Re
             })
         })
         .collect();
-    look_up(batch, &rows, &mut found).await?;
-    Ok(found)
+    look_up(batch, &rows, &mut fits).await?;
+    Ok(chosen(receipts, known, fits))
 }
 
-async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<Found>]) -> Result<()> {
+/// One message or part for each receipt, of those that fit, which are ordered from the least to the most likely.
+///
+/// Where messages have no ids but recipient and time, those to one recipient within one second have the same name: their
+/// receipts are taken in the order in which they were submitted, and one for which none is open waits.
+fn chosen(
+    receipts: &[CarrierReceipt],
+    known: Vec<Option<Arc<Outgoing>>>,
+    fits: Vec<Vec<Match>>,
+) -> Vec<Option<Found>> {
+    let mut taken = HashSet::new();
+    let mut in_order = |receipt: &CarrierReceipt, mut fits: Vec<Match>| {
+        let name = |fit: &Match| (fit.message_id, fit.part, fit.attempt);
+        // With one part it is the message that ends.
+        let open = |fit: &Match| fit.part_done_at.is_none() && (fit.parts > 1 || fit.done_at.is_none());
+        if fits.len() < 2 {
+            return fits.pop();
+        }
+        fits.sort_by_key(name);
+        let first = fits.iter().position(|fit| open(fit) && !taken.contains(&name(fit)))?;
+        let first = fits.swap_remove(first);
+        if State::from_receipt(sms::MessageState::from_number(receipt.state)).is_some() {
+            taken.insert(name(&first));
+        }
+        Some(first)
+    };
+    let choose = |((receipt, known), mut fits): ((&CarrierReceipt, Option<Arc<Outgoing>>), Vec<Match>)| {
+        if let Some(message) = known {
+            return Some(Found::Sent(message));
+        }
+        let row = if connectors::is_named_by_time(&receipt.provider_id) {
+            in_order(receipt, fits)
+        } else {
+            fits.pop()
+        };
+        row.map(|row| Found::Row(Box::new(row)))
+    };
+    receipts.iter().zip(known).zip(fits).map(choose).collect()
+}
+
+async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], fits: &mut [Vec<Match>]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -175,9 +217,8 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], found: &mut [Option<
         .await?;
     matches.sort_by_key(|one| (one.idx, std::cmp::Reverse(one.nth), one.done_at.is_none(), one.message_id));
     for one in matches {
-        if let Some(place) = usize::try_from(one.idx).ok().and_then(|at| found.get_mut(at)) {
-            // Ordered worst to best, so the last one stays.
-            *place = Some(Found::Row(Box::new(one)));
+        if let Some(fits) = usize::try_from(one.idx).ok().and_then(|at| fits.get_mut(at)) {
+            fits.push(one);
         }
     }
     Ok(())
@@ -494,3 +535,6 @@ pub(crate) async fn forget_held(batch: &mut Batch) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

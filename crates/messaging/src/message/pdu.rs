@@ -9,7 +9,7 @@ use crate::assemble::Dialect;
 use crate::connection;
 use crate::journal::hex;
 
-/// One submit_sm of a message.
+/// One submit_sm of a message, or what the connection's protocol has in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct WirePdu {
     /// Which part, from 1.
@@ -36,15 +36,15 @@ pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
     let found = connection::load(scope.runtime(), connection).await?;
     let Some(found) = found.filter(|found| found.tenant == scope.tenant()) else { return Ok(Vec::new()) };
     let dialect = Dialect::new(&found.settings);
+    let settings = connection::link_settings(scope.runtime(), &found).await?;
     let message = record.outgoing()?;
     let unfit =
         |why: String| Error::new(types::Code::Conflict, format!("the connection cannot carry it: {why}"));
     let assembled = dialect.assemble(&message).map_err(unfit)?;
     let mut pdus = Vec::with_capacity(assembled.len());
     for piece in assembled.pieces() {
-        let mut octets = Vec::new();
         let sm = dialect.sm(&message, &assembled, piece);
-        smpp::encode_submit_sm(0, &sm, &mut octets).map_err(|error| unfit(error.to_string()))?;
+        let octets = settings.written(&scope.runtime().clock, &sm).map_err(unfit)?;
         pdus.push(WirePdu { part: piece.number(), connection, hex: hex(&octets), octets });
     }
     Ok(pdus)

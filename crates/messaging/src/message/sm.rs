@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use db::{Tenancy, args, sql};
+use db::{Tenancy, args, record, sql};
 use smpp::{SmRef, SmppTime, Status, Tag};
 use sms::Encoding;
 use tokio::sync::oneshot;
@@ -38,6 +38,8 @@ pub struct Sender {
 pub struct Submitted {
     /// Its id; give it to nobody before it is committed.
     pub id: MessageId,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
     /// The parts it counts for in rates.
     pub parts: u8,
     /// Whether it is durable.
@@ -63,10 +65,17 @@ impl Engine {
     /// # Errors
     /// The status for its response; nothing was accepted then.
     pub fn submit_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted, Status> {
-        self.accept_sm(from, sm).map_err(|error| {
+        self.take_sm(from, sm).map_err(|error| smpp_server::status(error.code()))
+    }
+
+    /// As [`Engine::submit_sm`], for a protocol with refusals of its own.
+    ///
+    /// # Errors
+    /// Why nothing was accepted.
+    pub fn take_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
+        self.accept_sm(from, sm).inspect_err(|error| {
             metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str())
                 .increment(1);
-            smpp_server::status(error.code())
         })
     }
 
@@ -127,7 +136,7 @@ impl Engine {
             self.queue().release(id);
             self.gates().take_back(&pass.counted);
         })?;
-        Ok(Submitted { id, parts, committed, counted: pass.counted })
+        Ok(Submitted { id, accepted_at: now, parts, committed, counted: pass.counted })
     }
 
     /// When a submitted message is worth nothing any more, where its sender says so.
@@ -261,11 +270,46 @@ impl Engine {
             .ok_or_else(|| Error::not_found("message"))
     }
 
+    /// The bare id of an account's message that is known by its recipient and the second in which it was accepted; of several
+    /// the first.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`].
+    pub async fn named_by_time(&self, from: &Sender, recipient: &str, accepted_s: i64) -> Result<String> {
+        let second = Timestamp::from_unix_ms(accepted_s.saturating_mul(1_000));
+        // An id is made within a moment of the acceptance: it finds the place in the index.
+        let (first, last) = (second.plus_ms(-NAMING_SLACK_MS), second.plus_ms(1_000 + NAMING_SLACK_MS));
+        let mut tx = self.runtime().db.read(Tenancy::Tenant(from.tenant)).await?;
+        let found: Option<Named> = tx
+            .optional(
+                sql!(
+                    "select id from message where tenant_id = $1 and id >= $2 and id <= $3 and account_id = $4 \
+                     and recipient = $5 and accepted_at >= $6 and accepted_at < $7 order by id limit 1"
+                ),
+                args![
+                    from.tenant,
+                    MessageId::from_parts(first, 0),
+                    MessageId::from_parts(last, 0),
+                    from.account,
+                    recipient,
+                    second,
+                    second.plus_ms(1_000)
+                ],
+            )
+            .await?;
+        found.map(|named| named.id.bare()).ok_or_else(|| Error::not_found("message"))
+    }
+
     /// Takes a message back that has not left.
     pub(crate) async fn take_back(&self, tenant: TenantId, message: MessageId) -> Result<()> {
         self.journal().write(Entry::Cancel { tenant, message }).await
     }
 }
+
+/// What may lie between a message's acceptance and its id.
+const NAMING_SLACK_MS: i64 = 5_000;
+
+record! { struct Named { id: MessageId } }
 
 /// A recipient as it was submitted: digits, perhaps with `+`, at most 20 octets.
 fn recipient(sm: &SmRef<'_>) -> Result<Address> {

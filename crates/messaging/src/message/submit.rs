@@ -145,14 +145,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
     check_references(scope, message)?;
     let intent = message.intent.unwrap_or_default();
-    let way = Ask {
-        text: content.text.as_deref(),
-        octets: &content.body,
-        encoding: content.encoding,
-        parts: content.parts,
-        at: schedule_at,
-        ..Ask::new(scope.tenant(), None, &sender.text, &recipient.text, intent)
-    };
+    let way = content.way(scope, &sender, &recipient, intent, schedule_at);
     let ask = gate::Ask {
         key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
         from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
@@ -243,6 +236,27 @@ struct Content {
     encoding: Encoding,
     name: &'static str,
     parts: u8,
+}
+
+impl Content {
+    /// A message of this content as routes see it.
+    fn way<'a>(
+        &'a self,
+        scope: &Scope,
+        sender: &'a Address,
+        recipient: &'a Address,
+        intent: Intent,
+        at: Option<Timestamp>,
+    ) -> Ask<'a> {
+        Ask {
+            text: self.text.as_deref(),
+            octets: &self.body,
+            encoding: self.encoding,
+            parts: self.parts,
+            at,
+            ..Ask::new(scope.tenant(), None, &sender.text, &recipient.text, intent)
+        }
+    }
 }
 
 /// Octets of 8-bit data that one message carries (3GPP TS 23.040 §9.2.3.24).

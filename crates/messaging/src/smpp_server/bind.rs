@@ -11,8 +11,9 @@ use types::{Result, TenantId};
 
 use super::Hub;
 use super::connection::{End, Inlet, answer_by_state, refuse, refuse_stream};
-use super::sessions::{NoPlace, Seat};
 use crate::account::{self, AccountForBind};
+use crate::connection::Protocol;
+use crate::sessions::{NoPlace, Seat};
 
 /// A system that is in.
 pub(super) struct Admitted {
@@ -27,7 +28,7 @@ const PASSWORD_OCTETS_MAX: usize = 64;
 
 /// Why a bind is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+pub(crate) enum Refusal {
     UnknownSystem,
     WrongPassword,
     Inactive,
@@ -50,7 +51,7 @@ impl Refusal {
         }
     }
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::UnknownSystem => "unknown system_id",
             Self::WrongPassword => "wrong password",
@@ -128,9 +129,12 @@ async fn try_bind(
         CommandId::BIND_RECEIVER => State::BoundRx,
         _ => State::BoundTrx,
     };
-    let admitted = authenticate(runtime, bind, peer).await.and_then(|account| {
+    let (system_id, password) = (bind.system_id.as_str(), bind.password.as_str());
+    let admitted = authenticate(runtime, &system_id, &password, peer).await.and_then(|account| {
         let now = runtime.clock.now();
-        hub.sessions.admit(account, state, peer.to_string(), now, config.binds_max).map_err(Refusal::Place)
+        hub.sessions
+            .admit(account, (Protocol::Smpp, state), peer.to_string(), now, config.binds_max)
+            .map_err(Refusal::Place)
     });
     let seat = match admitted {
         Ok(seat) => seat,
@@ -166,15 +170,21 @@ fn response(state: State, version: Version, system_id: &str) -> Pdu {
     }
 }
 
-async fn authenticate(runtime: &Runtime, bind: &Bind, peer: SocketAddr) -> Result<AccountForBind, Refusal> {
+/// The account that a system names, when all is as it must be. It takes as long without one.
+pub(crate) async fn authenticate(
+    runtime: &Runtime,
+    system_id: &str,
+    password: &str,
+    peer: SocketAddr,
+) -> Result<AccountForBind, Refusal> {
     let broken = |error: types::Error| {
-        tracing::error!(?error, "an SMPP bind could not be checked");
+        tracing::error!(?error, "a bind could not be checked");
         Refusal::Broken
     };
-    let password = if bind.password.len() > PASSWORD_OCTETS_MAX { "".into() } else { bind.password.as_str() };
-    let account = account::find_for_bind(runtime, &bind.system_id.as_str()).await.map_err(broken)?;
+    let password = if password.len() > PASSWORD_OCTETS_MAX { "" } else { password };
+    let account = account::find_for_bind(runtime, system_id).await.map_err(broken)?;
     // Asked also without an account: the answer must take the same time.
-    let right = account::password_matches(runtime, &password, account.as_ref()).await.map_err(broken)?;
+    let right = account::password_matches(runtime, password, account.as_ref()).await.map_err(broken)?;
     let account = account.ok_or(Refusal::UnknownSystem)?;
     if !right {
         return Err(Refusal::WrongPassword);

@@ -14,7 +14,7 @@ use crate::message::State;
 use crate::push::{Push, PushKind};
 
 /// A push as the parts it is given in, each with its esm_class and text.
-pub(super) struct Parts {
+pub(crate) struct Parts {
     parts: Vec<(EsmClass, Vec<u8>)>,
     data_coding: DataCoding,
     tlvs: Tlvs,
@@ -32,7 +32,7 @@ const NETWORK_CENTRE: u8 = 8;
 ///
 /// # Errors
 /// Why it can never be sent.
-pub(super) fn parts(push: &Push, version: Version) -> Result<Parts, &'static str> {
+pub(crate) fn parts(push: &Push, version: Version) -> Result<Parts, &'static str> {
     match &push.kind {
         PushKind::Receipt { state, error } => Ok(receipt(push, *state, error.as_deref(), version)),
         PushKind::Message { data_coding, body } => message(push, *data_coding, body, version),
@@ -41,7 +41,7 @@ pub(super) fn parts(push: &Push, version: Version) -> Result<Parts, &'static str
 
 impl Parts {
     /// How many.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.parts.len()
     }
 
@@ -49,7 +49,7 @@ impl Parts {
     ///
     /// # Errors
     /// A field that does not fit; `out` is as it was.
-    pub(super) fn encode(
+    pub(crate) fn encode(
         &self,
         part: usize,
         push: &Push,

@@ -12,11 +12,11 @@ use types::event::Link;
 
 use super::bind::Admitted;
 use super::connection::{End, Inlet, answer_by_state, refuse, refuse_stream};
-use super::deliver::Deliver;
 use super::submit::Submits;
 use super::{Hub, ancillary};
+use crate::deliver::{Deliver, Form};
 use crate::engine::Engine;
-use crate::smpp_server::sessions::Session;
+use crate::sessions::Session;
 
 /// What the operations of a session work with.
 pub(super) struct Bound {
@@ -102,7 +102,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
         deliver: session
             .state
             .can_deliver()
-            .then(|| Deliver::start(&hub.engine, Arc::clone(&session), outlet.clone(), version)),
+            .then(|| Deliver::start(&hub.engine, Arc::clone(&session), outlet.clone(), Form::Smpp(version))),
         outlet: outlet.clone(),
         session,
     };

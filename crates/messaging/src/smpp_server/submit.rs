@@ -20,9 +20,9 @@ use types::{MessageId, Result};
 use super::connection::{End, refuse};
 use super::refusal;
 use super::session::Bound;
-use super::sessions::Session;
 use crate::engine::Engine;
 use crate::message::sm::Submitted;
+use crate::sessions::Session;
 
 /// Answers that are written in one go at most.
 const BUNCH: usize = 128;
@@ -169,7 +169,7 @@ fn count(status: Status, answers: u64) {
 
 /// The parts that a message will be sent in, for the rate: what is split already is one part, the rest is counted as it
 /// will be split.
-fn parts(sm: &SmRef<'_>) -> u32 {
+pub(crate) fn parts(sm: &SmRef<'_>) -> u32 {
     if sm.esm_class.udhi() || sm.tlvs.get(Tag::SAR_MSG_REF_NUM).is_some() {
         return 1;
     }

@@ -70,6 +70,9 @@ impl Check<'_> {
         let config = self.config;
         let mut taken: Vec<(&str, SocketAddr)> =
             vec![("http.listen", config.http.listen), ("smpp.listen", config.smpp.listen)];
+        if config.ucp.enabled {
+            taken.push(("ucp.listen", config.ucp.listen));
+        }
         if config.simulator.enabled {
             taken.push(("simulator.listen", config.simulator.listen));
         }

@@ -132,6 +132,8 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("smpp.reconnect_max_ms", Integer { min: 10, max: 3_600_000 }),
     ("smpp.throttle_min_ms", Integer { min: 10, max: 600_000 }),
     ("smpp.throttle_max_ms", Integer { min: 10, max: 600_000 }),
+    ("ucp.enabled", Flag),
+    ("ucp.listen", Address),
     ("database.url", Text { min: 0, max: 4096 }),
     ("database.readers", Integer { min: 1, max: 256 }),
     ("database.pool_max", Integer { min: 2, max: 1_000 }),

@@ -289,6 +289,16 @@ pub struct Cdr {
     pub command: String,
 }
 
+/// `[ucp]`: the UCP/EMI listener. Its timers and limits are those of `[smpp]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ucp {
+    /// Whether customers can open UCP sessions.
+    pub enabled: bool,
+    /// Address and port for them.
+    pub listen: SocketAddr,
+}
+
 /// `[simulator]`: the built-in carrier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -59,6 +59,8 @@ fn sources(flags: &ConfigFlags, environment: Vec<(String, String)>) -> Sources {
     set("database.url", flags.database.clone());
     set("http.listen", flags.http.clone());
     set("smpp.listen", flags.smpp.clone());
+    set("ucp.enabled", flags.ucp.as_ref().map(|_| "true".to_owned()));
+    set("ucp.listen", flags.ucp.clone());
     let ours = |(name, _): &(String, String)| !COMMAND_LINE_VARIABLES.contains(&name.as_str());
     Sources { file: flags.config.clone(), env: environment.into_iter().filter(ours).collect(), overrides }
 }

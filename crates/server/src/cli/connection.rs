@@ -71,6 +71,9 @@ pub(super) enum ConnectionCommand {
 /// What new and changed connections have in common.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Flags {
+    /// What the carrier speaks: smpp, ucp or cimd2
+    #[arg(long, value_name = "PROTOCOL")]
+    protocol: Option<String>,
     /// The carrier's host name or address
     #[arg(long)]
     host: Option<String>,
@@ -118,6 +121,7 @@ pub(super) struct Flags {
 impl Flags {
     fn body(&self) -> Result<Members, Failure> {
         let settings = Members::default()
+            .with("protocol", self.protocol.clone())
             .with("host", self.host.clone())
             .with("port", self.port)
             .with("system_id", self.system_id.clone())
@@ -145,6 +149,7 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("NAME", "/name"),
     ("WANTED", "/wanted"),
     ("STATE", "/status/state"),
+    ("PROTOCOL", "/settings/protocol"),
     ("HOST", "/settings/host"),
     ("PORT", "/settings/port"),
     ("PARTS/S", "/status/parts_per_second"),
@@ -209,6 +214,7 @@ mod tests {
     #[test]
     fn flags_are_members_of_the_settings_and_the_password_is_not() {
         let flags = Flags {
+            protocol: Some("ucp".to_owned()),
             host: Some("smsc.example".to_owned()),
             password: Some("p".to_owned()),
             smpp_version: Some("5.0".to_owned()),
@@ -219,7 +225,7 @@ mod tests {
         assert_eq!(
             flags.body().unwrap().value(),
             json!({ "password": "p", "settings": {
-                "host": "smsc.example", "version": "5.0", "window": 8,
+                "protocol": "ucp", "host": "smsc.example", "version": "5.0", "window": 8,
                 "extra": [{ "tag": 5120, "hex": "00" }], "service_type": "CMT"
             } })
         );

@@ -58,6 +58,9 @@ fn greeting(server: &Server) -> String {
     let base = format!("http://{}", server.http);
     let _ = writeln!(text, "  Console and API  {base}");
     let _ = writeln!(text, "  SMPP             {}", server.smpp);
+    if let Some(ucp) = server.ucp {
+        let _ = writeln!(text, "  UCP              {ucp}");
+    }
     if let Some(simulator) = &server.simulator {
         let _ = writeln!(text, "  Simulator        {}  (the built-in carrier)", simulator.address());
     }

@@ -1,10 +1,12 @@
 //! `switchboard sim`: the simulated carrier alone.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::{Clock, Tasks};
 use serde_json::{Map, Value, json};
+use simulator::text_centre::{self, Protocol, TextCentre};
 use simulator::{Settings, Smsc};
 
 use super::failure::Failure;
@@ -87,6 +89,12 @@ pub(super) struct SimArgs {
     /// How receipts write ids
     #[arg(long, value_name = "FORM")]
     receipt_id_form: Option<String>,
+    /// A UCP/EMI centre beside it, on this address
+    #[arg(long, value_name = "ADDR")]
+    ucp: Option<SocketAddr>,
+    /// A CIMD2 centre beside it, on this address
+    #[arg(long, value_name = "ADDR")]
+    cimd2: Option<SocketAddr>,
     /// Makes chance repeatable
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -139,6 +147,25 @@ impl SimArgs {
             }
         }
         serde_json::from_value(Value::Object(members)).map_err(|error| unusable(&error.to_string()))
+    }
+}
+
+/// A text centre that behaves as the carrier does, as far as it can.
+fn text_settings(protocol: Protocol, listen: SocketAddr, carrier: &Settings) -> text_centre::Settings {
+    text_centre::Settings {
+        listen,
+        accounts: carrier
+            .accounts
+            .iter()
+            .map(|account| (account.system_id.clone(), account.password.clone()))
+            .collect(),
+        latency_ms: carrier.latency.ms,
+        receipt_delay_ms: carrier.receipt_delay.ms,
+        throughput: carrier.throughput,
+        undelivered_percent: carrier.undelivered_percent,
+        unanswered_percent: carrier.drop_after_accept_percent,
+        connections_max: carrier.connections_max,
+        ..text_centre::Settings::of(protocol)
     }
 }
 
@@ -198,12 +225,26 @@ fn error_share(status: &str, percent: &str) -> Option<Value> {
 pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
     let settings = args.settings()?;
     let tasks = Tasks::new();
-    let smsc = Smsc::start(settings, &tasks, Clock::system())
-        .await
-        .map_err(|error| Failure::failed(error.message(), "choose another address with --listen."))?;
+    let taken = |error: types::Error| Failure::failed(error.message(), "choose another address.");
+    let mut others = Vec::new();
+    for (name, protocol, listen) in [("ucp", Protocol::Ucp, args.ucp), ("cimd2", Protocol::Cimd2, args.cimd2)]
+    {
+        if let Some(listen) = listen {
+            let settings = text_settings(protocol, listen, &settings);
+            others.push((name, TextCentre::start(settings, &tasks, Clock::system()).await.map_err(taken)?));
+        }
+    }
+    let smsc = Smsc::start(settings, &tasks, Clock::system()).await.map_err(taken)?;
     // A program that let the system choose the port reads it here.
     if out.json() {
-        out.line(&json!({ "listen": smsc.address() }).to_string());
+        let mut listening = json!({ "listen": smsc.address() });
+        for (name, centre) in &others {
+            listening[*name] = json!(centre.address());
+        }
+        out.line(&listening.to_string());
+    }
+    for (name, centre) in &others {
+        out.note(&format!("A {name} centre listens on {}.", centre.address()));
     }
     out.note(&format!(
         "The simulated carrier listens on {}. SIGINT stops it and prints what it did.",
@@ -213,7 +254,11 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
     tasks.stop(STOP_WITHIN).await;
     let (counts, seen) = (smsc.counts(), smsc.seen());
     if out.json() {
-        out.line(&json!({ "counts": counts, "seen": seen }).to_string());
+        let mut done = json!({ "counts": counts, "seen": seen });
+        for (name, centre) in &others {
+            done[*name] = json!({ "counts": centre.counts(), "seen": centre.seen() });
+        }
+        out.line(&done.to_string());
     } else {
         let duplicates = seen.duplicates.len();
         out.facts(
@@ -225,6 +270,13 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
             &json!({ "total": seen.total, "distinct": seen.distinct, "repeated": seen.repeated, "came more than once": duplicates }),
             &["total", "distinct", "repeated"],
         );
+        for (name, centre) in &others {
+            out.heading(name);
+            out.facts(
+                &json!(centre.counts()),
+                &["logins", "submits", "accepted", "throttled", "refused", "receipts"],
+            );
+        }
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 /// Events in the order of their times; those of one millisecond in the order they were entered.
 #[derive(Debug)]
-pub(super) struct Agenda<E> {
+pub(crate) struct Agenda<E> {
     slots: BTreeMap<u64, Vec<E>>,
     /// Emptied slots, to be filled again.
     spare: Vec<Vec<E>>,
     /// The present millisecond, since the centre's start: whoever works with the agenda sets it first.
-    pub(super) now_ms: u64,
+    pub(crate) now_ms: u64,
     /// What the waker sleeps for.
     awaited: u64,
     ring: bool,
@@ -21,25 +21,25 @@ pub(super) struct Agenda<E> {
 const SPARE_MAX: usize = 64;
 
 impl<E> Agenda<E> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { slots: BTreeMap::new(), spare: Vec::new(), now_ms: 0, awaited: u64::MAX, ring: false }
     }
 
     /// Enters an event for an instant.
-    pub(super) fn at(&mut self, due_ms: u64, event: E) {
+    pub(crate) fn at(&mut self, due_ms: u64, event: E) {
         let spare = &mut self.spare;
         self.slots.entry(due_ms).or_insert_with(|| spare.pop().unwrap_or_default()).push(event);
         self.ring |= due_ms < self.awaited;
     }
 
     /// Takes the slot that is due first, if it is due. Give it back with [`Agenda::recycle`].
-    pub(super) fn due(&mut self) -> Option<Vec<E>> {
+    pub(crate) fn due(&mut self) -> Option<Vec<E>> {
         let first = self.slots.first_entry()?;
         (*first.key() <= self.now_ms).then(|| first.remove())
     }
 
     /// Keeps the memory of a slot.
-    pub(super) fn recycle(&mut self, mut slot: Vec<E>) {
+    pub(crate) fn recycle(&mut self, mut slot: Vec<E>) {
         slot.clear();
         if self.spare.len() < SPARE_MAX {
             self.spare.push(slot);
@@ -47,7 +47,7 @@ impl<E> Agenda<E> {
     }
 
     /// When the waker has to come back; it must be rung for whatever is entered before that.
-    pub(super) fn sleep(&mut self) -> Option<u64> {
+    pub(crate) fn sleep(&mut self) -> Option<u64> {
         let next = self.slots.first_key_value().map(|(due, _)| *due);
         self.awaited = next.unwrap_or(u64::MAX);
         self.ring = false;
@@ -56,7 +56,7 @@ impl<E> Agenda<E> {
 
     /// Whether the waker has to be rung since [`Agenda::sleep`]; says so once, and not for what was done
     /// meanwhile.
-    pub(super) fn take_ring(&mut self) -> bool {
+    pub(crate) fn take_ring(&mut self) -> bool {
         let ring = std::mem::take(&mut self.ring);
         ring && self.slots.first_key_value().is_some_and(|(due, _)| *due < self.awaited)
     }

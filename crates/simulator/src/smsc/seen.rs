@@ -18,7 +18,7 @@ const LISTED_MAX: usize = 10_000;
 /// Counters are one octet each and stop at 255; they stand in pages, so that any range of numbers is
 /// compact.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     pages: HashMap<u64, Box<[u8; PAGE as usize]>>,
     total: u64,
     distinct: u64,
@@ -43,7 +43,7 @@ pub struct Seen {
 
 impl Ledger {
     /// Counts a text, if it has a marker.
-    pub(super) fn count(&mut self, content: &[u8], coding: DataCoding) {
+    pub(crate) fn count(&mut self, content: &[u8], coding: DataCoding) {
         let Some(id) = marker(content, coding) else { return };
         self.total += 1;
         if self.pages.len() >= PAGES_MAX && !self.pages.contains_key(&(id / PAGE)) {
@@ -60,7 +60,7 @@ impl Ledger {
         *counter = counter.saturating_add(1);
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         let mut pages: Vec<_> = self.pages.iter().collect();
         pages.sort_by_key(|(number, _)| **number);
         let duplicates = pages
@@ -74,12 +74,12 @@ impl Ledger {
     }
 
     /// How often a marker was taken, up to 255.
-    pub(super) fn times(&self, id: u64) -> u8 {
+    pub(crate) fn times(&self, id: u64) -> u8 {
         self.pages.get(&(id / PAGE)).map_or(0, |page| page[(id % PAGE) as usize])
     }
 
     /// The markers of a range that never came: at most 10,000.
-    pub(super) fn missing(&self, range: Range<u64>) -> Vec<u64> {
+    pub(crate) fn missing(&self, range: Range<u64>) -> Vec<u64> {
         range.filter(|id| self.times(*id) == 0).take(LISTED_MAX).collect()
     }
 }

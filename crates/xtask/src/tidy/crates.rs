@@ -4,11 +4,12 @@ use super::Violation;
 use super::tree::{File, Tree};
 
 /// The order of the house: a crate may depend on lower ranks only, never on its equals.
-const RANKS: [(&str, u8); 22] = [
+const RANKS: [(&str, u8); 23] = [
     ("types", 0),
     ("sms", 0),
     ("smpp", 0),
     ("ucp", 0),
+    ("cimd", 0),
     ("db", 1),
     ("runtime", 2),
     ("web", 3),
@@ -30,7 +31,7 @@ const RANKS: [(&str, u8); 22] = [
 ];
 
 /// Crates that could be published alone: no crate of ours and no runtime, not even in their tests.
-const PROTOCOLS: [&str; 3] = ["sms", "smpp", "ucp"];
+const PROTOCOLS: [&str; 4] = ["sms", "smpp", "ucp", "cimd"];
 
 /// A crate's `Cargo.toml`.
 struct Manifest<'t> {

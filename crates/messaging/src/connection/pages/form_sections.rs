@@ -12,9 +12,20 @@ pub(super) const SECTIONS: &[Section] = &[
         title: "Where",
         hint: Some("As the carrier's letter says."),
         settings: &[
+            setting(
+                "protocol",
+                "Protocol",
+                "What the carrier speaks.",
+                Kind::Choice(&[("smpp", "SMPP"), ("ucp", "UCP/EMI"), ("cimd2", "CIMD2")]),
+            ),
             setting("host", "Host", "Name or address, without a port.", Kind::Code),
             setting("port", "Port", "2775 when left empty.", Kind::Number("1", "65535")),
-            setting("system_id", "System id", "The name that we bind with, 1 to 15 characters.", Kind::Code),
+            setting(
+                "system_id",
+                "System id",
+                "The name that we bind with: large account of UCP, user of CIMD2.",
+                Kind::Code,
+            ),
             setting("system_type", "System type", "Mostly empty; at most 12 characters.", Kind::Code),
         ],
     },
@@ -170,6 +181,39 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Tag and octets, such as 0x1401=0a0b, separated by commas.",
                 Kind::Parameters,
             ),
+        ],
+    },
+    Section {
+        title: "UCP",
+        hint: Some(
+            "For carriers that speak UCP/EMI. Without a password no session is opened by operation 60.",
+        ),
+        settings: &[
+            setting("oton", "OTON", "6 is abbreviated.", Kind::Number("0", "9")),
+            setting("onpi", "ONPI", "5 is private.", Kind::Number("0", "9")),
+            setting("alert_pid", "PID of operation 31", "0539 is a computer over TCP/IP.", Kind::Code),
+            setting("notification_address", "NAdC", "Mostly empty: where notifications go.", Kind::Code),
+            setting("notification_pid", "NPID", "Mostly empty: the kind of that address.", Kind::Code),
+            setting(
+                "utc_offset_minutes",
+                "Carrier's clock before UTC",
+                "Minutes, for validity periods.",
+                Kind::Number("-720", "840"),
+            ),
+        ],
+    },
+    Section {
+        title: "CIMD2",
+        hint: Some("For carriers that speak CIMD2."),
+        settings: &[
+            setting(
+                "subaddress",
+                "Subaddress",
+                "Mostly empty: which of the user's connections this is.",
+                Kind::Code,
+            ),
+            setting("announce_window", "Name the window at login", "First versions refuse that.", Kind::Flag),
+            setting("checksum", "Checksum", "Nearly every carrier takes one.", Kind::Flag),
         ],
     },
 ];

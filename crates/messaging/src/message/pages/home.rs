@@ -2,7 +2,7 @@
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use connectors::smpp::State as LinkState;
+use connectors::State as LinkState;
 use maud::{Markup, html};
 use types::{Permission, Result, Timestamp};
 use web::console::Content;

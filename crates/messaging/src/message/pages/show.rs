@@ -267,7 +267,7 @@ fn raw(words: &Words, pdus: &[WirePdu], content: &[u8]) -> Markup {
             }
         }
         @for (at, pdu) in pdus.iter().take(PARTS_SHOWN_MAX).enumerate() {
-            @let label = format!("submit_sm, part {} of {total}, {} octets", pdu.part, pdu.octets.len());
+            @let label = format!("PDU, part {} of {total}, {} octets", pdu.part, pdu.octets.len());
             (code::hex(words, &format!("pdu-{at}"), &label, &pdu.octets))
         }
         @if total > PARTS_SHOWN_MAX { p class="hint" { (total - PARTS_SHOWN_MAX) " more parts are not shown." } }

@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use runtime::Clock;
-use smpp::HEADER_LEN;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use types::Timestamp;
 
+use super::Settings;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::throttle::Throttle;
-use super::{BindKind, BindStatus, Settings, State, Status};
+use super::wire::Wire;
+use crate::{BindKind, BindStatus, State, Status};
 
 /// Whether the connection is to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +30,14 @@ pub(super) enum Phase {
 }
 
 /// See the module.
-#[derive(Debug)]
-pub(super) struct Shared<T> {
-    pub(super) settings: Settings,
+pub(super) struct Shared<T, W: Wire> {
+    pub(super) settings: Settings<W::Login>,
+    /// What writes messages; made once.
+    pub(super) writer: W::Writer,
     pub(super) clock: Clock,
     pub(super) gate: Arc<Gate>,
     /// One for each session that is kept.
-    pub(super) lanes: Vec<Lane<T>>,
+    pub(super) lanes: Vec<Lane<T, W>>,
     board: Mutex<Vec<Entry>>,
     pub(super) phase: watch::Sender<Phase>,
     /// Counts the tasks of the binds.
@@ -53,9 +55,9 @@ pub(super) struct Entry {
     pub(super) last_error: Option<String>,
 }
 
-impl<T> Shared<T> {
-    pub(super) fn new(settings: Settings, clock: Clock) -> Self {
-        let settings = usable(settings);
+impl<T, W: Wire> Shared<T, W> {
+    pub(super) fn new(settings: Settings<W::Login>, clock: Clock) -> Self {
+        let settings = usable::<W>(settings);
         let since = clock.now();
         let entry = |kind: &BindKind| Entry {
             kind: *kind,
@@ -75,6 +77,7 @@ impl<T> Shared<T> {
             lanes: board.iter().map(|_| Lane::new()).collect(),
             board: Mutex::new(board),
             phase: watch::Sender::new(Phase::Running),
+            writer: W::writer(&settings, &clock),
             settings,
             clock,
             tracker,
@@ -185,14 +188,17 @@ pub(super) fn later(now: Instant, ms: u64) -> Instant {
     now.checked_add(Duration::from_millis(ms)).unwrap_or(now + day)
 }
 
+/// No protocol has PDUs whose limit could be lower.
+const PDU_BYTES_MIN: usize = 16;
+
 /// Zero counts as one where zero would mean nothing at all.
-fn usable(mut settings: Settings) -> Settings {
+fn usable<W: Wire>(mut settings: Settings<W::Login>) -> Settings<W::Login> {
     settings.binds = settings.binds.max(1);
-    settings.window = settings.window.max(1);
+    settings.window = settings.window.clamp(1, W::WINDOW_MAX);
     settings.enquire_link_ms = settings.enquire_link_ms.max(1);
     settings.response_timeout_ms = settings.response_timeout_ms.max(1);
     settings.connect_timeout_ms = settings.connect_timeout_ms.max(1);
-    settings.pdu_bytes_max = settings.pdu_bytes_max.max(HEADER_LEN);
+    settings.pdu_bytes_max = settings.pdu_bytes_max.max(PDU_BYTES_MIN);
     settings.write_queue_bytes_max = settings.write_queue_bytes_max.max(1);
     settings
 }

@@ -13,24 +13,80 @@ use smpp::{RetryClass, Status, Version, Window};
 use tokio::sync::Notify;
 use types::Timestamp;
 
-use super::deliver_sm::{self, Parts};
-use super::sessions::Session;
 use crate::engine::Engine;
 use crate::journal::Entry;
-use crate::push::{Receiver, Taken, Waiting};
+use crate::push::{Push, Receiver, Taken, Waiting};
+use crate::sessions::Session;
+use crate::smpp_server::deliver_sm;
+use crate::ucp_server::delivery;
 
 /// How long to wait after the table could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// The longest sleep, so that a clock that was set is noticed.
 const NAP: Duration = Duration::from_secs(60);
 
+/// How a session's protocol writes what it is given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form {
+    /// deliver_sm, for a peer of this version.
+    Smpp(Version),
+    /// Operations 52 and 53.
+    Ucp,
+}
+
+/// A push as the PDUs that it is given in.
+enum Parts {
+    Smpp(deliver_sm::Parts),
+    Ucp(delivery::Parts),
+}
+
+impl Form {
+    /// Deliveries that can be unanswered.
+    fn window_max(self) -> usize {
+        match self {
+            Self::Smpp(_) => usize::MAX,
+            Self::Ucp => usize::from(ucp::TRNS),
+        }
+    }
+
+    /// Numbers come round so soon that a late answer could be taken for another's.
+    fn numbers_recur(self) -> bool {
+        matches!(self, Self::Ucp)
+    }
+
+    fn parts(self, push: &Push) -> Result<Parts, &'static str> {
+        match self {
+            Self::Smpp(version) => deliver_sm::parts(push, version).map(Parts::Smpp),
+            Self::Ucp => delivery::parts(push).map(Parts::Ucp),
+        }
+    }
+}
+
+impl Parts {
+    fn count(&self) -> usize {
+        match self {
+            Self::Smpp(parts) => parts.count(),
+            Self::Ucp(parts) => parts.count(),
+        }
+    }
+
+    fn encode(&self, part: usize, push: &Push, number: u32, out: &mut Vec<u8>) -> Result<(), String> {
+        match self {
+            Self::Smpp(parts) => parts.encode(part, push, number, out).map_err(|error| error.to_string()),
+            Self::Ucp(parts) => parts.encode(part, number, out).map_err(|error| error.to_string()),
+        }
+    }
+}
+
 /// One session's deliveries.
-pub(super) struct Deliver {
+pub(crate) struct Deliver {
     engine: Engine,
     session: Arc<Session>,
     outlet: Outlet,
-    version: Version,
+    form: Form,
     state: Mutex<State>,
+    /// Transaction numbers, where they come round soon.
+    trns: Mutex<ucp::Trns>,
     /// Rung when the window has room again, or the session ends.
     changed: Notify,
     receiver: Receiver,
@@ -109,19 +165,15 @@ enum Step {
 
 impl Deliver {
     /// Starts the task that gives; it ends after [`Deliver::stop`].
-    pub(super) fn start(
-        engine: &Engine,
-        session: Arc<Session>,
-        outlet: Outlet,
-        version: Version,
-    ) -> Arc<Self> {
-        let window = usize::from(session.sender.settings.window_max.max(1));
+    pub(crate) fn start(engine: &Engine, session: Arc<Session>, outlet: Outlet, form: Form) -> Arc<Self> {
+        let window = usize::from(session.sender.settings.window_max.max(1)).min(form.window_max());
         let deliver = Arc::new(Self {
             receiver: engine.pushes().receive(session.sender.account),
             engine: engine.clone(),
             session,
             outlet,
-            version,
+            form,
+            trns: Mutex::default(),
             state: Mutex::new(State {
                 window: Window::new(window),
                 loads: HashMap::new(),
@@ -132,7 +184,7 @@ impl Deliver {
             }),
             changed: Notify::new(),
         });
-        engine.runtime().tasks.spawn("smpp-deliver", Arc::clone(&deliver).run());
+        engine.runtime().tasks.spawn("deliver", Arc::clone(&deliver).run());
         deliver
     }
 
@@ -145,13 +197,13 @@ impl Deliver {
     }
 
     /// Gives nothing more; answers are still taken.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.lock().giving = false;
         self.changed.notify_one();
     }
 
     /// The session is over: what is not answered goes back to the line.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let mut state = self.lock();
         state.giving = false;
         state.window.drain();
@@ -248,7 +300,7 @@ impl Deliver {
     async fn give(&self, pushes: Vec<Waiting>, out: &mut Vec<u8>) {
         let mut pushes = pushes.into_iter();
         for waiting in pushes.by_ref() {
-            match deliver_sm::parts(&waiting.push, self.version) {
+            match self.form.parts(&waiting.push) {
                 Ok(parts) => {
                     if !self.give_one(waiting, &parts, out).await {
                         break;
@@ -283,16 +335,16 @@ impl Deliver {
                 // Settled by the answer to an earlier part, or by the session's end.
                 return self.lock().giving;
             }
-            let sequence = self.session.next_sequence();
+            let sequence = self.number();
             if let Err(error) = parts.encode(part, &push, sequence, out) {
                 self.lock().loads.remove(&push.id);
-                tracing::debug!(%error, "a push does not fit a deliver_sm");
+                tracing::debug!(error, "a push does not fit its PDU");
                 self.drop_unsendable(push.id, "a field does not fit").await;
                 return true;
             }
             let timeout = self.engine.runtime().config.smpp.response_timeout_ms;
             let deadline = self.now().unix_ms().saturating_add_unsigned(timeout);
-            // The numbers wrap after two thousand million; none is in use so long. And only this task fills the window.
+            // A number is taken only when no unanswered delivery has it, and only this task fills the window.
             let _ = self.lock().window.insert(sequence, Part { push: push.id, turn }, deadline);
         }
         true
@@ -320,6 +372,22 @@ impl Deliver {
         }
     }
 
+    /// The number of the next delivery; no unanswered one has it.
+    fn number(&self) -> u32 {
+        match self.form {
+            Form::Smpp(_) => self.session.next_sequence(),
+            // The window is not full, so there is one.
+            Form::Ucp => self.trn().map_or(0, u32::from),
+        }
+    }
+
+    /// A transaction number that no unanswered delivery has.
+    pub(crate) fn trn(&self) -> Option<u8> {
+        let state = self.lock();
+        let in_use = |trn: u8| state.window.contains(u32::from(trn));
+        self.trns.lock().unwrap_or_else(PoisonError::into_inner).take(in_use)
+    }
+
     fn flush(&self, out: &mut Vec<u8>) {
         if !out.is_empty() {
             // Closed: the session's end puts back what is unanswered.
@@ -329,7 +397,7 @@ impl Deliver {
     }
 
     /// Takes the peer's answer to a deliver_sm. Late and unknown ones change nothing.
-    pub(super) async fn answered(&self, sequence: u32, status: Status) {
+    pub(crate) async fn answered(&self, sequence: u32, status: Status) {
         let settled = self.settle(sequence, status);
         self.changed.notify_one();
         let Some((waiting, verdict)) = settled else { return };
@@ -393,6 +461,11 @@ impl Deliver {
             .collect();
         drop(state);
         count("unanswered", silent.len());
+        if self.form.numbers_recur() && !silent.is_empty() {
+            // A late answer would be taken for that to whatever has the number next.
+            self.lock().giving = false;
+            self.session.ending.cancel();
+        }
         for mut waiting in silent {
             // At once the first time; a peer that never answers is asked less and less often.
             if waiting.attempts == 0 {

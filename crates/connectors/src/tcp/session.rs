@@ -1,4 +1,4 @@
-//! One session, from the bind response to its end: answers the peer, matches its answers, keeps the time-outs.
+//! One session, from its opening to its end: answers the peer, matches its answers, keeps the time-outs.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -6,20 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::wire::Outlet;
-use smpp::session::{State as Bound, refusal};
-use smpp::{
-    CommandId, DataSm, DecodeError, EncodeError, Enquire, EnquireAction, Framer, Header, MessageIdResp, Mode,
-    Pdu, RetryClass, Role, Sequence, Sm, Status, Window, decode, encode_header,
-};
+use smpp::{Enquire, EnquireAction, Window};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::BindKind;
 use super::gate::Turn;
 use super::lane::Lane;
-use super::report::Reply;
 use super::shared::{Phase, Shared, later};
-use super::{Answer, BindKind, Delivered, NoAnswer, Report};
+use super::wire::{Heard, Wire};
+use crate::report::{Content, Owed, Reply};
+use crate::{Answer, Class, Delivered, NoAnswer, Report};
 
 /// Octets asked of the socket at once.
 pub(super) const READ_BYTES: usize = 16 * 1024;
@@ -37,16 +35,15 @@ const TICKS_PER_TIMEOUT: u64 = 8;
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// What a PDU or a moment means for the session.
-#[derive(Debug)]
 enum Flow {
     GoesOn,
     /// It is over, and why.
     Ends(String),
 }
 
-/// A bound session.
-pub(super) struct Session<T> {
-    shared: Arc<Shared<T>>,
+/// An open session.
+pub(super) struct Session<T, W: Wire> {
+    shared: Arc<Shared<T, W>>,
     reports: mpsc::Sender<Report<T>>,
     turn: Turn,
     kind: BindKind,
@@ -59,21 +56,20 @@ pub(super) struct Session<T> {
     looked_ms: i64,
     /// Why no new request is sent: the session is bound anew once the open ones are answered.
     retired: Option<String>,
-    /// Our unbind is sent; until when its answer is awaited.
+    /// We have said that we leave; until when the answer to that is awaited.
     unbinding: Option<Instant>,
     /// More waits to be written than should.
     clogged: bool,
 }
 
-impl<T: Clone + Send + 'static> Session<T> {
+impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     /// Opens the lane: from here on the session is used.
     pub(super) fn begin(
-        shared: Arc<Shared<T>>,
+        shared: Arc<Shared<T, W>>,
         reports: mpsc::Sender<Report<T>>,
         bind: usize,
         kind: BindKind,
         peer: SocketAddr,
-        sequence: Sequence,
     ) -> Self {
         let settings = &shared.settings;
         let outlet = Outlet::new(settings.write_queue_bytes_max);
@@ -90,7 +86,7 @@ impl<T: Clone + Send + 'static> Session<T> {
         gate.counters.binds += 1;
         let epoch = gate.open(bind, window);
         drop(gate);
-        shared.lanes[bind].open(epoch, outlet.clone(), sequence, window);
+        shared.lanes[bind].open(epoch, outlet.clone(), W::numbers(), window);
         shared.gate.ring();
         Self {
             shared,
@@ -113,7 +109,7 @@ impl<T: Clone + Send + 'static> Session<T> {
         mut self,
         reader: impl AsyncRead + Unpin,
         writer: impl AsyncWrite + Unpin,
-        framer: Framer,
+        wire: W,
     ) -> String {
         let outlet = self.outlet.clone();
         let mut pump = pin!(outlet.clone().pump(writer));
@@ -121,7 +117,7 @@ impl<T: Clone + Send + 'static> Session<T> {
         // What has come is taken before a failed write ends the session: it may answer what would count as lost.
         let why = tokio::select! {
             biased;
-            why = self.converse(reader, framer) => why,
+            why = self.converse(reader, wire) => why,
             () = &mut pump => {
                 pumped = true;
                 "the connection broke while writing".to_owned()
@@ -130,7 +126,7 @@ impl<T: Clone + Send + 'static> Session<T> {
         self.shared.gate.state().close(self.turn.bind);
         outlet.close();
         if !pumped {
-            // A last word, such as unbind_resp or generic_nack, still goes out where the peer reads.
+            // A last word, such as the answer to an unbind, still goes out where the peer reads.
             let _ = tokio::time::timeout(FLUSH, pump).await;
         }
         self.report_rest().await;
@@ -147,19 +143,19 @@ impl<T: Clone + Send + 'static> Session<T> {
         }
     }
 
-    fn lane(&self) -> &Lane<T> {
+    fn lane(&self) -> &Lane<T, W> {
         &self.shared.lanes[self.turn.bind]
     }
 
     /// Takes turns between the peer, the callers and the clock until the session ends.
-    async fn converse(&mut self, mut reader: impl AsyncRead + Unpin, mut framer: Framer) -> String {
+    async fn converse(&mut self, mut reader: impl AsyncRead + Unpin, mut wire: W) -> String {
         let shared = Arc::clone(&self.shared);
         let outlet = self.outlet.clone();
         let mut phase = shared.phase.subscribe();
         let mut ticks = tokio::time::interval(self.tick());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Flow::Ends(why) = self.take_frames(&mut framer).await {
+            if let Flow::Ends(why) = self.take_all(&mut wire).await {
                 return why;
             }
             self.attend().await;
@@ -173,7 +169,7 @@ impl<T: Clone + Send + 'static> Session<T> {
             // waits in the socket is not taken for missing. What only wakes is seen to above, at every turn.
             tokio::select! {
                 biased;
-                read = read_when_room(&outlet, &mut reader, &mut framer) => {
+                read = read_when_room(&outlet, &mut reader, &mut wire) => {
                     if let Some(why) = self.was_read(read) {
                         return why;
                     }
@@ -201,23 +197,20 @@ impl<T: Clone + Send + 'static> Session<T> {
         Duration::from_millis((shortest_ms / TICKS_PER_TIMEOUT).clamp(1, 1_000))
     }
 
-    /// Handles all whole PDUs that were read.
-    async fn take_frames(&mut self, framer: &mut Framer) -> Flow {
+    /// Handles everything that was read whole.
+    async fn take_all(&mut self, wire: &mut W) -> Flow {
         loop {
-            match framer.next_pdu() {
-                Ok(Some(octets)) => match decode(octets, Mode::Lenient) {
-                    Ok((header, pdu)) => {
-                        if let Flow::Ends(why) = self.take(header, pdu).await {
-                            return Flow::Ends(why);
-                        }
+            match wire.heard(self.kind) {
+                Ok(Some(heard)) => {
+                    if let Flow::Ends(why) = self.take(heard).await {
+                        return Flow::Ends(why);
                     }
-                    Err(error) => self.unreadable(error).await,
-                },
+                }
                 Ok(None) => return Flow::GoesOn,
-                Err(error) => {
+                Err(lost) => {
                     self.odd();
-                    self.write_header(CommandId::GENERIC_NACK, error.status(), 0);
-                    return Flow::Ends(format!("what the peer sends is no SMPP: {error}"));
+                    self.say(&lost.last_word);
+                    return Flow::Ends(lost.why);
                 }
             }
         }
@@ -236,100 +229,63 @@ impl<T: Clone + Send + 'static> Session<T> {
         }
     }
 
-    /// One PDU of the peer.
-    async fn take(&mut self, header: Header, pdu: Pdu) -> Flow {
-        match pdu {
-            Pdu::SubmitSmResp(body) => self.answered(header, body).await,
-            Pdu::GenericNack => {
-                // A nack that says ESME_ROK refuses all the same.
-                let status = if header.status.is_ok() { Status::RUNKNOWNERR } else { header.status };
-                self.answered(Header { status, ..header }, MessageIdResp::default()).await;
+    /// One thing that the peer said.
+    async fn take(&mut self, heard: Heard) -> Flow {
+        match heard {
+            Heard::Answered { number, answer, congestion } => self.answered(number, answer, congestion).await,
+            Heard::Delivered(content, owed) => self.delivered(content, owed).await,
+            Heard::Asked(answer) => self.say(&answer),
+            Heard::Alive => {}
+            Heard::Notice => self.shared.gate.state().counters.notices += 1,
+            Heard::Left(answer) => {
+                self.say(&answer);
+                return Flow::Ends(format!("the peer {}", W::LEFT));
             }
-            Pdu::DeliverSm(sm) => self.delivered(header, sm).await,
-            Pdu::DataSm(data) => self.delivered(header, as_sm(data)).await,
-            Pdu::EnquireLink => {
-                self.write_header(CommandId::ENQUIRE_LINK_RESP, Status::ROK, header.sequence);
+            Heard::MayLeave if self.unbinding.is_some() => return Flow::Ends(self.farewell()),
+            Heard::Odd(answer) => {
+                self.odd();
+                self.say(&answer);
             }
-            Pdu::EnquireLinkResp => {}
-            Pdu::Unbind => {
-                self.write_header(CommandId::UNBIND_RESP, Status::ROK, header.sequence);
-                return Flow::Ends("the peer unbound".to_owned());
-            }
-            Pdu::UnbindResp if self.unbinding.is_some() => return Flow::Ends(self.farewell()),
-            Pdu::AlertNotification(_) | Pdu::Outbind(_) => {
-                self.shared.gate.state().counters.notices += 1;
-            }
-            _ => self.refuse(header),
+            Heard::MayLeave | Heard::LoggedIn { .. } | Heard::LoginRefused { .. } => self.odd(),
         }
         Flow::GoesOn
     }
 
-    /// A PDU that has no place here: a request is refused as the specification says, a response is counted.
-    fn refuse(&mut self, header: Header) {
-        self.odd();
-        let state = match self.kind {
-            BindKind::Transmitter => Bound::BoundTx,
-            BindKind::Receiver => Bound::BoundRx,
-            BindKind::Transceiver | BindKind::TransmitterReceiver => Bound::BoundTrx,
-        };
-        if let Some(status) = refusal(Role::Mc, state, header.command_id) {
-            let command = header.command_id.response().unwrap_or(CommandId::GENERIC_NACK);
-            self.write_header(command, status, header.sequence);
-        }
-    }
-
-    /// A PDU whose frame is whole and whose body is not. The next one is not touched by it.
-    async fn unreadable(&mut self, error: DecodeError) {
-        tracing::debug!(connection = %self.shared.settings.name, peer = %self.peer, %error, "unreadable PDU");
-        if error.header.command_id == CommandId::SUBMIT_SM_RESP {
-            // The status can be read, and it is what counts; the id is lost.
-            return self.answered(error.header, MessageIdResp::default()).await;
-        }
-        self.odd();
-        // Closed means the session ends with the next turn.
-        let _ = self.outlet.write(|out| error.encode_answer(out));
-    }
-
-    /// The answer to a submit_sm.
-    async fn answered(&mut self, header: Header, body: MessageIdResp) {
-        let answer = match header.status {
-            Status::ROK => Answer::Accepted { message_id: body.message_id.as_str().into_owned() },
-            status => Answer::Refused { status },
-        };
-        let Some(open) = self.lane().complete(header.sequence) else {
-            return self.answered_late(header.sequence, answer).await;
+    /// The answer to a message.
+    async fn answered(&mut self, number: u32, answer: Answer, congestion: Option<u8>) {
+        let Some(open) = self.lane().complete(number) else {
+            return self.answered_late(number, answer).await;
         };
         let (sent_ms, now_us) = (open.sent_ms(), self.shared.gate.now_us());
         self.lane().note_round_trip(now_us - open.sent_us);
-        self.govern(header.status, body.tlvs.congestion_state(), sent_ms, now_us / 1000);
+        self.govern(&answer, congestion, sent_ms, now_us / 1000);
         self.answer(open.tag, answer).await;
     }
 
     /// What an answer means for all that follow.
-    fn govern(&mut self, status: Status, congestion: Option<u8>, sent_ms: i64, now_ms: i64) {
+    fn govern(&mut self, answer: &Answer, congestion: Option<u8>, sent_ms: i64, now_ms: i64) {
         let chance = rand::random();
-        let class = status.class();
         let mut gate = self.shared.gate.state();
         gate.release(self.turn);
         gate.throttle.congestion(congestion, sent_ms, now_ms, chance);
+        let Answer::Refused { refusal } = answer else {
+            gate.throttle.accepted(sent_ms, now_ms);
+            gate.counters.accepted += 1;
+            return;
+        };
+        let class = refusal.class();
         match class {
-            RetryClass::Success => {
-                gate.throttle.accepted(sent_ms, now_ms);
-                gate.counters.accepted += 1;
-                return;
-            }
-            RetryClass::Throttled => gate.throttle.too_fast(sent_ms, now_ms, chance),
-            RetryClass::QueueFull => gate.throttle.queue_full(sent_ms, now_ms, chance),
+            Class::Throttled => gate.throttle.too_fast(sent_ms, now_ms, chance),
+            Class::QueueFull => gate.throttle.queue_full(sent_ms, now_ms, chance),
             // The others of the window may still be answered; a sudden end would leave their fate unknown.
-            RetryClass::ReconnectNeeded => gate.retire(self.turn.bind),
-            _ => {}
+            Class::Reconnect => gate.retire(self.turn.bind),
+            Class::Permanent | Class::Temporary => {}
         }
         gate.counters.refused += 1;
-        gate.counters.throttled += u64::from(matches!(class, RetryClass::Throttled | RetryClass::QueueFull));
+        gate.counters.throttled += u64::from(matches!(class, Class::Throttled | Class::QueueFull));
         drop(gate);
-        if class == RetryClass::ReconnectNeeded && self.retired.is_none() {
-            self.retired =
-                Some(format!("the peer no longer knows the bind: {} ({status})", status.describe()));
+        if class == Class::Reconnect && self.retired.is_none() {
+            self.retired = Some(format!("the peer no longer knows the session: {refusal}"));
         }
     }
 
@@ -344,15 +300,14 @@ impl<T: Clone + Send + 'static> Session<T> {
         }
     }
 
-    /// A message or receipt. It is taken on any bind: refusing one that comes on a transmitter would only lose it.
-    async fn delivered(&mut self, header: Header, sm: Sm) {
+    /// A message or receipt. It is taken on any session: refusing one that comes on a transmitter would only lose it.
+    async fn delivered(&mut self, content: Content, owed: Owed) {
         self.shared.gate.state().counters.delivered += 1;
         let delivered = Delivered {
-            sm: Box::new(sm),
-            operation: header.command_id,
+            content,
             peer: self.peer,
             at_ms: self.shared.clock.now().unix_ms(),
-            reply: Reply::new(self.outlet.clone(), header),
+            reply: Reply::new(self.outlet.clone(), owed),
         };
         self.emit(Report::Delivered(delivered)).await;
     }
@@ -364,10 +319,10 @@ impl<T: Clone + Send + 'static> Session<T> {
         self.clogged = self.shared.gate.state().is_clogged(self.turn);
     }
 
-    async fn report_unfit(&mut self, unfit: Vec<(T, EncodeError)>) {
-        for (tag, error) in unfit {
+    async fn report_unfit(&mut self, unfit: Vec<(T, String)>) {
+        for (tag, why) in unfit {
             self.shared.gate.state().settle(self.turn, |counters| counters.unfit += 1);
-            self.answer(tag, Answer::Unfit(error)).await;
+            self.answer(tag, Answer::Unfit(why)).await;
         }
     }
 
@@ -377,15 +332,13 @@ impl<T: Clone + Send + 'static> Session<T> {
         match self.enquire.poll(now_ms) {
             EnquireAction::Wait { .. } => Flow::GoesOn,
             EnquireAction::Send => {
-                let enquire = |sequence, out: &mut Vec<u8>| {
-                    encode_header(CommandId::ENQUIRE_LINK, Status::ROK, sequence, out);
-                };
-                match self.lane().write(enquire) {
+                let writer = &self.shared.writer;
+                match self.lane().write(|number, out| W::ask(writer, number, out)) {
                     Ok(()) => Flow::GoesOn,
                     Err(closed) => Flow::Ends(closed.to_string()),
                 }
             }
-            EnquireAction::Dead => Flow::Ends("the peer left enquire_link unanswered".to_owned()),
+            EnquireAction::Dead => Flow::Ends(format!("the peer left {} unanswered", W::QUESTION)),
         }
     }
 
@@ -411,13 +364,17 @@ impl<T: Clone + Send + 'static> Session<T> {
                 self.late.expired(oldest);
             }
             let until_ms = as_of_ms.saturating_add_unsigned(keep_ms);
-            // Refused only where the number is in use, which takes two thousand million requests in between.
+            // Refused only where the number is in use: so soon numbers do not come round, or the session is given up.
             let _ = self.late.insert(sequence, open.tag.clone(), until_ms);
+            if W::NUMBERS_RECUR && self.retired.is_none() {
+                self.shared.gate.state().retire(self.turn.bind);
+                self.retired = Some("the peer left a message unanswered".to_owned());
+            }
             self.answer(open.tag, Answer::NoAnswer(NoAnswer::TimedOut)).await;
         }
     }
 
-    /// Unbinds when it is time to. Gives when the session ends at the latest, or why it ends now.
+    /// Leaves when it is time to. Gives when the session ends at the latest, or why it ends now.
     fn step_down(&mut self, phase: Phase) -> Result<Option<Instant>, String> {
         let stop_by = match phase {
             Phase::Stopping { by } => Some(by),
@@ -426,17 +383,16 @@ impl<T: Clone + Send + 'static> Session<T> {
         };
         let now = Instant::now();
         if self.unbinding.is_none() && (self.lane().is_idle() || stop_by.is_some_and(|by| by <= now)) {
-            let unbind =
-                |sequence, out: &mut Vec<u8>| encode_header(CommandId::UNBIND, Status::ROK, sequence, out);
-            self.lane().write(unbind).map_err(|closed| closed.to_string())?;
-            self.unbinding = Some(later(now, self.shared.settings.response_timeout_ms));
+            let answered = self.lane().write(W::log_out).map_err(|closed| closed.to_string())?;
+            let patience_ms = if answered { self.shared.settings.response_timeout_ms } else { 0 };
+            self.unbinding = Some(later(now, patience_ms));
         }
         let ends_at = [stop_by, self.unbinding].into_iter().flatten().min();
         if ends_at.is_some_and(|at| at <= now) { Err(self.farewell()) } else { Ok(ends_at) }
     }
 
     fn farewell(&mut self) -> String {
-        self.retired.take().unwrap_or_else(|| "unbound".to_owned())
+        self.retired.take().unwrap_or_else(|| W::LEFT.to_owned())
     }
 
     async fn answer(&mut self, tag: T, answer: Answer) {
@@ -458,32 +414,20 @@ impl<T: Clone + Send + 'static> Session<T> {
         self.shared.gate.state().counters.odd += 1;
     }
 
-    fn write_header(&self, command: CommandId, status: Status, sequence: u32) {
-        // Closed means the session ends with the next turn.
-        let _ = self.outlet.write(|out| encode_header(command, status, sequence, out));
+    fn say(&self, octets: &[u8]) {
+        if !octets.is_empty() {
+            // Closed means the session ends with the next turn.
+            let _ = self.outlet.write(|out| out.extend_from_slice(octets));
+        }
     }
 }
 
 /// Reads, but not while the peer leaves unread what we answer. May be dropped at any time without losing an octet.
-async fn read_when_room(
+async fn read_when_room<W: Wire>(
     outlet: &Outlet,
     reader: &mut (impl AsyncRead + Unpin),
-    framer: &mut Framer,
+    wire: &mut W,
 ) -> std::io::Result<usize> {
     outlet.room().await.map_err(std::io::Error::other)?;
-    reader.read_buf(framer.buffer(READ_BYTES)).await
-}
-
-/// A data_sm as the message it carries.
-fn as_sm(data: DataSm) -> Sm {
-    Sm {
-        service_type: data.service_type,
-        source: data.source,
-        destination: data.destination,
-        esm_class: data.esm_class,
-        registered_delivery: data.registered_delivery,
-        data_coding: data.data_coding,
-        tlvs: data.tlvs,
-        ..Sm::default()
-    }
+    reader.read_buf(wire.buffer(READ_BYTES)).await
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use types::Timestamp;
 
-use super::BindKind;
+use crate::BindKind;
 
 /// A picture of one connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,20 +61,20 @@ pub struct BindStatus {
     pub window_limit: usize,
     /// Why it was last lost or refused, in words.
     pub last_error: Option<String>,
-    /// Time between the last answered submit_sm and its answer, microseconds.
+    /// Time between the last answered message and its answer, microseconds.
     pub last_round_trip_us: Option<u64>,
 }
 
 /// Counts since the connection was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
-    /// submit_sm handed over.
+    /// Messages or parts handed over.
     pub submitted: u64,
     /// Of them accepted by the peer.
     pub accepted: u64,
     /// Of them refused, throttling included.
     pub refused: u64,
-    /// Of the refused: `ESME_RTHROTTLED` and `ESME_RMSGQFUL`.
+    /// Of the refused: "too fast" and "my queue is full".
     pub throttled: u64,
     /// Of the submitted: did not fit a PDU and never left.
     pub unfit: u64,
@@ -86,7 +86,7 @@ pub struct Counters {
     pub lost: u64,
     /// Messages and receipts that the peer handed us.
     pub delivered: u64,
-    /// alert_notification and outbind of the peer, which have no answer.
+    /// What the peer tells without waiting for an answer, such as alert_notification.
     pub notices: u64,
     /// Requests of the peer that could not be read, are unknown or not allowed, and answers to nothing.
     pub odd: u64,

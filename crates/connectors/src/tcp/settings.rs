@@ -52,73 +52,64 @@ impl fmt::Display for BindKind {
 }
 
 /// One connection to a carrier. All times are milliseconds. Zero counts as one where zero would make no sense
-/// (`binds`, `window`, time-outs, pauses).
+/// (`binds`, `window`, time-outs, pauses). `L` is what the protocol adds.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct Settings<L> {
     /// The connection's name, for logs.
     pub name: String,
     /// Host name (asked of the DNS at each attempt) or address.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// Who we are: at most 15 octets.
+    /// Who we are: `system_id` of SMPP, OAdC of UCP's operation 60, user identity of CIMD2.
     pub system_id: String,
-    /// At most 8 octets by the specification; up to 64 are sent.
+    /// What proves it.
     pub password: String,
-    /// At most 12 octets; mostly empty.
-    pub system_type: String,
-    /// Which binds are kept.
+    /// Which sessions are kept.
     pub bind: BindKind,
     /// How many of them; for [`BindKind::TransmitterReceiver`] how many pairs.
     pub binds: u16,
-    /// Unanswered requests that each bind may have (SMPP v5 §2.6).
+    /// Unanswered requests that each session may have (SMPP v5 §2.6); at most as many as the protocol has numbers.
     pub window: u16,
-    /// Parts per second over all binds together, 0 for no limit of ours.
+    /// Parts per second over all sessions together, 0 for no limit of ours.
     pub throughput: u32,
-    /// `interface_version` of the bind: 0x34 or 0x50.
-    pub version: u8,
-    /// The addresses that we serve; mostly empty.
-    pub address_range: String,
-    /// Type of number of `address_range`.
-    pub addr_ton: u8,
-    /// Numbering plan of `address_range`.
-    pub addr_npi: u8,
-    /// Silence after which the peer is asked with `enquire_link`.
+    /// Silence after which the peer is asked whether it is there: `enquire_link`, operation 31, alive.
     pub enquire_link_ms: u64,
-    /// Unanswered `enquire_link` after which the bind is given up.
+    /// Unanswered questions after which the session is given up.
     pub enquire_missed_max: u32,
-    /// How long an answer is awaited: of the bind, of a submit_sm, of an `enquire_link`.
+    /// How long an answer is awaited: of the login, of a message, of a question.
     pub response_timeout_ms: u64,
     /// How long name resolution and TCP connect may take together.
     pub connect_timeout_ms: u64,
-    /// First pause before a bind is tried again.
+    /// First pause before a session is tried again.
     pub reconnect_min_ms: u64,
-    /// Longest pause before a bind is tried again.
+    /// Longest pause before a session is tried again.
     pub reconnect_max_ms: u64,
-    /// First pause of the whole connection after `ESME_RTHROTTLED`.
+    /// First pause of the whole connection after the peer said "too fast".
     pub throttle_min_ms: u64,
-    /// Longest pause of the whole connection after `ESME_RTHROTTLED`.
+    /// Longest pause of the whole connection after the peer said "too fast".
     pub throttle_max_ms: u64,
-    /// Largest PDU that is taken from the peer, header included.
+    /// Largest PDU that is taken from the peer, all included.
     pub pdu_bytes_max: usize,
-    /// Octets waiting to be written to one bind, above which nothing more is handed to it.
+    /// Octets waiting to be written to one session, above which nothing more is handed to it.
     pub write_queue_bytes_max: usize,
+    /// What the protocol adds.
+    pub login: L,
 }
 
 /// A password does not belong in a log, so `Debug` leaves it out.
-impl fmt::Debug for Settings {
+impl<L: fmt::Debug> fmt::Debug for Settings<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("name", &self.name)
             .field("host", &self.host)
             .field("port", &self.port)
             .field("system_id", &self.system_id)
-            .field("system_type", &self.system_type)
             .field("bind", &self.bind)
             .field("binds", &self.binds)
             .field("window", &self.window)
             .field("throughput", &self.throughput)
-            .field("version", &self.version)
+            .field("login", &self.login)
             .finish_non_exhaustive()
     }
 }

@@ -10,9 +10,9 @@ use runtime::pace::Pace;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Counters;
 use super::meter::Meter;
 use super::throttle::Throttle;
+use crate::Counters;
 
 /// Shortest time in which the rate may be used up at once: a carrier that counts per second sees at most a twentieth more.
 const BURSTS_PER_SECOND: u32 = 20;

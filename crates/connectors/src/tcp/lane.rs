@@ -4,29 +4,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runtime::wire::{Closed, Outlet};
-use smpp::{EncodeError, Sequence, SmRef, Window, encode_submit_sm};
+use smpp::{SmRef, Window};
 use tokio::sync::Notify;
 
 use super::gate::Turn;
+use super::wire::Wire;
 
 /// Where a caller's PDU meets the session that happens to run.
-#[derive(Debug)]
-pub(super) struct Lane<T> {
-    sending: Mutex<Option<Sending<T>>>,
+pub(super) struct Lane<T, W: Wire> {
+    sending: Mutex<Option<Sending<T, W>>>,
     /// Rung when the session should look: at unfit messages, or at too much that waits to be written.
     pub(super) attend: Notify,
     /// Of the last answer; 0 before the first.
     round_trip_us: AtomicU64,
 }
 
-#[derive(Debug)]
-struct Sending<T> {
+struct Sending<T, W: Wire> {
     epoch: u64,
     outlet: Outlet,
-    sequence: Sequence,
+    numbers: W::Numbers,
     window: Window<Open<T>>,
-    /// What could not be written as a PDU, until the session reports it. Each keeps its place in the window.
-    unfit: Vec<(T, EncodeError)>,
+    /// What could not be written as a PDU, and why, until the session reports it. Each keeps its place in the window.
+    unfit: Vec<(T, String)>,
+}
+
+impl<T, W: Wire> Sending<T, W> {
+    /// The next number that no unanswered request has; `None` where all are in use.
+    fn number(&mut self) -> Option<u32> {
+        let window = &self.window;
+        W::take_number(&mut self.numbers, |number| window.contains(number))
+    }
 }
 
 /// A request that is not answered yet.
@@ -46,33 +53,33 @@ impl<T> Open<T> {
 /// What a closed lane leaves to be reported.
 pub(super) struct Rest<T> {
     pub(super) open: Vec<(u32, Open<T>)>,
-    pub(super) unfit: Vec<(T, EncodeError)>,
+    pub(super) unfit: Vec<(T, String)>,
 }
 
-impl<T> Lane<T> {
+impl<T, W: Wire> Lane<T, W> {
     /// A lane without a session.
     pub(super) fn new() -> Self {
         Self { sending: Mutex::new(None), attend: Notify::new(), round_trip_us: AtomicU64::new(0) }
     }
 
-    fn sending(&self) -> MutexGuard<'_, Option<Sending<T>>> {
+    fn sending(&self) -> MutexGuard<'_, Option<Sending<T, W>>> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A session begins to send.
-    pub(super) fn open(&self, epoch: u64, outlet: Outlet, sequence: Sequence, window: usize) {
+    pub(super) fn open(&self, epoch: u64, outlet: Outlet, numbers: W::Numbers, window: usize) {
         let window = Window::new(window);
-        *self.sending() = Some(Sending { epoch, outlet, sequence, window, unfit: Vec::new() });
+        *self.sending() = Some(Sending { epoch, outlet, numbers, window, unfit: Vec::new() });
     }
 
-    /// Writes a submit_sm into what its session sends next. Gives the octets that wait to be written.
+    /// Writes a message into what its session sends next. Gives the octets that wait to be written.
     ///
     /// # Errors
     /// The tag: the session is gone, and nothing was written.
     pub(super) fn submit(
         &self,
         turn: Turn,
-        sm: &SmRef<'_>,
+        (wire, sm): (&W::Writer, &SmRef<'_>),
         tag: T,
         now_us: i64,
         deadline_ms: i64,
@@ -81,17 +88,17 @@ impl<T> Lane<T> {
         let Some(sending) = sending.as_mut().filter(|sending| sending.epoch == turn.epoch) else {
             return Err(tag);
         };
-        let sequence = sending.sequence.take();
+        let Some(number) = sending.number() else { return Err(tag) };
         // Noted before it is written; the lock keeps its answer from being looked for in between.
         let open = Open { tag, sent_us: now_us };
-        if let Err(refused) = sending.window.insert(sequence, open, deadline_ms) {
+        if let Err(refused) = sending.window.insert(number, open, deadline_ms) {
             return Err(refused.into_item().tag);
         }
-        let written = sending.outlet.write(|out| encode_submit_sm(sequence, sm, out).map(|()| out.len()));
+        let written = sending.outlet.write(|out| W::submit(wire, number, sm, out).map(|()| out.len()));
         if let Ok(Ok(waiting)) = written {
             return Ok(waiting);
         }
-        let tag = sending.window.complete(sequence).expect("it was inserted above").tag;
+        let tag = sending.window.complete(number).expect("it was inserted above").tag;
         match written {
             Ok(Err(unfit)) => {
                 sending.unfit.push((tag, unfit));
@@ -102,12 +109,15 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Writes a request of the session's own, with the next sequence number.
-    pub(super) fn write(&self, encode: impl FnOnce(u32, &mut Vec<u8>)) -> Result<(), Closed> {
+    /// Writes a request of the session's own, with the next number. Where all numbers are in use nothing is written: the
+    /// answers to those are awaited, and say as much.
+    pub(super) fn write<R: Default>(&self, encode: impl FnOnce(u32, &mut Vec<u8>) -> R) -> Result<R, Closed> {
         let mut sending = self.sending();
         let sending = sending.as_mut().ok_or(Closed)?;
-        let sequence = sending.sequence.take();
-        sending.outlet.write(|out| encode(sequence, out))
+        match sending.number() {
+            Some(number) => sending.outlet.write(|out| encode(number, out)),
+            None => Ok(R::default()),
+        }
     }
 
     /// The open request that an answer is for.
@@ -121,7 +131,7 @@ impl<T> Lane<T> {
     }
 
     /// The messages that could not be written as a PDU.
-    pub(super) fn unfit(&self) -> Vec<(T, EncodeError)> {
+    pub(super) fn unfit(&self) -> Vec<(T, String)> {
         self.sending().as_mut().map(|sending| std::mem::take(&mut sending.unfit)).unwrap_or_default()
     }
 
@@ -152,10 +162,12 @@ impl<T> Lane<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{smpp, ucp};
+    use ::smpp::Sequence;
 
     const TURN: Turn = Turn { bind: 0, epoch: 4 };
 
-    fn lane() -> (Lane<&'static str>, Outlet) {
+    fn lane() -> (Lane<&'static str, smpp::Wire>, Outlet) {
         let (lane, outlet) = (Lane::new(), Outlet::new(1_000));
         lane.open(TURN.epoch, outlet.clone(), Sequence::starting_at(7), 2);
         (lane, outlet)
@@ -164,15 +176,15 @@ mod tests {
     #[test]
     fn a_tag_comes_back_from_every_way_that_writes_nothing() {
         let (lane, outlet) = lane();
-        let sm = SmRef::default();
-        assert_eq!(Lane::new().submit(TURN, &sm, "no session", 0, 9), Err("no session"));
-        assert_eq!(lane.submit(Turn { epoch: 3, ..TURN }, &sm, "old", 0, 9), Err("old"));
-        assert_eq!(lane.submit(TURN, &sm, "a", 0, 9), Ok(33));
-        assert_eq!(lane.submit(TURN, &sm, "b", 0, 9), Ok(66));
-        assert_eq!(lane.submit(TURN, &sm, "full", 0, 9), Err("full"));
+        let sm = (&(), &SmRef::default());
+        assert_eq!(Lane::<_, smpp::Wire>::new().submit(TURN, sm, "no session", 0, 9), Err("no session"));
+        assert_eq!(lane.submit(Turn { epoch: 3, ..TURN }, sm, "old", 0, 9), Err("old"));
+        assert_eq!(lane.submit(TURN, sm, "a", 0, 9), Ok(33));
+        assert_eq!(lane.submit(TURN, sm, "b", 0, 9), Ok(66));
+        assert_eq!(lane.submit(TURN, sm, "full", 0, 9), Err("full"));
         lane.complete(7).unwrap();
         outlet.close();
-        assert_eq!(lane.submit(TURN, &sm, "closed", 0, 9), Err("closed"));
+        assert_eq!(lane.submit(TURN, sm, "closed", 0, 9), Err("closed"));
         assert_eq!(lane.close().open.into_iter().map(|(_, open)| open.tag).collect::<Vec<_>>(), ["b"]);
     }
 
@@ -180,11 +192,24 @@ mod tests {
     fn what_does_not_fit_writes_nothing_and_is_kept_to_be_told() {
         let (lane, outlet) = lane();
         let sm = SmRef { service_type: b"far too long", ..SmRef::default() };
-        assert_eq!(lane.submit(TURN, &sm, "a", 0, 9), Ok(0));
+        assert_eq!(lane.submit(TURN, (&(), &sm), "a", 0, 9), Ok(0));
         assert!(!lane.is_idle());
         assert_eq!(outlet.write(|out| out.len()), Ok(0));
         let unfit = lane.unfit();
-        assert_eq!((unfit[0].0, unfit[0].1.field), ("a", "service_type"));
+        assert!(unfit[0].0 == "a" && unfit[0].1.contains("service_type"), "{unfit:?}");
         assert!(lane.is_idle());
+    }
+
+    #[test]
+    fn a_number_in_use_is_left_out_and_none_is_left_when_all_are() {
+        let lane = Lane::<u8, ucp::Wire>::new();
+        lane.open(TURN.epoch, Outlet::new(100_000), ucp::Wire::numbers(), 100);
+        let writer = ucp::Writer::default();
+        for tag in 0..100 {
+            assert!(lane.submit(TURN, (&writer, &SmRef::default()), tag, 0, 9).is_ok());
+        }
+        assert_eq!(lane.write(|number, _| Some(number)), Ok(None));
+        lane.complete(7).unwrap();
+        assert_eq!(lane.write(|number, _| Some(number)), Ok(Some(7)));
     }
 }

@@ -1,4 +1,4 @@
-//! Who is bound: the sessions of all accounts, their bounds and their counters.
+//! Who is bound, over whichever protocol: the sessions of all accounts, their bounds and their counters.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AccountId, Timestamp};
 
 use crate::account::AccountForBind;
+use crate::connection::Protocol;
 use crate::engine::Bound;
 use crate::message::sm::Sender;
 
@@ -50,7 +51,9 @@ pub(crate) struct Session {
     pub(crate) sender: Sender,
     /// What people call the account.
     pub(crate) name: String,
-    /// One of the bound states.
+    /// What it speaks.
+    pub(crate) protocol: Protocol,
+    /// One of the bound states; for UCP that of a transceiver.
     pub(crate) state: State,
     /// The far side's address.
     pub(crate) peer: String,
@@ -102,7 +105,7 @@ impl Sessions {
     pub(crate) fn admit(
         self: &Arc<Self>,
         account: AccountForBind,
-        state: State,
+        (protocol, state): (Protocol, State),
         peer: String,
         now: Timestamp,
         server_max: usize,
@@ -137,6 +140,7 @@ impl Sessions {
                 from: peer.parse().ok().map(|peer: std::net::SocketAddr| peer.ip()),
             },
             name: account.name,
+            protocol,
             state,
             peer,
             since: now,
@@ -197,6 +201,7 @@ impl Session {
     /// The kind of bind, as people and events call it.
     pub(crate) fn kind(&self) -> &'static str {
         match self.state {
+            _ if self.protocol == Protocol::Ucp => "ucp",
             State::BoundTx => "transmitter",
             State::BoundRx => "receiver",
             _ => "transceiver",

@@ -1,0 +1,125 @@
+//! A connection to a carrier, whichever protocol it speaks.
+//!
+//! Another way to reach a carrier joins here: a variant of [`Link`] and of [`Settings`], with the same six functions. One
+//! that keeps sessions over TCP is a [`tcp::Wire`](crate::tcp::Wire) and nothing more; one that does not (HTTP, mail)
+//! brings its own and makes its [`Places`] of whatever bounds it.
+
+use std::time::Duration;
+
+use runtime::{Clock, Tasks};
+use smpp::SmRef;
+use tokio::sync::mpsc;
+
+use crate::tcp::{self, Wire};
+use crate::{Places, Report, Status, Stopped, cimd, smpp as smpp_link, ucp};
+
+/// The settings of a connection, by its protocol.
+#[derive(Clone, Debug)]
+pub enum Settings {
+    /// SMPP 3.4 or 5.0.
+    Smpp(smpp_link::Settings),
+    /// UCP/EMI.
+    Ucp(ucp::Settings),
+    /// CIMD2.
+    Cimd(cimd::Settings),
+}
+
+impl Settings {
+    /// A message as it goes over this connection's wire, under the number 0.
+    ///
+    /// # Errors
+    /// What does not fit its field, in words.
+    pub fn written(&self, clock: &Clock, sm: &SmRef<'_>) -> Result<Vec<u8>, String> {
+        fn written<W: Wire>(
+            settings: &tcp::Settings<W::Login>,
+            clock: &Clock,
+            sm: &SmRef<'_>,
+        ) -> Result<Vec<u8>, String> {
+            let mut octets = Vec::new();
+            W::submit(&W::writer(settings, clock), 0, sm, &mut octets).map(|()| octets)
+        }
+        match self {
+            Self::Smpp(settings) => written::<smpp_link::Wire>(settings, clock, sm),
+            Self::Ucp(settings) => written::<ucp::Wire>(settings, clock, sm),
+            Self::Cimd(settings) => written::<cimd::Wire>(settings, clock, sm),
+        }
+    }
+}
+
+/// A running connection. Cloning shares it. When the last clone or the receiver of its reports is dropped, or the program
+/// stops, it drains and ends by itself.
+#[derive(Clone, Debug)]
+pub enum Link<T: Clone + Send + 'static> {
+    /// SMPP 3.4 or 5.0.
+    Smpp(smpp_link::Link<T>),
+    /// UCP/EMI.
+    Ucp(ucp::Link<T>),
+    /// CIMD2.
+    Cimd(cimd::Link<T>),
+}
+
+/// Does the same with whichever link it is.
+macro_rules! each {
+    ($link:expr, $one:ident => $does:expr) => {
+        match $link {
+            Link::Smpp($one) => $does,
+            Link::Ucp($one) => $does,
+            Link::Cimd($one) => $does,
+        }
+    };
+}
+
+impl<T: Clone + Send + 'static> Link<T> {
+    /// Starts the sessions as tasks. `T` is the caller's mark for each message it hands over; it is cloned only when an
+    /// answer does not come in time. The receiver ends when all sessions have.
+    pub fn start(settings: Settings, tasks: &Tasks, clock: Clock) -> (Self, mpsc::Receiver<Report<T>>) {
+        match settings {
+            Settings::Smpp(settings) => {
+                let (link, reports) = smpp_link::Link::start(settings, tasks, clock);
+                (Self::Smpp(link), reports)
+            }
+            Settings::Ucp(settings) => {
+                let (link, reports) = ucp::Link::start(settings, tasks, clock);
+                (Self::Ucp(link), reports)
+            }
+            Settings::Cimd(settings) => {
+                let (link, reports) = cimd::Link::start(settings, tasks, clock);
+                (Self::Cimd(link), reports)
+            }
+        }
+    }
+
+    /// Waits until at least one message may leave now, and gives leave for up to `max`. Cheap: take many at once.
+    ///
+    /// # Errors
+    /// [`Stopped`]: drained or stopped, for good.
+    pub async fn places(&self, max: usize) -> Result<Places, Stopped> {
+        each!(self, link => link.places(max).await)
+    }
+
+    /// Hands over one message, using one of the places. It is given in the fields of submit_sm, which has those of the other
+    /// protocols, and written in the link's own. From then on the tag comes back in exactly one [`Report::Answered`].
+    ///
+    /// # Errors
+    /// The tag: no place was left in `places`, or the sessions went away before anything was written. It surely did not
+    /// leave.
+    pub fn submit(&self, places: &mut Places, sm: &SmRef<'_>, tag: T) -> Result<(), T> {
+        each!(self, link => link.submit(places, sm, tag))
+    }
+
+    /// What it looks like now.
+    pub fn status(&self) -> Status {
+        each!(self, link => link.status())
+    }
+
+    /// Hands over nothing more and waits for open answers. The sessions stay, for answers, receipts and inbound messages.
+    pub fn drain(&self) {
+        each!(self, link => link.drain());
+    }
+
+    /// Drains, leaves, and closes, all within that time; what is open then is reported as lost. The reports must be read
+    /// meanwhile, or the sessions cannot end.
+    pub async fn stop(&self, within: Duration) {
+        each!(self, link => link.stop(within).await);
+    }
+}

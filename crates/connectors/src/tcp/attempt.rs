@@ -1,0 +1,200 @@
+//! Keeping one session alive: connect, log in, live, and try again after a pause.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::backoff::Backoff;
+use super::session::{READ_BYTES, Session};
+use super::shared::{Phase, Shared};
+use super::wire::{Heard, Wire};
+use super::{BindKind, Settings};
+use crate::{Report, State};
+
+/// A connection on which the peer has let us in.
+struct Bound<W> {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// May hold what came right after the answer.
+    wire: W,
+    peer_system_id: String,
+}
+
+/// Why it did not come to a bind.
+#[derive(Debug)]
+struct Failure {
+    peer: Option<SocketAddr>,
+    why: String,
+    /// The same attempt will fail again until somebody changes the settings, here or there.
+    lasting: bool,
+}
+
+/// Keeps one session alive until the connection is to stop. `_alive` tells the end by being dropped.
+pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
+    shared: Arc<Shared<T, W>>,
+    bind: usize,
+    kind: BindKind,
+    reports: mpsc::Sender<Report<T>>,
+    _alive: TaskTrackerToken,
+) {
+    let settings = &shared.settings;
+    let mut phase = shared.phase.subscribe();
+    let mut backoff = Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms);
+    let mut told = String::new();
+    loop {
+        shared.note(bind, State::Binding, |_| ());
+        let attempt = tokio::select! {
+            biased;
+            () = stopping(&mut phase) => break,
+            attempt = establish::<W>(settings, kind) => attempt,
+        };
+        match attempt {
+            Ok(bound) => {
+                let (began, peer) = (Instant::now(), bound.peer);
+                told.clear();
+                let why = live(&shared, bind, kind, &reports, bound).await;
+                if began.elapsed() >= Duration::from_millis(settings.reconnect_max_ms) {
+                    backoff.reset();
+                }
+                note_down(&shared, bind, &why);
+                let _ = reports.send(Report::Lost { kind, peer: Some(peer), why }).await;
+            }
+            Err(Failure { peer, why, lasting }) => {
+                if lasting {
+                    backoff.skip_to_longest();
+                }
+                note_down(&shared, bind, &why);
+                if told != why {
+                    tracing::warn!(connection = %settings.name, protocol = W::NAME, bind = %kind, %why, "no session");
+                    told.clone_from(&why);
+                    let _ = reports.send(Report::Lost { kind, peer, why }).await;
+                }
+            }
+        }
+        let pause = Duration::from_millis(backoff.next(rand::random()));
+        tokio::select! {
+            biased;
+            () = stopping(&mut phase) => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    shared.note(bind, State::Stopped, |_| ());
+}
+
+/// From a bound connection to the end of its session, whose reason it gives.
+async fn live<T: Clone + Send + 'static, W: Wire>(
+    shared: &Arc<Shared<T, W>>,
+    bind: usize,
+    kind: BindKind,
+    reports: &mpsc::Sender<Report<T>>,
+    bound: Bound<W>,
+) -> String {
+    let Bound { stream, peer, wire, peer_system_id } = bound;
+    tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, "bound");
+    // Told before anything is answered on it.
+    let _ = reports.send(Report::Bound { kind, peer }).await;
+    shared.note(bind, State::Bound, |entry| {
+        entry.peer = Some(peer);
+        entry.peer_system_id = Some(peer_system_id);
+    });
+    let session = Session::begin(Arc::clone(shared), reports.clone(), bind, kind, peer);
+    let (reader, writer) = stream.into_split();
+    let why = session.run(reader, writer, wire).await;
+    tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, %why, "bind ended");
+    why
+}
+
+fn note_down<T, W: Wire>(shared: &Shared<T, W>, bind: usize, why: &str) {
+    shared.note(bind, State::Down, |entry| {
+        entry.peer = None;
+        entry.peer_system_id = None;
+        entry.last_error = Some(why.to_owned());
+    });
+}
+
+/// Done when the connection is to stop.
+async fn stopping(phase: &mut watch::Receiver<Phase>) {
+    // The sender is in `Shared`, which every task of the connection holds.
+    let _ = phase.wait_for(|phase| matches!(phase, Phase::Stopping { .. })).await;
+}
+
+/// Connects and logs in.
+async fn establish<W: Wire>(settings: &Settings<W::Login>, kind: BindKind) -> Result<Bound<W>, Failure> {
+    let mut peer = None;
+    let failed = |peer, why: String| Failure { peer, why, lasting: false };
+    let connecting = TcpStream::connect((settings.host.as_str(), settings.port));
+    let stream = timeout(Duration::from_millis(settings.connect_timeout_ms), connecting)
+        .await
+        .map_err(|_| failed(None, format!("no connection within {} ms", settings.connect_timeout_ms)))?
+        .and_then(|stream| {
+            peer = Some(stream.peer_addr()?);
+            // A PDU must not wait for the acknowledgement of the one before.
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        })
+        .map_err(|error| failed(peer, format!("cannot connect: {error}")))?;
+    let peer = stream.peer_addr().map_err(|error| failed(peer, format!("cannot connect: {error}")))?;
+    let patience = Duration::from_millis(settings.response_timeout_ms);
+    timeout(patience, open_session(settings, kind, stream, peer)).await.unwrap_or_else(|_| {
+        let why = format!("no answer to the {} within {} ms", W::LOGIN, settings.response_timeout_ms);
+        Err(failed(Some(peer), why))
+    })
+}
+
+/// Logs in and reads until that is answered.
+async fn open_session<W: Wire>(
+    settings: &Settings<W::Login>,
+    kind: BindKind,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+) -> Result<Bound<W>, Failure> {
+    let broken = |why: String| Failure { peer: Some(peer), why, lasting: false };
+    let mut out = Vec::new();
+    let awaited = W::log_in(settings, kind, &mut out).map_err(|error| Failure {
+        peer: Some(peer),
+        why: format!("the settings do not fit a {}: {error}", W::LOGIN),
+        lasting: true,
+    })?;
+    let mut wire = W::begin(settings);
+    if !awaited {
+        return Ok(Bound { stream, peer, wire, peer_system_id: String::new() });
+    }
+    loop {
+        stream.write_all(&out).await.map_err(|error| broken(format!("the connection broke: {error}")))?;
+        out.clear();
+        while let Some(heard) = wire.heard(kind).map_err(|lost| broken(lost.why))? {
+            match heard {
+                Heard::LoggedIn { peer: name } => {
+                    return Ok(Bound { stream, peer, wire, peer_system_id: name });
+                }
+                Heard::LoginRefused { why, lasting } => {
+                    return Err(Failure { peer: Some(peer), why, lasting });
+                }
+                Heard::Asked(answer) => out.extend_from_slice(&answer),
+                Heard::Left(_) => {
+                    let why = format!("the peer ended the session in place of an answer to the {}", W::LOGIN);
+                    return Err(broken(why));
+                }
+                // Nothing else means anything before the session is open.
+                _ => {}
+            }
+        }
+        if out.is_empty() {
+            let read = stream.read_buf(wire.buffer(READ_BYTES)).await;
+            match read.map_err(|error| broken(format!("the connection broke: {error}")))? {
+                0 => {
+                    let why =
+                        format!("the peer closed the connection in place of an answer to the {}", W::LOGIN);
+                    return Err(broken(why));
+                }
+                _ => continue,
+            }
+        }
+    }
+}
