@@ -12,5 +12,7 @@ mod gateway;
 mod languages;
 #[path = "browser/person.rs"]
 mod person;
+#[path = "browser/records.rs"]
+mod records;
 #[path = "browser/sending.rs"]
 mod sending;

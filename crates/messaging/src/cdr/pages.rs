@@ -72,7 +72,7 @@ fn files_table(files: &[CdrFile]) -> Markup {
             html! { (rows(file.rows)) },
             html! { (rows(file.first_seq)) "–" (rows(file.last_seq)) },
             html! { (size(file.bytes)) },
-            html! { (moment(file.closed_at)) " (" (file.reason) ")" },
+            html! { span { (moment(file.closed_at)) " (" (file.reason) ")" } },
             html! {
                 (state(file))
                 @if file.uploaded_at.is_some() { " " (badge::tag("uploaded")) }
@@ -221,7 +221,7 @@ fn members(stream: &CdrStream) -> Result<Patch> {
 async fn edit(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::CdrManage)?;
     let stream = super::get(&visitor.scope).await?;
-    let shown = Shown { members: members(&stream)?, fields: None, refused: None };
+    let shown = Shown::of(members(&stream)?);
     Ok(visitor.page(settings_form(&visitor, &shown)))
 }
 
@@ -257,7 +257,7 @@ async fn change(
         Ok(_) => Ok(done("/records", "The settings are saved.")),
         Err(error) => {
             let refused = again(error)?;
-            let shown = Shown { members: Patch::new(), fields: Some(&fields), refused: Some(&refused) };
+            let shown = Shown::again(&fields, &refused);
             Ok(visitor.page_again(settings_form(&visitor, &shown)))
         }
     }
