@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::Html;
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -37,7 +37,7 @@ fn prose(text: &str) -> Markup {
 fn kind(kind: &Kind) -> Markup {
     html! {
         (kind.before)
-        @if kind.linked { a href={ "#shape-" (kind.name) } { (kind.name) } } @else { (kind.name) }
+        @if kind.linked { a href={ "/docs/shapes#shape-" (kind.name) } { (kind.name) } } @else { (kind.name) }
     }
 }
 
@@ -108,7 +108,7 @@ fn operation(operation: &Operation, base: &str) -> Markup {
         (code::block(&ENGLISH, &format!("curl-{}", operation.anchor), &format!("{} {} with curl", operation.method, operation.path), &operation.curl(base)))
     };
     html! {
-        div id=(operation.anchor) data-filter-item=(operation.searched()) {
+        div id=(operation.anchor) {
             (card::card(&operation.summary, &html! {
                 (address)
                 (anchor(&operation.anchor, &operation.summary))
@@ -168,7 +168,8 @@ fn search(query: &str) -> Markup {
     }
 }
 
-fn reference(groups: &[Group], query: &str, base: &str) -> Markup {
+/// All operations in a line each, by capability; what a search does not mean is left out.
+fn index(groups: &[Group], query: &str) -> Markup {
     let query = query.to_lowercase();
     let words: Vec<_> = query.split_whitespace().collect();
     let matches = |operation: &&Operation| words.iter().all(|word| operation.searched().contains(word));
@@ -183,12 +184,26 @@ fn reference(groups: &[Group], query: &str, base: &str) -> Markup {
             @for group in groups {
                 @let operations: Vec<_> = group.operations.iter().filter(matches).collect();
                 @if !operations.is_empty() {
-                    section id=(slug(&group.tag)) class="docs-group" data-filter-group {
-                        h2 { (heading(&group.tag)) }
-                        @for one in operations { (operation(one, base)) }
+                    section class="docs-group" data-filter-group {
+                        h2 { a href={ "/docs/" (slug(&group.tag)) } { (heading(&group.tag)) } }
+                        (card::panel(&html! {
+                            ul class="facts" {
+                                @for one in operations { (line(&group.tag, one)) }
+                            }
+                        }))
                     }
                 }
             }
+        }
+    }
+}
+
+fn line(tag: &str, operation: &Operation) -> Markup {
+    html! {
+        li class="toolbar" data-filter-item=(operation.searched()) {
+            (method_badge(&operation.method))
+            a href={ "/docs/" (slug(tag)) "#" (operation.anchor) } { code dir="ltr" { (operation.path) } }
+            span class="hint" { (operation.summary) }
         }
     }
 }
@@ -197,7 +212,7 @@ fn navigation(reference: &Reference) -> Vec<(String, String)> {
     reference
         .groups
         .iter()
-        .map(|group| (heading(&group.tag), format!("/docs#{}", slug(&group.tag))))
+        .map(|group| (heading(&group.tag), format!("/docs/{}", slug(&group.tag))))
         .collect()
 }
 
@@ -207,7 +222,7 @@ fn page(headers: &HeaderMap, content: console::Content<'_>, current: &str) -> Ht
     let item = |label, href, icon| NavItem { label, href, icon, key: None, count: None };
     let mut capabilities: Vec<_> =
         groups.iter().map(|(label, href)| item(label, href, Icon::ChevronForward)).collect();
-    capabilities.push(item("Shapes", "/docs#shapes", Icon::ChevronForward));
+    capabilities.push(item("Shapes", "/docs/shapes", Icon::ChevronForward));
     let nav = [
         NavGroup {
             label: "API",
@@ -242,14 +257,31 @@ async fn show(State(app): State<App>, headers: HeaderMap, Query(Asked { q }): Qu
     let body = html! {
         (introduction(&base))
         (search(&query))
-        (reference(&REFERENCE.groups, &query, &base))
-        section id="shapes" class="docs-group" {
-            h2 { "Shapes" }
-            @for one in &REFERENCE.shapes { (shape(one)) }
-        }
+        (index(&REFERENCE.groups, &query))
     };
     let actions = html! { (form::link("openapi.json", "/openapi.json").icon(Icon::ArrowDown)) };
     page(&headers, console::Content { actions, ..console::Content::new("API reference", body) }, "/docs")
+}
+
+/// A page below the reference.
+fn below(headers: &HeaderMap, title: &str, path: &str, body: Markup) -> Html<String> {
+    let breadcrumbs = browse::breadcrumbs(&ENGLISH, &[("API reference", "/docs")], title);
+    page(headers, console::Content { breadcrumbs, ..console::Content::new(title, body) }, path)
+}
+
+/// One capability's operations. What none is called is looked for.
+async fn group(State(app): State<App>, headers: HeaderMap, Path(tag): Path<String>) -> Response {
+    let Some(group) = REFERENCE.groups.iter().find(|group| slug(&group.tag) == tag) else {
+        return Redirect::to("/docs").into_response();
+    };
+    let base = app.runtime.config.public_url();
+    let body = html! { div class="docs-group" { @for one in &group.operations { (operation(one, &base)) } } };
+    below(&headers, &heading(&group.tag), &format!("/docs/{tag}"), body).into_response()
+}
+
+async fn shapes(headers: HeaderMap) -> Html<String> {
+    let body = html! { div class="docs-group" { @for one in &REFERENCE.shapes { (shape(one)) } } };
+    below(&headers, "Shapes", "/docs/shapes", body)
 }
 
 async fn errors(headers: HeaderMap) -> Html<String> {
@@ -269,12 +301,7 @@ async fn errors(headers: HeaderMap) -> Html<String> {
             code dir="ltr" { "at" } " where, and " code dir="ltr" { "hint" } " what to do." }
         (table("Codes of refusals", columns, rows.collect()))
     };
-    let breadcrumbs = browse::breadcrumbs(&ENGLISH, &[("API reference", "/docs")], "Refusals");
-    page(
-        &headers,
-        console::Content { breadcrumbs, ..console::Content::new("Refusals", body) },
-        "/docs/errors",
-    )
+    below(&headers, "Refusals", "/docs/errors", body)
 }
 
 #[derive(Debug, Deserialize)]
@@ -291,7 +318,12 @@ async fn style(headers: HeaderMap, Query(Looks { dir }): Query<Looks>) -> Html<S
 
 /// The routes.
 pub fn router() -> Router<App> {
-    Router::new().route("/docs", get(show)).route("/docs/errors", get(errors)).route("/style", get(style))
+    Router::new()
+        .route("/docs", get(show))
+        .route("/docs/errors", get(errors))
+        .route("/docs/shapes", get(shapes))
+        .route("/docs/{group}", get(group))
+        .route("/style", get(style))
 }
 
 #[cfg(test)]
@@ -300,11 +332,12 @@ mod tests {
 
     #[test]
     fn a_search_leaves_what_has_all_its_words() {
-        let all = reference(&REFERENCE.groups, "", "http://h").into_string();
-        let some = reference(&REFERENCE.groups, "Post MESSAGES/batch", "http://h").into_string();
-        assert!(all.contains("id=\"post-messages\"") && all.contains("id=\"get-routes\""));
-        assert!(some.contains("id=\"post-messages-batch\"") && !some.contains("id=\"get-routes\""));
-        let none = reference(&REFERENCE.groups, "no such thing", "http://h").into_string();
+        let all = index(&REFERENCE.groups, "").into_string();
+        let some = index(&REFERENCE.groups, "Post MESSAGES/batch").into_string();
+        let (send, batch) = ("/docs/messages#post-messages\"", "/docs/messages#post-messages-batch\"");
+        assert!(all.contains(send) && all.contains("/docs/routes#get-routes\""));
+        assert!(some.contains(batch) && !some.contains("#get-routes\""));
+        let none = index(&REFERENCE.groups, "no such thing").into_string();
         assert!(none.contains("<div data-filter-none>") && all.contains("<div data-filter-none hidden>"));
     }
 

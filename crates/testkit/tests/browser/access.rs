@@ -59,7 +59,7 @@ async fn who_signs_out_is_out() {
     let mut ana = Person::sign_in(&house).await;
     let keys = "[...document.querySelectorAll('#nav a[data-key]')].map(a => a.dataset.key)";
     assert!(ana.holds(&format!("(keys => new Set(keys).size === keys.length)({keys})")).await, "a key each");
-    for path in ["/account", "/users", "/tenants", "/docs", "/style"] {
+    for path in ["/account", "/users", "/tenants", "/docs", "/docs/messages", "/style"] {
         ana.open(path).await;
         ana.judge_everywhere().await;
     }
