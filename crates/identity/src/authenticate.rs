@@ -300,7 +300,7 @@ impl Memory {
     fn listen(&mut self) {
         while let Some(heard) = self.heard.heard() {
             match heard {
-                Heard::News(news) => news.events.iter().for_each(|recorded| self.hear(&recorded.event)),
+                Heard::News(news) => news.events.iter().for_each(|event| self.hear(event)),
                 Heard::Missed => self.forget(|_| true),
                 Heard::Over => return,
             }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
-use types::TenantId;
-use types::event::Recorded;
+use types::{Event, TenantId};
 
 /// What one transaction did to one tenant.
 #[derive(Debug, Clone)]
@@ -12,7 +11,7 @@ pub struct News {
     /// Whose.
     pub tenant: TenantId,
     /// What, in order.
-    pub events: Arc<[Recorded]>,
+    pub events: Arc<[Event]>,
 }
 
 /// The hub. It promises nothing: a slow listener loses news and reads the stream from the database instead, so no
@@ -29,7 +28,7 @@ impl Live {
     }
 
     /// Tells all listeners; nobody listening is fine.
-    pub(crate) fn tell(&self, tenant: TenantId, events: Vec<Recorded>) {
+    pub(crate) fn tell(&self, tenant: TenantId, events: Vec<Event>) {
         if self.news.receiver_count() > 0 {
             // Fails only when the last listener has just left.
             let _nobody = self.news.send(News { tenant, events: events.into() });

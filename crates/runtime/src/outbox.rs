@@ -27,7 +27,7 @@ pub struct Happened {
 #[derive(Debug)]
 #[must_use = "after the commit, tell the live hub"]
 pub struct Written {
-    pages: Vec<(TenantId, Vec<Recorded>)>,
+    pages: Vec<(TenantId, Vec<Event>)>,
 }
 
 impl Written {
@@ -80,15 +80,7 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
             one.events.iter().any(Event::audited).into(),
             serde_json::to_string(&one.events).map_err(types::Error::internal)?.into(),
         ]);
-        let recorded = one.events.into_iter().zip(first..).map(|(event, seq)| Recorded {
-            seq,
-            at: one.at,
-            actor: one.actor.clone(),
-            request_id: one.request_id.clone(),
-            from: one.from.clone(),
-            event,
-        });
-        pages.push((one.tenant, recorded.collect()));
+        pages.push((one.tenant, one.events));
     }
     tx.execute_rows(
         sql!(

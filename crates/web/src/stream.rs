@@ -240,8 +240,8 @@ async fn gather(scope: &Scope, listener: &mut Listener) -> Option<BTreeSet<Strin
             Heard::Over => return None,
             Heard::Missed => return Some(BTreeSet::from(["reload".to_owned()])),
             Heard::News(news) if news.tenant == scope.tenant() => {
-                for recorded in news.events.iter() {
-                    topics.insert(topic(&recorded.event, topics.len() < TOPICS_MAX));
+                for event in news.events.iter() {
+                    topics.insert(topic(event, topics.len() < TOPICS_MAX));
                 }
                 until.get_or_insert_with(|| tokio::time::Instant::now() + TOPICS_EVERY);
             }
