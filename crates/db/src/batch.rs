@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, TryAcquireError, oneshot};
+use tokio::time::Instant;
 use types::{Code, Error};
 
 /// How much a [`Batcher`] holds.
@@ -53,6 +54,9 @@ pub trait Fair {
 
     /// Whether it goes before what is not urgent.
     fn urgent(&self) -> bool;
+
+    /// Whether a person waits for it: batches stay short while such come, so that none of them waits for a long one.
+    fn hurried(&self) -> bool;
 }
 
 /// Writes batches.
@@ -279,6 +283,11 @@ impl<T: Fair, R> Drop for Open<T, R> {
     }
 }
 
+/// For how long batches stay short after the last item that was hurried.
+const HURRY: Duration = Duration::from_secs(1);
+/// The part of a batch's bound that a short one has.
+const SHORT: usize = 4;
+
 async fn run<W: WriteBatch>(
     limits: BatchLimits,
     open: Open<W::Item, W::Result>,
@@ -287,7 +296,8 @@ async fn run<W: WriteBatch>(
 ) {
     let shared = &open.0;
     let mut stop = std::pin::pin!(stop);
-    let mut gathered = Vec::with_capacity(limits.items_max);
+    let mut gathered: Vec<Item<_, _>> = Vec::with_capacity(limits.items_max);
+    let mut hurried: Option<Instant> = None;
     let take = |gathered: &mut Vec<_>, max: usize| {
         let before = gathered.len();
         shared.waiting().take(max, gathered);
@@ -308,11 +318,16 @@ async fn run<W: WriteBatch>(
             }
             continue;
         }
-        take(&mut gathered, limits.items_max);
-        if gathered.len() < limits.items_max && !limits.linger.is_zero() && !closed {
+        let hurry = hurried.is_some_and(|last| last.elapsed() < HURRY);
+        let items_max = if hurry { limits.items_max.div_ceil(SHORT) } else { limits.items_max };
+        take(&mut gathered, items_max);
+        if gathered.len() < items_max && !limits.linger.is_zero() && !closed {
             tokio::time::sleep(limits.linger).await;
-            let room = limits.items_max - gathered.len();
+            let room = items_max - gathered.len();
             take(&mut gathered, room);
+        }
+        if gathered.iter().any(|item| item.value.hurried()) {
+            hurried = Some(Instant::now());
         }
         let (values, replies): (Vec<_>, Vec<_>) =
             gathered.drain(..).map(|item| (item.value, item.reply)).unzip();
@@ -341,6 +356,10 @@ mod tests {
 
         fn urgent(&self) -> bool {
             *self > 1_000_000
+        }
+
+        fn hurried(&self) -> bool {
+            *self > 2_000_000
         }
     }
 
@@ -439,6 +458,23 @@ mod tests {
             of_one.is_sorted() && all.len() == 501 + 20 + 1,
             "each owner's order stays, and all are written"
         );
+    }
+
+    #[tokio::test]
+    async fn batches_are_short_while_somebody_waits() {
+        let limits = BatchLimits { items_max: 40, linger: Duration::ZERO, waiting_max: 1_000 };
+        let (batches, mut seen) = mpsc::unbounded_channel();
+        let (batcher, work) = Batcher::new(limits, Note { batches }, async {});
+        let answers: Vec<_> = (0..100).map(|n| batcher.enqueue(n).unwrap()).collect();
+        let hurried = batcher.enqueue(2_000_001).unwrap();
+        work.await;
+        let mut sizes = Vec::new();
+        while let Some(batch) = seen.recv().await {
+            sizes.push(batch.len());
+        }
+        assert_eq!((sizes[0], sizes[1]), (40, 10), "{sizes:?}");
+        assert_eq!(sizes.iter().sum::<usize>(), answers.len() + 1);
+        drop(hurried);
     }
 
     /// Notes its batches.

@@ -25,9 +25,9 @@ pub enum Engine {
 }
 
 /// SQLite's pages in memory, in KiB as it writes them: what the hot path touches again and again.
-const WRITER_CACHE: &str = "-32768";
+const WRITER_CACHE: &str = "-16384";
 /// The same for each reader, of which there are several; what they miss is in the system's own cache.
-const READER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-4096";
 
 /// Compiled statements that a connection keeps: those of batches are there in several lengths.
 const STATEMENTS_KEPT: usize = 400;

@@ -103,6 +103,10 @@ impl Fair for Entry {
             _ => false,
         }
     }
+
+    fn hurried(&self) -> bool {
+        !matches!(self, Self::Claim { .. }) && self.urgent()
+    }
 }
 
 /// New messages, accepted together or not at all.
