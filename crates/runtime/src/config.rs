@@ -19,9 +19,10 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp, Ucp,
+    Cdr, Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp,
+    SmppTls, Ucp,
 };
-pub use values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
+pub use values::{DatabaseUrl, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// The text of `config/default.toml`: every key, its meaning, range and default.
 pub const MANUAL: &str = include_str!("../config/default.toml");

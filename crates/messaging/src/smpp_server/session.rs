@@ -124,7 +124,7 @@ fn link(session: &Session, detail: &str) -> Link {
     Link {
         id: session.sender.account.to_string(),
         name: session.name.clone(),
-        peer: session.peer.clone(),
+        peer: session.peer.to_string(),
         detail: detail.to_owned(),
     }
 }

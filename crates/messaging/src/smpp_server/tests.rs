@@ -365,7 +365,7 @@ async fn connections_without_a_bind_are_bounded() {
         sessions: Arc::clone(listening.engine.sessions()),
         unbound: Arc::new(Semaphore::new(1)),
     };
-    listening.house.runtime.tasks.spawn("accept", accept(hub, listener));
+    listening.house.runtime.tasks.spawn("accept", accept(hub, listener, None));
     let mut first = Peer::connect(address).await;
     assert_eq!(first.status(Pdu::EnquireLink).await, smpp::Status::ROK);
     assert!(Peer::connect(address).await.hear().await.is_none(), "the one place is taken");

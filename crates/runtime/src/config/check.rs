@@ -21,6 +21,7 @@ impl Config {
         let mut check = Check { config: self, findings: self.warnings.clone() };
         check.ranges();
         check.listeners();
+        check.tls();
         check.orders();
         check.public_url();
         check.database();
@@ -70,6 +71,9 @@ impl Check<'_> {
         let config = self.config;
         let mut taken: Vec<(&str, SocketAddr)> =
             vec![("http.listen", config.http.listen), ("smpp.listen", config.smpp.listen)];
+        if let Some(address) = config.smpp.tls.listen.0 {
+            taken.push(("smpp.tls.listen", address));
+        }
         if config.ucp.enabled {
             taken.push(("ucp.listen", config.ucp.listen));
         }
@@ -101,6 +105,17 @@ impl Check<'_> {
                 "the demo tenant is created on a server that others can reach",
                 advice,
             );
+        }
+    }
+
+    fn tls(&mut self) {
+        let tls = &self.config.smpp.tls;
+        if tls.listen.0.is_some() {
+            for (key, path) in [("smpp.tls.certificate", &tls.certificate), ("smpp.tls.key", &tls.key)] {
+                if path.as_os_str().is_empty() {
+                    self.error(key, "not set, but smpp.tls.listen is", "name a PEM file");
+                }
+            }
         }
     }
 

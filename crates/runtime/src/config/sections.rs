@@ -2,10 +2,11 @@
 //! and its default. Units are in the names.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
+use super::values::{DatabaseUrl, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// `[http]`: the HTTP listener: API and console.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,6 +86,24 @@ pub struct Smpp {
     pub throttle_min_ms: u64,
     /// Longest pause of a bind after `ESME_RTHROTTLED`.
     pub throttle_max_ms: u64,
+    /// The same port once more, encrypted.
+    pub tls: SmppTls,
+}
+
+/// `[smpp.tls]`: the SMPP listener with TLS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmppTls {
+    /// Address and port for binds over TLS; none for no such port.
+    pub listen: Listen,
+    /// The PEM file of the certificate and its issuers.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+    /// The PEM file of who issues the clients' certificates; empty where clients need none.
+    pub client_ca: PathBuf,
+    /// How often the files are looked at for changes.
+    pub reload_ms: u64,
 }
 
 /// `[database]`: where rows are kept.

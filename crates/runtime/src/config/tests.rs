@@ -80,6 +80,7 @@ fn the_manual_says_of_each_key_what_it_may_be() {
             Rule::Choice(choices) => format!("Choice: {}.", quoted(choices)),
             Rule::Flag => "Flag: true or false.".to_owned(),
             Rule::Address => "Address: IP:port.".to_owned(),
+            Rule::Listen => "Address: IP:port, or empty.".to_owned(),
         };
         let rest =
             bound.strip_prefix(&expected).unwrap_or_else(|| panic!("{key}: {bound:?} is not {expected:?}"));
@@ -280,6 +281,10 @@ fn settings_that_do_not_fit_together_are_found() {
         (&[("smpp.listen", "0.0.0.0:8080")], "smpp.listen", Error),
         (&[("simulator.listen", "127.0.0.1:2775")], "simulator.listen", Error),
         (&[("simulator.listen", "0.0.0.0:2776")], "simulator.listen", Warning),
+        (&[("smpp.tls.listen", "127.0.0.1:2785")], "smpp.tls.certificate", Error),
+        (&[("smpp.tls.listen", "127.0.0.1:2785"), ("smpp.tls.certificate", "x")], "smpp.tls.key", Error),
+        (&[("smpp.tls.listen", "127.0.0.1:2775")], "smpp.tls.listen", Error),
+        (&[("smpp.tls.listen", "here")], "smpp.tls.listen", Error),
         (&[("smpp.window_default", "2000")], "smpp.window_default", Error),
         (&[("messaging.validity_max_s", "60")], "messaging.validity_default_s", Error),
         (&[("outbound.timeout_ms", "10")], "outbound.connect_timeout_ms", Error),

@@ -58,6 +58,9 @@ fn greeting(server: &Server) -> String {
     let base = format!("http://{}", server.http);
     let _ = writeln!(text, "  Console and API  {base}");
     let _ = writeln!(text, "  SMPP             {}", server.smpp);
+    if let Some(tls) = server.smpp_tls {
+        let _ = writeln!(text, "  SMPP over TLS    {tls}");
+    }
     if let Some(ucp) = server.ucp {
         let _ = writeln!(text, "  UCP              {ucp}");
     }
