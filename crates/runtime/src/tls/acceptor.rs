@@ -117,7 +117,7 @@ impl Acceptor {
                 }
                 Err(why) if why != told => {
                     metrics::counter!("switchboard_tls_reloads_total", "outcome" => "failed").increment(1);
-                    tracing::error!(%why, "a changed certificate cannot be used; the one of before stays");
+                    tracing::warn!(%why, "a changed certificate cannot be used; the one of before stays");
                     told = why;
                 }
                 Err(_) => {}

@@ -1,17 +1,18 @@
 //! TLS at every door: what is encrypted works, and what is not, or is not trusted, is refused with the reason.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use runtime::Config;
-use runtime::tls;
+use runtime::{Clock, Config, Tasks, tls};
 use serde_json::json;
+use simulator::Smsc;
 use smpp::{Address, Bind, Framer, Mode, Pdu, Sm, Status, decode};
 use testkit::House;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Who issues certificates, for as long as a test runs.
 struct Issuer {
@@ -271,4 +272,83 @@ async fn with_certificate(
     let socket = TcpStream::connect(house.server.smpp_tls.unwrap()).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     connector.connect("localhost".try_into().unwrap(), socket).await.unwrap()
+}
+
+/// A carrier that speaks TLS: what comes over it goes on to the simulator.
+async fn encrypted_carrier(issuer: &Issuer, tasks: &Tasks, carrier: SocketAddr) -> u16 {
+    let files =
+        tls::Files { certificate: issuer.file("cert.pem"), key: issuer.file("key.pem"), client_ca: None };
+    let every = Duration::from_millis(20);
+    let (acceptor, keep) = tls::Acceptor::open(files, &[], every, tasks.stopping()).await.unwrap();
+    tasks.spawn("keep", keep);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let of_each = tasks.clone();
+    tasks.spawn("carrier", async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            of_each.spawn("carried", async move {
+                let Ok(mut near) = acceptor.accept(near).await else { return };
+                let mut far = TcpStream::connect(carrier).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+            });
+        }
+    });
+    port
+}
+
+async fn last_error(house: &House, connection: &str) -> String {
+    let shown = house.admin.get(connection).await.expect(200);
+    shown["status"]["binds"][0]["last_error"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn carriers_are_reached_over_tls_or_the_reason_is_told() {
+    let tasks = Tasks::new();
+    let smsc = Smsc::start(simulator::smsc::Settings::default(), &tasks, Clock::system()).await.unwrap();
+    let (issuer, stranger) = (Issuer::new(), Issuer::new());
+    issuer.issue(|_| {});
+    let port = encrypted_carrier(&issuer, &tasks, smsc.address()).await;
+    let house = House::start_with(|config| config.simulator.enabled = false).await;
+    let settings = json!({
+        "host": "127.0.0.1", "port": port, "system_id": "us", "tls": true, "tls_ca": stranger.pem(),
+        "reconnect_min_ms": 20, "reconnect_max_ms": 50, "connect_timeout_ms": 2000,
+    });
+    let new = json!({ "name": "Carrier", "password": "secret", "settings": settings });
+    let made = house.admin.post("/api/v1/connections", &new).await.expect(201);
+    let connection = format!("/api/v1/connections/{}", made["id"].as_str().unwrap());
+    let change = async |settings: serde_json::Value| {
+        house.admin.send("PATCH", &connection, &json!({ "settings": settings })).await.expect(200);
+    };
+    let told = async |why: &str| {
+        house.until(why, async || last_error(&house, &connection).await.contains(why)).await;
+    };
+    told("no TLS: unknown issuer").await;
+    change(json!({ "tls_ca": issuer.pem(), "tls_server_name": "smsc.example" })).await;
+    told("no TLS: wrong name").await;
+    change(json!({ "tls_server_name": null })).await;
+    let route = json!({ "name": "All", "rule": { "targets": [made["id"]] } });
+    house.admin.post("/api/v1/routes", &route).await.expect(201);
+    let message = json!({ "to": "33600000001", "from": "Shop", "text": "over TLS" });
+    let sent = house.admin.post("/api/v1/messages", &message).await.expect(202);
+    let message = format!("/api/v1/messages/{}", sent["id"].as_str().unwrap());
+    house
+        .until("it is delivered", async || {
+            house.admin.get(&message).await.expect(200)["state"] == "delivered"
+        })
+        .await;
+    issuer.issue(|params| {
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    change(json!({ "window": 5 })).await;
+    told("has expired").await;
+    // A carrier's port without TLS.
+    change(json!({ "port": smsc.address().port() })).await;
+    told("no TLS").await;
+    let refused = house.admin.send("PATCH", &connection, &json!({ "settings": { "tls_ca": "none" } })).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    house.stop().await;
+    tasks.stop(Duration::from_secs(1)).await;
 }
