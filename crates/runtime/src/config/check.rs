@@ -109,6 +109,17 @@ impl Check<'_> {
     }
 
     fn tls(&mut self) {
+        let http = &self.config.http;
+        if http.tls.is_on() == http.tls.key.as_os_str().is_empty() {
+            let (absent, present) = match http.tls.is_on() {
+                true => ("http.tls.key", "http.tls.certificate"),
+                false => ("http.tls.certificate", "http.tls.key"),
+            };
+            self.error(absent, format!("not set, but {present} is"), "name a PEM file");
+        }
+        if http.tls.is_on() && http.public_url.starts_with("http:") {
+            self.warning("http.public_url", "says http, but the port speaks TLS", "write https");
+        }
         let tls = &self.config.smpp.tls;
         if tls.listen.0.is_some() {
             for (key, path) in [("smpp.tls.certificate", &tls.certificate), ("smpp.tls.key", &tls.key)] {
@@ -178,8 +189,7 @@ impl Check<'_> {
                 self.error("http.public_url", "has a user name in it", example);
             }
             Ok(url) if url.scheme() == "http" && !is_local(&url) => {
-                let advice =
-                    "use https with a TLS proxy in front, so that cookies and keys are not read on the way";
+                let advice = "use https, with [http.tls] or a TLS proxy in front, so that cookies and keys are not read on the way";
                 self.warning("http.public_url", "not encrypted", advice);
             }
             Ok(_) => {}

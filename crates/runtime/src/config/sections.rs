@@ -32,6 +32,27 @@ pub struct Http {
     pub rate_per_second: u32,
     /// Requests that may come at once before `rate_per_second` is applied.
     pub rate_burst: u32,
+    /// How the port is encrypted.
+    pub tls: HttpTls,
+}
+
+/// `[http.tls]`: the HTTP listener with TLS in place of plain text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpTls {
+    /// The PEM file of the certificate and its issuers; empty for no TLS.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+    /// How often the files are looked at for changes.
+    pub reload_ms: u64,
+}
+
+impl HttpTls {
+    /// Whether the port speaks TLS.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
 }
 
 /// `[smpp]`: the SMPP listener and the SMPP client: timers and limits of sessions.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use runtime::{Clock, Config, Tasks, tls};
 use serde_json::json;
+use server::Server;
 use simulator::Smsc;
 use smpp::{Address, Bind, Framer, Mode, Pdu, Sm, Status, decode};
 use testkit::House;
@@ -351,4 +352,59 @@ async fn carriers_are_reached_over_tls_or_the_reason_is_told() {
     assert_eq!(refused.status, 422, "{}", refused.text);
     house.stop().await;
     tasks.stop(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn console_and_api_speak_tls_with_hsts_and_secure_cookies() {
+    let issuer = Issuer::new();
+    issuer.issue(|_| {});
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::for_tests(folder.path());
+    config.http.tls.certificate = issuer.file("cert.pem");
+    config.http.tls.key = issuer.file("key.pem");
+    config.http.tls.reload_ms = 20;
+    config.http.header_timeout_ms = 500;
+    config.security.argon2_memory_kib = 8;
+    config.security.argon2_passes = 1;
+    config.simulator.enabled = false;
+    config.log.filter = "warn".to_owned();
+    let server = Server::start(config, Clock::system()).await.unwrap();
+    let client = |issuer: &Issuer| {
+        let ca = reqwest::Certificate::from_pem(issuer.pem().as_bytes()).unwrap();
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        builder.tls_certs_only([ca]).build().unwrap()
+    };
+    let base = format!("https://{}", server.http);
+    let health = client(&issuer).get(format!("{base}/health")).send().await.unwrap();
+    assert_eq!(health.status(), 200);
+    assert_eq!(health.version(), reqwest::Version::HTTP_2, "ALPN offers it");
+    assert_eq!(health.headers()["strict-transport-security"], "max-age=31536000");
+    let link = &server.first_start.made.as_ref().unwrap().link;
+    assert!(link.url.starts_with("https://"), "{}", link.url);
+    let token = link.url.rsplit_once("token=").unwrap().1;
+    let signed_in = client(&issuer)
+        .post(format!("{base}/sign-in/link"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("token={token}"))
+        .send()
+        .await
+        .unwrap();
+    let cookies = signed_in.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+    let session = cookies.into_iter().find(|cookie| cookie.contains("session=")).unwrap();
+    assert!(session.ends_with("; Secure"), "{session}");
+    // Nobody is answered without TLS, and who says nothing is not waited for.
+    assert!(reqwest::get(format!("http://{}/health", server.http)).await.is_err());
+    let mut silent = TcpStream::connect(server.http).await.unwrap();
+    rest(&mut silent).await;
+    let renewed = Issuer::in_folder(Arc::clone(&issuer.folder));
+    renewed.issue(|_| {});
+    let asked = async || client(&renewed).get(format!("{base}/health")).send().await.is_ok();
+    for _ in 0..200 {
+        if asked().await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(asked().await, "the renewed certificate is not shown");
+    server.stop().await;
 }
