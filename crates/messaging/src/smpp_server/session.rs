@@ -98,7 +98,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     let session = Arc::clone(&seat);
     let bound = Bound {
         engine: hub.engine.clone(),
-        submits: Submits::start(&hub.engine, &session, outlet),
+        submits: Submits::start(&hub.engine, &session, outlet, version),
         deliver: session
             .state
             .can_deliver()
