@@ -45,7 +45,7 @@ mod throttle;
 mod wire;
 
 pub use gate::{Places, Stopped};
-pub use settings::{BindKind, Settings};
+pub use settings::{BindKind, Settings, Tls};
 pub use wire::{Heard, Lost, Wire};
 
 use shared::{Phase, Shared, later};

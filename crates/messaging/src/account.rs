@@ -54,6 +54,8 @@ pub struct AccountSettings {
     /// Networks that it may bind from, such as `203.0.113.0/24`; empty for everywhere.
     #[schema(value_type = Vec<String>)]
     pub allow_from: Vec<Network>,
+    /// Whether it may bind over TLS only (not over UCP either, which has none here).
+    pub require_tls: bool,
     /// The sender of its messages that name none.
     pub sender_default: Option<String>,
     /// The senders that it may use; empty for any.
@@ -85,6 +87,7 @@ impl Default for AccountSettings {
             window_max: 100,
             throughput: 0,
             allow_from: Vec::new(),
+            require_tls: false,
             sender_default: None,
             senders: Vec::new(),
             intent_default: Intent::Transactional,

@@ -423,6 +423,13 @@ fn over_tcp<L>(
         enquire_link_ms: settings.enquire_link_ms,
         enquire_missed_max: settings.enquire_missed_max,
         response_timeout_ms: settings.response_timeout_ms,
+        tls: settings.tls.then(|| connectors::tcp::Tls {
+            server_name: match settings.tls_server_name.as_str() {
+                "" => settings.host.clone(),
+                name => name.to_owned(),
+            },
+            ca: settings.tls_ca.clone(),
+        }),
         connect_timeout_ms: settings.connect_timeout_ms,
         reconnect_min_ms: settings.reconnect_min_ms,
         reconnect_max_ms: settings.reconnect_max_ms,

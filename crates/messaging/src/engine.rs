@@ -66,6 +66,8 @@ pub struct Bound {
     pub kind: &'static str,
     /// The far side's address.
     pub peer: String,
+    /// Whether it is encrypted.
+    pub tls: bool,
     /// Since when.
     pub since: Timestamp,
     /// Messages submitted in this session.

@@ -190,6 +190,7 @@ impl Batch {
 #[derive(Clone)]
 pub struct Journal {
     batcher: Batcher<Entry, Result<()>>,
+    waiting_max: usize,
     more_due: Arc<AtomicBool>,
 }
 
@@ -197,6 +198,11 @@ pub struct Journal {
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// The pause between two looks while there is more to do; the journal's other work goes on between.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+fn congestion(waiting: usize, waiting_max: usize) -> u8 {
+    let percent = waiting.saturating_mul(100) / waiting_max.max(1);
+    u8::try_from(percent.min(100)).unwrap_or(100)
+}
 
 impl Journal {
     /// Starts the writer. `queue` and `pushes` receive what a commit sets free.
@@ -221,7 +227,7 @@ impl Journal {
         };
         let (batcher, work) = Batcher::new(limits, writer, runtime.writers.stopping().cancelled_owned());
         runtime.writers.spawn("journal", work);
-        Self { batcher, more_due }
+        Self { batcher, waiting_max: limits.waiting_max, more_due }
     }
 
     /// Writes an entry and gives its reply after the commit.
@@ -251,6 +257,11 @@ impl Journal {
     /// Entries that wait for their batch.
     pub fn waiting(&self) -> usize {
         self.batcher.waiting()
+    }
+
+    /// How full it is, 0 to 100, as congestion_state has it (SMPP v5 §4.8.4.18): at 100 the next submit is throttled.
+    pub fn congestion(&self) -> u8 {
+        congestion(self.waiting(), self.waiting_max)
     }
 
     /// Rings the journal until the program stops: messages whose time has come, and what failed before.
@@ -440,5 +451,16 @@ impl Writer {
                 Entry::Wake | Entry::Retry => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::congestion;
+
+    #[test]
+    fn congestion_is_the_share_of_places_taken() {
+        let told = [0, 79, 80, 7_999, 8_000, 9_000].map(|waiting| congestion(waiting, 8_000));
+        assert_eq!(told, [0, 0, 1, 99, 100, 100]);
     }
 }

@@ -120,6 +120,8 @@ pub(crate) enum Kind {
     Text,
     /// A host, an id, a URL: in fixed-width letters.
     Code,
+    /// Several lines, in fixed-width letters.
+    Lines,
     /// A whole number in a range.
     Number(&'static str, &'static str),
     /// Yes or no.
@@ -184,7 +186,7 @@ pub(crate) fn list(text: &str) -> Vec<String> {
 
 fn value(setting: &Setting, text: &str) -> Result<Value> {
     Ok(match setting.kind {
-        Kind::Text | Kind::Code | Kind::Choice(_) => text.into(),
+        Kind::Text | Kind::Code | Kind::Lines | Kind::Choice(_) => text.into(),
         Kind::Flag => (text == "true").into(),
         Kind::Number(least, most) => {
             let number: Option<i64> =
@@ -277,6 +279,7 @@ impl<'a> Shown<'a> {
         let control: Field<'_> = match setting.kind {
             Kind::Text => field::text(setting.name, setting.label),
             Kind::Code => field::text(setting.name, setting.label).mono(),
+            Kind::Lines => field::textarea(setting.name, setting.label).mono().wide(),
             Kind::Number(least, most) => field::number(setting.name, setting.label).range(least, most),
             Kind::Choice(_) | Kind::Flag => field::select(setting.name, setting.label, &choices),
             Kind::List => field::tags(setting.name, setting.label, &[]).wide(),

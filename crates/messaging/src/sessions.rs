@@ -1,6 +1,7 @@
 //! Who is bound, over whichever protocol: the sessions of all accounts, their bounds and their counters.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,6 +36,21 @@ struct Customer {
     pace: (u32, Arc<Mutex<Pace>>),
 }
 
+/// The far side of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    /// Whether nobody on the way can read along.
+    pub(crate) encrypted: bool,
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
 /// Why a bind finds no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPlace {
@@ -55,8 +71,8 @@ pub(crate) struct Session {
     pub(crate) protocol: Protocol,
     /// One of the bound states; for UCP that of a transceiver.
     pub(crate) state: State,
-    /// The far side's address.
-    pub(crate) peer: String,
+    /// The far side.
+    pub(crate) peer: Peer,
     since: Timestamp,
     /// Absent where the account has no limit.
     pace: Option<Arc<Mutex<Pace>>>,
@@ -106,7 +122,7 @@ impl Sessions {
         self: &Arc<Self>,
         account: AccountForBind,
         (protocol, state): (Protocol, State),
-        peer: String,
+        peer: Peer,
         now: Timestamp,
         server_max: usize,
     ) -> Result<Seat, NoPlace> {
@@ -137,7 +153,7 @@ impl Sessions {
                 tenant: account.tenant,
                 account: account.id,
                 settings: Arc::new(account.settings),
-                from: peer.parse().ok().map(|peer: std::net::SocketAddr| peer.ip()),
+                from: Some(peer.address.ip()),
             },
             name: account.name,
             protocol,
@@ -190,7 +206,8 @@ impl Session {
     fn bound(&self) -> Bound {
         Bound {
             kind: self.kind(),
-            peer: self.peer.clone(),
+            peer: self.peer.to_string(),
+            tls: self.peer.encrypted,
             since: self.since,
             submitted: self.submitted.load(Ordering::Relaxed),
             delivered: self.delivered.load(Ordering::Relaxed),

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - [`listen`] takes connections, as many as the bounds allow
-//! - `connection` frames what comes in and sees the connection through its end
+//! - `connection` shakes hands where the port has TLS, frames what comes in and sees the connection through its end
 //! - `bind` lets a customer's system in
 //! - `session` answers every operation of a bound system by the state table, and watches its timers
 //! - `submit` takes messages: read without a copy, answered in bunches after their commit
@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::tls::{Acceptor, Files};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use types::{Code, Error, Result};
@@ -47,6 +48,8 @@ pub use refusal::status;
 pub struct Server {
     /// Where it listens, with the port that the system chose where 0 was asked for.
     pub address: SocketAddr,
+    /// Where it listens for TLS, where the configuration says so.
+    pub tls: Option<SocketAddr>,
 }
 
 /// What all connections share.
@@ -61,11 +64,34 @@ struct Hub {
 /// How long to wait when the system has no more connections to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens for customers' systems until the program stops.
+/// Listens for customers' systems until the program stops: without TLS on `address`, and with it where `[smpp.tls]` says.
 ///
 /// # Errors
-/// [`Code::Unavailable`] when the address cannot be listened on.
+/// [`Code::Unavailable`] when an address cannot be listened on, or the certificate cannot be used.
 pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
+    let runtime = engine.runtime().clone();
+    let hub = Hub {
+        sessions: Arc::clone(engine.sessions()),
+        unbound: Arc::new(Semaphore::new(runtime.config.smpp.unbound_max)),
+        engine,
+    };
+    let config = &runtime.config.smpp.tls;
+    let tls = match config.listen.0 {
+        Some(address) => {
+            let client_ca = (!config.client_ca.as_os_str().is_empty()).then(|| config.client_ca.clone());
+            let files = Files { certificate: config.certificate.clone(), key: config.key.clone(), client_ca };
+            let every = Duration::from_millis(config.reload_ms);
+            let (certificate, keep) = Acceptor::open(files, &[], every, runtime.tasks.stopping()).await?;
+            runtime.tasks.spawn("smpp-certificate", keep);
+            Some(open(hub.clone(), address, Some(certificate)).await?)
+        }
+        None => None,
+    };
+    Ok(Server { address: open(hub, address, None).await?, tls })
+}
+
+/// Opens one port, and gives its address.
+async fn open(hub: Hub, address: SocketAddr, certificate: Option<Acceptor>) -> Result<SocketAddr> {
     let listening = async {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -74,17 +100,12 @@ pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
     let (listener, address) = listening.await.map_err(|error| {
         Error::new(Code::Unavailable, format!("cannot listen for SMPP on {address}: {error}"))
     })?;
-    let runtime = engine.runtime().clone();
-    let hub = Hub {
-        sessions: Arc::clone(engine.sessions()),
-        unbound: Arc::new(Semaphore::new(runtime.config.smpp.unbound_max)),
-        engine,
-    };
-    runtime.tasks.spawn("smpp-accept", accept(hub, listener));
-    Ok(Server { address })
+    let tasks = hub.engine.runtime().tasks.clone();
+    tasks.spawn("smpp-accept", accept(hub, listener, certificate));
+    Ok(address)
 }
 
-async fn accept(hub: Hub, listener: TcpListener) {
+async fn accept(hub: Hub, listener: TcpListener, certificate: Option<Acceptor>) {
     let tasks = hub.engine.runtime().tasks.clone();
     let stopping = tasks.stopping();
     loop {
@@ -95,7 +116,8 @@ async fn accept(hub: Hub, listener: TcpListener) {
         match accepted {
             Ok((socket, peer)) => match Arc::clone(&hub.unbound).try_acquire_owned() {
                 Ok(place) => {
-                    tasks.spawn("smpp-connection", connection::run(hub.clone(), socket, peer, place));
+                    let run = connection::run(hub.clone(), socket, peer, place, certificate.clone());
+                    tasks.spawn("smpp-connection", run);
                 }
                 // Closed at once: who holds connections open without a bind must not cost more than this.
                 Err(_) => {

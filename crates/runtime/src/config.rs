@@ -19,9 +19,10 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Gates, Http, Jobs, Live, Log, Messaging, Outbound, Security, Simulator, Smpp, Ucp,
+    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Messaging, Outbound, Security, Simulator,
+    Smpp, SmppTls, Ucp,
 };
-pub use values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
+pub use values::{DatabaseUrl, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// The text of `config/default.toml`: every key, its meaning, range and default.
 pub const MANUAL: &str = include_str!("../config/default.toml");
@@ -287,10 +288,16 @@ impl Config {
         }
     }
 
+    /// Whether users reach this server over https: through its own TLS, or a proxy's.
+    pub fn is_https(&self) -> bool {
+        self.http.tls.is_on() || self.http.public_url.starts_with("https:")
+    }
+
     /// The address under which users reach this server, without a slash at its end: the one that is set, or
-    /// `http://` and the listen address.
+    /// the listen address behind `https://` or `http://`.
     pub fn public_url(&self) -> String {
         match self.http.public_url.as_str() {
+            "" if self.http.tls.is_on() => format!("https://{}", self.http.listen),
             "" => format!("http://{}", self.http.listen),
             url => url.trim_end_matches('/').to_owned(),
         }

@@ -18,6 +18,7 @@ pub mod scope;
 pub mod secrets;
 pub mod tasks;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;
 
 pub use clock::{Clock, Ids};

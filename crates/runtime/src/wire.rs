@@ -127,7 +127,12 @@ impl Outlet {
                 continue;
             }
             self.shared.emptied.notify_waiters();
-            if socket.write_all(&sending).await.is_err() {
+            // A socket with TLS keeps what the network does not take at once until it is flushed.
+            let sent = async {
+                socket.write_all(&sending).await?;
+                socket.flush().await
+            };
+            if sent.await.is_err() {
                 self.close();
                 return;
             }

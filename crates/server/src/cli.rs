@@ -81,6 +81,9 @@ struct ConfigFlags {
     /// Address and port for SMPP binds (also SWITCHBOARD_SMPP)
     #[arg(long, global = true, value_name = "ADDR", hide_short_help = true)]
     smpp: Option<String>,
+    /// Address and port for SMPP binds over TLS, which are off without it (also SWITCHBOARD_SMPP_TLS)
+    #[arg(long, global = true, value_name = "ADDR", hide_short_help = true)]
+    smpp_tls: Option<String>,
     /// Address and port for UCP sessions, which are off without it
     #[arg(long, global = true, value_name = "ADDR", hide_short_help = true)]
     ucp: Option<String>,

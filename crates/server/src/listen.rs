@@ -12,8 +12,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use runtime::Runtime;
+use runtime::tls::{self, Acceptor, Files};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use types::{Code, Error, Result};
@@ -27,18 +30,31 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// Opens the configured address and serves the routes until the program stops. Gives the address that is heard on.
 ///
 /// # Errors
-/// [`Code::Unavailable`] when the address cannot be had.
+/// [`Code::Unavailable`] when the address cannot be had, or the certificate cannot be used.
 pub(crate) async fn http(runtime: &Runtime, routes: Router) -> Result<SocketAddr> {
     let address = runtime.config.http.listen;
     let unavailable = |error: io::Error| {
         Error::new(Code::Unavailable, format!("nobody can be heard on {address}: {error}"))
             .hint("another program may use this port; choose another with --http or SWITCHBOARD_HTTP")
     };
+    let tls = &runtime.config.http.tls;
+    let certificate = match tls.is_on() {
+        true => {
+            let files = Files { certificate: tls.certificate.clone(), key: tls.key.clone(), client_ca: None };
+            let every = Duration::from_millis(tls.reload_ms);
+            let stopping = runtime.tasks.stopping();
+            let (certificate, keep) = Acceptor::open(files, &["h2", "http/1.1"], every, stopping).await?;
+            runtime.tasks.spawn("http-certificate", keep);
+            Some(certificate)
+        }
+        false => None,
+    };
     let listener = TcpListener::bind(address).await.map_err(unavailable)?;
     let bound = listener.local_addr().map_err(unavailable)?;
     let port = Port {
         places: Arc::new(Semaphore::new(runtime.config.http.connections_max.min(Semaphore::MAX_PERMITS))),
         header_timeout: Duration::from_millis(runtime.config.http.header_timeout_ms),
+        certificate,
         runtime: runtime.clone(),
         routes,
     };
@@ -52,6 +68,8 @@ struct Port {
     routes: Router,
     places: Arc<Semaphore>,
     header_timeout: Duration,
+    /// What is shown to clients where the port speaks TLS.
+    certificate: Option<Acceptor>,
 }
 
 impl Port {
@@ -80,10 +98,36 @@ impl Port {
         }
     }
 
-    /// One connection until its end; when the program stops, until the requests in flight are answered.
+    /// One connection until its end, and the handshake before it. A slow client has one time for both.
     async fn serve(self, place: OwnedSemaphorePermit, stream: TcpStream, peer: SocketAddr) {
         // An answer is written whole; waiting for more to send would only delay it.
         drop(stream.set_nodelay(true));
+        let by = Instant::now() + self.header_timeout;
+        let Some(certificate) = &self.certificate else {
+            self.converse(stream, peer, by).await;
+            return drop(place);
+        };
+        let stopping = self.runtime.tasks.stopping();
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout_at(by, certificate.accept(stream)) => shaken,
+            () = stopping.cancelled() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.converse(stream, peer, by).await,
+            Ok(Err(tls::Failure { why, .. })) => tracing::debug!(%peer, %why, "no TLS with an HTTP client"),
+            Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        }
+        drop(place);
+    }
+
+    /// Requests and answers; when the program stops, until the requests in flight are answered. The first is to have begun
+    /// `by` then.
+    async fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+        by: Instant,
+    ) {
         let asked = CancellationToken::new();
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             asked.cancel();
@@ -104,7 +148,7 @@ impl Port {
         let too_slow = async {
             tokio::select! {
                 () = asked.cancelled() => std::future::pending().await,
-                () = tokio::time::sleep(self.header_timeout) => {}
+                () = tokio::time::sleep_until(by) => {}
             }
         };
         let ended = tokio::select! {
@@ -118,7 +162,6 @@ impl Port {
         if let Err(error) = ended {
             tracing::debug!(%peer, error, "an HTTP connection broke");
         }
-        drop(place);
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where customers' systems bind.
     pub smpp: SocketAddr,
+    /// Where they bind over TLS, where that is configured.
+    pub smpp_tls: Option<SocketAddr>,
     /// Where customers' systems open UCP sessions, where that is enabled.
     pub ucp: Option<SocketAddr>,
     /// The built-in carrier, where it is enabled.
@@ -149,7 +151,8 @@ impl Server {
         let routes = http::routes(&app, &gateway, simulator.clone());
         let http = listen::http(&runtime, routes).await?;
         upkeep::start(&runtime, &engine);
-        Ok(Self { runtime, engine, http, smpp: smpp.address, ucp, simulator, first_start, demo })
+        let (smpp, smpp_tls) = (smpp.address, smpp.tls);
+        Ok(Self { runtime, engine, http, smpp, smpp_tls, ucp, simulator, first_start, demo })
     }
 
     /// Stops in order: doors close, open work drains within the configured time, the database is closed last.

@@ -36,7 +36,7 @@ pub use pdu::{DecodeError, Header, Mode, Pdu, decode, encode_header};
 pub use session::{Role, Sequence, State};
 pub use sm::{
     DataSm, MessageIdResp, Sm, SmRef, decode_sm, encode_deliver_sm, encode_deliver_sm_resp, encode_submit_sm,
-    encode_submit_sm_resp,
+    encode_submit_sm_resp, encode_submit_sm_resp_congested,
 };
 pub use status::{RetryClass, Status};
 pub use time::{SmppTime, TimeError};

@@ -385,14 +385,20 @@ fn the_frequent_pdus_have_the_same_octets_either_way() {
     smpp::encode_deliver_sm(1, &sm.view(), &mut fast).expect("it fits");
     smpp::encode_submit_sm_resp(1, Status::ROK, b"abc", &mut fast).expect("it fits");
     smpp::encode_submit_sm_resp(1, Status::RTHROTTLED, b"abc", &mut fast).expect("it fits");
+    smpp::encode_submit_sm_resp_congested(1, Status::ROK, b"abc", 42, &mut fast).expect("it fits");
+    smpp::encode_submit_sm_resp_congested(1, Status::RTHROTTLED, b"abc", 42, &mut fast).expect("it fits");
     smpp::encode_deliver_sm_resp(1, Status::ROK, &mut fast);
     smpp::encode_deliver_sm_resp(1, Status::RX_T_APPN, &mut fast);
     let mut whole = Vec::new();
+    let mut congested = MessageIdResp::new("abc");
+    congested.tlvs.set_congestion_state(42);
     for (pdu, status) in [
         (Pdu::SubmitSm(sm.clone()), Status::ROK),
         (Pdu::DeliverSm(sm.clone()), Status::ROK),
         (Pdu::SubmitSmResp(MessageIdResp::new("abc")), Status::ROK),
         (Pdu::SubmitSmResp(MessageIdResp::new("abc")), Status::RTHROTTLED),
+        (Pdu::SubmitSmResp(congested.clone()), Status::ROK),
+        (Pdu::SubmitSmResp(congested), Status::RTHROTTLED),
         (Pdu::DeliverSmResp(MessageIdResp::default()), Status::ROK),
         (Pdu::DeliverSmResp(MessageIdResp::default()), Status::RX_T_APPN),
     ] {

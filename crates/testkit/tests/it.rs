@@ -24,5 +24,7 @@ mod routing;
 mod schema;
 #[path = "it/storage.rs"]
 mod storage;
+#[path = "it/tls.rs"]
+mod tls;
 #[path = "it/ucp.rs"]
 mod ucp;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -17,6 +17,10 @@ use crate::{idempotency, observe};
 
 /// No inline script or style anywhere, nothing from elsewhere, no framing (CSP Level 3).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// A browser that has been here once asks over TLS for a year (HSTS, RFC 6797). Said only where this port itself speaks TLS:
+/// behind a proxy it is the proxy's to say.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Puts the limits and the hardening around all routes.
 pub fn around(router: Router, app: &App) -> Router {
@@ -31,11 +35,11 @@ pub fn around(router: Router, app: &App) -> Router {
         .layer(tower_http::limit::RequestBodyLimitLayer::new(limits.body_bytes_max))
         .layer(middleware::from_fn_with_state(Duration::from_millis(limits.request_timeout_ms), in_time))
         .layer(CatchPanicLayer::custom(|_| Problem(Error::internal("a handler panicked")).into_response()))
-        .layer(middleware::map_response(harden))
+        .layer(middleware::map_response_with_state(limits.tls.is_on(), harden))
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
 }
 
-async fn harden(mut response: Response) -> Response {
+async fn harden(State(tls): State<bool>, mut response: Response) -> Response {
     const HEADERS: &[(&str, &str)] = &[
         ("content-security-policy", CONTENT_SECURITY_POLICY),
         ("x-content-type-options", "nosniff"),
@@ -48,6 +52,9 @@ async fn harden(mut response: Response) -> Response {
             .headers_mut()
             .entry(HeaderName::from_static(name))
             .or_insert(HeaderValue::from_static(value));
+    }
+    if tls {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
     }
     response
 }

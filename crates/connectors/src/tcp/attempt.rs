@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use runtime::tls;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
@@ -17,9 +18,15 @@ use super::wire::{Heard, Wire};
 use super::{BindKind, Settings};
 use crate::{Report, State};
 
+/// A connection, encrypted or not.
+struct Halves {
+    reading: Box<dyn AsyncRead + Unpin + Send>,
+    writing: Box<dyn AsyncWrite + Unpin + Send>,
+}
+
 /// A connection on which the peer has let us in.
 struct Bound<W> {
-    stream: TcpStream,
+    halves: Halves,
     peer: SocketAddr,
     /// May hold what came right after the answer.
     wire: W,
@@ -95,7 +102,7 @@ async fn live<T: Clone + Send + 'static, W: Wire>(
     reports: &mpsc::Sender<Report<T>>,
     bound: Bound<W>,
 ) -> String {
-    let Bound { stream, peer, wire, peer_system_id } = bound;
+    let Bound { halves, peer, wire, peer_system_id } = bound;
     tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, "bound");
     // Told before anything is answered on it.
     let _ = reports.send(Report::Bound { kind, peer }).await;
@@ -104,8 +111,7 @@ async fn live<T: Clone + Send + 'static, W: Wire>(
         entry.peer_system_id = Some(peer_system_id);
     });
     let session = Session::begin(Arc::clone(shared), reports.clone(), bind, kind, peer);
-    let (reader, writer) = stream.into_split();
-    let why = session.run(reader, writer, wire).await;
+    let why = session.run(halves.reading, halves.writing, wire).await;
     tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, %why, "bind ended");
     why
 }
@@ -127,31 +133,60 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
 /// Connects and logs in.
 async fn establish<W: Wire>(settings: &Settings<W::Login>, kind: BindKind) -> Result<Bound<W>, Failure> {
     let mut peer = None;
-    let failed = |peer, why: String| Failure { peer, why, lasting: false };
-    let connecting = TcpStream::connect((settings.host.as_str(), settings.port));
-    let stream = timeout(Duration::from_millis(settings.connect_timeout_ms), connecting)
-        .await
-        .map_err(|_| failed(None, format!("no connection within {} ms", settings.connect_timeout_ms)))?
-        .and_then(|stream| {
-            peer = Some(stream.peer_addr()?);
-            // A PDU must not wait for the acknowledgement of the one before.
-            stream.set_nodelay(true)?;
-            Ok(stream)
+    let connecting =
+        timeout(Duration::from_millis(settings.connect_timeout_ms), connect(settings, &mut peer));
+    let connected = connecting.await.unwrap_or_else(|_| {
+        let what = if peer.is_some() { "no TLS" } else { "no connection" };
+        Err(Failure {
+            peer: None,
+            why: format!("{what} within {} ms", settings.connect_timeout_ms),
+            lasting: false,
         })
-        .map_err(|error| failed(peer, format!("cannot connect: {error}")))?;
-    let peer = stream.peer_addr().map_err(|error| failed(peer, format!("cannot connect: {error}")))?;
+    });
+    let (halves, address) = connected.map_err(|failure| Failure { peer, ..failure })?;
     let patience = Duration::from_millis(settings.response_timeout_ms);
-    timeout(patience, open_session(settings, kind, stream, peer)).await.unwrap_or_else(|_| {
+    timeout(patience, open_session(settings, kind, halves, address)).await.unwrap_or_else(|_| {
         let why = format!("no answer to the {} within {} ms", W::LOGIN, settings.response_timeout_ms);
-        Err(failed(Some(peer), why))
+        Err(Failure { peer, why, lasting: false })
     })
+}
+
+/// Connects, and encrypts the connection where it is to be. `peer` is told as soon as somebody is there.
+async fn connect<L>(
+    settings: &Settings<L>,
+    peer: &mut Option<SocketAddr>,
+) -> Result<(Halves, SocketAddr), Failure> {
+    let connecting = async {
+        let stream = TcpStream::connect((settings.host.as_str(), settings.port)).await?;
+        // A PDU must not wait for the acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        let address = stream.peer_addr()?;
+        Ok::<_, std::io::Error>((stream, address))
+    };
+    let (stream, address) = connecting.await.map_err(|error| Failure {
+        peer: None,
+        why: format!("cannot connect: {error}"),
+        lasting: false,
+    })?;
+    *peer = Some(address);
+    let Some(wanted) = &settings.tls else {
+        let (reading, writing) = stream.into_split();
+        return Ok((Halves { reading: Box::new(reading), writing: Box::new(writing) }, address));
+    };
+    let stream = tls::connect(stream, &wanted.server_name, &wanted.ca).await.map_err(|failure| Failure {
+        peer: Some(address),
+        why: format!("no TLS: {}", failure.why),
+        lasting: failure.lasting,
+    })?;
+    let (reading, writing) = tokio::io::split(stream);
+    Ok((Halves { reading: Box::new(reading), writing: Box::new(writing) }, address))
 }
 
 /// Logs in and reads until that is answered.
 async fn open_session<W: Wire>(
     settings: &Settings<W::Login>,
     kind: BindKind,
-    mut stream: TcpStream,
+    mut halves: Halves,
     peer: SocketAddr,
 ) -> Result<Bound<W>, Failure> {
     let broken = |why: String| Failure { peer: Some(peer), why, lasting: false };
@@ -163,15 +198,19 @@ async fn open_session<W: Wire>(
     })?;
     let mut wire = W::begin(settings);
     if !awaited {
-        return Ok(Bound { stream, peer, wire, peer_system_id: String::new() });
+        return Ok(Bound { halves, peer, wire, peer_system_id: String::new() });
     }
     loop {
-        stream.write_all(&out).await.map_err(|error| broken(format!("the connection broke: {error}")))?;
+        let sent = async {
+            halves.writing.write_all(&out).await?;
+            halves.writing.flush().await
+        };
+        sent.await.map_err(|error| broken(broke(&error)))?;
         out.clear();
         while let Some(heard) = wire.heard(kind).map_err(|lost| broken(lost.why))? {
             match heard {
                 Heard::LoggedIn { peer: name } => {
-                    return Ok(Bound { stream, peer, wire, peer_system_id: name });
+                    return Ok(Bound { halves, peer, wire, peer_system_id: name });
                 }
                 Heard::LoginRefused { why, lasting } => {
                     return Err(Failure { peer: Some(peer), why, lasting });
@@ -186,8 +225,8 @@ async fn open_session<W: Wire>(
             }
         }
         if out.is_empty() {
-            let read = stream.read_buf(wire.buffer(READ_BYTES)).await;
-            match read.map_err(|error| broken(format!("the connection broke: {error}")))? {
+            let read = halves.reading.read_buf(wire.buffer(READ_BYTES)).await;
+            match read.map_err(|error| broken(broke(&error)))? {
                 0 => {
                     let why =
                         format!("the peer closed the connection in place of an answer to the {}", W::LOGIN);
@@ -197,4 +236,9 @@ async fn open_session<W: Wire>(
             }
         }
     }
+}
+
+/// Why a connection broke. Over TLS 1.3 a peer refuses our certificate only now.
+fn broke(error: &std::io::Error) -> String {
+    format!("the connection broke: {}", tls::why(error))
 }

@@ -51,6 +51,15 @@ impl fmt::Display for BindKind {
     }
 }
 
+/// Whom a connection over TLS trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The host name or address that the peer's certificate must be for.
+    pub server_name: String,
+    /// PEM text of who may have issued it; empty for the roots of this machine.
+    pub ca: String,
+}
+
 /// One connection to a carrier. All times are milliseconds. Zero counts as one where zero would make no sense
 /// (`binds`, `window`, time-outs, pauses). `L` is what the protocol adds.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,7 +88,9 @@ pub struct Settings<L> {
     pub enquire_missed_max: u32,
     /// How long an answer is awaited: of the login, of a message, of a question.
     pub response_timeout_ms: u64,
-    /// How long name resolution and TCP connect may take together.
+    /// How it is encrypted; not at all where this is absent.
+    pub tls: Option<Tls>,
+    /// How long name resolution, TCP connect and the TLS handshake may take together.
     pub connect_timeout_ms: u64,
     /// First pause before a session is tried again.
     pub reconnect_min_ms: u64,

@@ -36,6 +36,7 @@ fn settings(port: u16) -> Settings {
         enquire_link_ms: 60_000,
         enquire_missed_max: 2,
         response_timeout_ms: 5_000,
+        tls: None,
         connect_timeout_ms: 2_000,
         reconnect_min_ms: 10,
         reconnect_max_ms: 40,

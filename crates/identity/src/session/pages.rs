@@ -150,7 +150,7 @@ fn enter(runtime: &Runtime, signed: &SignedIn, mut response: Response) -> Respon
 
 /// Lax, so that a link from an e-mail finds its reader signed in; over https never sent without it.
 fn set_cookie(runtime: &Runtime, response: &mut Response, token: &str, seconds: i64) {
-    let secure = if runtime.config.public_url().starts_with("https:") { "; Secure" } else { "" };
+    let secure = if runtime.config.is_https() { "; Secure" } else { "" };
     let text = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(mut value) = HeaderValue::from_str(&text) {
         value.set_sensitive(true);

@@ -52,6 +52,7 @@ const SECTIONS: &[Section] = &[
                 "Networks such as 203.0.113.0/24; empty for everywhere.",
                 Kind::List,
             ),
+            setting("require_tls", "Over TLS only", "Binds on the port without TLS are refused.", Kind::Flag),
         ],
     },
     Section {
@@ -166,7 +167,7 @@ fn binds_table(account: &Account, binds: &[Bound]) -> Markup {
         let (used, most) = (u64::from(bind.window_used), u64::from(account.settings.window_max));
         row(vec![
             html! { (bind.kind) },
-            html! { code { (bind.peer) } },
+            html! { code { (bind.peer) } @if bind.tls { " " (badge::badge(Tone::Good, "TLS")) } },
             moment(bind.since),
             feedback::progress("Window", used, Some(most), &format!("{used} of {most}")),
             html! { (count(bind.submitted)) },
@@ -245,16 +246,24 @@ async fn detail(
 
 /// The page after a password was made: the only place where it ever stands. No redirect: it must not travel in a cookie.
 fn password_page(visitor: &Visitor, made: &Credentials) -> Response {
-    let listen = visitor.scope.runtime().config.smpp.listen;
+    let config = &visitor.scope.runtime().config.smpp;
+    let (listen, tls) = (config.listen, config.tls.listen.0);
+    let mut facts = vec![("Host and port", html! { code { (listen) } })];
+    if let Some(tls) = tls {
+        facts.push(("With TLS", html! { code { (tls) } }));
+    }
+    facts.extend([
+        ("System id", html! { code { (made.account.system_id) } }),
+        (
+            "Binds",
+            html! { "up to " (made.account.settings.binds_max) ", transceiver, transmitter or receiver" },
+        ),
+        ("Window", html! { "up to " (made.account.settings.window_max) }),
+    ]);
     let at = format!("/accounts/{}", made.account.id);
     let body = html! {
         (code::secret_once(words(visitor), "password", "Password", &made.password))
-        (card::card("For the customer", &html! {}, &card::facts(&[
-            ("Host and port", html! { code { (listen) } }),
-            ("System id", html! { code { (made.account.system_id) } }),
-            ("Binds", html! { "up to " (made.account.settings.binds_max) ", transceiver, transmitter or receiver" }),
-            ("Window", html! { "up to " (made.account.settings.window_max) }),
-        ])))
+        (card::card("For the customer", &html! {}, &card::facts(&facts)))
         (form::actions(&html! { (form::link("To the account", &at).weight(Weight::Primary)) }))
     };
     let breadcrumbs = browse::breadcrumbs(

@@ -18,6 +18,13 @@ pub struct ConnectionSettings {
     pub host: String,
     /// Its TCP port; 2775 when not given.
     pub port: u16,
+    /// Whether the connection is encrypted with TLS, 1.2 or 1.3; whatever the protocol.
+    pub tls: bool,
+    /// The name that the carrier's certificate must be for; `host` when empty.
+    pub tls_server_name: String,
+    /// The certificates, as PEM, of who may have issued the carrier's, at most 65,536 characters; empty for the roots of
+    /// the machine that Switchboard runs on.
+    pub tls_ca: String,
     /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32.
     pub system_id: String,
     /// What kind of system we are, as the carrier wants it; mostly empty, at most 12 characters.
@@ -224,6 +231,8 @@ fn digits(field: &str, text: &str, most: usize) -> Result<()> {
 
 const EXTRA_MAX: usize = 16;
 const EXTRA_OCTETS_MAX: usize = 255;
+/// Room for some dozen issuers.
+const CA_CHARS_MAX: usize = 65_536;
 /// The longest host name (RFC 1035 §2.3.4).
 const HOST_CHARS_MAX: usize = 253;
 
@@ -233,6 +242,9 @@ impl Default for ConnectionSettings {
             protocol: Protocol::Smpp,
             host: String::new(),
             port: 2775,
+            tls: false,
+            tls_server_name: String::new(),
+            tls_ca: String::new(),
             system_id: String::new(),
             system_type: String::new(),
             bind: BindKind::Transceiver,
@@ -299,6 +311,7 @@ impl ConnectionSettings {
             return Err(Error::invalid("settings.host", why));
         }
         settings::within("settings.port", &self.port, &(1..=u16::MAX))?;
+        self = self.checked_tls()?;
         self.check_protocol()?;
         settings::c_octets("settings.system_type", &self.system_type, &(0..=12))?;
         settings::c_octets("settings.service_type", &self.service_type, &(0..=5))?;
@@ -318,6 +331,28 @@ impl ConnectionSettings {
                 );
                 return Err(Error::invalid("settings.extra", why));
             }
+        }
+        Ok(self)
+    }
+
+    fn checked_tls(mut self) -> Result<Self> {
+        self.tls_server_name = self.tls_server_name.trim().to_owned();
+        let plain = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '.' | '-' | '_' | ':');
+        if self.tls_server_name.len() > HOST_CHARS_MAX || !self.tls_server_name.chars().all(plain) {
+            return Err(Error::invalid(
+                "settings.tls_server_name",
+                "give a host name or address, without a port",
+            ));
+        }
+        // A form sends line ends as CR LF.
+        self.tls_ca = self.tls_ca.replace("\r\n", "\n").trim().to_owned();
+        if self.tls_ca.len() > CA_CHARS_MAX {
+            let why = format!("it is longer than {CA_CHARS_MAX} characters");
+            return Err(Error::invalid("settings.tls_ca", why));
+        }
+        if !self.tls_ca.is_empty() {
+            runtime::tls::roots(self.tls_ca.as_bytes())
+                .map_err(|why| Error::invalid("settings.tls_ca", why))?;
         }
         Ok(self)
     }
@@ -403,6 +438,11 @@ mod tests {
         assert!(valid().checked(&Config::for_tests("/nowhere")).is_ok());
         assert_eq!(refused_at(|settings| settings.host = "smsc.example:2775/x".to_owned()), "settings.host");
         assert_eq!(refused_at(|settings| settings.port = 0), "settings.port");
+        assert_eq!(refused_at(|settings| settings.tls_ca = "no PEM".to_owned()), "settings.tls_ca");
+        assert_eq!(
+            refused_at(|settings| settings.tls_server_name = "a b".to_owned()),
+            "settings.tls_server_name"
+        );
         assert_eq!(
             refused_at(|settings| settings.system_id = "sixteen_letters_".to_owned()),
             "settings.system_id"

@@ -1,19 +1,17 @@
 //! Letting a customer's system in (SMPP v5 §4.1.1).
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use db::{Tenancy, args, record, sql};
 use runtime::Runtime;
 use runtime::wire::Outlet;
 use smpp::{Bind, BindResp, CommandId, Header, Mode, Pdu, State, Status, Version, decode};
+use tokio::time::Instant;
 use types::{Result, TenantId};
 
 use super::Hub;
 use super::connection::{End, Inlet, answer_by_state, refuse, refuse_stream};
 use crate::account::{self, AccountForBind};
 use crate::connection::Protocol;
-use crate::sessions::{NoPlace, Seat};
+use crate::sessions::{NoPlace, Peer, Seat};
 
 /// A system that is in.
 pub(super) struct Admitted {
@@ -33,6 +31,8 @@ pub(crate) enum Refusal {
     WrongPassword,
     Inactive,
     Address,
+    /// All is right but the port.
+    NotEncrypted,
     Place(NoPlace),
     /// The fault is ours.
     Broken,
@@ -45,6 +45,8 @@ impl Refusal {
             Self::UnknownSystem if !hide => Status::RINVSYSID,
             Self::WrongPassword if !hide => Status::RINVPASWD,
             Self::UnknownSystem | Self::WrongPassword | Self::Inactive | Self::Address => Status::RBINDFAIL,
+            // Told in either case: who gets so far knows the password.
+            Self::NotEncrypted => Status::RPROHIBITED,
             Self::Place(NoPlace::Account) => Status::RALYBND,
             Self::Place(NoPlace::Server) => Status::RBINDFAIL,
             Self::Broken => Status::RSYSERR,
@@ -57,6 +59,7 @@ impl Refusal {
             Self::WrongPassword => "wrong password",
             Self::Inactive => "not active",
             Self::Address => "address not allowed",
+            Self::NotEncrypted => "TLS required",
             Self::Place(NoPlace::Account) => "account has all its binds",
             Self::Place(NoPlace::Server) => "server has all its binds",
             Self::Broken => "internal",
@@ -64,7 +67,7 @@ impl Refusal {
     }
 }
 
-/// Talks to a peer until it is bound; whatever else it says is answered by the state table.
+/// Talks to a peer until it is bound, `by` then at the latest; whatever else it says is answered by the state table.
 ///
 /// # Errors
 /// Why the connection is to be closed.
@@ -72,18 +75,19 @@ pub(super) async fn introduce(
     hub: &Hub,
     inlet: &mut Inlet,
     outlet: &Outlet,
-    peer: SocketAddr,
+    peer: Peer,
+    by: Instant,
 ) -> Result<Admitted, End> {
     let runtime = hub.engine.runtime();
     let stopping = runtime.tasks.stopping();
     tokio::select! {
         admitted = talk(hub, inlet, outlet, peer) => admitted,
-        () = tokio::time::sleep(Duration::from_millis(runtime.config.smpp.session_init_ms)) => Err(End::NotBound),
+        () = tokio::time::sleep_until(by) => Err(End::NotBound),
         () = stopping.cancelled() => Err(End::Ended),
     }
 }
 
-async fn talk(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, peer: SocketAddr) -> Result<Admitted, End> {
+async fn talk(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, peer: Peer) -> Result<Admitted, End> {
     loop {
         loop {
             let octets = match inlet.framer.next_pdu() {
@@ -115,13 +119,7 @@ async fn talk(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, peer: SocketAddr) -
     }
 }
 
-async fn try_bind(
-    hub: &Hub,
-    outlet: &Outlet,
-    peer: SocketAddr,
-    header: &Header,
-    bind: &Bind,
-) -> Option<Admitted> {
+async fn try_bind(hub: &Hub, outlet: &Outlet, peer: Peer, header: &Header, bind: &Bind) -> Option<Admitted> {
     let runtime = hub.engine.runtime();
     let config = &runtime.config.smpp;
     let state = match header.command_id {
@@ -133,7 +131,7 @@ async fn try_bind(
     let admitted = authenticate(runtime, &system_id, &password, peer).await.and_then(|account| {
         let now = runtime.clock.now();
         hub.sessions
-            .admit(account, (Protocol::Smpp, state), peer.to_string(), now, config.binds_max)
+            .admit(account, (Protocol::Smpp, state), peer, now, config.binds_max)
             .map_err(Refusal::Place)
     });
     let seat = match admitted {
@@ -142,7 +140,7 @@ async fn try_bind(
             metrics::counter!("switchboard_smpp_binds_total", "outcome" => refusal.as_str()).increment(1);
             tracing::info!(%peer, system_id = ?bind.system_id, reason = refusal.as_str(), "an SMPP bind was refused");
             if refusal != Refusal::Broken {
-                tokio::time::sleep(Duration::from_millis(config.bind_failure_delay_ms)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(config.bind_failure_delay_ms)).await;
             }
             refuse(outlet, header, refusal.status(config.hide_bind_reason));
             return None;
@@ -175,7 +173,7 @@ pub(crate) async fn authenticate(
     runtime: &Runtime,
     system_id: &str,
     password: &str,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Result<AccountForBind, Refusal> {
     let broken = |error: types::Error| {
         tracing::error!(?error, "a bind could not be checked");
@@ -193,8 +191,11 @@ pub(crate) async fn authenticate(
         return Err(Refusal::Inactive);
     }
     let networks = &account.settings.allow_from;
-    if !networks.is_empty() && !networks.iter().any(|network| network.contains(peer.ip())) {
+    if !networks.is_empty() && !networks.iter().any(|network| network.contains(peer.address.ip())) {
         return Err(Refusal::Address);
+    }
+    if account.settings.require_tls && !peer.encrypted {
+        return Err(Refusal::NotEncrypted);
     }
     Ok(account)
 }
@@ -226,6 +227,7 @@ mod tests {
         assert_eq!(Refusal::UnknownSystem.status(false), Status::RINVSYSID);
         assert_eq!(Refusal::WrongPassword.status(false), Status::RINVPASWD);
         assert_eq!(Refusal::Place(NoPlace::Account).status(true), Status::RALYBND);
+        assert_eq!(Refusal::NotEncrypted.status(true), Status::RPROHIBITED);
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use runtime::tls::{self, Acceptor};
 use runtime::wire::Outlet;
 use smpp::{CommandId, Framer, Header, Role, State, Status, encode_header, session};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, bind, session as bound};
+use crate::sessions::Peer;
 
 /// Room that a read is offered: some hundred PDUs of the usual size.
 const READ_OCTETS: usize = 32 * 1024;
@@ -23,6 +25,8 @@ const LINGER_OCTETS: usize = 1 << 20;
 pub(super) enum End {
     /// The peer closed it, or the network did.
     Lost,
+    /// No TLS could be agreed.
+    Handshake,
     /// The stream cannot be cut into PDUs.
     Garbage,
     /// No bind came in time.
@@ -42,6 +46,7 @@ impl End {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Lost => "connection lost",
+            Self::Handshake => "no TLS",
             Self::Garbage => "unreadable stream",
             Self::NotBound => "no bind in time",
             Self::Unbound => "unbound",
@@ -52,9 +57,13 @@ impl End {
     }
 }
 
+/// One half of a connection, encrypted or not.
+type Reading = Box<dyn AsyncRead + Unpin + Send>;
+type Writing = Box<dyn AsyncWrite + Unpin + Send>;
+
 /// The reading half: octets in, PDUs out.
 pub(super) struct Inlet {
-    socket: OwnedReadHalf,
+    socket: Reading,
     pub(super) framer: Framer,
     outlet: Outlet,
 }
@@ -83,13 +92,70 @@ impl Inlet {
     }
 }
 
-/// Serves a connection to its end. `place` is its place among those that are not bound.
-pub(super) async fn run(hub: Hub, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+/// Serves a connection to its end. `place` is its place among those that are not bound; it is encrypted where there is a
+/// certificate to show.
+pub(super) async fn run(
+    hub: Hub,
+    socket: TcpStream,
+    address: SocketAddr,
+    place: OwnedSemaphorePermit,
+    certificate: Option<Acceptor>,
+) {
     let config = &hub.engine.runtime().config.smpp;
+    // The handshake has its part of the time for a bind.
+    let by = Instant::now() + Duration::from_millis(config.session_init_ms);
+    let peer = Peer { address, encrypted: certificate.is_some() };
+    match halves(&hub, socket, peer, certificate, by).await {
+        Ok(halves) => serve(&hub, halves, peer, place, by).await,
+        Err(end) => ended(end),
+    }
+}
+
+fn ended(end: End) {
+    metrics::counter!("switchboard_smpp_connections_ended_total", "reason" => end.as_str()).increment(1);
+}
+
+/// Readies a connection, which is all that tells an encrypted one from another.
+async fn halves(
+    hub: &Hub,
+    socket: TcpStream,
+    peer: Peer,
+    certificate: Option<Acceptor>,
+    by: Instant,
+) -> Result<(Reading, Writing), End> {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
     }
-    let (read, write) = socket.into_split();
+    let Some(certificate) = certificate else {
+        let (read, write) = socket.into_split();
+        return Ok((Box::new(read), Box::new(write)));
+    };
+    let stopping = hub.engine.runtime().tasks.stopping();
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout_at(by, certificate.accept(socket)) => shaken,
+        () = stopping.cancelled() => return Err(End::Ended),
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let (read, write) = tokio::io::split(stream);
+            Ok((Box::new(read), Box::new(write)))
+        }
+        Ok(Err(tls::Failure { why, .. })) => {
+            tracing::info!(%peer, %why, "no TLS with an SMPP peer");
+            Err(End::Handshake)
+        }
+        Err(_) => Err(End::NotBound),
+    }
+}
+
+async fn serve(
+    hub: &Hub,
+    (read, write): (Reading, Writing),
+    peer: Peer,
+    place: OwnedSemaphorePermit,
+    by: Instant,
+) {
+    let config = &hub.engine.runtime().config.smpp;
     let outlet = Outlet::new(config.write_queue_bytes_max);
     // A peer that never reads must not hold the writer for ever.
     let give_up = CancellationToken::new();
@@ -106,14 +172,14 @@ pub(super) async fn run(hub: Hub, socket: TcpStream, peer: SocketAddr, place: Ow
     };
     hub.engine.runtime().tasks.spawn("smpp-writer", pump);
     let mut inlet = Inlet { socket: read, framer: Framer::new(config.pdu_bytes_max), outlet: outlet.clone() };
-    let end = match bind::introduce(&hub, &mut inlet, &outlet, peer).await {
+    let end = match bind::introduce(hub, &mut inlet, &outlet, peer, by).await {
         Ok(admitted) => {
             drop(place);
-            bound::serve(&hub, &mut inlet, &outlet, admitted).await
+            bound::serve(hub, &mut inlet, &outlet, admitted).await
         }
         Err(end) => end,
     };
-    metrics::counter!("switchboard_smpp_connections_ended_total", "reason" => end.as_str()).increment(1);
+    ended(end);
     outlet.close();
     let patience = Duration::from_millis(config.unbind_timeout_ms);
     let last_words = async {

@@ -98,7 +98,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     let session = Arc::clone(&seat);
     let bound = Bound {
         engine: hub.engine.clone(),
-        submits: Submits::start(&hub.engine, &session, outlet),
+        submits: Submits::start(&hub.engine, &session, outlet, version),
         deliver: session
             .state
             .can_deliver()
@@ -124,7 +124,7 @@ fn link(session: &Session, detail: &str) -> Link {
     Link {
         id: session.sender.account.to_string(),
         name: session.name.clone(),
-        peer: session.peer.clone(),
+        peer: session.peer.to_string(),
         detail: detail.to_owned(),
     }
 }

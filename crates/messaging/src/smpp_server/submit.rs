@@ -10,7 +10,8 @@ use std::sync::Arc;
 use runtime::wire::Outlet;
 use smpp::{
     COctetString, CommandId, DataSm, Destination, HEADER_LEN, Header, MessageIdResp, Mode, Pdu, SmRef,
-    Status, SubmitMulti, SubmitMultiResp, Tag, Unsuccessful, decode_sm, encode_header, encode_submit_sm_resp,
+    Status, SubmitMulti, SubmitMultiResp, Tag, Unsuccessful, Version, decode_sm, encode_header,
+    encode_submit_sm_resp, encode_submit_sm_resp_congested,
 };
 use sms::segment::Capacity;
 use sms::{Encoding, Width};
@@ -53,13 +54,14 @@ struct Multi {
 
 impl Submits {
     /// Starts the task that answers; it ends with the session.
-    pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet) -> Self {
+    pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet, version: Version) -> Self {
         let window = u32::from(session.sender.settings.window_max.max(1));
         let (waiting, queue) = mpsc::channel(window as usize);
         let answering = Answering {
             engine: engine.clone(),
             session: Arc::clone(session),
             outlet: outlet.clone(),
+            tells_congestion: version >= Version::V5_0,
             out: Vec::new(),
             done: 0,
             taken: 0,
@@ -189,6 +191,8 @@ struct Answering {
     engine: Engine,
     session: Arc<Session>,
     outlet: Outlet,
+    /// Whether the peer is told how busy we are: 3.4 knows no such thing.
+    tells_congestion: bool,
     /// Answers that are not written yet.
     out: Vec<u8>,
     done: u32,
@@ -256,10 +260,21 @@ impl Answering {
             Ok(id) => (Status::ROK, id.bare()),
             Err(status) => (status, String::new()),
         };
-        let written = if command == CommandId::SUBMIT_SM_RESP {
-            encode_submit_sm_resp(sequence, status, id.as_bytes(), &mut self.out)
-        } else {
-            Pdu::DataSmResp(MessageIdResp::new(id)).encode(sequence, status, &mut self.out)
+        let congestion = self.tells_congestion.then(|| self.engine.journal().congestion());
+        let written = match (command, congestion) {
+            (CommandId::SUBMIT_SM_RESP, None) => {
+                encode_submit_sm_resp(sequence, status, id.as_bytes(), &mut self.out)
+            }
+            (CommandId::SUBMIT_SM_RESP, Some(state)) => {
+                encode_submit_sm_resp_congested(sequence, status, id.as_bytes(), state, &mut self.out)
+            }
+            (_, congestion) => {
+                let mut response = MessageIdResp::new(id);
+                if let Some(state) = congestion {
+                    response.tlvs.set_congestion_state(state);
+                }
+                Pdu::DataSmResp(response).encode(sequence, status, &mut self.out)
+            }
         };
         written.expect("an id of 13 characters fits its field");
     }

@@ -365,7 +365,7 @@ async fn connections_without_a_bind_are_bounded() {
         sessions: Arc::clone(listening.engine.sessions()),
         unbound: Arc::new(Semaphore::new(1)),
     };
-    listening.house.runtime.tasks.spawn("accept", accept(hub, listener));
+    listening.house.runtime.tasks.spawn("accept", accept(hub, listener, None));
     let mut first = Peer::connect(address).await;
     assert_eq!(first.status(Pdu::EnquireLink).await, smpp::Status::ROK);
     assert!(Peer::connect(address).await.hear().await.is_none(), "the one place is taken");
@@ -457,4 +457,20 @@ async fn stored_pushes(runtime: &runtime::Runtime) -> Vec<i64> {
     let stored: Vec<Stored> =
         tx.all(sql!("select id from push order by id /* every tenant: a test */"), args![]).await.unwrap();
     stored.into_iter().map(|stored| stored.id).collect()
+}
+
+#[tokio::test]
+async fn peers_of_5_0_are_told_how_busy_we_are() {
+    let listening = listening(json!({})).await;
+    for (version, told) in [(Version::V3_4, false), (Version::V5_0, true)] {
+        let mut peer = Peer::connect(listening.address).await;
+        let newer = Bind { interface_version: version, ..bind(PASSWORD) };
+        assert!(peer.status(Pdu::BindTransceiver(newer)).await.is_ok());
+        let (_, Pdu::SubmitSmResp(response)) = peer.ask(Pdu::SubmitSm(hello())).await else { panic!() };
+        assert_eq!(response.tlvs.congestion_state().is_some_and(|state| state < 100), told);
+        let mut data = DataSm { destination: hello().destination, ..DataSm::default() };
+        data.tlvs.set_message_payload(b"hello").unwrap();
+        let (_, Pdu::DataSmResp(response)) = peer.ask(Pdu::DataSm(data)).await else { panic!() };
+        assert_eq!(response.tlvs.congestion_state().is_some(), told);
+    }
 }

@@ -21,7 +21,7 @@ use super::{Hub, stored};
 use crate::connection::Protocol;
 use crate::deliver::{Deliver, Form};
 use crate::engine::Engine;
-use crate::sessions::{Seat, Session};
+use crate::sessions::{Peer, Seat, Session};
 use crate::smpp_server::bind::{Refusal, authenticate};
 
 /// Room that a read is offered.
@@ -183,10 +183,12 @@ async fn introduce(hub: &Hub, inlet: &mut Inlet, peer: SocketAddr) -> Result<Sea
 async fn admitted(hub: &Hub, peer: SocketAddr, system_id: &str, password: &str) -> Option<Seat> {
     let runtime = hub.engine.runtime();
     let config = &runtime.config.smpp;
+    // There is no TLS for UCP.
+    let peer = Peer { address: peer, encrypted: false };
     let admitted = authenticate(runtime, system_id, password, peer).await.and_then(|account| {
         let kind = (Protocol::Ucp, State::BoundTrx);
         let now = runtime.clock.now();
-        hub.sessions.admit(account, kind, peer.to_string(), now, config.binds_max).map_err(Refusal::Place)
+        hub.sessions.admit(account, kind, peer, now, config.binds_max).map_err(Refusal::Place)
     });
     match admitted {
         Ok(seat) => {
@@ -242,7 +244,7 @@ fn link(session: &Session, detail: &str) -> Link {
     Link {
         id: session.sender.account.to_string(),
         name: session.name.clone(),
-        peer: session.peer.clone(),
+        peer: session.peer.to_string(),
         detail: detail.to_owned(),
     }
 }

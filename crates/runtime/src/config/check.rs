@@ -21,6 +21,7 @@ impl Config {
         let mut check = Check { config: self, findings: self.warnings.clone() };
         check.ranges();
         check.listeners();
+        check.tls();
         check.orders();
         check.public_url();
         check.database();
@@ -70,6 +71,9 @@ impl Check<'_> {
         let config = self.config;
         let mut taken: Vec<(&str, SocketAddr)> =
             vec![("http.listen", config.http.listen), ("smpp.listen", config.smpp.listen)];
+        if let Some(address) = config.smpp.tls.listen.0 {
+            taken.push(("smpp.tls.listen", address));
+        }
         if config.ucp.enabled {
             taken.push(("ucp.listen", config.ucp.listen));
         }
@@ -101,6 +105,28 @@ impl Check<'_> {
                 "the demo tenant is created on a server that others can reach",
                 advice,
             );
+        }
+    }
+
+    fn tls(&mut self) {
+        let http = &self.config.http;
+        if http.tls.is_on() == http.tls.key.as_os_str().is_empty() {
+            let (absent, present) = match http.tls.is_on() {
+                true => ("http.tls.key", "http.tls.certificate"),
+                false => ("http.tls.certificate", "http.tls.key"),
+            };
+            self.error(absent, format!("not set, but {present} is"), "name a PEM file");
+        }
+        if http.tls.is_on() && http.public_url.starts_with("http:") {
+            self.warning("http.public_url", "says http, but the port speaks TLS", "write https");
+        }
+        let tls = &self.config.smpp.tls;
+        if tls.listen.0.is_some() {
+            for (key, path) in [("smpp.tls.certificate", &tls.certificate), ("smpp.tls.key", &tls.key)] {
+                if path.as_os_str().is_empty() {
+                    self.error(key, "not set, but smpp.tls.listen is", "name a PEM file");
+                }
+            }
         }
     }
 
@@ -163,8 +189,7 @@ impl Check<'_> {
                 self.error("http.public_url", "has a user name in it", example);
             }
             Ok(url) if url.scheme() == "http" && !is_local(&url) => {
-                let advice =
-                    "use https with a TLS proxy in front, so that cookies and keys are not read on the way";
+                let advice = "use https, with [http.tls] or a TLS proxy in front, so that cookies and keys are not read on the way";
                 self.warning("http.public_url", "not encrypted", advice);
             }
             Ok(_) => {}

@@ -24,6 +24,7 @@ pub(crate) const PREFIX: &str = "SWITCHBOARD_";
 const SHORT_NAMES: &[(&str, &str)] = &[
     ("SWITCHBOARD_HTTP", "http.listen"),
     ("SWITCHBOARD_SMPP", "smpp.listen"),
+    ("SWITCHBOARD_SMPP_TLS", "smpp.tls.listen"),
     ("SWITCHBOARD_DATABASE", "database.url"),
     ("SWITCHBOARD_DATA", "data_dir"),
     ("SWITCHBOARD_ADMIN_KEY", "security.admin_key"),

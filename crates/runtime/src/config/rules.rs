@@ -15,6 +15,8 @@ pub(crate) enum Rule {
     Flag,
     /// `IP:port`.
     Address,
+    /// `IP:port`, or an empty text for none.
+    Listen,
     /// One of a closed set.
     Choice(&'static [&'static str]),
     /// A text whose length in characters has bounds.
@@ -23,7 +25,7 @@ pub(crate) enum Rule {
     Networks { max: usize },
 }
 
-use Rule::{Address, Choice, Flag, Integer, Networks, Text};
+use Rule::{Address, Choice, Flag, Integer, Listen, Networks, Text};
 
 /// The rule of a key, if there is such a key.
 pub(crate) fn rule(key: &str) -> Option<Rule> {
@@ -37,6 +39,7 @@ impl Rule {
             Integer { min, max } => format!("write a whole number from {min} to {max}"),
             Flag => "write true or false".to_owned(),
             Address => "write an IP address and a port, e.g. 127.0.0.1:8080 or [::1]:8080".to_owned(),
+            Listen => "write an IP address and a port, e.g. 0.0.0.0:2776, or \"\" for none".to_owned(),
             Choice(choices) => format!("write one of: {}", choices.join(", ")),
             Text { min, max } => format!("write a text of {min} to {max} characters"),
             Networks { max } => format!("write at most {max} networks, e.g. 10.0.0.0/8 or fd00::/8"),
@@ -56,7 +59,7 @@ impl Rule {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Ok(Value::from(items.map(Value::from).collect::<Vec<_>>()))
             }
-            Address | Choice(_) | Text { .. } => Ok(Value::from(text)),
+            Address | Listen | Choice(_) | Text { .. } => Ok(Value::from(text)),
         }
     }
 
@@ -70,7 +73,8 @@ impl Rule {
                 if range.contains(&number) { Ok(()) } else { Err(format!("{number} is out of range")) }
             }
             Flag => value.to_bool().map(drop).ok_or_else(|| "neither true nor false".to_owned()),
-            Address => {
+            Listen if value.as_str() == Some("") => Ok(()),
+            Address | Listen => {
                 let text = value.as_str().ok_or("not a text")?;
                 text.parse::<SocketAddr>().map(drop).map_err(|_| format!("{text:?} is not IP:port"))
             }
@@ -109,6 +113,9 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("http.request_timeout_ms", Integer { min: 100, max: 600_000 }),
     ("http.rate_per_second", Integer { min: 0, max: 1_000_000 }),
     ("http.rate_burst", Integer { min: 1, max: 1_000_000 }),
+    ("http.tls.certificate", Text { min: 0, max: 4096 }),
+    ("http.tls.key", Text { min: 0, max: 4096 }),
+    ("http.tls.reload_ms", Integer { min: 10, max: 86_400_000 }),
     ("smpp.listen", Address),
     ("smpp.system_id", Text { min: 1, max: 15 }),
     ("smpp.binds_max", Integer { min: 1, max: 100_000 }),
@@ -132,6 +139,11 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("smpp.reconnect_max_ms", Integer { min: 10, max: 3_600_000 }),
     ("smpp.throttle_min_ms", Integer { min: 10, max: 600_000 }),
     ("smpp.throttle_max_ms", Integer { min: 10, max: 600_000 }),
+    ("smpp.tls.listen", Listen),
+    ("smpp.tls.certificate", Text { min: 0, max: 4096 }),
+    ("smpp.tls.key", Text { min: 0, max: 4096 }),
+    ("smpp.tls.client_ca", Text { min: 0, max: 4096 }),
+    ("smpp.tls.reload_ms", Integer { min: 10, max: 86_400_000 }),
     ("ucp.enabled", Flag),
     ("ucp.listen", Address),
     ("database.url", Text { min: 0, max: 4096 }),

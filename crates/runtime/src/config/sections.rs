@@ -2,10 +2,11 @@
 //! and its default. Units are in the names.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{DatabaseUrl, LogFormat, Network, Secret, Synchronous};
+use super::values::{DatabaseUrl, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// `[http]`: the HTTP listener: API and console.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,27 @@ pub struct Http {
     pub rate_per_second: u32,
     /// Requests that may come at once before `rate_per_second` is applied.
     pub rate_burst: u32,
+    /// How the port is encrypted.
+    pub tls: HttpTls,
+}
+
+/// `[http.tls]`: the HTTP listener with TLS in place of plain text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpTls {
+    /// The PEM file of the certificate and its issuers; empty for no TLS.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+    /// How often the files are looked at for changes.
+    pub reload_ms: u64,
+}
+
+impl HttpTls {
+    /// Whether the port speaks TLS.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
 }
 
 /// `[smpp]`: the SMPP listener and the SMPP client: timers and limits of sessions.
@@ -85,6 +107,24 @@ pub struct Smpp {
     pub throttle_min_ms: u64,
     /// Longest pause of a bind after `ESME_RTHROTTLED`.
     pub throttle_max_ms: u64,
+    /// The same port once more, encrypted.
+    pub tls: SmppTls,
+}
+
+/// `[smpp.tls]`: the SMPP listener with TLS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmppTls {
+    /// Address and port for binds over TLS; none for no such port.
+    pub listen: Listen,
+    /// The PEM file of the certificate and its issuers.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+    /// The PEM file of who issues the clients' certificates; empty where clients need none.
+    pub client_ca: PathBuf,
+    /// How often the files are looked at for changes.
+    pub reload_ms: u64,
 }
 
 /// `[database]`: where rows are kept.

@@ -80,6 +80,7 @@ fn the_manual_says_of_each_key_what_it_may_be() {
             Rule::Choice(choices) => format!("Choice: {}.", quoted(choices)),
             Rule::Flag => "Flag: true or false.".to_owned(),
             Rule::Address => "Address: IP:port.".to_owned(),
+            Rule::Listen => "Address: IP:port, or empty.".to_owned(),
         };
         let rest =
             bound.strip_prefix(&expected).unwrap_or_else(|| panic!("{key}: {bound:?} is not {expected:?}"));
@@ -215,7 +216,8 @@ fn a_key_that_is_not_there_gets_a_hint() {
         ("[htpt]\nlisten = \"x\"", "htpt", "remove it"),
         ("http = 3", "http", "http is a section: write its keys under [http]"),
         ("[http.listen]\nport = 3", "http.listen", "write an IP address and a port"),
-        ("[http.tls]\ncert = 3", "http.tls.cert", "remove it"),
+        ("[http.tls]\ncertificat = 3", "http.tls.certificat", "did you mean http.tls.certificate?"),
+        ("[http.proxy]\nport = 3", "http.proxy.port", "remove it"),
         ("[zoo]", "zoo", "remove it"),
     ];
     for (text, key, advice) in cases {
@@ -280,6 +282,17 @@ fn settings_that_do_not_fit_together_are_found() {
         (&[("smpp.listen", "0.0.0.0:8080")], "smpp.listen", Error),
         (&[("simulator.listen", "127.0.0.1:2775")], "simulator.listen", Error),
         (&[("simulator.listen", "0.0.0.0:2776")], "simulator.listen", Warning),
+        (&[("http.tls.certificate", "x")], "http.tls.key", Error),
+        (&[("http.tls.key", "x")], "http.tls.certificate", Error),
+        (
+            &[("http.tls.certificate", "x"), ("http.tls.key", "y"), ("http.public_url", "http://localhost")],
+            "http.public_url",
+            Warning,
+        ),
+        (&[("smpp.tls.listen", "127.0.0.1:2785")], "smpp.tls.certificate", Error),
+        (&[("smpp.tls.listen", "127.0.0.1:2785"), ("smpp.tls.certificate", "x")], "smpp.tls.key", Error),
+        (&[("smpp.tls.listen", "127.0.0.1:2775")], "smpp.tls.listen", Error),
+        (&[("smpp.tls.listen", "here")], "smpp.tls.listen", Error),
         (&[("smpp.window_default", "2000")], "smpp.window_default", Error),
         (&[("messaging.validity_max_s", "60")], "messaging.validity_default_s", Error),
         (&[("outbound.timeout_ms", "10")], "outbound.connect_timeout_ms", Error),
@@ -312,6 +325,8 @@ fn settings_that_do_not_fit_together_are_found() {
         assert!(hit.is_some(), "{flags:?}: {found:?}");
         assert!(!hit.unwrap().advice.is_empty());
     }
+    let config = from_flags(&[("http.tls.certificate", "x"), ("http.tls.key", "y")]).unwrap();
+    assert_eq!((config.public_url().as_str(), config.is_https()), ("https://127.0.0.1:8080", true));
     // Ports that the system chooses never clash, nor does a simulator that does not run.
     let zero =
         [("http.listen", "127.0.0.1:0"), ("smpp.listen", "127.0.0.1:0"), ("simulator.listen", "127.0.0.1:0")];

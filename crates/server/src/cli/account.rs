@@ -80,6 +80,9 @@ pub(super) struct Flags {
     /// A network it may bind from, e.g. 203.0.113.0/24; repeatable
     #[arg(long, value_name = "NETWORK")]
     allow_from: Vec<String>,
+    /// Whether it may bind over TLS only: true or false
+    #[arg(long, value_name = "BOOL")]
+    require_tls: Option<bool>,
     /// The sender of messages that name none
     #[arg(long, value_name = "SENDER")]
     sender_default: Option<String>,
@@ -107,6 +110,7 @@ impl Flags {
             .with("window_max", self.window_max)
             .with("throughput", self.throughput)
             .with_list("allow_from", &self.allow_from)
+            .with("require_tls", self.require_tls)
             .with("sender_default", self.sender_default.clone())
             .with_list("senders", &self.senders)
             .with_list("numbers", &self.numbers)
@@ -147,6 +151,7 @@ pub(super) async fn run(command: &AccountCommand, client: &Client, out: &Out) ->
             let columns = [
                 ("KIND", "/kind"),
                 ("FROM", "/peer"),
+                ("TLS", "/tls"),
                 ("SINCE", "/since"),
                 ("SUBMITTED", "/submitted"),
                 ("DELIVERED", "/delivered"),

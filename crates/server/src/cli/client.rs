@@ -120,17 +120,19 @@ impl Client {
             .clone()
             .or_else(|| variable("SWITCHBOARD_KEY"))
             .or_else(|| variable("SWITCHBOARD_ADMIN_KEY"));
-        let base = match url {
-            Some(url) => read_url(&url)?,
-            None => local_url(config::usable(flags)?.http.listen)?,
+        let (base, here) = match url {
+            Some(url) => (read_url(&url)?, None),
+            None => local_url(&config::usable(flags)?.http)?,
         };
         let key = match given {
             Some(key) => Ok(Secret::new(key.trim().to_owned())),
             // A key of this machine is for this machine: a server elsewhere gets none that was not meant for it.
-            None if is_loopback(&base) => kept_key(&config::usable(flags)?.data_dir),
+            None if here.is_some_and(|here| here.ip().is_loopback()) || is_loopback(&base) => {
+                kept_key(&config::usable(flags)?.data_dir)
+            }
             None => Err("the key of this machine is not shown to servers elsewhere".to_owned()),
         };
-        Ok(Self { http: http(&base)?, base, key })
+        Ok(Self { http: http(&base, here)?, base, key })
     }
 
     /// Where the server is, without a slash at its end.
@@ -392,7 +394,8 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn http(base: &Url) -> Result<reqwest::Client, Failure> {
+/// The HTTP client. `here` is the listener of this machine that the URL's name stands for, wherever the name leads.
+fn http(base: &Url, here: Option<SocketAddr>) -> Result<reqwest::Client, Failure> {
     // One cryptography provider for all of TLS; a second install is refused and harmless.
     drop(rustls::crypto::ring::default_provider().install_default());
     let builder = || {
@@ -402,7 +405,11 @@ fn http(base: &Url) -> Result<reqwest::Client, Failure> {
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_WITHIN);
         // A proxy is for the world, not for this machine.
-        if is_loopback(base) { builder.no_proxy() } else { builder }
+        match here {
+            Some(here) => builder.no_proxy().resolve(base.host_str().unwrap_or_default(), here),
+            None if is_loopback(base) => builder.no_proxy(),
+            None => builder,
+        }
     };
     // A machine without root certificates can still speak http; https fails there with a clear error.
     let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
@@ -425,13 +432,24 @@ fn read_url(text: &str) -> Result<Url, Failure> {
     })
 }
 
-/// The address under which a listener of this machine is reached.
-fn local_url(listen: SocketAddr) -> Result<Url, Failure> {
+/// The URL of this machine's own listener, and its address. A certificate is for the name that users type, so with TLS that
+/// name is asked for, at this machine.
+fn local_url(config: &runtime::config::Http) -> Result<(Url, Option<SocketAddr>), Failure> {
+    let listen = config.listen;
     if listen.port() == 0 {
         let hint = "the server's greeting told it: give it with --url or SWITCHBOARD_URL.";
         return Err(Failure::usage("http.listen has port 0, so the server's port is not known", hint));
     }
-    read_url(&format!("http://{}", reachable(listen)))
+    let here = reachable(listen);
+    if !config.tls.is_on() {
+        return Ok((read_url(&format!("http://{here}"))?, Some(here)));
+    }
+    let public = Url::parse(&config.public_url).ok();
+    let url = match public.as_ref().and_then(Url::host_str) {
+        Some(name) => format!("https://{name}:{}", here.port()),
+        None => format!("https://{here}"),
+    };
+    Ok((read_url(&url)?, Some(here)))
 }
 
 /// The address by which this machine reaches its own listener: one that listens everywhere listens here.
@@ -468,7 +486,11 @@ mod tests {
 
     #[test]
     fn a_listener_everywhere_is_reached_here() {
-        let reached = |listen: &str| local_url(listen.parse().unwrap()).map(|url| url.to_string());
+        let mut config = runtime::Config::for_tests("/nowhere").http;
+        let mut reached = |listen: &str| {
+            config.listen = listen.parse().unwrap();
+            local_url(&config).map(|(url, _)| url.to_string())
+        };
         assert_eq!(reached("0.0.0.0:80").unwrap(), "http://127.0.0.1/");
         assert_eq!(reached("[::]:8080").unwrap(), "http://[::1]:8080/");
         assert_eq!(reached("10.1.2.3:8080").unwrap(), "http://10.1.2.3:8080/");
@@ -476,9 +498,21 @@ mod tests {
     }
 
     #[test]
+    fn with_tls_the_name_in_the_certificate_is_asked_for() {
+        let mut config = runtime::Config::for_tests("/nowhere").http;
+        config.listen = "0.0.0.0:8443".parse().unwrap();
+        config.tls.certificate = "cert.pem".into();
+        assert_eq!(local_url(&config).unwrap().0.as_str(), "https://127.0.0.1:8443/");
+        config.public_url = "https://sms.example.com".to_owned();
+        let (url, here) = local_url(&config).unwrap();
+        assert_eq!(url.as_str(), "https://sms.example.com:8443/");
+        assert_eq!(here, Some("127.0.0.1:8443".parse().unwrap()));
+    }
+
+    #[test]
     fn an_id_stays_one_segment() {
         let base = read_url("https://host.example/sub/").unwrap();
-        let client = Client { http: http(&base).unwrap(), base, key: Err(String::new()) };
+        let client = Client { http: http(&base, None).unwrap(), base, key: Err(String::new()) };
         let url =
             client.url(&["api", "v1", "messages", "../x?y"], &[("a", Some("b&c".to_owned())), ("n", None)]);
         assert_eq!(url.as_str(), "https://host.example/sub/api/v1/messages/..%2Fx%3Fy?a=b%26c");

@@ -59,6 +59,7 @@ fn sources(flags: &ConfigFlags, environment: Vec<(String, String)>) -> Sources {
     set("database.url", flags.database.clone());
     set("http.listen", flags.http.clone());
     set("smpp.listen", flags.smpp.clone());
+    set("smpp.tls.listen", flags.smpp_tls.clone());
     set("ucp.enabled", flags.ucp.as_ref().map(|_| "true".to_owned()));
     set("ucp.listen", flags.ucp.clone());
     let ours = |(name, _): &(String, String)| !COMMAND_LINE_VARIABLES.contains(&name.as_str());

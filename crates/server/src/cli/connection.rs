@@ -80,6 +80,15 @@ pub(super) struct Flags {
     /// Its TCP port; 2775 when not given
     #[arg(long)]
     port: Option<u16>,
+    /// Whether it is encrypted with TLS: true or false
+    #[arg(long, value_name = "BOOL")]
+    tls: Option<bool>,
+    /// The name that the carrier's certificate must be for; the host when not given
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// A PEM file of who may have issued it; the roots of the server's machine when not given
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<std::path::PathBuf>,
     /// The name that we bind with
     #[arg(long)]
     system_id: Option<String>,
@@ -120,7 +129,15 @@ pub(super) struct Flags {
 
 impl Flags {
     fn body(&self) -> Result<Members, Failure> {
+        let ca = self.tls_ca.as_ref().map(|path| {
+            std::fs::read_to_string(path).map_err(|error| {
+                Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a PEM file.")
+            })
+        });
         let settings = Members::default()
+            .with("tls", self.tls)
+            .with("tls_server_name", self.tls_server_name.clone())
+            .with("tls_ca", ca.transpose()?)
             .with("protocol", self.protocol.clone())
             .with("host", self.host.clone())
             .with("port", self.port)

@@ -55,9 +55,13 @@ fn greeting(server: &Server) -> String {
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = writeln!(text, "\n  Switchboard {} is running.\n", env!("CARGO_PKG_VERSION"));
-    let base = format!("http://{}", server.http);
+    let scheme = if server.runtime.config.http.tls.is_on() { "https" } else { "http" };
+    let base = format!("{scheme}://{}", server.http);
     let _ = writeln!(text, "  Console and API  {base}");
     let _ = writeln!(text, "  SMPP             {}", server.smpp);
+    if let Some(tls) = server.smpp_tls {
+        let _ = writeln!(text, "  SMPP over TLS    {tls}");
+    }
     if let Some(ucp) = server.ucp {
         let _ = writeln!(text, "  UCP              {ucp}");
     }

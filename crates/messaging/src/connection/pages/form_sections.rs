@@ -30,6 +30,20 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "Encryption",
+        hint: Some("The carrier must offer TLS, mostly on a port of its own."),
+        settings: &[
+            setting("tls", "Encrypt with TLS", "", Kind::Flag),
+            setting("tls_server_name", "Name in the certificate", "The host when left empty.", Kind::Code),
+            setting(
+                "tls_ca",
+                "Trusted issuers",
+                "Certificates as PEM; the machine's own roots when left empty.",
+                Kind::Lines,
+            ),
+        ],
+    },
+    Section {
         title: "Binds",
         hint: None,
         settings: &[
