@@ -13,8 +13,11 @@ use crate::intent::Intent;
 use crate::route;
 use crate::settings::{self, Patch};
 
+mod allowed;
 pub mod api;
 pub mod pages;
+
+pub use allowed::{TlvPolicy, TlvTag};
 
 /// A customer's system. Its password is not here: only its hash is kept, and nothing shows that.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -64,6 +67,11 @@ pub struct AccountSettings {
     pub intent_default: Intent,
     /// Whether messages whose text reads like a one-time code are sent as one, whatever `intent_default` says.
     pub detect_otp: bool,
+    /// Which optional parameters of its messages go on to the carrier: `pass` (all), `allow` or `deny` those of `tlv_tags`.
+    pub tlv_policy: TlvPolicy,
+    /// Tags such as `0x1401`, at most 64.
+    #[schema(value_type = Vec<String>)]
+    pub tlv_tags: Vec<TlvTag>,
     /// The numbers whose inbound messages it gets.
     pub numbers: Vec<String>,
     /// Seconds that receipts wait for it while it is not bound, 60 to 2,592,000.
@@ -92,6 +100,8 @@ impl Default for AccountSettings {
             senders: Vec::new(),
             intent_default: Intent::Transactional,
             detect_otp: false,
+            tlv_policy: TlvPolicy::Pass,
+            tlv_tags: Vec::new(),
             numbers: Vec::new(),
             receipts_keep_s: RECEIPTS_KEEP_S,
             callback_url: None,
@@ -111,12 +121,6 @@ impl AccountSettings {
         }
     }
 
-    /// Whether it may use a sender. Names are compared without regard to case, as phones show them.
-    pub fn may_send_as(&self, sender: &Address) -> bool {
-        self.senders.is_empty()
-            || self.senders.iter().any(|known| known.eq_ignore_ascii_case(&sender.to_string()))
-    }
-
     /// The settings in their normal form, when every value is one that its field takes.
     fn checked(mut self, runtime: &Runtime) -> Result<Self> {
         let window_max = u16::try_from(runtime.config.smpp.window_max).unwrap_or(u16::MAX);
@@ -126,6 +130,7 @@ impl AccountSettings {
         settings::within("settings.receipts_keep_s", &self.receipts_keep_s, &(60..=2_592_000))?;
         settings::at_most("settings.allow_from", &self.allow_from, NETWORKS_MAX)?;
         settings::at_most("settings.senders", &self.senders, SENDERS_MAX)?;
+        settings::at_most("settings.tlv_tags", &self.tlv_tags, 64)?;
         settings::at_most("settings.numbers", &self.numbers, NUMBERS_MAX)?;
         if let Some(sender) = &mut self.sender_default {
             *sender =

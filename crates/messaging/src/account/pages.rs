@@ -72,6 +72,17 @@ const SECTIONS: &[Section] = &[
             ),
             setting("detect_otp", "Send what reads like a code as one", "", Kind::Flag),
             setting("senders", "Allowed senders", "Empty for any.", Kind::List),
+            setting(
+                "tlv_policy",
+                "Optional parameters",
+                "Which go on to the carrier.",
+                Kind::Choice(&[
+                    ("pass", "All"),
+                    ("allow", "Those of the list alone"),
+                    ("deny", "All but those of the list"),
+                ]),
+            ),
+            setting("tlv_tags", "Listed parameters", "Tags such as 0x1401.", Kind::List),
         ],
     },
     Section {

@@ -392,7 +392,7 @@ fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Optio
         tlvs: sm
             .tlvs
             .iter()
-            .filter(|(tag, _)| !OUR_TLVS.contains(tag))
+            .filter(|(tag, _)| !OUR_TLVS.contains(tag) && from.settings.passes(*tag))
             .map(|(tag, value)| (tag.0, hex(value)))
             .collect(),
         validity_chosen,

@@ -89,6 +89,12 @@ pub(super) struct Flags {
     /// A sender that it may use; repeatable
     #[arg(long = "sender", value_name = "SENDER")]
     senders: Vec<String>,
+    /// Which optional parameters go on to the carrier: pass (all), allow or deny (those of --tlv-tag)
+    #[arg(long, value_name = "POLICY")]
+    tlv_policy: Option<String>,
+    /// The tag of a listed parameter, e.g. 0x1401; repeatable
+    #[arg(long = "tlv-tag", value_name = "TAG")]
+    tlv_tags: Vec<String>,
     /// A number whose inbound messages it gets; repeatable
     #[arg(long = "number", value_name = "NUMBER")]
     numbers: Vec<String>,
@@ -113,6 +119,8 @@ impl Flags {
             .with("require_tls", self.require_tls)
             .with("sender_default", self.sender_default.clone())
             .with_list("senders", &self.senders)
+            .with("tlv_policy", self.tlv_policy.clone())
+            .with_list("tlv_tags", &self.tlv_tags)
             .with_list("numbers", &self.numbers)
             .with("intent_default", self.intent_default.clone())
             .with("callback_url", self.callback_url.clone())
