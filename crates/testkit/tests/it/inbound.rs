@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use runtime::Tasks;
 use serde_json::{Value, json};
 use testkit::House;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -36,7 +37,7 @@ async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     let kept = Arc::clone(&got);
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    tokio::spawn(async move {
+    Tasks::new().spawn("receiver", async move {
         while let Ok((stream, _)) = socket.accept().await {
             let body = body(stream).await;
             kept.lock().unwrap().push(body);
