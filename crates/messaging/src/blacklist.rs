@@ -368,7 +368,7 @@ fn lines(import: &Import) -> Result<Vec<Line>> {
 const COLUMNS: [&str; 5] = ["kind", "value", "reason", "source", "expires_at"];
 
 /// The fields of a line, by commas or semicolons; within double quotes both are part of the field, and two quotes are one.
-fn fields(line: &str) -> Vec<String> {
+pub(crate) fn fields(line: &str) -> Vec<String> {
     let (mut fields, mut quoted) = (vec![String::new()], false);
     let mut letters = line.chars().peekable();
     while let Some(letter) = letters.next() {

@@ -72,7 +72,7 @@ pub fn handler() -> Handler {
 }
 
 /// Only the status counts, so a body that is too long to be read takes nothing from it.
-fn outcome(answer: Result<Answer, OutboundError>) -> Outcome {
+pub(crate) fn outcome(answer: Result<Answer, OutboundError>) -> Outcome {
     let status = match answer {
         Ok(Answer { status, .. }) | Err(OutboundError::TooLarge { status, .. }) => status,
         Err(error) if error.is_temporary() => return Outcome::Retry(error.to_string()),

@@ -15,9 +15,11 @@ use crate::assemble::Dialect;
 use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
+use crate::inbound::Desk;
 use crate::journal::Journal;
 use crate::load::Patience;
 use crate::lookup::Lookups;
+use crate::opt_out::OptOuts;
 use crate::push::Pushes;
 use crate::queue::Queue;
 use crate::reports::{Numbers, Reader};
@@ -44,6 +46,10 @@ struct Parts {
     links: Mutex<HashMap<ConnectionId, Running>>,
     sessions: Arc<Sessions>,
     gates: Arc<Gates>,
+    /// Who does not want to be written to.
+    opt_outs: Arc<OptOuts>,
+    /// What becomes of messages from phones.
+    desk: Arc<Desk>,
     /// One change of a connection at a time; two at once could leave a link running that nobody knows.
     changing: tokio::sync::Mutex<()>,
 }
@@ -89,6 +95,7 @@ impl Engine {
         let pushes = Arc::new(Pushes::new(runtime));
         let journal = Journal::start(runtime, queue.clone(), pushes.clone());
         let lookups = Lookups::new(runtime);
+        let opt_outs = runtime.kept(|_| OptOuts::default());
         let engine = Self {
             parts: Arc::new(Parts {
                 runtime: runtime.clone(),
@@ -100,13 +107,17 @@ impl Engine {
                 lookups,
                 links: Mutex::default(),
                 sessions: Arc::new(Sessions::new()),
-                gates: Arc::new(Gates::new(&runtime.config.gates)),
+                gates: Arc::new(Gates::new(&runtime.config.gates).with_opt_outs(opt_outs.clone())),
+                opt_outs,
+                desk: runtime.kept(|_| Desk::default()),
                 changing: tokio::sync::Mutex::new(()),
             }),
         };
         engine.lookups().reload().await?;
         engine.routes_changed().await?;
         engine.numbers_changed().await?;
+        engine.parts.opt_outs.load(runtime).await?;
+        engine.inbound_changed().await?;
         engine.parts.gates.start(runtime).await?;
         for connection in connection::load_all(runtime).await? {
             engine.apply(connection.id, Some(&connection)).await?;
@@ -160,6 +171,19 @@ impl Engine {
     /// When the database does not answer; the former ones stay in force.
     pub async fn gates_changed(&self, tenant: TenantId) -> Result<()> {
         self.parts.gates.changed(self.runtime(), tenant).await
+    }
+
+    /// Who does not want to be written to.
+    pub(crate) fn opt_outs(&self) -> &OptOuts {
+        &self.parts.opt_outs
+    }
+
+    /// Reads the numbers that phones write to again; call it after a committed change of any.
+    ///
+    /// # Errors
+    /// When the database does not answer; the former ones stay in force.
+    pub async fn inbound_changed(&self) -> Result<()> {
+        self.parts.desk.reload(self.runtime()).await
     }
 
     /// Reads the routes again; call it after a committed change of any route.

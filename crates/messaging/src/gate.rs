@@ -19,6 +19,7 @@ use crate::Intent;
 use crate::blacklist::Lists;
 use crate::firewall::Firewall;
 use crate::hours::Calendar;
+use crate::opt_out::OptOuts;
 use crate::sender::Senders;
 
 pub mod api;
@@ -101,6 +102,8 @@ pub enum Gate {
     Hours,
     /// Parts a second.
     Rate,
+    /// The opt-out list.
+    OptOut,
 }
 
 /// What one rule said.
@@ -188,7 +191,7 @@ impl Refusal {
             | Code::SenderNotRegistered
             | Code::SenderBlacklisted
             | Code::SenderImpersonation => Some("from"),
-            Code::RecipientBlacklisted | Code::RecipientLimit => Some("to"),
+            Code::RecipientBlacklisted | Code::RecipientOptedOut | Code::RecipientLimit => Some("to"),
             Code::ContentBlocked | Code::DuplicateMessage => Some("text"),
             Code::OutsideHours => Some("schedule_at"),
             _ => None,
@@ -351,11 +354,23 @@ const fn is_unseen(ch: char) -> bool {
     matches!(ch, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
+/// What the opt-out list said.
+fn opted_out(refusal: &Refusal) -> Looked {
+    Looked {
+        gate: Gate::OptOut,
+        rule: None,
+        name: refusal.name.clone(),
+        verdict: Verdict::Refuses,
+        why: sentence(&refusal.reason),
+    }
+}
+
 /// All tenants' gates.
 pub struct Gates {
     tenants: ArcSwap<HashMap<TenantId, Arc<TenantGates>>>,
     counters: Counters,
     log: RefusalLog,
+    opt_outs: Arc<OptOuts>,
     /// One snapshot at a time, so that an older one never takes the place of a newer.
     changing: tokio::sync::Mutex<()>,
 }
@@ -367,8 +382,16 @@ impl Gates {
             tenants: ArcSwap::default(),
             counters: Counters::new(config.counters_max),
             log: RefusalLog::new(config.refusals_waiting_max, config.refusals_keep_text),
+            opt_outs: Arc::default(),
             changing: tokio::sync::Mutex::new(()),
         }
+    }
+
+    /// The same with the list of those who opted out.
+    #[must_use]
+    pub(crate) fn with_opt_outs(mut self, opt_outs: Arc<OptOuts>) -> Self {
+        self.opt_outs = opt_outs;
+        self
     }
 
     /// Whether a message may be accepted, and what is changed about it. `route` says which rule would route it from a
@@ -383,9 +406,16 @@ impl Gates {
         now: Timestamp,
     ) -> Result<Pass, Refusal> {
         let tenants = self.tenants.load();
-        let Some(gates) = tenants.get(&ask.tenant) else { return Ok(Pass::default()) };
+        let Some(gates) = tenants.get(&ask.tenant) else {
+            let wanted = self.opt_outs.judge(ask, &ask.sender.text);
+            return wanted.map(|()| Pass::default()).inspect_err(|refusal| {
+                self.log.note(&Refused { ask, sender: &fold(&ask.sender.text), refusal, at: now });
+            });
+        };
         let mut judging = Judging::new(gates, &self.counters, ask, now, true);
         let judged = judging.run(gates, route);
+        // Last, because a sender of a pool may have taken the place of the message's own.
+        let judged = judged.and_then(|()| self.opt_outs.judge(ask, &judging.sender));
         let Judging { pass, noted, sender, .. } = judging;
         for (rule, outcome) in noted {
             // What was refused in the end was neither held, marked nor postponed; a rule on trial counts it all the same.
@@ -411,11 +441,18 @@ impl Gates {
         now: Timestamp,
     ) -> (Result<Pass, Refusal>, Vec<Looked>) {
         let tenants = self.tenants.load();
-        let Some(gates) = tenants.get(&ask.tenant) else { return (Ok(Pass::default()), Vec::new()) };
+        let Some(gates) = tenants.get(&ask.tenant) else {
+            let wanted = self.opt_outs.judge(ask, &ask.sender.text);
+            let looked = wanted.as_ref().err().map(opted_out).into_iter().collect();
+            return (wanted.map(|()| Pass::default()), looked);
+        };
         let mut judging = Judging::new(gates, &self.counters, ask, now, false);
         judging.looked = Some(Vec::new());
         let judged = judging.run(gates, route);
-        let looked = judging.looked.take().unwrap_or_default();
+        let mut looked = judging.looked.take().unwrap_or_default();
+        let judged = judged.and_then(|()| {
+            self.opt_outs.judge(ask, &judging.sender).inspect_err(|refusal| looked.push(opted_out(refusal)))
+        });
         (judged.map(|()| judging.pass), looked)
     }
 

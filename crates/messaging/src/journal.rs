@@ -17,8 +17,10 @@ use runtime::outbox::{self, Happened};
 use runtime::scope::Keyed;
 use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
+use crate::inbound::carry::Carried;
 use crate::intent::Intent;
 use crate::message::{Outgoing, State, Why};
+use crate::opt_out::{Noted, OptOuts};
 use crate::push::{Push, Pushes};
 use crate::queue::{Queue, Queued};
 
@@ -149,6 +151,8 @@ pub(crate) enum After {
     Receipted(ConnectionId, String),
     Release(MessageId),
     JobsWaiting,
+    /// Phones opted out, or in again.
+    OptedOut(Vec<Noted>),
 }
 
 /// A batch under way.
@@ -160,13 +164,15 @@ pub(crate) struct Batch {
     tally: BTreeMap<(TenantId, i64, &'static str), i64>,
     settled: Vec<rows::SetRow>,
     pushes: Vec<Push>,
+    /// What messages from phones leave to be done.
+    pub(crate) carried: Carried,
     /// Messages that this batch ends; a second receipt for one of them changes nothing.
     ended: HashSet<MessageId>,
     pub(crate) after: Vec<After>,
 }
 
 impl Batch {
-    fn event(&mut self, tenant: TenantId, event: Event) {
+    pub(crate) fn event(&mut self, tenant: TenantId, event: Event) {
         self.events.entry(tenant).or_default().push(event);
     }
 
@@ -218,6 +224,7 @@ impl Journal {
             runtime: runtime.clone(),
             queue,
             pushes,
+            opt_outs: runtime.kept(|_| OptOuts::default()),
             progress: answer::Progress::default(),
             sent: sent::Sent::new(config.sent_in_memory_max),
             backlog: Vec::new(),
@@ -286,6 +293,7 @@ struct Writer {
     runtime: Runtime,
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
+    opt_outs: Arc<OptOuts>,
     /// What is out: claims and the parts of long messages.
     progress: answer::Progress,
     /// What awaits its receipt.
@@ -343,6 +351,7 @@ impl Writer {
             tally: BTreeMap::new(),
             settled: Vec::new(),
             pushes: Vec::new(),
+            carried: Carried::default(),
             ended: HashSet::new(),
             after: Vec::new(),
         };
@@ -412,6 +421,7 @@ impl Writer {
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
+                After::OptedOut(noted) => self.opt_outs.note(&noted),
             }
         }
     }

@@ -6,6 +6,8 @@
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
 //! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
+//! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
+//! - [`conversation`]: both directions in one thread
 //! - [`lookup`]: which network a number is of
 //! - [`intent`]: what a message is for
 //! - [`cdr`]: call detail records
@@ -24,17 +26,20 @@ pub mod blacklist;
 pub mod callback;
 pub mod cdr;
 pub mod connection;
+pub mod conversation;
 mod deliver;
 pub mod dispatch;
 pub mod engine;
 pub mod firewall;
 pub mod gate;
 pub mod hours;
+pub mod inbound;
 pub mod intent;
 pub mod journal;
 pub mod load;
 pub mod lookup;
 pub mod message;
+pub mod opt_out;
 mod pages;
 pub mod push;
 pub mod queue;
@@ -61,6 +66,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0004_cdr", text: include_str!("../migrations/0004_cdr.sql") },
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
+    Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
 ];
 
 /// The JSON API of this crate.
@@ -79,12 +85,17 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(route::version::api::router())
         .merge(route::draft::api::router())
         .merge(lookup::api::router())
+        .merge(inbound::api::router())
+        .merge(opt_out::api::router())
+        .merge(conversation::api::router())
 }
 
 /// What runs each kind of durable job of this crate.
-pub fn jobs() -> Vec<(&'static str, Handler)> {
+pub fn jobs(engine: &Engine) -> Vec<(&'static str, Handler)> {
     vec![
         (callback::KIND, callback::handler()),
+        (inbound::job::WEBHOOK, inbound::job::webhook()),
+        (inbound::job::REPLY, inbound::job::reply(engine.clone())),
         (cdr::hook::UPLOAD, cdr::hook::upload()),
         (cdr::hook::COMMAND, cdr::hook::command()),
     ]

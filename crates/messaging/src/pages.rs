@@ -28,6 +28,9 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::gate::pages::router())
         .merge(crate::hours::pages::router())
         .merge(crate::lookup::pages::router())
+        .merge(crate::inbound::pages::router())
+        .merge(crate::opt_out::pages::router())
+        .merge(crate::conversation::pages::router())
 }
 
 /// Their places in the navigation.
@@ -68,6 +71,9 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::AccountView,
     },
     crate::cdr::pages::RECORDS,
+    crate::conversation::pages::CONVERSATIONS,
+    crate::inbound::pages::NUMBERS,
+    crate::opt_out::pages::OPT_OUTS,
     NavEntry {
         group: "Gates",
         label: "Senders",

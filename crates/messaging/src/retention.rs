@@ -69,6 +69,15 @@ pub async fn forget_messages(runtime: &Runtime, before: Timestamp, at_most: usiz
         vec![Arg::json(&rows)?],
     )
     .await?;
+    // A phone of which nothing newer is kept has no conversation any more.
+    tx.execute(
+        sql!(
+            "delete from conversation where (tenant_id, last_id) in \
+             (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
+        ),
+        vec![Arg::json(&rows)?],
+    )
+    .await?;
     let forgotten = tx
         .execute(
             sql!(

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use db::{Arg, Tenancy, Tx, args, record, sql};
+use db::{Arg, Rows, Tenancy, Tx, args, record, sql};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -53,6 +53,48 @@ pub async fn enqueue<T: Serialize>(
     )
     .await?;
     Ok(id)
+}
+
+/// A job to be put into a transaction with others.
+#[derive(Debug)]
+pub struct NewJob {
+    tenant: TenantId,
+    kind: &'static str,
+    payload: String,
+}
+
+impl NewJob {
+    /// A job of a tenant's.
+    ///
+    /// # Errors
+    /// When the payload cannot be written.
+    pub fn new<T: Serialize>(tenant: TenantId, kind: &'static str, payload: &T) -> Result<Self> {
+        let payload = serde_json::to_string(payload).map_err(types::Error::internal)?;
+        Ok(Self { tenant, kind, payload })
+    }
+}
+
+/// Puts many jobs into the caller's transaction, as [`enqueue`] does one, in one statement.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn enqueue_all(tx: &mut Tx, runtime: &Runtime, jobs: Vec<NewJob>, run_at: Timestamp) -> Result<()> {
+    let mut rows = Rows::new();
+    for job in jobs {
+        let id: JobId = runtime.ids.next();
+        rows.push([id.into(), job.tenant.into(), Arg::word(job.kind), job.payload.into()]);
+    }
+    tx.execute_rows(
+        sql!(
+            "insert into job (id, tenant_id, kind, payload, run_at, attempts, leased_until, dead) \
+             select r.id, r.tenant, r.kind, r.payload, $1, 0, 0, false \
+             from rows(id bigint, tenant bigint, kind text, payload text) r"
+        ),
+        args![run_at],
+        rows,
+    )
+    .await?;
+    Ok(())
 }
 
 /// Runs jobs until the program stops.

@@ -24,15 +24,18 @@ mod cdr;
 mod client;
 mod config;
 mod connection;
+mod conversation;
 mod doctor;
 mod events;
 mod failure;
 mod firewall;
 mod hours;
+mod inbound;
 mod key;
 mod lookup;
 mod message;
 mod migrate;
+mod opt_out;
 mod route;
 mod send;
 mod sender;
@@ -155,6 +158,15 @@ enum Command {
     /// Working hours and limits
     #[command(subcommand)]
     Hours(hours::HoursCommand),
+    /// Numbers that phones write to, and their keywords
+    #[command(subcommand, visible_alias = "numbers")]
+    Number(inbound::NumberCommand),
+    /// What phones have written and were sent, in one thread each
+    #[command(subcommand, visible_alias = "conversations")]
+    Conversation(conversation::ConversationCommand),
+    /// Who does not want to be written to
+    #[command(subcommand, visible_alias = "opt-outs")]
+    OptOut(opt_out::OptOutCommand),
     /// API keys
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
@@ -224,6 +236,9 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Blacklist(command) => blacklist::run(&command, client, out).await,
         Command::Firewall(command) => firewall::run(&command, client, out).await,
         Command::Hours(command) => hours::run(&command, client, out).await,
+        Command::Number(command) => inbound::run(&command, client, out).await,
+        Command::Conversation(command) => conversation::run(&command, client, out).await,
+        Command::OptOut(command) => opt_out::run(&command, client, out).await,
         Command::Key(command) => key::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
@@ -287,6 +302,9 @@ mod tests {
             "blacklist",
             "firewall",
             "hours",
+            "number",
+            "opt-out",
+            "conversation",
             "lookup",
             "send",
             "message",

@@ -10,6 +10,8 @@ mod events;
 mod gates;
 #[path = "it/idempotency.rs"]
 mod idempotency;
+#[path = "it/inbound.rs"]
+mod inbound;
 #[path = "it/limits.rs"]
 mod limits;
 #[path = "it/messages.rs"]

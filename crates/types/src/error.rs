@@ -76,6 +76,7 @@ codes! {
     SenderBlacklisted "sender_blacklisted" 422 "The sender is on the blacklist" "Use another sender, or have the entry removed.";
     SenderImpersonation "sender_impersonation" 422 "The sender looks like a protected name" "Use a sender that cannot be taken for another's.";
     RecipientBlacklisted "recipient_blacklisted" 422 "The recipient is on the blacklist" "Do not send there; an entry made in error can be removed.";
+    RecipientOptedOut "recipient_opted_out" 422 "The recipient does not want these messages" "Do not send there; the recipient can opt in again by the start word.";
     CallerBlacklisted "caller_blacklisted" 403 "The caller's address or key is on the blacklist" "Ask an administrator why; the entry says its reason.";
     ContentBlocked "content_blocked" 422 "The content is not let through" "The detail names the rule; change the text, or have the rule changed.";
     DuplicateMessage "duplicate_message" 422 "The recipient was sent the same just before" "Do not send it again; for a safe repetition use an Idempotency-Key.";

@@ -193,6 +193,16 @@ events! {
     HoursChanged(Change) "hours.changed" true;
     /// A rule of working hours and throughput was deleted.
     HoursDeleted(Change) "hours.deleted" true;
+    /// A number that phones write to was created.
+    InboundNumberCreated(Change) "inbound_number.created" true;
+    /// A number that phones write to, or its keywords, was changed.
+    InboundNumberChanged(Change) "inbound_number.changed" true;
+    /// A number that phones write to was deleted.
+    InboundNumberDeleted(Change) "inbound_number.deleted" true;
+    /// A phone opted out, or was put on the list by somebody.
+    OptOutAdded(Change) "opt_out.added" true;
+    /// A phone opted in again, or was taken off the list by somebody.
+    OptOutRemoved(Change) "opt_out.removed" true;
     /// A held message was released by a person.
     MessageReleased(MessageChange) "message.released" true;
     /// All routing rules were replaced at once: rolled back, or by a published draft.

@@ -70,6 +70,10 @@ pub mod kind {
         Hours "hrs" "hours rule";
         /// A refusal that is kept.
         Refusal "rfs" "refusal";
+        /// A number that phones write to.
+        InboundNumber "num" "inbound number";
+        /// An entry of the opt-out list.
+        OptOut "opt" "opt-out";
     }
 }
 

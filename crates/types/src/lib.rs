@@ -52,3 +52,7 @@ pub type RuleId = Id<kind::Rule>;
 pub type HoursId = Id<kind::Hours>;
 /// The id of a refusal that is kept.
 pub type RefusalId = Id<kind::Refusal>;
+/// The id of a number that phones write to.
+pub type InboundNumberId = Id<kind::InboundNumber>;
+/// The id of an entry of the opt-out list.
+pub type OptOutId = Id<kind::OptOut>;

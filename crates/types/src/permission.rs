@@ -49,6 +49,10 @@ permissions! {
     FirewallManage "firewall.manage" "Firewall" "Change firewall rules, and release held messages";
     HoursView "hours.view" "Hours" "See working hours and limits";
     HoursManage "hours.manage" "Hours" "Change working hours and limits";
+    InboundView "inbound.view" "Inbound" "See numbers and their keywords";
+    InboundManage "inbound.manage" "Inbound" "Change numbers and their keywords";
+    OptOutView "opt_out.view" "Inbound" "See who opted out";
+    OptOutManage "opt_out.manage" "Inbound" "Change who opted out";
     KeyView "key.view" "API keys" "See API keys";
     KeyManage "key.manage" "API keys" "Create and revoke API keys";
     UserView "user.view" "Users" "See users";

@@ -40,6 +40,7 @@ const fn gate_name(gate: Gate) -> &'static str {
         Gate::Blacklist => "Blacklist",
         Gate::Firewall => "Firewall",
         Gate::Hours => "Hours",
+        Gate::OptOut => "Opt-outs",
         Gate::Rate => "Rate",
     }
 }

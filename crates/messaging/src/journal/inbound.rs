@@ -10,6 +10,8 @@ use types::{
 };
 
 use super::{Batch, Entry};
+use crate::inbound::carry;
+use crate::inbound::decide::Asked;
 use crate::message::{State, kind_of};
 use crate::push::{Push, PushKind};
 
@@ -42,7 +44,7 @@ pub(crate) async fn inbound(batch: &mut Batch, work: &[(Option<usize>, Entry)]) 
     if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
         sweep(batch).await?;
     }
-    Ok(())
+    carry::write(batch).await
 }
 
 /// Which long message a part belongs to: the reference is the sender's, and comes round again.
@@ -259,18 +261,40 @@ async fn store(
     } else {
         Some(encoding.decode(&body).replace('\0', "\u{fffd}"))
     };
+    let asked = Asked {
+        tenant: part.tenant,
+        connection: part.connection,
+        phone: &part.sender,
+        number: &part.recipient.text,
+        text: text.as_deref(),
+        owner: part.account,
+    };
+    // Half a text may say the opposite of the whole: nothing is decided about it.
+    let decided = if error.is_none() { carry::decide(batch, &asked)? } else { None };
+    let octets = hex(&body);
+    let mut accounts: Vec<AccountId> = part.account.into_iter().collect();
+    let mut why = None;
+    if let Some((decision, mut effects, kept)) = decided {
+        accounts = std::mem::take(&mut effects.accounts);
+        why = Some(kept);
+        let stored = carry::Stored { id, asked, recipient: &part.recipient, octets: &octets };
+        carry::note(batch, &stored, &decision, effects)?;
+    }
+    carry::converse(batch, part.tenant, &part.sender, id);
+    let account = accounts.first().copied();
     let mut insert =
-        args![id, part.tenant, State::Received.as_str(), part.account, part.connection, &part.sender.text];
+        args![id, part.tenant, State::Received.as_str(), account, part.connection, &part.sender.text];
     insert.extend(args![
         kind_of(&part.sender),
         &part.recipient.text,
         kind_of(&part.recipient),
-        text,
-        hex(&body),
+        text.as_deref(),
+        &octets,
         part.data_coding,
         parts,
         batch.now,
-        error.clone()
+        error.clone(),
+        why
     ]);
     batch
         .tx
@@ -278,8 +302,8 @@ async fn store(
             sql!(
                 "insert into message (id, tenant_id, direction, state, account_id, connection_id, sender, sender_kind, \
                  recipient, recipient_kind, text, octets, data_coding, parts, intent, lane, registered, attempts, maybe_twice, \
-                 accepted_at, expires_at, updated_at, done_at, error) \
-                 values ($1, $2, 'in', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'transactional', 1, 0, 0, false, $14, $14, $14, $14, $15)"
+                 accepted_at, expires_at, updated_at, done_at, error, why) \
+                 values ($1, $2, 'in', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'transactional', 1, 0, 0, false, $14, $14, $14, $14, $15, $16)"
             ),
             insert,
         )
@@ -290,28 +314,32 @@ async fn store(
         Event::MessageReceived(MessageChange {
             message: id,
             state: State::Received.as_str().into(),
-            account: part.account,
+            account,
             connection: Some(part.connection),
             error,
         }),
     );
-    if let Some(account) = part.account {
-        let push = batch.runtime.ids.next::<kind::Job>().raw();
-        let keep_s = i64::try_from(batch.runtime.config.messaging.validity_default_s).unwrap_or(86_400);
-        batch.push(Push {
-            id: push,
-            tenant: part.tenant,
-            account,
-            message: id,
-            kind: PushKind::Message { data_coding: part.data_coding, body },
-            sender: part.sender.clone(),
-            recipient: part.recipient.clone(),
-            accepted_at: batch.now,
-            at: batch.now,
-            expires_at: batch.now.plus_ms(keep_s * 1_000),
-        });
+    for account in accounts {
+        push(batch, part, account, id, body.clone());
     }
     Ok(())
+}
+
+/// Notes a message for an account's system.
+fn push(batch: &mut Batch, part: &InboundPart, account: AccountId, message: MessageId, body: Vec<u8>) {
+    let keep_s = i64::try_from(batch.runtime.config.messaging.validity_default_s).unwrap_or(86_400);
+    batch.push(Push {
+        id: batch.runtime.ids.next::<kind::Job>().raw(),
+        tenant: part.tenant,
+        account,
+        message,
+        kind: PushKind::Message { data_coding: part.data_coding, body },
+        sender: part.sender.clone(),
+        recipient: part.recipient.clone(),
+        accepted_at: batch.now,
+        at: batch.now,
+        expires_at: batch.now.plus_ms(keep_s * 1_000),
+    });
 }
 
 /// Octets in hex.

@@ -320,8 +320,18 @@ pub struct Reasons {
     /// The recipient's network, as far as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<crate::lookup::Network>,
+    /// For a message from a phone: the number whose rules were asked, the keyword and what was done. Absent where its
+    /// number is not registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<crate::inbound::decide::Decision>,
     /// What its intent means for it.
     pub intent: String,
+}
+
+/// What is kept with a message from a phone.
+#[derive(Deserialize)]
+struct KeptInbound {
+    i: Option<crate::inbound::decide::Decision>,
 }
 
 /// Why a message went where it went: what was decided when it was accepted, and what each rule would say now.
@@ -332,6 +342,9 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
     let record = record(scope, id).await?;
     let kept: Option<Why> =
         record.why.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)?;
+    let inbound = record.why.as_deref().filter(|_| record.direction == "in");
+    let inbound: Option<KeptInbound> =
+        inbound.map(serde_json::from_str).transpose().map_err(Error::internal)?;
     let message = record.outgoing()?;
     let intent = message.intent;
     let routes = engine.queue().routes();
@@ -353,6 +366,7 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         now: now.looked_at,
         traffic: now.traffic,
         network: now.network,
+        inbound: inbound.and_then(|kept| kept.i),
         intent: format!("{}: {again}", intent.as_str()),
     })
 }

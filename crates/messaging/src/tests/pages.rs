@@ -131,6 +131,42 @@ async fn a_person_adds_a_carrier_a_route_and_an_account() {
 }
 
 #[tokio::test]
+async fn a_person_registers_a_number_and_lists_who_opted_out() {
+    let house = House::build().await;
+    let engine = Engine::start(&house.runtime).await.unwrap();
+    let (ours, theirs) = (router(&house, &engine, &house.ours), router(&house, &engine, &house.theirs));
+    for path in ["/inbound", "/opt-outs", "/conversations"] {
+        assert!(get(&ours, path).await.1.contains("class=\"empty\""), "{path}");
+    }
+    assert_eq!(get(&ours, "/conversations/33612345678").await.0, StatusCode::NOT_FOUND);
+    let refused = post(&ours, "/inbound/new", "number=10000&keywords=VOTE+%3D%3E+shout").await;
+    let (status, page) = text(refused).await;
+    assert!(status == StatusCode::UNPROCESSABLE_ENTITY && page.contains("f-keywords-error"));
+    let form =
+        "number=10000&active=on&opt_active=on&extent=number&stop_text=Bye&keywords=VOTE+%3D%3E+reply+Thanks";
+    assert_eq!(post(&ours, "/inbound/new", form).await.status(), StatusCode::SEE_OTHER);
+    let list = get(&ours, "/inbound").await.1;
+    assert!(
+        list.contains("10000")
+            && list.contains("VOTE")
+            && !get(&theirs, "/inbound").await.1.contains("10000")
+    );
+    let at = list.split("href=\"").find(|part| part.starts_with("/inbound/num_")).unwrap();
+    let at = at.split('"').next().unwrap();
+    let (status, page) = get(&ours, at).await;
+    assert!(status == StatusCode::OK && page.contains("reply Thanks") && page.contains("Bye"));
+    assert_eq!(get(&theirs, at).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        post(&ours, "/opt-outs", "phone=%2B33612345678&scope=all").await.status(),
+        StatusCode::SEE_OTHER
+    );
+    assert!(get(&ours, "/opt-outs?phone=%2B33612345678").await.1.contains("+33612345678"));
+    assert!(get(&ours, "/opt-outs/export").await.1.contains("+33612345678,all"));
+    assert_eq!(post(&ours, &format!("{at}/delete"), "").await.status(), StatusCode::SEE_OTHER);
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn a_program_changes_what_it_has_seen_and_nothing_else() {
     let house = House::build().await;
     let engine = Engine::start(&house.runtime).await.unwrap();

@@ -44,6 +44,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let listed = made("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })).await;
     let rule = made("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })).await;
     let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
+    let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
+    let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     BTreeMap::from([
@@ -53,6 +55,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/blacklist", listed),
         ("/api/v1/firewall-rules", rule),
         ("/api/v1/hours", hours),
+        ("/api/v1/inbound-numbers", number),
+        ("/api/v1/opt-outs", opted_out),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
@@ -177,6 +181,10 @@ fn plausible(method: &str, path: &str) -> Value {
         ("PUT", ["sender-policies"]) => json!({ "whose": "api", "policy": {} }),
         ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
         ("POST", ["blacklist", "import"]) => json!({ "text": "+33600000001" }),
+        ("POST", ["inbound-numbers"]) => json!({ "number": "+33700000001" }),
+        ("POST", ["conversations", _, "reply"]) => json!({ "text": "x" }),
+        ("POST", ["opt-outs"]) => json!({ "phone": "+33600000008" }),
+        ("POST", ["opt-outs", "import"]) => json!({ "text": "+33600000008" }),
         ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
         ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),

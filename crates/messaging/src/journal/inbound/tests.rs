@@ -14,6 +14,7 @@ async fn write(house: &House, work: impl AsyncFnOnce(&mut Batch) -> Result<()>) 
         tally: Default::default(),
         settled: Vec::new(),
         pushes: Vec::new(),
+        carried: carry::Carried::default(),
         ended: Default::default(),
         after: Vec::new(),
     };

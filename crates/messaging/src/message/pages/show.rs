@@ -21,6 +21,7 @@ use web::{PageProblem, Paging, Visitor, body};
 use super::{LivePage, address, ago, encoding_name, live_page, state_badge};
 use crate::api::Gateway;
 use crate::connection;
+use crate::inbound::decide::Decision;
 use crate::message::State;
 use crate::message::pdu::{self, WirePdu};
 use crate::message::query::{self, Message, Reasons, Step};
@@ -224,6 +225,33 @@ fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
     card::card("Why it went there", &html! {}, &body)
 }
 
+/// Why a message from a phone went where it went.
+fn why_in(message: &Message, decision: Option<&Decision>) -> Markup {
+    let body = match decision {
+        None => html! {
+            p {
+                "No rules of " (address(&message.to)) " were asked. "
+                @if message.account.is_some() { "It went to the SMPP account that owns the number." }
+                @else { "No SMPP account owns the number: it stays in the inbox." }
+            }
+        },
+        Some(decision) => html! {
+            p {
+                "The rules of " a href={ "/inbound/" (decision.number) } { bdi { (decision.name) } } " were asked. "
+                @if let Some(word) = &decision.word {
+                    "The text means " strong { (word.meaning.as_str()) }
+                    @if let Some(language) = &word.language { " (" (language) ")" }
+                    "."
+                } @else if let Some(keyword) = &decision.keyword {
+                    "The keyword " strong { bdi { (keyword) } } " fitted."
+                } @else { "No keyword fitted." }
+            }
+            ul { @for done in &decision.done { li { bdi { (done) } } } }
+        },
+    };
+    card::card("Why it went there", &html! {}, &body)
+}
+
 /// The rules in the order in which they were asked, with the connections that each passed over.
 fn looked_at(rules: &[Looked], names: &Names) -> Markup {
     html! {
@@ -319,14 +347,12 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
     let content = pdu::content(scope, id).await?;
     let encoding = Encoding::from_data_coding(message.data_coding, Encoding::GSM7);
     let names = Names::to(visitor).await?;
-    let reasons = match message.direction.as_str() {
-        "out" => Some(query::why(scope, &gateway.engine, id).await?),
-        _ => None,
-    };
+    let reasons = query::why(scope, &gateway.engine, id).await?;
     let main = html! {
         (content_card(&message))
         (facts(words, &message, encoding, &names))
-        @if let Some(reasons) = &reasons { (why(reasons, &names, may(visitor, Permission::RouteView))) }
+        @if message.direction == "in" { (why_in(&message, reasons.inbound.as_ref())) }
+        @else { (why(&reasons, &names, may(visitor, Permission::RouteView))) }
         (raw(words, &pdus, &content))
     };
     // Isolates keep a number's plus sign in its place, also in a language that reads the other way.
