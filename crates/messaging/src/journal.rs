@@ -5,7 +5,7 @@
 //! Only then are callers answered, carriers acknowledged and messages handed on. Because there is one writer and one
 //! order, an entry never has to guess what another is doing to the same message.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +26,8 @@ use crate::queue::{Queue, Queued};
 
 mod accept;
 mod answer;
+mod blocked;
+mod ids;
 mod inbound;
 mod receipt;
 mod rows;
@@ -33,6 +35,7 @@ mod sent;
 mod settle;
 
 pub use answer::{Answered, Outcome};
+pub use ids::Learned;
 pub use inbound::InboundPart;
 pub(crate) use inbound::{hex, unhex};
 pub use receipt::CarrierReceipt;
@@ -41,6 +44,9 @@ pub(crate) use settle::{Ending, FATE_UNKNOWN, NO_RECEIPT};
 
 /// A claim's id: one for each batch that leaves.
 pub type ClaimId = i64;
+
+/// The claim of what never left.
+pub(crate) const NO_CLAIM: ClaimId = 0;
 
 /// Something that happened, or is about to.
 pub enum Entry {
@@ -146,8 +152,11 @@ pub(crate) enum After {
         messages: Vec<MessageId>,
     },
     HeldChanged(i64),
-    /// The end came of what a carrier took over under this id.
-    Receipted(sent::Key),
+    /// A carrier took a message over under this id; or its end came.
+    Sent(ConnectionId, String, Arc<Outgoing>),
+    Receipted(ConnectionId, String),
+    /// A carrier takes nothing for a recipient.
+    Blocked(blocked::Destination, String),
     Release(MessageId),
     JobsWaiting,
     /// Phones opted out, or in again.
@@ -165,31 +174,12 @@ pub(crate) struct Batch {
     pushes: Vec<Push>,
     /// What messages from phones leave to be done.
     pub(crate) carried: Carried,
-    /// Messages of one part that this batch's answers brought to their carrier, and no receipt of it to their end.
-    sent: HashMap<sent::Key, Arc<Outgoing>>,
     /// Messages that this batch ends; a second receipt for one of them changes nothing.
     ended: HashSet<MessageId>,
     pub(crate) after: Vec<After>,
 }
 
 impl Batch {
-    /// An empty one, in a transaction of its own.
-    async fn begin(runtime: &Runtime) -> Result<Self> {
-        Ok(Self {
-            tx: runtime.db.write(Tenancy::Every).await?,
-            now: runtime.clock.now(),
-            runtime: runtime.clone(),
-            events: BTreeMap::new(),
-            tally: BTreeMap::new(),
-            settled: Vec::new(),
-            pushes: Vec::new(),
-            carried: Carried::default(),
-            sent: HashMap::new(),
-            ended: HashSet::new(),
-            after: Vec::new(),
-        })
-    }
-
     pub(crate) fn event(&mut self, tenant: TenantId, event: Event) {
         self.events.entry(tenant).or_default().push(event);
     }
@@ -216,6 +206,7 @@ pub struct Journal {
     batcher: Batcher<Entry, Result<()>>,
     waiting_max: usize,
     more_due: Arc<AtomicBool>,
+    ids: Arc<ids::Ids>,
 }
 
 /// How soon what failed is tried again.
@@ -235,9 +226,10 @@ impl Journal {
         let limits = BatchLimits {
             items_max: config.batch_rows_max,
             linger: Duration::from_millis(config.batch_delay_ms),
-            waiting_max: config.batch_rows_max * 8,
+            waiting_max: config.batch_rows_max * 16,
         };
         let more_due = Arc::new(AtomicBool::new(false));
+        let ids = Arc::new(ids::Ids::default());
         let writer = Writer {
             runtime: runtime.clone(),
             queue,
@@ -245,6 +237,8 @@ impl Journal {
             opt_outs: runtime.kept(|_| OptOuts::default()),
             progress: answer::Progress::default(),
             sent: sent::Sent::new(config.sent_in_memory_max),
+            blocked: blocked::Blocked::default(),
+            ids: ids.clone(),
             backlog: Vec::new(),
             held: None,
             more_due: more_due.clone(),
@@ -252,7 +246,18 @@ impl Journal {
         };
         let (batcher, work) = Batcher::new(limits, writer, runtime.writers.stopping().cancelled_owned());
         runtime.writers.spawn("journal", work);
-        Self { batcher, waiting_max: limits.waiting_max, more_due }
+        Self { batcher, waiting_max: limits.waiting_max, more_due, ids }
+    }
+
+    /// How a carrier's receipts write the ids of its responses, as far as that was found out.
+    #[must_use]
+    pub fn receipt_ids(&self, connection: ConnectionId) -> Option<Learned> {
+        self.ids.learned(connection)
+    }
+
+    /// Begins anew to find out how a carrier's receipts write ids.
+    pub(crate) fn forget_receipt_ids(&self, connection: ConnectionId) {
+        self.ids.forget(connection);
     }
 
     /// Writes an entry and gives its reply after the commit.
@@ -316,6 +321,10 @@ struct Writer {
     progress: answer::Progress,
     /// What awaits its receipt.
     sent: sent::Sent,
+    /// For whom carriers took nothing lately.
+    blocked: blocked::Blocked,
+    /// How each carrier's receipts write the ids of its responses.
+    ids: Arc<ids::Ids>,
     /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
     /// because nothing new leaves while a claim cannot be written.
     backlog: Vec<Entry>,
@@ -360,7 +369,19 @@ impl Writer {
         work: &mut [(Option<usize>, Entry)],
         replies: &mut [Result<()>],
     ) -> Result<Vec<After>> {
-        let mut batch = Batch::begin(&self.runtime).await?;
+        let tx = self.runtime.db.write(Tenancy::Every).await?;
+        let mut batch = Batch {
+            tx,
+            now: self.runtime.clock.now(),
+            runtime: self.runtime.clone(),
+            events: BTreeMap::new(),
+            tally: BTreeMap::new(),
+            settled: Vec::new(),
+            pushes: Vec::new(),
+            carried: Carried::default(),
+            ended: HashSet::new(),
+            after: Vec::new(),
+        };
         if self.held.is_none() {
             self.held = Some(receipt::count_held(&mut batch).await?);
         }
@@ -368,8 +389,11 @@ impl Writer {
         accept::accept(&mut batch, work, replies, &self.queue).await?;
         accept::claim(&mut batch, work).await?;
         let answered = answer::answer(&mut batch, work, &self.progress).await?;
+        // Receipts of this batch look at the rows: what its answers changed must stand there.
+        rows::write_settled(&mut batch).await?;
         let any_held = self.held.unwrap_or(0) > 0;
-        receipt::receipts(&mut batch, work, &answered.parts, &self.sent, any_held).await?;
+        let known = receipt::Known { sent: &self.sent, ids: &self.ids };
+        receipt::receipts(&mut batch, work, &answered.parts, &known, any_held).await?;
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;
         settle::cancel(&mut batch, work, replies, &self.queue).await?;
@@ -379,7 +403,7 @@ impl Writer {
                 receipt::match_by_address(&mut batch).await?;
                 receipt::forget_held(&mut batch).await?;
             }
-            let more_due = settle::wake(&mut batch, &self.queue).await?;
+            let more_due = settle::wake(&mut batch, &self.queue, &self.blocked).await?;
             // A look over all that is overdue costs more, and a second late is early enough.
             self.looks = self.looks.wrapping_add(1);
             let more_overdue =
@@ -402,9 +426,6 @@ impl Writer {
         let written = outbox::write(&mut batch.tx, happened).await?;
         batch.tx.commit().await?;
         written.tell(&self.runtime.live);
-        for (key, message) in batch.sent {
-            self.sent.insert(key, message);
-        }
         self.progress.apply(answered.progress);
         for (_, entry) in work.iter_mut() {
             if let Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) = entry
@@ -418,17 +439,25 @@ impl Writer {
 
     /// After the commit: acknowledges, hands on, and remembers what is claimed.
     fn finish(&mut self, after: Vec<After>) {
+        let mut refused = Vec::new();
         for after in after {
             match after {
                 After::Dispatch(queued) => self.queue.put(queued),
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
-                After::Receipted(key) => self.sent.remove(&key),
+                After::Sent(connection, id, message) => self.sent.insert(connection, &id, message),
+                After::Receipted(connection, id) => self.sent.remove(connection, &id),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
                 After::OptedOut(noted) => self.opt_outs.note(&noted),
+                After::Blocked(destination, why) => refused.push((destination, why)),
             }
+        }
+        if !refused.is_empty() {
+            let now = self.runtime.clock.now();
+            // They end with the next batch; the tick brings one.
+            self.backlog.extend(self.blocked.note(refused, now, &self.queue));
         }
     }
 
