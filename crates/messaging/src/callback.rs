@@ -30,6 +30,9 @@ struct CallbackBody {
     state: State,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The failed message that this one was sent for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redrive_of: Option<MessageId>,
     accepted_at: Timestamp,
     done_at: Timestamp,
 }
@@ -43,6 +46,7 @@ pub(crate) async fn enqueue(batch: &mut Batch, ending: &Ending, url: &str) -> Re
         from: ending.sender.to_string(),
         state: ending.to,
         error: ending.error.clone(),
+        redrive_of: ending.options.as_ref().and_then(|options| options.redrive_of),
         accepted_at: ending.accepted_at,
         done_at: batch.now,
     };

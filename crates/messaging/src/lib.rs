@@ -9,6 +9,9 @@
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
 //! - [`lookup`]: which network a number is of
+//! - [`queue`]: what waits, by connection and lane; [`pause`]: what is kept from leaving; [`dead_letter`]: what came to
+//!   nothing, sent again
+//! - [`accounting`]: whether the books balance
 //! - [`intent`]: what a message is for
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
@@ -20,6 +23,7 @@ use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
+pub mod accounting;
 mod api;
 pub mod assemble;
 pub mod blacklist;
@@ -27,6 +31,7 @@ pub mod callback;
 pub mod cdr;
 pub mod connection;
 pub mod conversation;
+pub mod dead_letter;
 mod deliver;
 pub mod dispatch;
 pub mod engine;
@@ -41,6 +46,7 @@ pub mod lookup;
 pub mod message;
 pub mod opt_out;
 mod pages;
+pub mod pause;
 pub mod push;
 pub mod queue;
 pub mod recover;
@@ -67,6 +73,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
+    Migration { name: "messaging/0010_queue", text: include_str!("../migrations/0010_queue.sql") },
 ];
 
 /// The JSON API of this crate.
@@ -74,8 +81,12 @@ pub fn api() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
         .merge(message::api::router())
         .merge(account::api::router())
+        .merge(accounting::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+        .merge(pause::api::router())
+        .merge(queue::api::router())
+        .merge(dead_letter::api::router())
         .merge(cdr::api::router())
         .merge(gate::api::router())
         .merge(sender::api::router())

@@ -16,6 +16,8 @@ mod inbound;
 mod limits;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/queue.rs"]
+mod queue;
 #[path = "it/refusals.rs"]
 mod refusals;
 #[path = "it/routes.rs"]

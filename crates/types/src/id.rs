@@ -74,6 +74,8 @@ pub mod kind {
         InboundNumber "num" "inbound number";
         /// An entry of the opt-out list.
         OptOut "opt" "opt-out";
+        /// Something that is paused.
+        Pause "pse" "pause";
     }
 }
 

@@ -56,3 +56,5 @@ pub type RefusalId = Id<kind::Refusal>;
 pub type InboundNumberId = Id<kind::InboundNumber>;
 /// The id of an entry of the opt-out list.
 pub type OptOutId = Id<kind::OptOut>;
+/// A pause's id.
+pub type PauseId = Id<kind::Pause>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use db::{Rows, args, record, sql};
 use types::event::MessageChange;
-use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, PauseId, Result, TenantId, Timestamp};
 
 use super::accept::GRACE_MS;
 use super::rows::{self, Standing, Wake};
@@ -12,6 +12,7 @@ use super::{After, Batch, Entry};
 use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
 use crate::message::{Options, Outgoing, PartSet, State};
+use crate::pause;
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
 use crate::recover::MessageRecord;
@@ -204,10 +205,16 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<bool> {
         )
         .await?;
     let full = due.len() == room;
+    let mut paused = Vec::new();
     for record in due {
         if let Some(from) = State::named(&record.state) {
-            begin_again(batch, queue, &record, from).await?;
+            paused.extend(begin_again(batch, queue, &record, from).await?);
         }
+    }
+    if !paused.is_empty() {
+        // A scheduled message is queued from now on, and only then at rest.
+        rows::write_settled(batch).await?;
+        pause::rest(batch, &paused).await?;
     }
     Ok(full)
 }
@@ -261,8 +268,13 @@ pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool
 }
 
 /// Takes a message from the table into memory, by the route that leads to its recipient now. Where none does it stays and
-/// is looked at again.
-async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: State) -> Result<()> {
+/// is looked at again. Where a pause keeps it, the two are given back.
+async fn begin_again(
+    batch: &mut Batch,
+    queue: &Queue,
+    record: &MessageRecord,
+    from: State,
+) -> Result<Option<(MessageId, PauseId)>> {
     let mut message = record.outgoing()?;
     if message.parts > 1 && message.attempts > 0 {
         message.parts_done = parts_taken(batch, record).await?;
@@ -277,10 +289,11 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
                 Some("no route leads to its recipient now".to_owned()),
             ),
         );
-        return Ok(());
+        return Ok(None);
     };
-    if !queue.reserve(message.id) {
-        return Ok(());
+    let pause = queue.paused(&message, connection);
+    if pause.is_none() && !queue.reserve(message.id) {
+        return Ok(None);
     }
     if from == State::Scheduled {
         batch.count(record.tenant_id, Some(from), State::Queued);
@@ -294,9 +307,11 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
         wake: Wake::At(message.expires_at.plus_ms(GRACE_MS)),
     };
     batch.set(record.id, standing);
-    let first = message.attempts > 0;
-    batch.after.push(After::Dispatch(Queued { message, connection, first }));
-    Ok(())
+    if pause.is_none() {
+        let first = message.attempts > 0;
+        batch.after.push(After::Dispatch(Queued { message, connection, first }));
+    }
+    Ok(pause.map(|pause| (record.id, pause)))
 }
 
 record! { struct PartTaken { part: u8 } }
