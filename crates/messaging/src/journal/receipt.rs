@@ -10,7 +10,8 @@ use types::event::PartChange;
 use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
 use super::answer::PartRow;
-use super::sent::Sent;
+use super::rows;
+use super::sent::{self, Sent};
 use super::settle::{self, Ending};
 use super::{After, Batch, Entry};
 use crate::message::{Options, Outgoing, State, address_of};
@@ -92,7 +93,7 @@ pub(crate) async fn receipts(
     for (receipt, found) in receipts.into_iter().zip(matches) {
         match found {
             None => unknown.push(receipt),
-            Some(Found::Sent(message)) => apply_to_sent(batch, &receipt, &message).await?,
+            Some(Found::Sent(key, message)) => apply_to_sent(batch, &receipt, key, &message).await?,
             Some(Found::Row(found)) => apply(batch, &receipt, *found, &mut parts_done, &mut long).await?,
         }
     }
@@ -105,8 +106,8 @@ pub(crate) async fn receipts(
 
 /// What a receipt speaks of.
 enum Found {
-    /// A message of one part that memory holds.
-    Sent(Arc<Outgoing>),
+    /// A message of one part that memory holds, under this name.
+    Sent(sent::Key, Arc<Outgoing>),
     /// A part, with its message.
     Row(Box<Match>),
 }
@@ -114,11 +115,12 @@ enum Found {
 /// What each receipt speaks of: in memory or in the table by the id as we keep it, then in the other forms it can take.
 async fn find(batch: &mut Batch, receipts: &[CarrierReceipt], sent: &Sent) -> Result<Vec<Option<Found>>> {
     let known = |receipt: &CarrierReceipt| {
-        let message = sent.get(receipt.connection, &sms::id::key(&receipt.provider_id))?;
+        let key = (receipt.connection, Box::from(sms::id::key(&receipt.provider_id)));
+        let message = batch.sent.get(&key).or_else(|| sent.get(&key))?;
         // Beyond its validity it may have been ended already.
-        (batch.now < message.expires_at).then(|| message.clone())
+        (batch.now < message.expires_at).then(|| (key, message.clone()))
     };
-    let known: Vec<Option<Arc<Outgoing>>> = receipts.iter().map(known).collect();
+    let known: Vec<Option<(sent::Key, Arc<Outgoing>)>> = receipts.iter().map(known).collect();
     let mut fits: Vec<Vec<Match>> = receipts.iter().map(|_| Vec::new()).collect();
     let keys: Vec<_> = receipts.iter().map(|receipt| sms::id::key(&receipt.provider_id)).collect();
     let rows: Vec<_> = receipts
@@ -157,7 +159,7 @@ async fn find(batch: &mut Batch, receipts: &[CarrierReceipt], sent: &Sent) -> Re
 /// receipts are taken in the order in which they were submitted, and one for which none is open waits.
 fn chosen(
     receipts: &[CarrierReceipt],
-    known: Vec<Option<Arc<Outgoing>>>,
+    known: Vec<Option<(sent::Key, Arc<Outgoing>)>>,
     fits: Vec<Vec<Match>>,
 ) -> Vec<Option<Found>> {
     let mut taken = HashSet::new();
@@ -176,9 +178,9 @@ fn chosen(
         }
         Some(first)
     };
-    let choose = |((receipt, known), mut fits): ((&CarrierReceipt, Option<Arc<Outgoing>>), Vec<Match>)| {
-        if let Some(message) = known {
-            return Some(Found::Sent(message));
+    let choose = |((receipt, known), mut fits): ((&CarrierReceipt, Option<_>), Vec<Match>)| {
+        if let Some((key, message)) = known {
+            return Some(Found::Sent(key, message));
         }
         let row = if connectors::is_named_by_time(&receipt.provider_id) {
             in_order(receipt, fits)
@@ -194,6 +196,8 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], fits: &mut [Vec<Matc
     if rows.is_empty() {
         return Ok(());
     }
+    // What this batch's answers changed must stand in the rows that are looked at.
+    rows::write_settled(batch).await?;
     let rows = rows
         .iter()
         .map(|row| [(row.i as i64).into(), (row.n as i64).into(), row.c.into(), row.k.into()])
@@ -233,14 +237,22 @@ struct DoneRow {
 }
 
 /// A receipt for a message that memory holds. Its part's row stays as it is: with one part, the message says it all.
-async fn apply_to_sent(batch: &mut Batch, receipt: &CarrierReceipt, message: &Arc<Outgoing>) -> Result<()> {
+async fn apply_to_sent(
+    batch: &mut Batch,
+    receipt: &CarrierReceipt,
+    key: sent::Key,
+    message: &Arc<Outgoing>,
+) -> Result<()> {
     let Some(to) = State::from_receipt(sms::MessageState::from_number(receipt.state)) else { return Ok(()) };
     if already_ended(batch, message.id) {
         return Ok(());
     }
     let error = receipt.error.clone().filter(|_| to != State::Delivered);
-    let id = sms::id::key(&receipt.provider_id).into_owned();
-    batch.after.push(After::Receipted(receipt.connection, id));
+    if batch.sent.get(&key).is_some_and(|answered| answered.id == message.id) {
+        batch.sent.remove(&key);
+    } else {
+        batch.after.push(After::Receipted(key));
+    }
     settle::end(batch, &Ending::of(message, State::Sent, to, error), Some(receipt.connection)).await
 }
 

@@ -42,7 +42,7 @@ fn fit(message: i64, part: i64, parts: i64, open: bool) -> Match {
 fn names(found: Vec<Option<Found>>) -> Vec<Option<(i64, i64)>> {
     let name = |found: Found| match found {
         Found::Row(row) => (row.message_id.raw(), row.part),
-        Found::Sent(message) => (message.id.raw(), 0),
+        Found::Sent(_, message) => (message.id.raw(), 0),
     };
     found.into_iter().map(|found| found.map(name)).collect()
 }
@@ -67,7 +67,8 @@ fn receipts_under_one_name_are_for_the_messages_in_their_order() {
 #[test]
 fn under_a_carriers_id_the_likeliest_counts_and_memory_goes_first() {
     let receipts = [receipt("a", sms::MessageState::Delivered), receipt("b", sms::MessageState::Delivered)];
-    let known = vec![None, Some(Outgoing::of_test(7))];
+    let key = (ConnectionId::from_raw(1), Box::from("b"));
+    let known = vec![None, Some((key, Outgoing::of_test(7)))];
     let fits = vec![vec![fit(3, 1, 1, false), fit(2, 1, 1, true)], Vec::new()];
     assert_eq!(names(chosen(&receipts, known, fits)), [Some((2, 1)), Some((7, 0))]);
 }
