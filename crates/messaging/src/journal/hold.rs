@@ -15,6 +15,8 @@ use crate::recover::MessageRecord;
 pub(crate) async fn hold(batch: &mut Batch, work: &[(Option<usize>, Entry)], queue: &Queue) -> Result<()> {
     for (_, entry) in work {
         let Entry::Hold { tenant, messages, by } = entry else { continue };
+        // It sees what this batch has done to the messages before.
+        rows::write_settled(batch).await?;
         let waiting: Vec<MessageRecord> = batch
             .tx
             .all_rows(
