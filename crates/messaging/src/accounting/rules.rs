@@ -12,12 +12,15 @@ const NAMED_MAX: i64 = 20;
 
 record! { struct Broken { id: MessageId, state: String, found: String } }
 
+/// A rule's name, its statement, and what is told of a message that breaks it.
+type Rule = (&'static str, &'static str, fn(&Broken) -> String);
+
 /// The messages behind an id and up to another that break a rule.
 ///
 /// # Errors
 /// When the database does not answer.
 pub(super) async fn broken(tx: &mut Tx, tenant: TenantId, range: (i64, i64)) -> Result<Vec<Discrepancy>> {
-    let rules: [(&'static str, &'static str, fn(&Broken) -> String); 4] = [
+    let rules: [Rule; 4] = [
         (
             "state",
             // A message that has ended is not looked at again; one that has not is.
