@@ -28,7 +28,7 @@ use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
-use crate::{account, cdr, load, recover};
+use crate::{account, accounting, cdr, load, pause, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -124,6 +124,7 @@ impl Engine {
         };
         engine.lookups().reload().await?;
         engine.routes_changed().await?;
+        engine.pauses_changed().await?;
         engine.numbers_changed().await?;
         engine.parts.opt_outs.load(runtime).await?;
         engine.inbound_changed().await?;
@@ -136,6 +137,7 @@ impl Engine {
         runtime.tasks.spawn("push-sweep", sweep);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         runtime.tasks.spawn("load", load::watch(engine.clone()));
+        runtime.tasks.spawn("accounting", accounting::watch::run(engine.clone()));
         Ok(engine)
     }
 
@@ -203,6 +205,18 @@ impl Engine {
     /// When the database does not answer; the former ones stay in force.
     pub async fn inbound_changed(&self) -> Result<()> {
         self.parts.desk.reload(self.runtime()).await
+    }
+
+    /// Reads the pauses again; call it after a committed change of any. What waits in memory and is paused now is set aside.
+    ///
+    /// # Errors
+    /// When the database does not answer; the former ones stay in force.
+    pub async fn pauses_changed(&self) -> Result<()> {
+        let _changing = self.parts.changing.lock().await;
+        let (pauses, waited_for) = pause::load_all(self.runtime()).await?;
+        self.parts.queue.rest.set(pauses, waited_for);
+        self.parts.queue.set_aside();
+        Ok(())
     }
 
     /// Reads the routes again; call it after a committed change of any route.

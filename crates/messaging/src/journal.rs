@@ -21,12 +21,14 @@ use crate::inbound::carry::Carried;
 use crate::intent::Intent;
 use crate::message::{Outgoing, State, Why};
 use crate::opt_out::{Noted, OptOuts};
+use crate::pause;
 use crate::push::{Push, Pushes};
 use crate::queue::{Queue, Queued};
 
 mod accept;
 mod answer;
 mod blocked;
+mod hold;
 mod ids;
 mod inbound;
 mod receipt;
@@ -79,6 +81,15 @@ pub enum Entry {
         /// Which.
         message: MessageId,
     },
+    /// Messages that wait are held until a person releases them. Those that have left are passed over.
+    Hold {
+        /// Whose.
+        tenant: TenantId,
+        /// Which, at most as many as a selection has.
+        messages: Vec<MessageId>,
+        /// Who holds them.
+        by: String,
+    },
     /// Messages whose time has come: into memory, or to their end.
     Wake,
     /// Nothing new, but what failed before is to be tried again.
@@ -95,7 +106,7 @@ impl Fair for Entry {
             Self::Answered(answered) => answered.message.tenant.raw(),
             Self::Receipt(receipt, _) => receipt.tenant.raw(),
             Self::Inbound(part, _) => part.tenant.raw(),
-            Self::Cancel { tenant, .. } => tenant.raw(),
+            Self::Cancel { tenant, .. } | Self::Hold { tenant, .. } => tenant.raw(),
             Self::Claim { .. } | Self::Pushed { .. } | Self::Wake | Self::Retry => EVERYBODY,
         }
     }
@@ -118,11 +129,14 @@ impl Fair for Entry {
 }
 
 /// New messages, accepted together or not at all.
+#[derive(Default)]
 pub struct Accept {
     /// The messages.
     pub messages: Vec<NewMessage>,
     /// The answer to keep for a keyed request.
     pub answer: Option<(Keyed, String)>,
+    /// The failed message that the one message is sent for again; refused when that was done already.
+    pub redrive_of: Option<MessageId>,
 }
 
 /// A new message with what decides its first state.
@@ -158,6 +172,10 @@ pub(crate) enum After {
     /// A carrier takes nothing for a recipient.
     Blocked(blocked::Destination, String),
     Release(MessageId),
+    /// A message's row says that a pause keeps it.
+    Rests(MessageId),
+    /// A message that was set aside goes on.
+    Resumes(Queued),
     JobsWaiting,
     /// Phones opted out, or in again.
     OptedOut(Vec<Noted>),
@@ -397,19 +415,22 @@ impl Writer {
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;
         settle::cancel(&mut batch, work, replies, &self.queue).await?;
+        hold::hold(&mut batch, work, &self.queue).await?;
         settle::write(&mut batch).await?;
         if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
             if self.held.unwrap_or(0) > 0 {
                 receipt::match_by_address(&mut batch).await?;
                 receipt::forget_held(&mut batch).await?;
             }
+            let more_aside = pause::set_aside(&mut batch, &self.queue).await?;
             let more_due = settle::wake(&mut batch, &self.queue, &self.blocked).await?;
             // A look over all that is overdue costs more, and a second late is early enough.
             self.looks = self.looks.wrapping_add(1);
             let more_overdue =
                 self.looks.is_multiple_of(4) && settle::end_overdue(&mut batch, &self.queue).await?;
-            self.more_due.store(more_due || more_overdue, Ordering::Relaxed);
             settle::write(&mut batch).await?;
+            let more_wakes = pause::wake_some(&mut batch, &self.queue).await?;
+            self.more_due.store(more_due || more_overdue || more_aside || more_wakes, Ordering::Relaxed);
         }
         rows::write_tally(&mut batch).await?;
         let happened = std::mem::take(&mut batch.events)
@@ -449,6 +470,16 @@ impl Writer {
                 After::Receipted(connection, id) => self.sent.remove(connection, &id),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
+                After::Rests(message) => {
+                    if self.queue.rest.withdraw(message) {
+                        self.queue.release(message);
+                    }
+                }
+                After::Resumes(queued) => {
+                    if self.queue.rest.withdraw(queued.message.id) {
+                        self.queue.put(queued);
+                    }
+                }
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
                 After::OptedOut(noted) => self.opt_outs.note(&noted),
                 After::Blocked(destination, why) => refused.push((destination, why)),
@@ -477,7 +508,7 @@ impl Writer {
         metrics::counter!("switchboard_journal_failures_total").increment(1);
         for (at, entry) in work {
             match entry {
-                Entry::Accept(_) | Entry::Claim { .. } | Entry::Cancel { .. } => {
+                Entry::Accept(_) | Entry::Claim { .. } | Entry::Cancel { .. } | Entry::Hold { .. } => {
                     if let Entry::Accept(accept) = &entry {
                         for new in &accept.messages {
                             self.queue.release(new.message.id);

@@ -20,6 +20,8 @@ mod inbound;
 mod limits;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/queue.rs"]
+mod queue;
 #[path = "it/rates.rs"]
 mod rates;
 #[path = "it/refusals.rs"]

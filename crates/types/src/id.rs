@@ -76,6 +76,8 @@ pub mod kind {
         DistributionList "dls" "distribution list";
         /// An entry of the opt-out list.
         OptOut "opt" "opt-out";
+        /// Something that is paused.
+        Pause "pse" "pause";
     }
 }
 

@@ -58,3 +58,5 @@ pub type InboundNumberId = Id<kind::InboundNumber>;
 pub type OptOutId = Id<kind::OptOut>;
 /// Recipients under one name.
 pub type DistributionListId = Id<kind::DistributionList>;
+/// A pause's id.
+pub type PauseId = Id<kind::Pause>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use db::{Rows, args, record, sql};
 use types::event::MessageChange;
-use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, PauseId, Result, TenantId, Timestamp};
 
 use super::accept::GRACE_MS;
 use super::blocked::Blocked;
@@ -13,6 +13,7 @@ use super::{After, Batch, CarrierReceipt, Entry};
 use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
 use crate::message::{Options, Outgoing, PartSet, State};
+use crate::pause;
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
 use crate::recover::MessageRecord;
@@ -256,10 +257,16 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue, blocked: &Blocked) ->
         )
         .await?;
     let full = due.len() == room;
+    let mut paused = Vec::new();
     for record in due {
         if let Some(from) = State::named(&record.state) {
-            begin_again(batch, queue, blocked, &record, from).await?;
+            paused.extend(begin_again(batch, queue, blocked, &record, from).await?);
         }
+    }
+    if !paused.is_empty() {
+        // A scheduled message is queued from now on, and only then at rest.
+        rows::write_settled(batch).await?;
+        pause::rest(batch, &paused).await?;
     }
     Ok(full)
 }
@@ -313,14 +320,14 @@ pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool
 }
 
 /// Takes a message from the table into memory, by the route that leads to its recipient now. Where none does it stays and
-/// is looked at again.
+/// is looked at again. Where a pause keeps it, the two are given back.
 async fn begin_again(
     batch: &mut Batch,
     queue: &Queue,
     blocked: &Blocked,
     record: &MessageRecord,
     from: State,
-) -> Result<()> {
+) -> Result<Option<(MessageId, PauseId)>> {
     let mut message = record.outgoing()?;
     if message.parts > 1 && message.attempts > 0 {
         message.parts_done = parts_taken(batch, record).await?;
@@ -335,14 +342,16 @@ async fn begin_again(
                 Some("no route leads to its recipient now".to_owned()),
             ),
         );
-        return Ok(());
+        return Ok(None);
     };
     if let Some(why) = blocked.why(&message, connection) {
         let ending = record.ending(from, State::Rejected, Some(why.to_owned()))?;
-        return end(batch, &ending, Some(connection)).await;
+        end(batch, &ending, Some(connection)).await?;
+        return Ok(None);
     }
-    if !queue.reserve(message.id) {
-        return Ok(());
+    let pause = queue.paused(&message, connection);
+    if pause.is_none() && !queue.reserve(message.id) {
+        return Ok(None);
     }
     if from == State::Scheduled {
         batch.count(record.tenant_id, Some(from), State::Queued);
@@ -356,9 +365,11 @@ async fn begin_again(
         wake: Wake::At(message.expires_at.plus_ms(GRACE_MS)),
     };
     batch.set(record.id, standing);
-    let first = message.attempts > 0;
-    batch.after.push(After::Dispatch(Queued { message, connection, first }));
-    Ok(())
+    if pause.is_none() {
+        let first = message.attempts > 0;
+        batch.after.push(After::Dispatch(Queued { message, connection, first }));
+    }
+    Ok(pause.map(|pause| (record.id, pause)))
 }
 
 record! { struct PartTaken { part: u8 } }
