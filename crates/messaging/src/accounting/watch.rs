@@ -127,7 +127,12 @@ async fn turn(engine: &Engine, memory: &mut Memory) -> Result<(BTreeMap<TenantId
         found.entry(tenant).or_insert(discrepancy);
     }
     let asked = ask_some(&mut tx, memory, &mut found).await?;
-    // A wrong sum alone names nobody: who it is about is found out once.
+    // A wrong sum alone names nobody: who it is about is found out once, and stays while the sum is wrong.
+    for (tenant, one) in &mut found {
+        if let Some(before) = memory.unbalanced.get(tenant) {
+            prefer(one, before);
+        }
+    }
     let nameless: Vec<TenantId> = found
         .iter()
         .filter(|(tenant, one)| one.message.is_none() && !memory.unbalanced.contains_key(tenant))
