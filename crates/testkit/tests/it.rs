@@ -24,6 +24,8 @@ mod routes;
 mod routing;
 #[path = "it/schema.rs"]
 mod schema;
+#[path = "it/smpp_carriers.rs"]
+mod smpp_carriers;
 #[path = "it/storage.rs"]
 mod storage;
 #[path = "it/tls.rs"]

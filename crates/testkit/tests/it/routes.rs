@@ -46,6 +46,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
     let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
     let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
+    let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     BTreeMap::from([
@@ -57,6 +58,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/opt-outs", opted_out),
+        ("/api/v1/distribution-lists", list),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
@@ -177,6 +179,8 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("PATCH", ["cdr-settings"]) => json!({ "active": true }),
         ("POST", ["senders"]) => json!({ "name": "Another" }),
+        ("POST", ["distribution-lists"]) => json!({ "name": "another" }),
+        ("PATCH", ["distribution-lists", _]) => json!({ "name": "changed" }),
         ("POST", ["sender-pools" | "firewall-rules" | "hours"]) => json!({ "name": "Another", "rule": {} }),
         ("PUT", ["sender-policies"]) => json!({ "whose": "api", "policy": {} }),
         ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
