@@ -50,13 +50,12 @@ impl Reader {
                 Report::Delivered(delivered) => self.delivered(delivered),
                 Report::Bound { kind, peer } => {
                     self.stands();
-                    self.link_event(Event::ConnectionBound, peer.to_string(), kind.name().to_owned()).await;
+                    self.link_event(Event::ConnectionBound, peer, kind.name().to_owned()).await;
                     continue;
                 }
                 Report::Lost { peer, why, .. } => {
                     self.stands();
-                    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-                    self.link_event(Event::ConnectionLost, peer, why).await;
+                    self.link_event(Event::ConnectionLost, peer.unwrap_or_default(), why).await;
                     continue;
                 }
             };
@@ -107,7 +106,8 @@ impl Reader {
     fn delivered(&self, delivered: Delivered) -> Entry {
         let sm = match &delivered.content {
             Content::Receipt(receipt) => {
-                return Entry::Receipt(Box::new(self.said(receipt)), Some(delivered));
+                let said = CarrierReceipt::said(self.tenant, self.connection, receipt);
+                return Entry::Receipt(Box::new(said), Some(delivered));
             }
             Content::Sm(sm) => sm,
         };
@@ -115,21 +115,10 @@ impl Reader {
         let receipt = if self.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
             Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),
-            None => Entry::Inbound(Box::new(self.inbound(sm)), Some(delivered)),
-        }
-    }
-
-    /// A receipt of a protocol that says what is one.
-    fn said(&self, receipt: &connectors::Receipt) -> CarrierReceipt {
-        let number = |text: &str| text.trim_start_matches('+').to_owned();
-        CarrierReceipt {
-            tenant: self.tenant,
-            connection: self.connection,
-            phone: number(&receipt.phone),
-            sender: number(&receipt.sender),
-            provider_id: receipt.message_id.clone(),
-            state: receipt.state.number(),
-            error: receipt.error.clone(),
+            None => {
+                let part = inbound_part((self.tenant, self.connection), &self.numbers, sm);
+                Entry::Inbound(Box::new(part), Some(delivered))
+            }
         }
     }
 
@@ -162,32 +151,53 @@ impl Reader {
             error,
         })
     }
+}
 
-    fn inbound(&self, sm: &Sm) -> InboundPart {
-        let content = sm.content();
-        let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
-            udh::split(content).ok()
-        } else {
-            None
-        };
-        let (place, body) = match header {
-            Some((header, body)) => {
-                (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
-            }
-            None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
-        };
-        let recipient = address(&sm.destination);
-        let account = self.numbers.load().get(&(self.tenant, recipient.text.clone())).copied();
-        InboundPart {
-            tenant: self.tenant,
-            connection: self.connection,
-            sender: address(&sm.source),
-            recipient,
-            data_coding: sm.data_coding.0,
-            body: body.to_vec(),
-            place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
-            account,
+impl CarrierReceipt {
+    /// A receipt of a protocol that says what is one.
+    pub(crate) fn said(tenant: TenantId, connection: ConnectionId, receipt: &connectors::Receipt) -> Self {
+        let number = |text: &str| text.trim_start_matches('+').to_owned();
+        Self {
+            tenant,
+            connection,
+            phone: number(&receipt.phone),
+            sender: number(&receipt.sender),
+            provider_id: receipt.message_id.clone(),
+            state: receipt.state.number(),
+            error: receipt.error.clone(),
         }
+    }
+}
+
+/// A message from a phone, or a part of one, as it came through a connection.
+pub(crate) fn inbound_part(
+    (tenant, connection): (TenantId, ConnectionId),
+    numbers: &Numbers,
+    sm: &Sm,
+) -> InboundPart {
+    let content = sm.content();
+    let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
+        udh::split(content).ok()
+    } else {
+        None
+    };
+    let (place, body) = match header {
+        Some((header, body)) => {
+            (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
+        }
+        None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
+    };
+    let recipient = address(&sm.destination);
+    let account = numbers.load().get(&(tenant, recipient.text.clone())).copied();
+    InboundPart {
+        tenant,
+        connection,
+        sender: address(&sm.source),
+        recipient,
+        data_coding: sm.data_coding.0,
+        body: body.to_vec(),
+        place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
+        account,
     }
 }
 
@@ -219,7 +229,11 @@ fn outcome(answer: Answer) -> Outcome {
             Outcome::Unanswered { why: "the carrier did not answer in time" }
         }
         Answer::NoAnswer(NoAnswer::BindLost) => Outcome::Unanswered { why: "the bind was lost" },
+        Answer::NoAnswer(NoAnswer::Unclear) => {
+            Outcome::Unanswered { why: "the carrier's answer could not be read" }
+        }
         Answer::Unfit(why) => Outcome::Unsendable { why },
+        Answer::NotSent(_) => Outcome::NotSent,
     }
 }
 

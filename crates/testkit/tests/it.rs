@@ -8,6 +8,8 @@ mod cdr;
 mod events;
 #[path = "it/gates.rs"]
 mod gates;
+#[path = "it/http.rs"]
+mod http;
 #[path = "it/idempotency.rs"]
 mod idempotency;
 #[path = "it/inbound.rs"]

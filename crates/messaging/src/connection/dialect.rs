@@ -1,6 +1,7 @@
 //! What can be set about a connection: where it leads, how fast it goes, and what the carrier's side is like.
 
 use super::BindKind;
+use connectors::http::Description;
 use runtime::Config;
 use serde::{Deserialize, Serialize};
 use types::{Error, Result};
@@ -12,11 +13,11 @@ use crate::settings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionSettings {
-    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI) or `cimd2`. What follows is SMPP's unless it says otherwise.
+    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI), `cimd2` or `http`. What follows is SMPP's unless it says otherwise.
     pub protocol: Protocol,
-    /// The carrier's host name or address.
+    /// The carrier's host name or address; over HTTP that of `http.url`.
     pub host: String,
-    /// Its TCP port; 2775 when not given.
+    /// Its TCP port; 2775 when not given. Over HTTP that of `http.url`.
     pub port: u16,
     /// Whether the connection is encrypted with TLS, 1.2 or 1.3; whatever the protocol.
     pub tls: bool,
@@ -25,7 +26,8 @@ pub struct ConnectionSettings {
     /// The certificates, as PEM, of who may have issued the carrier's, at most 65,536 characters; empty for the roots of
     /// the machine that Switchboard runs on.
     pub tls_ca: String,
-    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32.
+    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32. Over
+    /// HTTP the user or account, `{user}` in the description's templates, at most 255; perhaps none.
     pub system_id: String,
     /// What kind of system we are, as the carrier wants it; mostly empty, at most 12 characters.
     pub system_type: String,
@@ -97,6 +99,11 @@ pub struct ConnectionSettings {
     pub announce_window: bool,
     /// CIMD2: whether packets carry a checksum.
     pub checksum: bool,
+    /// HTTP: what is asked, how answers are read, and what comes back by itself. `{"dialect": "twilio"}` is enough to begin
+    /// with: a ready dialect is copied, and what else is named here is changed in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Description>)]
+    pub http: Option<Box<Description>>,
 }
 
 /// What a carrier speaks.
@@ -110,6 +117,8 @@ pub enum Protocol {
     Ucp,
     /// CIMD2.
     Cimd2,
+    /// HTTP, as a description says.
+    Http,
 }
 
 impl Protocol {
@@ -119,13 +128,14 @@ impl Protocol {
             Self::Smpp => "SMPP",
             Self::Ucp => "UCP",
             Self::Cimd2 => "CIMD2",
+            Self::Http => "HTTP",
         }
     }
 
     /// Requests that a session can leave unanswered: the protocol has no more numbers.
     const fn window_max(self) -> u16 {
         match self {
-            Self::Smpp => u16::MAX,
+            Self::Smpp | Self::Http => u16::MAX,
             Self::Ucp => 100,
             Self::Cimd2 => 128,
         }
@@ -280,6 +290,7 @@ impl Default for ConnectionSettings {
             subaddress: String::new(),
             announce_window: false,
             checksum: true,
+            http: None,
         }
     }
 }
@@ -363,8 +374,10 @@ impl ConnectionSettings {
             Protocol::Smpp => 15,
             Protocol::Ucp => 16,
             Protocol::Cimd2 => 32,
+            Protocol::Http => 255,
         };
-        settings::c_octets("settings.system_id", &self.system_id, &(1..=longest))?;
+        let shortest = usize::from(self.protocol != Protocol::Http);
+        settings::c_octets("settings.system_id", &self.system_id, &(shortest..=longest))?;
         digits("settings.alert_pid", &self.alert_pid, 4)?;
         digits("settings.notification_address", &self.notification_address, 16)?;
         digits("settings.notification_pid", &self.notification_pid, 4)?;
@@ -384,8 +397,12 @@ impl ConnectionSettings {
         if self.bind != BindKind::Transceiver {
             return only("settings.bind", "sessions for both directions only: transceiver");
         }
-        if !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
-            return only("settings.long_messages", "parts with a user data header only: udh8 or udh16");
+        let whole = self.protocol == Protocol::Http && self.long_messages == LongMessages::Payload;
+        if !whole && !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
+            return only(
+                "settings.long_messages",
+                "parts with a user data header only: udh8 or udh16, and over HTTP payload",
+            );
         }
         if self.default_alphabet != Alphabet::Gsm7 {
             return only("settings.default_alphabet", "one default alphabet: gsm7");
