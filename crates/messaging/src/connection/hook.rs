@@ -16,7 +16,6 @@ use super::{Connection, Protocol};
 use crate::engine::Engine;
 use crate::journal::{CarrierReceipt, Entry};
 use crate::reports::{Numbers, inbound_part};
-use crate::settings;
 
 pub mod api;
 

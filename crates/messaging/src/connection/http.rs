@@ -21,8 +21,8 @@ const WITHIN: [&str; 8] =
 pub(super) fn whole(before: &ConnectionSettings, patch: &mut Patch) -> Result<()> {
     let Some(Value::Object(wanted)) = patch.get("http").cloned() else { return Ok(()) };
     let present = before.http.as_deref().cloned().unwrap_or_default();
-    let asked = wanted.get("dialect").and_then(Value::as_str).unwrap_or(&present.dialect);
-    let ready = match asked {
+    let asked = wanted.get("dialect").and_then(Value::as_str).unwrap_or(&present.dialect).to_owned();
+    let ready = match asked.as_str() {
         "" => Description::default(),
         name => dialects::named(name).ok_or_else(|| {
             let known: Vec<_> = dialects::names().map(|(name, _)| name).collect();
@@ -34,7 +34,7 @@ pub(super) fn whole(before: &ConnectionSettings, patch: &mut Patch) -> Result<()
     } else {
         // The way in which the provider wants long texts comes with its dialect.
         if !asked.is_empty() && !patch.contains_key("long_messages") {
-            let whole = if dialects::splits(asked) { "payload" } else { "udh8" };
+            let whole = if dialects::splits(&asked) { "payload" } else { "udh8" };
             patch.insert("long_messages".to_owned(), whole.into());
         }
         ready.clone()
