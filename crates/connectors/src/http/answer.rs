@@ -64,7 +64,7 @@ impl Plan {
             let told = rule.error.text(&came).unwrap_or_default();
             let words: String = told.chars().filter(|ch| !ch.is_control()).take(WORDS_CHARS_MAX).collect();
             let refusal = HttpRefusal { class, status: heard.status, words: Arc::from(words) };
-            Answer::Refused { refusal: Refusal::Http(refusal) }
+            Answer::refused(Refusal::Http(refusal))
         };
         let answer = match rule.then {
             Meaning::Accepted => Answer::Accepted { message_id: rule.id.text(&came).unwrap_or_default() },

@@ -100,7 +100,7 @@ impl<T: Clone + Send + 'static> Link<T> {
             plan: Plan::read(&settings.description).map_err(|flaw| format!("{}: {}", flaw.at, flaw.why)),
             fixed: settings.fixed(),
             tokens: Tokens::default(),
-            gate: Gate::new(1, settings.throughput, throttle),
+            gate: Gate::new(&[false], settings.throughput, throttle),
             board: Mutex::new(Board {
                 state: State::Binding,
                 since: clock.now(),
@@ -212,6 +212,8 @@ impl<T> Shared<T> {
         let bind = BindStatus {
             kind: BindKind::Transceiver,
             state: if state == State::Throttled { State::Bound } else { state },
+            host: self.host(),
+            standby: false,
             peer: None,
             peer_system_id: None,
             since: board.since,
@@ -354,10 +356,9 @@ impl<T: Clone + Send + 'static> Shared<T> {
         };
         self.gate.state().settle(turn, |counters| match &answer {
             Answer::Accepted { .. } => counters.accepted += 1,
-            Answer::Refused { refusal } => {
+            Answer::Refused { class, .. } => {
                 counters.refused += 1;
-                counters.throttled +=
-                    u64::from(matches!(refusal.class(), Class::Throttled | Class::QueueFull));
+                counters.throttled += u64::from(matches!(class, Class::Throttled | Class::QueueFull));
             }
             Answer::NoAnswer(NoAnswer::TimedOut) => counters.timed_out += 1,
             Answer::NoAnswer(NoAnswer::BindLost) => counters.lost += 1,
@@ -400,7 +401,7 @@ impl<T: Clone + Send + 'static> Shared<T> {
         drop(gate);
         if read.meaning == Meaning::Authentication {
             let why = match &read.answer {
-                Answer::Refused { refusal: Refusal::Http(refusal) } => {
+                Answer::Refused { refusal: Refusal::Http(refusal), .. } => {
                     format!("our credentials are refused: {refusal}")
                 }
                 _ => "our credentials are refused".to_owned(),

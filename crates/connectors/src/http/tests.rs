@@ -347,7 +347,7 @@ fn answers_are_read_by_the_first_rule_that_fits() {
     };
     assert_eq!(means("vonage", 200, &of_vonage("0")), accepted("v1"));
     let class = |answer: Answer| match answer {
-        Answer::Refused { refusal } => refusal.class(),
+        Answer::Refused { class, .. } => class,
         other => panic!("{other:?}"),
     };
     assert_eq!(class(means("vonage", 200, &of_vonage("1"))), Class::Throttled);
@@ -364,7 +364,7 @@ fn answers_are_read_by_the_first_rule_that_fits() {
     }
     let refused = means("twilio", 400, r#"{"code":21211,"message":"Invalid 'To'"}"#);
     assert!(
-        matches!(&refused, Answer::Refused { refusal } if refusal.to_string() == "HTTP 400: Invalid 'To'"),
+        matches!(&refused, Answer::Refused { refusal, .. } if refusal.to_string() == "HTTP 400: Invalid 'To'"),
         "{refused:?}"
     );
 }
@@ -533,7 +533,7 @@ async fn too_fast_pauses_for_as_long_as_is_asked_and_wrong_credentials_stop_all(
     let provider = Provider::start(|_| Some(replied("403 F", "Authorization failed for sendsms")));
     let mut ours = Ours::start(kannel(provider.url()));
     ours.send("denied").await;
-    assert!(matches!(ours.answered().await, ("denied", Answer::Refused { refusal: Refusal::Http(_) })));
+    assert!(matches!(ours.answered().await, ("denied", Answer::Refused { refusal: Refusal::Http(_), .. })));
     let told = || ours.link.status().binds[0].last_error.clone().unwrap_or_default();
     for _ in 0..100 {
         if told().contains("credentials are refused: HTTP 403") {

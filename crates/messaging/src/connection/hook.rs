@@ -14,8 +14,8 @@ use types::{Code, ConnectionId, Error, Permission, Result, TenantId};
 
 use super::{Connection, Protocol};
 use crate::engine::Engine;
-use crate::journal::{CarrierReceipt, Entry};
-use crate::reports::{Numbers, inbound_part};
+use crate::journal::Entry;
+use crate::reports::{Numbers, Tongue, inbound_part};
 
 pub mod api;
 
@@ -166,6 +166,8 @@ pub async fn renew(scope: &Scope, id: ConnectionId) -> Result<HookAddresses> {
 pub(crate) struct Open {
     tenant: TenantId,
     connection: ConnectionId,
+    /// How the provider says what became of messages.
+    tongue: Tongue,
     hooks: Hooks,
 }
 
@@ -199,7 +201,8 @@ impl Listening {
             };
             let hooks = Hooks::read(description, &secret)
                 .map_err(|flaw| Error::internal(format!("{}: {}", flaw.at, flaw.why)))?;
-            let open = Open { tenant: connection.tenant, connection: connection.id, hooks };
+            let tongue = Tongue::of(&connection.settings);
+            let open = Open { tenant: connection.tenant, connection: connection.id, tongue, hooks };
             opened = Some((found.token, Arc::new(open)));
         }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,7 +240,7 @@ pub(crate) async fn take(
     let open = engine.hooks().named(token).ok_or_else(|| Error::not_found("hook"))?;
     let entries: Result<Vec<Entry>, Refused> = match posted {
         Posted::Receipts => open.hooks.receipts(request).map(|receipts| {
-            let said = |receipt| CarrierReceipt::said(open.tenant, open.connection, receipt);
+            let said = |receipt| open.tongue.said((open.tenant, open.connection), receipt);
             receipts.iter().map(|receipt| Entry::Receipt(Box::new(said(receipt)), None)).collect()
         }),
         Posted::Inbound => open.hooks.inbound(request).map(|messages| {

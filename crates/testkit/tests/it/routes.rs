@@ -49,6 +49,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
     let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
     let over_http = made("/api/v1/connections", over_http).await;
+    let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     BTreeMap::from([
@@ -60,6 +61,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/opt-outs", opted_out),
+        ("/api/v1/distribution-lists", list),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", over_http),
@@ -180,6 +182,8 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("PATCH", ["cdr-settings"]) => json!({ "active": true }),
         ("POST", ["senders"]) => json!({ "name": "Another" }),
+        ("POST", ["distribution-lists"]) => json!({ "name": "another" }),
+        ("PATCH", ["distribution-lists", _]) => json!({ "name": "changed" }),
         ("POST", ["sender-pools" | "firewall-rules" | "hours"]) => json!({ "name": "Another", "rule": {} }),
         ("PUT", ["sender-policies"]) => json!({ "whose": "api", "policy": {} }),
         ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
