@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
 use crate::assemble::Dialect;
+use crate::connection::hook::Listening;
 use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
@@ -26,6 +27,7 @@ use crate::queue::Queue;
 use crate::reachable::Awaited;
 use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
+use crate::sendsms::Guests;
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
 use crate::{account, accounting, cdr, load, pause, recover};
@@ -51,7 +53,11 @@ struct Parts {
     /// What routing may ask beside the message.
     world: World,
     links: Mutex<HashMap<ConnectionId, Running>>,
+    /// Where providers of connections over HTTP post.
+    hooks: Listening,
     sessions: Arc<Sessions>,
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    guests: Guests,
     gates: Arc<Gates>,
     /// Who does not want to be written to.
     opt_outs: Arc<OptOuts>,
@@ -115,7 +121,9 @@ impl Engine {
                 world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
                 lookups,
                 links: Mutex::default(),
+                hooks: Listening::default(),
                 sessions: Arc::new(Sessions::new()),
+                guests: Guests::new(),
                 gates: Arc::new(Gates::new(&runtime.config.gates).with_opt_outs(opt_outs.clone())),
                 opt_outs,
                 desk: runtime.kept(|_| Desk::default()),
@@ -169,6 +177,21 @@ impl Engine {
     /// Customers' sessions.
     pub fn sessions(&self) -> &Arc<Sessions> {
         &self.parts.sessions
+    }
+
+    /// Where providers of connections over HTTP post.
+    pub(crate) fn hooks(&self) -> &Listening {
+        &self.parts.hooks
+    }
+
+    /// Which account owns a number.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.parts.numbers
+    }
+
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.parts.guests
     }
 
     /// What a message passes before it is accepted.
@@ -275,6 +298,7 @@ impl Engine {
         if same && liveness == Liveness::Down {
             return Ok(());
         }
+        self.parts.hooks.follow(self.runtime(), id, connection).await?;
         self.parts.queue.set_alive(id, liveness);
         match connection {
             Some(connection) if liveness == Liveness::Down => {
@@ -361,6 +385,7 @@ impl Engine {
     /// When the database does not answer.
     pub async fn account_changed(&self, id: AccountId) -> Result<()> {
         self.parts.sessions.end(id);
+        self.parts.guests.forget(id);
         self.numbers_changed().await
     }
 

@@ -17,6 +17,7 @@ use super::rows::{Attempt, Standing, Wake, write_attempts};
 use super::{After, Batch, ClaimId, Entry, settle};
 use crate::message::{Outgoing, PartSet, State};
 use crate::queue::Queued;
+use crate::sendsms::dlr;
 
 /// What became of one part.
 pub struct Answered {
@@ -389,6 +390,7 @@ async fn decide(
             batch.set(message.id, standing(State::Sent, None, Wake::AsBefore));
             batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
             await_receipt(batch, answered);
+            dlr::taken_over(batch, message, answered.connection)?;
         }
         // Nothing was tried: back to the front of the queue, and no attempt is counted.
         Worst::NotSent | Worst::Throttled => {
