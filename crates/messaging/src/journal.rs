@@ -5,7 +5,7 @@
 //! Only then are callers answered, carriers acknowledged and messages handed on. Because there is one writer and one
 //! order, an entry never has to guess what another is doing to the same message.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -166,9 +166,8 @@ pub(crate) enum After {
         messages: Vec<MessageId>,
     },
     HeldChanged(i64),
-    /// A carrier took a message over under this id; or its end came.
-    Sent(ConnectionId, String, Arc<Outgoing>),
-    Receipted(ConnectionId, String),
+    /// The end came of what a carrier took over under this id.
+    Receipted(sent::Key),
     /// A carrier takes nothing for a recipient.
     Blocked(blocked::Destination, String),
     Release(MessageId),
@@ -192,12 +191,31 @@ pub(crate) struct Batch {
     pushes: Vec<Push>,
     /// What messages from phones leave to be done.
     pub(crate) carried: Carried,
+    /// Messages of one part that this batch's answers brought to their carrier, and no receipt of it to their end.
+    sent: HashMap<sent::Key, Arc<Outgoing>>,
     /// Messages that this batch ends; a second receipt for one of them changes nothing.
     ended: HashSet<MessageId>,
     pub(crate) after: Vec<After>,
 }
 
 impl Batch {
+    /// An empty one, in a transaction of its own.
+    async fn begin(runtime: &Runtime) -> Result<Self> {
+        Ok(Self {
+            tx: runtime.db.write(Tenancy::Every).await?,
+            now: runtime.clock.now(),
+            runtime: runtime.clone(),
+            events: BTreeMap::new(),
+            tally: BTreeMap::new(),
+            settled: Vec::new(),
+            pushes: Vec::new(),
+            carried: Carried::default(),
+            sent: HashMap::new(),
+            ended: HashSet::new(),
+            after: Vec::new(),
+        })
+    }
+
     pub(crate) fn event(&mut self, tenant: TenantId, event: Event) {
         self.events.entry(tenant).or_default().push(event);
     }
@@ -244,7 +262,7 @@ impl Journal {
         let limits = BatchLimits {
             items_max: config.batch_rows_max,
             linger: Duration::from_millis(config.batch_delay_ms),
-            waiting_max: config.batch_rows_max * 16,
+            waiting_max: config.batch_rows_max * 8,
         };
         let more_due = Arc::new(AtomicBool::new(false));
         let ids = Arc::new(ids::Ids::default());
@@ -387,19 +405,7 @@ impl Writer {
         work: &mut [(Option<usize>, Entry)],
         replies: &mut [Result<()>],
     ) -> Result<Vec<After>> {
-        let tx = self.runtime.db.write(Tenancy::Every).await?;
-        let mut batch = Batch {
-            tx,
-            now: self.runtime.clock.now(),
-            runtime: self.runtime.clone(),
-            events: BTreeMap::new(),
-            tally: BTreeMap::new(),
-            settled: Vec::new(),
-            pushes: Vec::new(),
-            carried: Carried::default(),
-            ended: HashSet::new(),
-            after: Vec::new(),
-        };
+        let mut batch = Batch::begin(&self.runtime).await?;
         if self.held.is_none() {
             self.held = Some(receipt::count_held(&mut batch).await?);
         }
@@ -407,8 +413,6 @@ impl Writer {
         accept::accept(&mut batch, work, replies, &self.queue).await?;
         accept::claim(&mut batch, work).await?;
         let answered = answer::answer(&mut batch, work, &self.progress).await?;
-        // Receipts of this batch look at the rows: what its answers changed must stand there.
-        rows::write_settled(&mut batch).await?;
         let any_held = self.held.unwrap_or(0) > 0;
         let known = receipt::Known { sent: &self.sent, ids: &self.ids };
         receipt::receipts(&mut batch, work, &answered.parts, &known, any_held).await?;
@@ -447,6 +451,9 @@ impl Writer {
         let written = outbox::write(&mut batch.tx, happened).await?;
         batch.tx.commit().await?;
         written.tell(&self.runtime.live);
+        for (key, message) in batch.sent {
+            self.sent.insert(key, message);
+        }
         self.progress.apply(answered.progress);
         for (_, entry) in work.iter_mut() {
             if let Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) = entry
@@ -466,8 +473,7 @@ impl Writer {
                 After::Dispatch(queued) => self.queue.put(queued),
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
-                After::Sent(connection, id, message) => self.sent.insert(connection, &id, message),
-                After::Receipted(connection, id) => self.sent.remove(connection, &id),
+                After::Receipted(key) => self.sent.remove(&key),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
                 After::Rests(message) => {

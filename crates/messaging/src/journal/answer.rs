@@ -440,8 +440,8 @@ fn await_receipt(batch: &mut Batch, answered: &Answered) {
         return;
     };
     if message.parts == 1 && message.attempts == 0 && !connectors::is_named_by_time(provider_id) {
-        let id = sms::id::key(provider_id).into_owned();
-        batch.after.push(After::Sent(*connection, id, message.clone()));
+        let key = (*connection, Box::from(sms::id::key(provider_id)));
+        batch.sent.insert(key, message.clone());
     }
 }
 

@@ -205,6 +205,8 @@ pub(crate) async fn cancel(
 ) -> Result<()> {
     for (at, entry) in work {
         let Entry::Cancel { tenant, message } = entry else { continue };
+        // It sees what this batch has done to the message before.
+        rows::write_settled(batch).await?;
         let found: Option<MessageRecord> = batch
             .tx
             .optional(
