@@ -221,6 +221,9 @@ pub(crate) async fn answer(
     let states = states_of(batch, &surprising).await?;
     for (answered, worst, taken) in decided {
         let from = states.get(&answered.message.id).copied().unwrap_or(State::Queued);
+        if let Worst::Blocked(why) = &worst {
+            batch.after.push(After::Blocked(Destination::of(answered), why.clone()));
+        }
         decide(batch, answered, worst, taken, from).await?;
     }
     shrink_claims(batch, progress, &found.progress).await?;
@@ -380,9 +383,6 @@ async fn decide(
     };
     // What is sent, ended or waiting in the table gives up its place in memory; what goes out again keeps it.
     let mut place = After::Release(message.id);
-    if let Worst::Blocked(why) = &worst {
-        batch.after.push(After::Blocked(Destination::of(answered), why.clone()));
-    }
     let mut ended = None;
     match worst {
         Worst::Taken => {
@@ -406,9 +406,7 @@ async fn decide(
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
         }
         Worst::Unanswered(why, resend)
-            if resend.unwrap_or(message.intent.resends())
-                && batch.now < message.expires_at
-                && !exhausted(batch, message) =>
+            if resend.unwrap_or(message.intent.resends()) && may_try(batch, message) =>
         {
             // The first time at once; a carrier that stays silent is not asked again without a pause.
             let at_once = !message.maybe_twice;
@@ -485,6 +483,11 @@ pub(crate) fn next_look(batch: &Batch, attempts: u32, expires_at: Timestamp, ret
     };
     let pause = rand::rng().random_range(pause - pause / spread..=pause + pause / spread);
     batch.now.plus_ms(i64::try_from(pause).unwrap_or(i64::MAX)).min(expires_at)
+}
+
+/// Whether a message may be handed over once more.
+fn may_try(batch: &Batch, message: &Outgoing) -> bool {
+    batch.now < message.expires_at && !exhausted(batch, message)
 }
 
 /// Whether a message has been handed over as often as is allowed.
