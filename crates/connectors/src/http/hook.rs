@@ -330,9 +330,9 @@ impl Signed<'_> {
     /// `&name=value` of each field but the signature's own, sorted by name.
     fn pairs(&self) -> Vec<u8> {
         let of_json = self.came.json.and_then(Value::as_object);
-        let of_json = of_json.into_iter().flatten().filter_map(|(name, value)| {
+        let of_json = of_json.into_iter().flatten().map(|(name, value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            Some((name.clone(), value.into_bytes()))
+            (name.clone(), value.into_bytes())
         });
         let mut all: Vec<_> = self.came.fields.iter().cloned().chain(of_json).collect();
         all.retain(|(name, _)| !matches!(self.at, Source::Field(own) if own == name));

@@ -390,7 +390,7 @@ impl<T: Clone + Send + 'static> Shared<T> {
             Meaning::QueueFull => gate.throttle.queue_full(sent_ms, now_ms, chance),
             Meaning::Authentication | Meaning::Unknown => {}
             Meaning::Accepted | Meaning::Temporary | Meaning::Permanent => {
-                gate.throttle.accepted(sent_ms, now_ms)
+                gate.throttle.accepted(sent_ms, now_ms);
             }
         }
         if matches!(read.meaning, Meaning::Throttled | Meaning::QueueFull | Meaning::Temporary)

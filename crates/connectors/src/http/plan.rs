@@ -77,9 +77,9 @@ fn flaw<T>(at: &str, read: Result<T, String>) -> Result<T, Flaw> {
     read.map_err(|why| Flaw { at: at.to_owned(), why })
 }
 
-fn few<T>(at: &str, list: impl ExactSizeIterator<Item = T>, max: usize) -> Result<(), Flaw> {
-    let why = || format!("{} entries are more than the {max} that it takes", list.len());
-    if list.len() > max { Err(Flaw { at: at.to_owned(), why: why() }) } else { Ok(()) }
+fn few(at: &str, entries: usize, max: usize) -> Result<(), Flaw> {
+    let why = || format!("{entries} entries are more than the {max} that it takes");
+    if entries > max { Err(Flaw { at: at.to_owned(), why: why() }) } else { Ok(()) }
 }
 
 /// Whether a header may be set: those that say where a request ends or where it goes are HTTP's own.
@@ -99,11 +99,11 @@ impl Plan {
     /// # Errors
     /// What is wrong with it, and where.
     pub(super) fn read(described: &Description) -> Result<Self, Flaw> {
-        few("parameters", described.parameters.iter(), PARAMETERS_MAX)?;
+        few("parameters", described.parameters.len(), PARAMETERS_MAX)?;
         let template =
             |text: &str| Template::read(text, |name| values::is_known(name, &described.parameters));
         let fields = |at: &str, fields: &BTreeMap<String, String>| {
-            few(at, fields.iter(), FIELDS_MAX)?;
+            few(at, fields.len(), FIELDS_MAX)?;
             let read = |(name, text): (&String, &String)| {
                 Ok((name.clone(), flaw(&format!("{at}.{name}"), template(text))?))
             };
@@ -134,7 +134,7 @@ impl Plan {
         if request.method == Method::Get && !matches!(body, Content::None) {
             return flaw("request.body", Err("a GET has no body".to_owned()));
         }
-        few("answers", described.answers.iter(), RULES_MAX)?;
+        few("answers", described.answers.len(), RULES_MAX)?;
         let answers = described
             .answers
             .iter()
@@ -247,7 +247,7 @@ fn reading(rule: &Rule) -> Result<Reading, String> {
         }
         source => Ok(source),
     };
-    few("is", rule.is.iter(), FIELDS_MAX).map_err(|flaw| flaw.why)?;
+    few("is", rule.is.len(), FIELDS_MAX).map_err(|flaw| flaw.why)?;
     Ok(Reading {
         status,
         at: within_answers(at)?,
@@ -280,7 +280,7 @@ fn statuses(text: &str) -> Result<std::ops::RangeInclusive<u16>, String> {
 
 fn check_reply(described: &Description) -> Result<(), Flaw> {
     let reply = &described.reply;
-    few("receipts.states", described.receipts.states.iter(), STATES_MAX)?;
+    few("receipts.states", described.receipts.states.len(), STATES_MAX)?;
     if !(200..=299).contains(&reply.status) {
         return flaw("reply.status", Err(format!("{} is not from 200 to 299", reply.status)));
     }
