@@ -389,8 +389,7 @@ async fn decide(
             batch.count(message.tenant, Some(from), State::Sent);
             batch.set(message.id, standing(State::Sent, None, Wake::AsBefore));
             batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
-            await_receipt(batch, answered);
-            dlr::taken_over(batch, message, answered.connection)?;
+            taken_over(batch, answered)?;
         }
         // Nothing was tried: back to the front of the queue, and no attempt is counted.
         Worst::NotSent | Worst::Throttled => {
@@ -433,16 +432,19 @@ async fn decide(
     Ok(())
 }
 
-/// Keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
+/// Tells a customer who wants to hear of it, and keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
 /// has all of them.
-fn await_receipt(batch: &mut Batch, answered: &Answered) {
-    let Answered { message, connection, outcome: Outcome::Taken { provider_id }, .. } = answered else {
-        return;
-    };
-    if message.parts == 1 && message.attempts == 0 && !connectors::is_named_by_time(provider_id) {
+fn taken_over(batch: &mut Batch, answered: &Answered) -> Result<()> {
+    let Answered { message, connection, outcome, .. } = answered;
+    if let Outcome::Taken { provider_id } = outcome
+        && message.parts == 1
+        && message.attempts == 0
+        && !connectors::is_named_by_time(provider_id)
+    {
         let key = (*connection, Box::from(sms::id::key(provider_id)));
         batch.sent.insert(key, message.clone());
     }
+    dlr::taken_over(batch, message, *connection)
 }
 
 fn again(

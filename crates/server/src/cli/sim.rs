@@ -287,13 +287,19 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
     ));
     wait_for_signal().await;
     tasks.stop(STOP_WITHIN).await;
+    told(out, &smsc, &others, providers.as_ref());
+    Ok(())
+}
+
+/// Prints what was done.
+fn told(out: &Out, smsc: &Smsc, others: &[(&'static str, TextCentre)], providers: Option<&Provider>) {
     let (counts, seen) = (smsc.counts(), smsc.seen());
     if out.json() {
         let mut done = json!({ "counts": counts, "seen": seen });
-        for (name, centre) in &others {
+        for (name, centre) in others {
             done[*name] = json!({ "counts": centre.counts(), "seen": centre.seen() });
         }
-        if let Some(providers) = &providers {
+        if let Some(providers) = providers {
             done["http"] = json!({ "counts": providers.counts(), "seen": providers.seen() });
         }
         out.line(&done.to_string());
@@ -308,14 +314,14 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
             &json!({ "total": seen.total, "distinct": seen.distinct, "repeated": seen.repeated, "came more than once": duplicates }),
             &["total", "distinct", "repeated"],
         );
-        for (name, centre) in &others {
+        for (name, centre) in others {
             out.heading(name);
             out.facts(
                 &json!(centre.counts()),
                 &["logins", "submits", "accepted", "throttled", "refused", "receipts"],
             );
         }
-        if let Some(providers) = &providers {
+        if let Some(providers) = providers {
             out.heading("http");
             out.facts(
                 &json!(providers.counts()),
@@ -323,7 +329,6 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
             );
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
