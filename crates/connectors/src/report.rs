@@ -155,15 +155,17 @@ impl Answer {
     /// A refusal with the class that its protocol's table gives it.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
-        Self::Refused { refusal, class: refusal.class() }
+        let class = refusal.class();
+        Self::Refused { refusal, class }
     }
 
     /// The answer as an operator wants its refusals to be read; the first that names it counts.
     #[must_use]
     pub fn read_by(self, classes: &[Classed]) -> Self {
-        let Self::Refused { refusal, .. } = self else { return self };
-        match classes.iter().find(|classed| classed.codes.contains(&refusal.number())) {
-            None => self,
+        let Self::Refused { refusal, class } = self else { return self };
+        let number = refusal.number();
+        match classes.iter().find(|classed| classed.codes.contains(&number)) {
+            None => Self::Refused { refusal, class },
             Some(Classed { class: Some(class), .. }) => Self::Refused { refusal, class: *class },
             Some(_) => Self::Accepted { message_id: String::new() },
         }

@@ -86,7 +86,7 @@ pub async fn preview(scope: &Scope, id: ConnectionId, sample: &Sample) -> Result
     let unfit = |why: String| Error::new(Code::Conflict, format!("the connection cannot carry it: {why}"));
     let dialect = Dialect::new(&connection.settings);
     let settings = super::link_settings(runtime, &connection).await?;
-    let assembled = dialect.assemble(&message).map_err(unfit)?;
+    let assembled = dialect.assemble(&message, now).map_err(unfit)?;
     let mut previews = Vec::with_capacity(assembled.len());
     for piece in assembled.pieces() {
         let sm = dialect.sm(&message, &assembled, piece);
