@@ -214,7 +214,7 @@ async fn accepted(tx: &mut Tx, memory: &mut Memory, tenant: TenantId, now: Times
     let flows: Vec<Flowed> = tx
         .all(
             sql!(
-                "select case when bucket > $3 then 1 else 0 end as bucket, name, cast(sum(n) as bigint) as n from tally \
+                "select cast(case when bucket > $3 then 1 else 0 end as bigint) as bucket, name, cast(sum(n) as bigint) as n from tally \
                  where tenant_id = $1 and bucket > $2 and name in ('accepted', 'forgotten') \
                  group by case when bucket > $3 then 1 else 0 end, name"
             ),
