@@ -12,7 +12,6 @@ use web::ui::{live, timeline};
 use web::{PageProblem, Visitor};
 
 use crate::api::Gateway;
-use crate::connection::ErrorRule;
 use crate::settings::Patch;
 
 /// The console's pages of this crate.
@@ -20,12 +19,9 @@ pub fn pages() -> Router<Gateway> {
     Router::new()
         .merge(crate::message::pages::router())
         .merge(crate::account::pages::router())
-        .merge(crate::distribution::pages::router())
         .merge(crate::connection::pages::router())
         .merge(crate::route::pages::router())
         .merge(crate::cdr::pages::router())
-        .merge(crate::queue::pages::router())
-        .merge(crate::dead_letter::pages::router())
         .merge(crate::sender::pages::router())
         .merge(crate::blacklist::pages::router())
         .merge(crate::firewall::pages::router())
@@ -42,7 +38,6 @@ pub const NAV: &[NavEntry] = &[
     crate::message::pages::HOME,
     crate::message::pages::SEND,
     crate::message::pages::MESSAGES,
-    crate::queue::pages::QUEUE,
     NavEntry {
         group: "Gateway",
         label: "Connections",
@@ -75,7 +70,6 @@ pub const NAV: &[NavEntry] = &[
         key: Some('a'),
         permission: Permission::AccountView,
     },
-    crate::distribution::pages::LISTS,
     crate::cdr::pages::RECORDS,
     crate::conversation::pages::CONVERSATIONS,
     crate::inbound::pages::NUMBERS,
@@ -144,8 +138,6 @@ pub(crate) enum Kind {
     List,
     /// Optional parameters of SMPP: `0x1401=0a0b`, separated by commas.
     Parameters,
-    /// Lines of an error table: see [`ErrorRule`](crate::connection::ErrorRule).
-    Errors,
 }
 
 /// Settings that belong together.
@@ -211,16 +203,6 @@ fn value(setting: &Setting, text: &str) -> Result<Value> {
             number.ok_or_else(why)?.into()
         }
         Kind::List => list(text).into(),
-        Kind::Errors => text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                let rule = ErrorRule::of_line(line).map_err(|why| Error::invalid(setting.name, why))?;
-                serde_json::to_value(rule).map_err(Error::internal)
-            })
-            .collect::<Result<Vec<_>>>()?
-            .into(),
         Kind::Parameters => {
             list(text).iter().map(|item| parameter(setting.name, item)).collect::<Result<Vec<_>>>()?.into()
         }
@@ -303,7 +285,7 @@ impl<'a> Shown<'a> {
         let control: Field<'_> = match setting.kind {
             Kind::Text => field::text(setting.name, setting.label),
             Kind::Code => field::text(setting.name, setting.label).mono(),
-            Kind::Lines | Kind::Errors => field::textarea(setting.name, setting.label).mono().wide(),
+            Kind::Lines => field::textarea(setting.name, setting.label).mono().wide(),
             Kind::Number(least, most) => field::number(setting.name, setting.label).range(least, most),
             Kind::Choice(_) | Kind::Flag => field::select(setting.name, setting.label, &choices),
             Kind::List => field::tags(setting.name, setting.label, &[]).wide(),
@@ -313,10 +295,10 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The field of a refusal's place: `settings.allow_from[0]` is `allow_from`, and so is `settings.allow_from[0].member`.
+/// The field of a refusal's place: `settings.allow_from[0]` is `allow_from`.
 fn field_at(place: &str) -> &str {
-    let place = place.split('[').next().unwrap_or(place);
-    place.rsplit_once('.').map_or(place, |(_, member)| member)
+    let place = place.rsplit_once('.').map_or(place, |(_, member)| member);
+    place.split('[').next().unwrap_or(place)
 }
 
 /// A value as a form's field holds it.
@@ -324,11 +306,6 @@ fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) if items.first().is_some_and(|item| item.get("class").is_some()) => {
-            let line =
-                |item: &Value| serde_json::from_value(item.clone()).ok().map(|rule: ErrorRule| rule.line());
-            items.iter().filter_map(line).collect::<Vec<_>>().join("\n")
-        }
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         Value::Object(parameter) => {
             let tag = parameter.get("tag").and_then(Value::as_u64).unwrap_or_default();
@@ -441,7 +418,6 @@ mod tests {
             form.contains("&lt;b&gt;") && form.contains("f-host-error") && !form.contains("f-window-error")
         );
         assert_eq!(field_at("settings.allow_from[0]"), "allow_from");
-        assert_eq!(field_at("settings.errors[3].code"), "errors");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 """Kannel as a customer: bearerbox holds the bind, smsbox takes our messages over HTTP and reports receipts to us over HTTP.
 
-Arguments and output: README.md; here two more may follow: the protocol (`smpp`, `emi` for UCP, `cimd2`, `http` for
-`/cgi-bin/sendsms`), and how many inbound
+Arguments and output: README.md; here two more may follow: the protocol (`smpp`, `emi` for UCP, `cimd2`), and how many inbound
 messages to wait for. Only Python's own library.
 """
 
@@ -43,7 +42,7 @@ group = smsc
 smsc = {protocol}
 smsc-id = peer
 host = {host}
-port = {smsc_port}
+port = {port}
 smsc-username = {system_id}
 smsc-password = {password}
 reconnect-delay = 1
@@ -77,11 +76,6 @@ max-pending-submits = {window}""",
 window = {window}
 keepalive = 5""",
     "cimd2": """keepalive = 5""",
-    "http": """system-type = kannel
-connect-allow-ip = 127.0.0.1
-send-url = "http://{host}:{port}/cgi-bin/sendsms"
-dlr-url = "http://127.0.0.1:{receive}/?username={system_id}&password={password}&to=%p&text=%A"
-max-pending-submits = {window}""",
 }
 
 
@@ -226,10 +220,8 @@ def drive(folder, boxes, reports, errors):
     host, port, system_id, password, count, window, first, *more = sys.argv[1:]
     count, window, first = map(int, (count, window, first))
     protocol, inbound = (more + ["smpp", "0"][len(more):])[:2]
-    admin, box, sendsms, receive = free_ports(4)
-    # Over HTTP the port is where Kannel itself listens for what comes back.
-    smsc_port = receive if protocol == "http" else port
-    dialect = DIALECTS[protocol].format(**locals())
+    dialect = DIALECTS[protocol].format(window=window)
+    admin, box, sendsms = free_ports(3)
     report_port = receiver(reports)
     config = f"{folder}/kannel.conf"
     with open(config, "w", encoding="ascii") as file:
@@ -285,5 +277,4 @@ def main():
     os._exit(0)
 
 
-if __name__ == "__main__":
-    main()
+main()

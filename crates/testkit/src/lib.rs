@@ -2,7 +2,6 @@
 
 pub mod browser;
 pub mod client;
-pub mod customer;
 pub mod house;
 pub mod peers;
 pub mod postgres;
@@ -10,6 +9,5 @@ pub mod process;
 pub mod tether;
 
 pub use client::Client;
-pub use customer::Customer;
 pub use house::House;
 pub use process::Process;
