@@ -2,6 +2,7 @@
 
 pub mod cimd;
 mod link;
+pub mod mail;
 mod report;
 pub mod smpp;
 mod status;
@@ -10,7 +11,7 @@ pub mod ucp;
 
 pub use link::{Link, Settings};
 pub use report::{
-    Answer, Class, Content, Delivered, NoAnswer, Owed, Receipt, Refusal, Report, Verdict, is_named_by_time,
+    Answer, Class, Content, Delivered, MailCode, NoAnswer, Owed, Receipt, Refusal, Report, Verdict, is_named_by_time,
     named_by_time,
 };
 pub use status::{BindStatus, Counters, State, Status};

@@ -11,7 +11,7 @@ use smpp::SmRef;
 use tokio::sync::mpsc;
 
 use crate::tcp::{self, Wire};
-use crate::{Places, Report, Status, Stopped, cimd, smpp as smpp_link, ucp};
+use crate::{Places, Report, Status, Stopped, cimd, mail, smpp as smpp_link, ucp};
 
 /// The settings of a connection, by its protocol.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub enum Settings {
     Ucp(ucp::Settings),
     /// CIMD2.
     Cimd(cimd::Settings),
+    /// Mail by SMTP.
+    Mail(mail::Settings),
 }
 
 impl Settings {
@@ -42,6 +44,7 @@ impl Settings {
             Self::Smpp(settings) => written::<smpp_link::Wire>(settings, clock, sm),
             Self::Ucp(settings) => written::<ucp::Wire>(settings, clock, sm),
             Self::Cimd(settings) => written::<cimd::Wire>(settings, clock, sm),
+            Self::Mail(settings) => mail::written(settings, clock, sm),
         }
     }
 }
@@ -56,6 +59,8 @@ pub enum Link<T: Clone + Send + 'static> {
     Ucp(ucp::Link<T>),
     /// CIMD2.
     Cimd(cimd::Link<T>),
+    /// Mail by SMTP.
+    Mail(mail::Link<T>),
 }
 
 /// Does the same with whichever link it is.
@@ -65,6 +70,7 @@ macro_rules! each {
             Link::Smpp($one) => $does,
             Link::Ucp($one) => $does,
             Link::Cimd($one) => $does,
+            Link::Mail($one) => $does,
         }
     };
 }
@@ -85,6 +91,10 @@ impl<T: Clone + Send + 'static> Link<T> {
             Settings::Cimd(settings) => {
                 let (link, reports) = cimd::Link::start(settings, tasks, clock);
                 (Self::Cimd(link), reports)
+            }
+            Settings::Mail(settings) => {
+                let (link, reports) = mail::Link::start(settings, tasks, clock);
+                (Self::Mail(link), reports)
             }
         }
     }

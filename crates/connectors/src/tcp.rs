@@ -33,15 +33,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{Report, Status};
 
 mod attempt;
-mod backoff;
+pub(crate) mod backoff;
 mod ceiling;
-mod gate;
+pub(crate) mod gate;
 mod lane;
 mod meter;
 mod session;
 mod settings;
 mod shared;
-mod throttle;
+pub(crate) mod throttle;
 mod wire;
 
 pub use gate::{Places, Stopped};

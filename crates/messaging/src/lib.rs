@@ -8,6 +8,7 @@
 //! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
+//! - [`mail`]: mail for phones, and messages as mail; [`smtp_server`] takes it
 //! - [`lookup`]: which network a number is of
 //! - [`intent`]: what a message is for
 //! - [`cdr`]: call detail records
@@ -38,6 +39,7 @@ pub mod intent;
 pub mod journal;
 pub mod load;
 pub mod lookup;
+pub mod mail;
 pub mod message;
 pub mod opt_out;
 mod pages;
@@ -51,6 +53,7 @@ pub mod sender;
 pub mod sessions;
 pub mod settings;
 pub mod smpp_server;
+pub mod smtp_server;
 #[cfg(test)]
 mod tests;
 pub mod ucp_server;
@@ -67,6 +70,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
+    Migration { name: "messaging/0009_mail", text: include_str!("../migrations/0009_mail.sql") },
 ];
 
 /// The JSON API of this crate.
@@ -88,6 +92,7 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(inbound::api::router())
         .merge(opt_out::api::router())
         .merge(conversation::api::router())
+        .merge(mail::api::router())
 }
 
 /// What runs each kind of durable job of this crate.
@@ -96,6 +101,8 @@ pub fn jobs(engine: &Engine) -> Vec<(&'static str, Handler)> {
         (callback::KIND, callback::handler()),
         (inbound::job::WEBHOOK, inbound::job::webhook()),
         (inbound::job::REPLY, inbound::job::reply(engine.clone())),
+        (mail::job::KIND, mail::job::handler()),
+        (mail::notice::KIND, mail::notice::handler()),
         (cdr::hook::UPLOAD, cdr::hook::upload()),
         (cdr::hook::COMMAND, cdr::hook::command()),
     ]

@@ -31,6 +31,7 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::inbound::pages::router())
         .merge(crate::opt_out::pages::router())
         .merge(crate::conversation::pages::router())
+        .merge(crate::mail::pages::router())
 }
 
 /// Their places in the navigation.
@@ -70,6 +71,7 @@ pub const NAV: &[NavEntry] = &[
         key: Some('a'),
         permission: Permission::AccountView,
     },
+    crate::mail::pages::GATEWAYS,
     crate::cdr::pages::RECORDS,
     crate::conversation::pages::CONVERSATIONS,
     crate::inbound::pages::NUMBERS,

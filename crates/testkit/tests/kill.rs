@@ -19,6 +19,8 @@ use testkit::{Process, postgres};
 
 #[path = "kill/cdr.rs"]
 mod cdr;
+#[path = "kill/mail.rs"]
+mod mail;
 
 const KILLS: usize = 20;
 /// Messages a second from each of the two customers.

@@ -74,6 +74,8 @@ pub mod kind {
         InboundNumber "num" "inbound number";
         /// An entry of the opt-out list.
         OptOut "opt" "opt-out";
+        /// A mail gateway of an account.
+        MailGateway "mgw" "mail gateway";
     }
 }
 

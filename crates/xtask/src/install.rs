@@ -11,8 +11,8 @@ use crate::postgres;
 
 /// Packages of the npm registry, with their exact versions.
 const NPM: [(&str, &str); 2] = [("smpp", "0.6.0-rc.4"), ("axe-core", "4.14.1")];
-/// The package of PyPI, with its exact version.
-const SMPPLIB: &str = "2.2.4";
+/// Packages of PyPI, with their exact versions.
+const PYPI: [(&str, &str); 2] = [("smpplib", "2.2.4"), ("aiosmtpd", "1.4.6")];
 
 /// Something that suites need beside Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum Need {
     OsmoMsc,
     /// The runtime, and node-smpp and axe-core.
     Node,
-    /// The runtime, and smpplib.
+    /// The runtime, and smpplib and aiosmtpd.
     Python,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn ensure(needs: &[Need], target: &Path) -> Result<()> {
         ensure_node_packages(&peers.join("node"))?;
     }
     if needs.contains(&Need::Python) {
-        ensure_smpplib(&peers.join("venv"))?;
+        ensure_python_packages(&peers.join("venv"))?;
     }
     Ok(())
 }
@@ -137,16 +137,20 @@ fn ensure_node_packages(folder: &Path) -> Result<()> {
     step(&mut command)
 }
 
-fn ensure_smpplib(folder: &Path) -> Result<()> {
-    let name = format!("smpplib-{SMPPLIB}.dist-info");
-    let versions = fs::read_dir(folder.join("lib")).into_iter().flatten().flatten();
-    if versions.into_iter().any(|version| version.path().join("site-packages").join(&name).is_dir()) {
+fn ensure_python_packages(folder: &Path) -> Result<()> {
+    let versions: Vec<PathBuf> =
+        fs::read_dir(folder.join("lib")).into_iter().flatten().flatten().map(|version| version.path()).collect();
+    let there = |(name, version): &(&str, &str)| {
+        let name = format!("{name}-{version}.dist-info");
+        versions.iter().any(|version| version.join("site-packages").join(&name).is_dir())
+    };
+    if PYPI.iter().all(there) {
         return Ok(());
     }
     step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
-    let package = format!("smpplib=={SMPPLIB}");
+    let packages = PYPI.map(|(name, version)| format!("{name}=={version}"));
     let quiet = ["install", "--quiet", "--disable-pip-version-check"];
-    step(Command::new(folder.join("bin/pip")).args(quiet).arg(package))
+    step(Command::new(folder.join("bin/pip")).args(quiet).args(packages))
 }
 
 /// Runs a command in sight, with the seconds it took.

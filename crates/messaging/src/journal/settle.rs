@@ -11,6 +11,7 @@ use super::rows::{self, Standing, Wake};
 use super::{After, Batch, Entry};
 use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
+use crate::mail::notice;
 use crate::message::{Options, Outgoing, PartSet, State};
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
@@ -93,6 +94,9 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
         }),
     );
     let options = ending.options.as_ref();
+    if let Some(back) = options.and_then(|options| options.mail.as_deref()) {
+        notice::enqueue(batch, ending, back).await?;
+    }
     if let Some(url) = options.and_then(|options| options.callback_url.as_deref()) {
         return callback::enqueue(batch, ending, url).await;
     }

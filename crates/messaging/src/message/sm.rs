@@ -13,7 +13,8 @@ use crate::Intent;
 use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
 use crate::gate::{self, Counted};
-use crate::journal::{Accept, Entry, hex};
+use crate::journal::{Accept, Entry, NewMessage, hex};
+use crate::mail::notice::MailReturn;
 use crate::message::submit::Let;
 use crate::message::{Options, Outgoing, PartSet, State, address_of};
 use crate::recover::MessageRecord;
@@ -48,6 +49,14 @@ pub struct Submitted {
     pub counted: Counted,
 }
 
+/// A message that may be accepted.
+pub(crate) struct Prepared {
+    /// The message.
+    pub(crate) new: NewMessage,
+    /// What the gates counted for it; to be taken back when it does not become durable.
+    pub(crate) counted: Counted,
+}
+
 /// What is known of a message, as query_sm_resp says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -80,6 +89,25 @@ impl Engine {
     }
 
     fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
+        let Prepared { new, counted } = self.prepare_sm(from, sm, None)?;
+        let (id, accepted_at, parts) = (new.message.id, new.message.accepted_at, new.message.parts);
+        let committed =
+            self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
+        let committed = committed.inspect_err(|_| {
+            self.queue().release(id);
+            self.gates().take_back(&counted);
+        })?;
+        Ok(Submitted { id, accepted_at, parts, committed, counted })
+    }
+
+    /// Reads, checks and routes a message of an account. Nothing is kept yet but a place in memory and what the gates
+    /// counted. `back` is for those that came by mail.
+    pub(crate) fn prepare_sm(
+        &self,
+        from: &Sender,
+        sm: &SmRef<'_>,
+        back: Option<MailReturn>,
+    ) -> Result<Prepared> {
         let now = self.runtime().clock.now();
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
@@ -97,6 +125,9 @@ impl Engine {
         let Let { mut pass, why } = self.let_pass(&ask, &way, now)?;
         let sender = pass.sender.take().unwrap_or(sender);
         let mut options = options(from, sm, expires_at.is_some());
+        if back.is_some() {
+            options.get_or_insert_default().mail = back.map(Box::new);
+        }
         let planned = pass.postponed_to.or(schedule_at);
         let expires_at = expires_at.unwrap_or_else(|| {
             let default_s = self.runtime().config.messaging.validity_default_s;
@@ -130,13 +161,7 @@ impl Engine {
             parts_done: PartSet::default(),
         };
         let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, why);
-        let committed =
-            self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
-        let committed = committed.inspect_err(|_| {
-            self.queue().release(id);
-            self.gates().take_back(&pass.counted);
-        })?;
-        Ok(Submitted { id, accepted_at: now, parts, committed, counted: pass.counted })
+        Ok(Prepared { new, counted: pass.counted })
     }
 
     /// When a submitted message is worth nothing any more, where its sender says so.
