@@ -105,7 +105,7 @@ mod tests {
         let vault = Vault::from_key([7; 32]);
         let signer = Signer::new(&vault, "replies");
         for length in 0..=OCTETS_MAX {
-            let octets: Vec<u8> = (0..length).map(|at| at as u8 * 37).collect();
+            let octets: Vec<u8> = (0..length).map(|at| (at * 37) as u8).collect();
             let word = signer.sign(&octets);
             assert!(word.len() <= 55, "{word} leaves room in a local part of 64");
             assert_eq!(signer.read(&word), Some(octets.clone()));

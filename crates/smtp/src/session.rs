@@ -54,7 +54,7 @@ pub struct Notify {
 pub struct Recipient {
     /// The address.
     pub address: String,
-    /// ORCPT: the address that it was sent to at first (RFC 3461 §4.2).
+    /// ORCPT: the mail address that it was sent to at first, without its type (RFC 3461 §4.2).
     pub original: Option<String>,
     /// Of which ends its sender wants to hear.
     pub notify: Notify,
@@ -150,9 +150,12 @@ impl Session {
         out.extend_from_slice(format!("220 {} ESMTP\r\n", self.offers.host).as_bytes());
     }
 
-    /// Takes octets from the client. Give more only when [`Session::next`] has none: so little waits here.
+    /// Takes octets from the client; none after the session's end. Give more only when [`Session::next`] has nothing left to
+    /// ask: so little waits here.
     pub fn feed(&mut self, octets: &[u8]) {
-        self.pending.extend_from_slice(octets);
+        if !self.is_closed() {
+            self.pending.extend_from_slice(octets);
+        }
     }
 
     /// Whether the client is in the middle of a mail's content.

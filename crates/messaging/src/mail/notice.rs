@@ -138,7 +138,7 @@ fn written(runtime: &Runtime, notice: &Notice) -> Result<Vec<u8>> {
     }
     fields += &format!("Arrival-Date: {}\r\n\r\n", date(notice.accepted_at));
     if let Some(original) = &back.original {
-        fields += &format!("Original-Recipient: {}\r\n", line(original));
+        fields += &format!("Original-Recipient: rfc822; {}\r\n", line(original));
     }
     fields += &format!("Final-Recipient: rfc822; {}\r\nAction: {action}\r\nStatus: {status}\r\n", line(&back.recipient));
     if let Some(error) = &notice.error {
@@ -199,7 +199,7 @@ mod tests {
             back: MailReturn {
                 to: "anna@example.com".to_owned(),
                 recipient: "+33612345678@sms.example".to_owned(),
-                original: Some("rfc822;anna@x.example".to_owned()),
+                original: Some("anna@x.example".to_owned()),
                 envelope_id: Some("e1\r\nAction: delivered".to_owned()),
                 message_id: Some("m1@example.com".to_owned()),
                 subject: "Table".to_owned(),

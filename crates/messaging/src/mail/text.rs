@@ -1,6 +1,6 @@
 //! From a mail to the text of a message.
 
-use mail_parser::{Header, HeaderName, HeaderValue, MessageParser, PartType};
+use mail_parser::{Header, HeaderValue, MessageParser, PartType};
 
 use super::{GatewaySettings, Subject};
 use types::{Code, Error, Result};
@@ -47,17 +47,10 @@ fn automatic(headers: &[Header<'_>]) -> Option<String> {
             _ => String::new(),
         };
         let name = header.name.as_str();
-        let by_itself = match &header.name {
-            HeaderName::ListId => true,
-            HeaderName::Other(_) if name.eq_ignore_ascii_case("Auto-Submitted") => {
-                !value.is_empty() && !value.starts_with("no")
-            }
-            HeaderName::Other(_) if name.eq_ignore_ascii_case("Precedence") => {
-                matches!(value.as_str(), "bulk" | "junk" | "list" | "auto_reply")
-            }
-            HeaderName::Other(_) => {
-                name.eq_ignore_ascii_case("X-Autoreply") || name.eq_ignore_ascii_case("X-Autorespond")
-            }
+        let by_itself = match name.to_ascii_lowercase().as_str() {
+            "auto-submitted" => !value.is_empty() && !value.starts_with("no"),
+            "precedence" => matches!(value.as_str(), "bulk" | "junk" | "list" | "auto_reply"),
+            "list-id" | "x-autoreply" | "x-autorespond" => true,
             _ => false,
         };
         by_itself.then(|| format!("{name}: {value}").trim_end_matches([' ', ':']).to_owned())

@@ -178,7 +178,7 @@ async fn the_senders_of_mails_hear_what_became_of_them() {
     assert!(notice.header("Content-Type").contains("report-type=delivery-status"), "{}", notice.content);
     for field in [
         "Original-Envelope-Id: e42",
-        "Original-Recipient: rfc822;bob@x.example",
+        "Original-Recipient: rfc822; bob@x.example",
         "Final-Recipient: rfc822; +33612345678@sms.example",
         "Action: delivered",
         "Status: 2.0.0",
