@@ -11,8 +11,8 @@ pub mod ucp;
 
 pub use link::{Link, Settings};
 pub use report::{
-    Answer, Class, Content, Delivered, MailCode, NoAnswer, Owed, Receipt, Refusal, Report, Verdict, is_named_by_time,
-    named_by_time,
+    Answer, Class, Classed, Content, Delivered, MailCode, NoAnswer, Owed, Receipt, Refusal, Report, Verdict,
+    is_named_by_time, named_by_time,
 };
 pub use status::{BindStatus, Counters, State, Status};
-pub use tcp::{BindKind, Places, Stopped};
+pub use tcp::{BindKind, Host, Places, Reach, Stopped};

@@ -16,9 +16,13 @@ pub use client::{Envelope, Failure, Server, Session};
 pub use letter::{Letter, filled};
 pub use link::Link;
 
+use std::sync::Arc;
+
 use runtime::Clock;
 use runtime::signed::Signer;
 use smpp::SmRef;
+
+use crate::Classed;
 
 /// What a receipt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,8 @@ pub struct Settings {
     pub throttle_min_ms: u64,
     /// Longest pause after that.
     pub throttle_max_ms: u64,
+    /// What reply codes mean, where that is not what SMTP says.
+    pub classes: Arc<[Classed]>,
     /// The address that mail comes from.
     pub from: String,
     /// What makes the recipient's address: `{to}` is the recipient's digits, `{from}` the sender.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use connectors::{Link, Status};
 use db::Tenancy;
 use runtime::Runtime;
@@ -22,9 +23,11 @@ use crate::lookup::Lookups;
 use crate::opt_out::OptOuts;
 use crate::push::Pushes;
 use crate::queue::Queue;
-use crate::reports::{Numbers, Reader};
+use crate::reachable::Awaited;
+use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
 use crate::sessions::Sessions;
+use crate::smpp_server::outbind::Called;
 use crate::{account, cdr, load, recover};
 
 /// The running gateway. Cloning shares it.
@@ -39,6 +42,10 @@ struct Parts {
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
     numbers: Numbers,
+    /// Customers' systems that are called when something waits for them.
+    outbinds: ArcSwap<Vec<Called>>,
+    /// Who wants to hear of which phone.
+    awaited: Awaited,
     /// Who knows of which network a number is.
     lookups: Arc<Lookups>,
     /// What routing may ask beside the message.
@@ -103,6 +110,8 @@ impl Engine {
                 queue,
                 pushes,
                 numbers: Numbers::default(),
+                outbinds: ArcSwap::default(),
+                awaited: Awaited::default(),
                 world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
                 lookups,
                 links: Mutex::default(),
@@ -173,6 +182,16 @@ impl Engine {
         self.parts.gates.changed(self.runtime(), tenant).await
     }
 
+    /// Customers' systems that are called when something waits for them.
+    pub(crate) fn outbinds(&self) -> Arc<Vec<Called>> {
+        self.parts.outbinds.load_full()
+    }
+
+    /// Who wants to hear of which phone.
+    pub(crate) fn awaited(&self) -> &Awaited {
+        &self.parts.awaited
+    }
+
     /// Who does not want to be written to.
     pub(crate) fn opt_outs(&self) -> &OptOuts {
         &self.parts.opt_outs
@@ -210,6 +229,11 @@ impl Engine {
                 })
                 .collect();
         self.parts.numbers.store(Arc::new(numbers));
+        let called = accounts.iter().filter(|account| account.active).filter_map(|account| {
+            let host = connection::host("outbind", &account.settings.outbind).ok()?;
+            Some(Called { account: account.id, host })
+        });
+        self.parts.outbinds.store(Arc::new(called.collect()));
         Ok(())
     }
 
@@ -258,6 +282,8 @@ impl Engine {
     async fn start_link(&self, connection: &Connection) -> Result<()> {
         let runtime = self.runtime();
         let settings = connection::link_settings(runtime, connection).await?;
+        // Another carrier, perhaps, or another form that is set.
+        self.parts.journal.forget_receipt_ids(connection.id);
         let dialect = Dialect::new(&connection.settings);
         let (link, reports) = Link::start(settings, &runtime.tasks, runtime.clock.clone());
         let stopped = runtime.tasks.stopping().child_token();
@@ -275,8 +301,7 @@ impl Engine {
             tenant: connection.tenant,
             connection: connection.id,
             name: connection.name.clone(),
-            protocol: connection.settings.protocol,
-            receipt_ids: connection.settings.receipt_ids,
+            tongue: Tongue::of(&connection.settings),
             numbers: self.parts.numbers.clone(),
         };
         // Known before its first report is read, which looks it up.

@@ -26,6 +26,8 @@ use crate::queue::{Queue, Queued};
 
 mod accept;
 mod answer;
+mod blocked;
+mod ids;
 mod inbound;
 mod receipt;
 mod rows;
@@ -33,6 +35,7 @@ mod sent;
 mod settle;
 
 pub use answer::{Answered, Outcome};
+pub use ids::Learned;
 pub use inbound::InboundPart;
 pub(crate) use inbound::{hex, unhex};
 pub use receipt::CarrierReceipt;
@@ -41,6 +44,9 @@ pub(crate) use settle::{Ending, FATE_UNKNOWN, NO_RECEIPT};
 
 /// A claim's id: one for each batch that leaves.
 pub type ClaimId = i64;
+
+/// The claim of what never left.
+pub(crate) const NO_CLAIM: ClaimId = 0;
 
 /// Something that happened, or is about to.
 pub enum Entry {
@@ -149,6 +155,8 @@ pub(crate) enum After {
     /// A carrier took a message over under this id; or its end came.
     Sent(ConnectionId, String, Arc<Outgoing>),
     Receipted(ConnectionId, String),
+    /// A carrier takes nothing for a recipient.
+    Blocked(blocked::Destination, String),
     Release(MessageId),
     JobsWaiting,
     /// Phones opted out, or in again.
@@ -198,6 +206,7 @@ pub struct Journal {
     batcher: Batcher<Entry, Result<()>>,
     waiting_max: usize,
     more_due: Arc<AtomicBool>,
+    ids: Arc<ids::Ids>,
 }
 
 /// How soon what failed is tried again.
@@ -220,6 +229,7 @@ impl Journal {
             waiting_max: config.batch_rows_max * 16,
         };
         let more_due = Arc::new(AtomicBool::new(false));
+        let ids = Arc::new(ids::Ids::default());
         let writer = Writer {
             runtime: runtime.clone(),
             queue,
@@ -227,6 +237,8 @@ impl Journal {
             opt_outs: runtime.kept(|_| OptOuts::default()),
             progress: answer::Progress::default(),
             sent: sent::Sent::new(config.sent_in_memory_max),
+            blocked: blocked::Blocked::default(),
+            ids: ids.clone(),
             backlog: Vec::new(),
             held: None,
             more_due: more_due.clone(),
@@ -234,7 +246,18 @@ impl Journal {
         };
         let (batcher, work) = Batcher::new(limits, writer, runtime.writers.stopping().cancelled_owned());
         runtime.writers.spawn("journal", work);
-        Self { batcher, waiting_max: limits.waiting_max, more_due }
+        Self { batcher, waiting_max: limits.waiting_max, more_due, ids }
+    }
+
+    /// How a carrier's receipts write the ids of its responses, as far as that was found out.
+    #[must_use]
+    pub fn receipt_ids(&self, connection: ConnectionId) -> Option<Learned> {
+        self.ids.learned(connection)
+    }
+
+    /// Begins anew to find out how a carrier's receipts write ids.
+    pub(crate) fn forget_receipt_ids(&self, connection: ConnectionId) {
+        self.ids.forget(connection);
     }
 
     /// Writes an entry and gives its reply after the commit.
@@ -298,6 +321,10 @@ struct Writer {
     progress: answer::Progress,
     /// What awaits its receipt.
     sent: sent::Sent,
+    /// For whom carriers took nothing lately.
+    blocked: blocked::Blocked,
+    /// How each carrier's receipts write the ids of its responses.
+    ids: Arc<ids::Ids>,
     /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
     /// because nothing new leaves while a claim cannot be written.
     backlog: Vec<Entry>,
@@ -365,7 +392,8 @@ impl Writer {
         // Receipts of this batch look at the rows: what its answers changed must stand there.
         rows::write_settled(&mut batch).await?;
         let any_held = self.held.unwrap_or(0) > 0;
-        receipt::receipts(&mut batch, work, &answered.parts, &self.sent, any_held).await?;
+        let known = receipt::Known { sent: &self.sent, ids: &self.ids };
+        receipt::receipts(&mut batch, work, &answered.parts, &known, any_held).await?;
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;
         settle::cancel(&mut batch, work, replies, &self.queue).await?;
@@ -375,7 +403,7 @@ impl Writer {
                 receipt::match_by_address(&mut batch).await?;
                 receipt::forget_held(&mut batch).await?;
             }
-            let more_due = settle::wake(&mut batch, &self.queue).await?;
+            let more_due = settle::wake(&mut batch, &self.queue, &self.blocked).await?;
             // A look over all that is overdue costs more, and a second late is early enough.
             self.looks = self.looks.wrapping_add(1);
             let more_overdue =
@@ -411,6 +439,7 @@ impl Writer {
 
     /// After the commit: acknowledges, hands on, and remembers what is claimed.
     fn finish(&mut self, after: Vec<After>) {
+        let mut refused = Vec::new();
         for after in after {
             match after {
                 After::Dispatch(queued) => self.queue.put(queued),
@@ -422,7 +451,13 @@ impl Writer {
                 After::Release(message) => self.queue.release(message),
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
                 After::OptedOut(noted) => self.opt_outs.note(&noted),
+                After::Blocked(destination, why) => refused.push((destination, why)),
             }
+        }
+        if !refused.is_empty() {
+            let now = self.runtime.clock.now();
+            // They end with the next batch; the tick brings one.
+            self.backlog.extend(self.blocked.note(refused, now, &self.queue));
         }
     }
 

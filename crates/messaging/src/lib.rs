@@ -10,7 +10,9 @@
 //! - [`conversation`]: both directions in one thread
 //! - [`mail`]: mail for phones, and messages as mail; [`smtp_server`] takes it
 //! - [`lookup`]: which network a number is of
+//! - [`distribution`]: recipients under one name, for submit_multi
 //! - [`intent`]: what a message is for
+//! - [`fault`]: why a message was not delivered, in words that all carriers share
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive
@@ -30,7 +32,9 @@ pub mod connection;
 pub mod conversation;
 mod deliver;
 pub mod dispatch;
+pub mod distribution;
 pub mod engine;
+pub mod fault;
 pub mod firewall;
 pub mod gate;
 pub mod hours;
@@ -45,6 +49,7 @@ pub mod opt_out;
 mod pages;
 pub mod push;
 pub mod queue;
+mod reachable;
 pub mod recover;
 pub mod reports;
 pub mod retention;
@@ -71,6 +76,10 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
     Migration { name: "messaging/0009_mail", text: include_str!("../migrations/0009_mail.sql") },
+    Migration {
+        name: "messaging/0012_distribution",
+        text: include_str!("../migrations/0012_distribution.sql"),
+    },
 ];
 
 /// The JSON API of this crate.
@@ -78,6 +87,7 @@ pub fn api() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
         .merge(message::api::router())
         .merge(account::api::router())
+        .merge(distribution::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
         .merge(cdr::api::router())

@@ -268,6 +268,20 @@ impl Line {
         taken
     }
 
+    /// Takes those that are meant.
+    pub(crate) fn take_those(&self, meant: impl Fn(&Outgoing) -> bool) -> Vec<Arc<Outgoing>> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::new();
+        for lane in lanes.iter_mut() {
+            lane.retain(|message| {
+                let those = meant(message);
+                taken.extend(those.then(|| message.clone()));
+                !those
+            });
+        }
+        taken
+    }
+
     /// Waits until something is there.
     pub async fn filled(&self) {
         loop {

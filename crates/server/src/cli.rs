@@ -25,6 +25,7 @@ mod client;
 mod config;
 mod connection;
 mod conversation;
+mod distribution;
 mod doctor;
 mod events;
 mod failure;
@@ -159,6 +160,9 @@ enum Command {
     /// Working hours and limits
     #[command(subcommand)]
     Hours(hours::HoursCommand),
+    /// Recipients under one name, to which SMPP accounts send with submit_multi
+    #[command(subcommand, visible_alias = "lists")]
+    List(distribution::ListCommand),
     /// Numbers that phones write to, and their keywords
     #[command(subcommand, visible_alias = "numbers")]
     Number(inbound::NumberCommand),
@@ -241,6 +245,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Firewall(command) => firewall::run(&command, client, out).await,
         Command::Hours(command) => hours::run(&command, client, out).await,
         Command::Mail(command) => mail::run(&command, client, out).await,
+        Command::List(command) => distribution::run(&command, client, out).await,
         Command::Number(command) => inbound::run(&command, client, out).await,
         Command::Conversation(command) => conversation::run(&command, client, out).await,
         Command::OptOut(command) => opt_out::run(&command, client, out).await,

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod customer;
 pub mod house;
 pub mod mail;
 pub mod peers;
@@ -10,5 +11,6 @@ pub mod process;
 pub mod tether;
 
 pub use client::Client;
+pub use customer::Customer;
 pub use house::House;
 pub use process::Process;

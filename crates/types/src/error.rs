@@ -74,6 +74,7 @@ codes! {
     InvalidAddress "invalid_address" 422 "This is no e-mail address" "Write it like name@example.com.";
     InvalidMail "invalid_mail" 422 "The mail cannot be read" "Send a mail by RFC 5322 with a text, at most as large as the server says.";
     MailLoop "mail_loop" 422 "The mail was sent by a machine by itself" "Automatic answers, mailing lists and notifications are not sent to phones; remove their marks if this is none.";
+    ServiceTypeNotAllowed "service_type_not_allowed" 422 "The account may not use this service type" "Use one that the account may use, or have the account changed.";
     SenderNotAllowed "sender_not_allowed" 422 "This sender may not be used here" "Use a sender that the account may use, or have the senders page changed.";
     SenderNotRegistered "sender_not_registered" 422 "The sender is not approved for this country" "Register it, wait for its approval, or use one that is approved.";
     SenderBlacklisted "sender_blacklisted" 422 "The sender is on the blacklist" "Use another sender, or have the entry removed.";

@@ -193,6 +193,12 @@ events! {
     HoursChanged(Change) "hours.changed" true;
     /// A rule of working hours and throughput was deleted.
     HoursDeleted(Change) "hours.deleted" true;
+    /// A distribution list was created.
+    DistributionListCreated(Change) "distribution_list.created" true;
+    /// A distribution list was changed.
+    DistributionListChanged(Change) "distribution_list.changed" true;
+    /// A distribution list was deleted.
+    DistributionListDeleted(Change) "distribution_list.deleted" true;
     /// A number that phones write to was created.
     InboundNumberCreated(Change) "inbound_number.created" true;
     /// A number that phones write to, or its keywords, was changed.

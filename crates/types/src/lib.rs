@@ -58,3 +58,5 @@ pub type InboundNumberId = Id<kind::InboundNumber>;
 pub type OptOutId = Id<kind::OptOut>;
 /// The id of a mail gateway of an account.
 pub type MailGatewayId = Id<kind::MailGateway>;
+/// Recipients under one name.
+pub type DistributionListId = Id<kind::DistributionList>;

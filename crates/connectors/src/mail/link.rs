@@ -156,6 +156,8 @@ impl Shared {
             BindStatus {
                 kind: BindKind::Transmitter,
                 state: if draining { State::Draining } else { entry.state },
+                host: format!("{}:{}", self.settings.server.host, self.settings.server.port),
+                standby: false,
                 peer: None,
                 peer_system_id: None,
                 since: entry.since,
@@ -192,7 +194,7 @@ impl<T: Clone + Send + 'static> Link<T> {
         let tracker = TaskTracker::new();
         tracker.close();
         let shared = Arc::new(Shared {
-            gate: Gate::new(sessions, settings.throughput, throttle),
+            gate: Gate::new(&vec![false; sessions], settings.throughput, throttle),
             board: Mutex::new(vec![entry; sessions]),
             phase: watch::Sender::new(Phase::Running),
             settings,
@@ -412,7 +414,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
             Err(failure) => {
                 // Only what cannot be opened is down; a server that refuses a mail is there.
                 let down = self.session.is_none() && failure.code.is_none() && !failure.unknown;
-                Sent { answer: answer(&failure), down: down.then_some(failure.why) }
+                Sent { answer: answer(&failure).read_by(&settings.classes), down: down.then_some(failure.why) }
             }
         }
     }
@@ -441,7 +443,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
             });
             match &answer {
                 Answer::Accepted { .. } => gate.throttle.accepted(work.taken_ms, now_ms),
-                Answer::Refused { refusal } if refusal.class() == Class::Throttled => {
+                Answer::Refused { class: Class::Throttled, .. } => {
                     gate.counters.throttled += 1;
                     gate.throttle.too_fast(work.taken_ms, now_ms, rand::random());
                 }
@@ -462,8 +464,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
     /// What waits will not leave here: it is told so, and goes elsewhere or waits for its next try.
     async fn give_up_waiting(&mut self) {
         while let Ok(work) = self.queue.try_recv() {
-            let refusal = Refusal::Mail(MailCode::NO_CONNECTION);
-            self.answer(work, Answer::Refused { refusal }).await;
+            self.answer(work, Answer::refused(Refusal::Mail(MailCode::NO_CONNECTION))).await;
         }
     }
 
@@ -513,10 +514,10 @@ async fn hand_over(
 
 fn answer(failure: &Failure) -> Answer {
     match failure.code {
-        Some(code) => Answer::Refused { refusal: Refusal::Mail(code) },
+        Some(code) => Answer::refused(Refusal::Mail(code)),
         None if failure.unknown && failure.timed_out => Answer::NoAnswer(NoAnswer::TimedOut),
         None if failure.unknown => Answer::NoAnswer(NoAnswer::BindLost),
-        None => Answer::Refused { refusal: Refusal::Mail(MailCode::NO_CONNECTION) },
+        None => Answer::refused(Refusal::Mail(MailCode::NO_CONNECTION)),
     }
 }
 

@@ -17,8 +17,9 @@ use web::ui::tone::Tone;
 use web::ui::{badge, browse, chart, feedback, field};
 use web::{Form, PageProblem, Paging, Query, Visitor};
 
-use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Wanted};
+use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, ReceiptIds, Wanted};
 use crate::api::{Gateway, follow};
+use crate::journal::Learned;
 use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_button, region, words};
 use crate::settings;
 
@@ -152,8 +153,9 @@ fn binds_table(status: &Status) -> Markup {
             LinkState::Stopped => ("stopped", "Stopped"),
         };
         row(vec![
-            html! { (bind.kind) },
+            html! { (bind.kind) @if bind.standby { " " (badge::tag("standby")) } },
             badge::connection_state(name, label),
+            html! { code { (bind.host) } },
             bind.peer.map_or_else(none, |peer| html! { code { (peer) } }),
             moment(bind.since),
             window(bind.window_used, bind.window_limit),
@@ -165,6 +167,7 @@ fn binds_table(status: &Status) -> Markup {
     let columns = vec![
         column("Bind"),
         column("State"),
+        column("Host").detail(),
         column("Peer").detail(),
         column("Since"),
         column("Window"),
@@ -174,11 +177,35 @@ fn binds_table(status: &Status) -> Markup {
     table("Binds", columns, rows.collect()).id("binds").render()
 }
 
-fn live_part(visitor: &Visitor, connection: &Connection, status: Option<&Status>) -> Markup {
+/// How the ids in a carrier's receipts are written, as far as that is known.
+fn receipt_ids(connection: &Connection, learned: Option<Learned>) -> Markup {
+    let words = |form| match form {
+        ReceiptIds::Auto => "being found out",
+        ReceiptIds::Same => "the same as in responses",
+        ReceiptIds::HexToDecimal => "decimal, where responses are hexadecimal",
+        ReceiptIds::DecimalToHex => "hexadecimal, where responses are decimal",
+    };
+    match (connection.settings.receipt_ids, learned) {
+        (ReceiptIds::Auto, Some(learned)) => html! {
+            (words(learned.form)) ", "
+            @if learned.certain { "certain after " } @else { "probably, after " }
+            (count(u64::from(learned.matches))) " receipts"
+        },
+        (set, _) => html! { (words(set)) },
+    }
+}
+
+fn live_part(
+    visitor: &Visitor,
+    connection: &Connection,
+    status: Option<&Status>,
+    learned: Option<Learned>,
+) -> Markup {
     let facts = card::facts(&[
         ("State", state(connection, status)),
         ("Protocol", html! { (connection.settings.protocol.name()) }),
         ("Wanted", html! { (connection.wanted.as_str()) }),
+        ("Ids in receipts", receipt_ids(connection, learned)),
     ]);
     let Some(status) = status else {
         return html! { (card::card("Now", &buttons(visitor, connection), &facts)) };
@@ -231,7 +258,8 @@ async fn detail(
 ) -> Result<Response, PageProblem> {
     let connection = super::get(&visitor.scope, id.parse()?).await?;
     let status = gateway.engine.connection_status(connection.id);
-    let inner = live_part(&visitor, &connection, status.as_ref());
+    let learned = gateway.engine.journal().receipt_ids(connection.id);
+    let inner = live_part(&visitor, &connection, status.as_ref(), learned);
     let live = region(&visitor, "connection-live", TOPICS, inner);
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new(&connection.name, live)));

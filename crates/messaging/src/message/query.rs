@@ -5,6 +5,7 @@ use runtime::Scope;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, ConnectionId, Error, MessageId, Page, Permission, Result, RouteId, Timestamp};
 
+use crate::fault::{Fault, Reason};
 use crate::intent::Intent;
 use crate::message::{Options, State, Why, address_of};
 use crate::recover::MessageRecord;
@@ -45,9 +46,12 @@ pub struct Message {
     pub attempts: u32,
     /// Whether it may have reached a carrier more than once.
     pub maybe_twice: bool,
-    /// The last reason, where something went wrong.
+    /// The last reason, where something went wrong; a carrier's in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What that reason means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultTold>,
     /// The firewall rule that holds it for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
@@ -63,8 +67,37 @@ pub struct Message {
     pub done_at: Option<Timestamp>,
 }
 
+/// What a carrier's reason means, in words that are the same for every carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FaultTold {
+    /// Its name.
+    pub code: Fault,
+    /// Its number, 1 to 99.
+    pub number: u16,
+    /// What it means, and what the connection's error table adds.
+    pub text: String,
+}
+
+impl FaultTold {
+    /// The carrier's own words of a reason that is kept, and what they mean.
+    pub(crate) fn split(kept: &str) -> (String, Option<Self>) {
+        let reason = Reason::read(kept);
+        let told = reason.meaning().map(|fault| Self {
+            code: fault,
+            number: fault.number(),
+            text: match reason.text {
+                "" => fault.text().to_owned(),
+                more => format!("{}: {more}", fault.text()),
+            },
+        });
+        (reason.raw.to_owned(), told)
+    }
+}
+
 impl Message {
     pub(crate) fn of(record: MessageRecord) -> Self {
+        let reason = record.error.as_deref().map(FaultTold::split);
+        let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
         let options =
             record.options.as_deref().filter(|text| text.contains("\"held\"") || text.contains("\"marks\""));
@@ -85,7 +118,8 @@ impl Message {
             client_ref: record.client_ref,
             attempts: record.attempts,
             maybe_twice: record.maybe_twice,
-            error: record.error,
+            error,
+            fault,
             accepted_at: record.accepted_at,
             expires_at: record.expires_at,
             done_at: record.done_at,
@@ -206,9 +240,12 @@ pub struct Step {
     /// The carrier's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
-    /// More, in words.
+    /// More, in words; a carrier's reason in its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What that reason means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultTold>,
 }
 
 record! {
@@ -256,6 +293,7 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         connection: None,
         provider_id: None,
         detail: None,
+        fault: None,
     };
     let begin = if record.direction == "in" { "received" } else { "accepted" };
     let mut steps = vec![Step {
@@ -298,6 +336,11 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         }
         _ => {}
     }
+    for step in &mut steps {
+        if let Some((raw, fault)) = step.detail.as_deref().map(FaultTold::split) {
+            (step.detail, step.fault) = (Some(raw), fault);
+        }
+    }
     steps
 }
 
@@ -326,6 +369,12 @@ pub struct Reasons {
     pub inbound: Option<crate::inbound::decide::Decision>,
     /// What its intent means for it.
     pub intent: String,
+    /// Why it was not delivered, as the carrier said it and as it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What that means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultTold>,
 }
 
 /// What is kept with a message from a phone.
@@ -354,6 +403,8 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         let then = crate::route::Ask { at: Some(record.accepted_at), ..crate::route::Ask::of(&message) };
         (now, kept.as_ref().map_or_else(Vec::new, |why| routes.tell(&then, why.rules.clone())))
     };
+    let reason = record.error.as_deref().map(FaultTold::split);
+    let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
     let again = if intent.resends() {
         "it is sent again when no answer came, and marked then"
     } else {
@@ -368,6 +419,8 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         network: now.network,
         inbound: inbound.and_then(|kept| kept.i),
         intent: format!("{}: {again}", intent.as_str()),
+        error,
+        fault,
     })
 }
 

@@ -55,6 +55,8 @@ pub(crate) struct Prepared {
     pub(crate) new: NewMessage,
     /// What the gates counted for it; to be taken back when it does not become durable.
     pub(crate) counted: Counted,
+    /// The phone and the sender, where its account wants to hear when the phone is reachable again.
+    alert: Option<(String, Address)>,
 }
 
 /// What is known of a message, as query_sm_resp says it.
@@ -89,10 +91,13 @@ impl Engine {
     }
 
     fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
-        let Prepared { new, counted } = self.prepare_sm(from, sm, None)?;
+        let Prepared { new, counted, alert } = self.prepare_sm(from, sm, None)?;
         let (id, accepted_at, parts) = (new.message.id, new.message.accepted_at, new.message.parts);
         let committed =
             self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
+        if let Some((phone, sender)) = alert {
+            self.awaited().note(from.tenant, &phone, from.account, sender);
+        }
         let committed = committed.inspect_err(|_| {
             self.queue().release(id);
             self.gates().take_back(&counted);
@@ -111,6 +116,9 @@ impl Engine {
         let now = self.runtime().clock.now();
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
+        if !from.settings.may_use(sm.service_type) {
+            return Err(Error::new(Code::ServiceTypeNotAllowed, "the account may not use this service type"));
+        }
         let content = Content::read(self, sm)?;
         let schedule_at = time(sm.schedule_delivery_time, now)
             .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
@@ -140,6 +148,8 @@ impl Engine {
         };
         let id = self.runtime().ids.next();
         let parts = content.parts;
+        let asks_for_alert = from.settings.alerts || sm.tlvs.get(Tag::SET_DPF) == Some(&[1][..]);
+        let alert = asks_for_alert.then(|| (recipient.text.clone(), sender.clone()));
         let outgoing = Outgoing {
             id,
             tenant: from.tenant,
@@ -161,7 +171,7 @@ impl Engine {
             parts_done: PartSet::default(),
         };
         let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, why);
-        Ok(Prepared { new, counted: pass.counted })
+        Ok(Prepared { new, counted: pass.counted, alert })
     }
 
     /// When a submitted message is worth nothing any more, where its sender says so.
@@ -281,7 +291,7 @@ impl Engine {
 
     /// An account's own message, by the id that it was given; its source address must be the message's own (SMPP v3.4 §4.8).
     async fn own(&self, from: &Sender, message_id: &str, source: &str) -> Result<MessageRecord> {
-        let id: MessageId = message_id.parse().map_err(|_| Error::not_found("message"))?;
+        let id = from.settings.id_form.read(message_id)?;
         let mut tx = self.runtime().db.read(Tenancy::Tenant(from.tenant)).await?;
         let record: Option<MessageRecord> = tx
             .optional(
@@ -410,7 +420,10 @@ fn way<'a>(
 
 fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Options> {
     let options = Options {
-        service_type: String::from_utf8_lossy(sm.service_type).into_owned(),
+        service_type: match String::from_utf8_lossy(sm.service_type) {
+            none if none.is_empty() => from.settings.service_type_default.clone(),
+            named => named.into_owned(),
+        },
         protocol_id: sm.protocol_id,
         esm_class: sm.esm_class.0,
         priority: sm.priority_flag,

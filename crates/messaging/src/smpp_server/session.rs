@@ -96,6 +96,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     let Admitted { seat, version } = admitted;
     let tasks = &hub.engine.runtime().tasks;
     let session = Arc::clone(&seat);
+    session.served_by(outlet);
     let bound = Bound {
         engine: hub.engine.clone(),
         submits: Submits::start(&hub.engine, &session, outlet, version),

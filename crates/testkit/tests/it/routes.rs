@@ -49,6 +49,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let mail = json!({ "account": account, "subdomain": "mine" });
     let mail = made("/api/v1/mail-gateways", mail).await;
     let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
+    let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     BTreeMap::from([
@@ -61,6 +62,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/mail-gateways", mail),
         ("/api/v1/opt-outs", opted_out),
+        ("/api/v1/distribution-lists", list),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
@@ -181,6 +183,8 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("PATCH", ["cdr-settings"]) => json!({ "active": true }),
         ("POST", ["senders"]) => json!({ "name": "Another" }),
+        ("POST", ["distribution-lists"]) => json!({ "name": "another" }),
+        ("PATCH", ["distribution-lists", _]) => json!({ "name": "changed" }),
         ("POST", ["sender-pools" | "firewall-rules" | "hours"]) => json!({ "name": "Another", "rule": {} }),
         ("PUT", ["sender-policies"]) => json!({ "whose": "api", "policy": {} }),
         ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
