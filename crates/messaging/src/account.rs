@@ -316,7 +316,10 @@ pub async fn delete(scope: &Scope, id: AccountId) -> Result<()> {
     let account = present(&mut write, scope.tenant(), id).await?;
     route::refuse_use(&mut write, scope.tenant(), |rule| rule.names_account(id)).await?;
     write
-        .execute(sql!("delete from mail_gateway where tenant_id = $1 and account_id = $2"), args![scope.tenant(), id])
+        .execute(
+            sql!("delete from mail_gateway where tenant_id = $1 and account_id = $2"),
+            args![scope.tenant(), id],
+        )
         .await?;
     write
         .execute(sql!("delete from smpp_account where tenant_id = $1 and id = $2"), args![scope.tenant(), id])

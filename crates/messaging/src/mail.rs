@@ -9,7 +9,9 @@ use runtime::config::Network;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
-use types::{AccountId, Address, Code, Error, Event, MailGatewayId, Page, Permission, Result, TenantId, Timestamp};
+use types::{
+    AccountId, Address, Code, Error, Event, MailGatewayId, Page, Permission, Result, TenantId, Timestamp,
+};
 
 use crate::intent::Intent;
 use crate::settings::{self, Patch};
@@ -168,7 +170,8 @@ fn checked_pattern(field: &str, text: &str) -> Result<String> {
     if fits {
         return Ok(pattern);
     }
-    Err(Error::new(Code::InvalidAddress, format!("{text:?} is neither an address nor @ and a domain")).at(field))
+    Err(Error::new(Code::InvalidAddress, format!("{text:?} is neither an address nor @ and a domain"))
+        .at(field))
 }
 
 /// Whether an address is the pattern's, or of its domain.
@@ -517,7 +520,11 @@ pub(crate) async fn of_account(
     found.map(Stored::gateway).transpose()
 }
 
-fn audited(gateway: &MailGateway, before: Option<&MailGateway>, after: Option<&MailGateway>) -> Result<Change> {
+fn audited(
+    gateway: &MailGateway,
+    before: Option<&MailGateway>,
+    after: Option<&MailGateway>,
+) -> Result<Change> {
     Ok(Change {
         id: gateway.id.to_string(),
         name: gateway.name.clone(),

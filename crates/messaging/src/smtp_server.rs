@@ -93,8 +93,11 @@ pub async fn listen(engine: Engine) -> Result<Server> {
     let config = &runtime.config.smtp;
     let certificate = match config.tls.is_on() {
         true => {
-            let files =
-                Files { certificate: config.tls.certificate.clone(), key: config.tls.key.clone(), client_ca: None };
+            let files = Files {
+                certificate: config.tls.certificate.clone(),
+                key: config.tls.key.clone(),
+                client_ca: None,
+            };
             let every = Duration::from_millis(config.tls.reload_ms);
             let (certificate, keep) = Acceptor::open(files, &[], every, runtime.tasks.stopping()).await?;
             runtime.tasks.spawn("smtp-certificate", keep);
@@ -123,8 +126,9 @@ async fn open(hub: Hub, address: SocketAddr, at_once: bool) -> Result<SocketAddr
         Ok::<_, std::io::Error>((listener, address))
     };
     let (listener, address) = listening.await.map_err(|error| {
-        Error::new(Code::Unavailable, format!("cannot listen for SMTP on {address}: {error}"))
-            .hint("another program may use this port; choose another in the section smtp of the configuration")
+        Error::new(Code::Unavailable, format!("cannot listen for SMTP on {address}: {error}")).hint(
+            "another program may use this port; choose another in the section smtp of the configuration",
+        )
     })?;
     let tasks = hub.engine.runtime().tasks.clone();
     tasks.spawn("smtp-accept", accept(hub, listener, at_once));

@@ -48,7 +48,8 @@ impl Exchange {
         let Some(octets) = decoded(line) else { return Step::Unreadable };
         match self {
             Self::Plain => {
-                let mut fields = octets.split(|octet| *octet == 0).map(|field| String::from_utf8(field.to_vec()));
+                let mut fields =
+                    octets.split(|octet| *octet == 0).map(|field| String::from_utf8(field.to_vec()));
                 // Whom to act as comes first; we know nobody but the one who signs in.
                 match (fields.next(), fields.next(), fields.next(), fields.next()) {
                     (Some(Ok(_)), Some(Ok(user)), Some(Ok(password)), None) => Step::Done { user, password },

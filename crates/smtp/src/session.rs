@@ -2,8 +2,9 @@
 
 use smtp_proto::request::parser::Rfc5321Parser;
 use smtp_proto::{
-    AUTH_LOGIN, AUTH_PLAIN, Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_RET_FULL, MAIL_RET_HDRS, MAIL_SMTPUTF8,
-    MailFrom, RCPT_NOTIFY_DELAY, RCPT_NOTIFY_FAILURE, RCPT_NOTIFY_NEVER, RCPT_NOTIFY_SUCCESS, RcptTo, Request,
+    AUTH_LOGIN, AUTH_PLAIN, Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_RET_FULL, MAIL_RET_HDRS,
+    MAIL_SMTPUTF8, MailFrom, RCPT_NOTIFY_DELAY, RCPT_NOTIFY_FAILURE, RCPT_NOTIFY_NEVER, RCPT_NOTIFY_SUCCESS,
+    RcptTo, Request,
 };
 
 use crate::auth::{self, Exchange, Step};
@@ -189,7 +190,8 @@ impl Session {
     /// Cuts a line off, with its end.
     fn line(&mut self, out: &mut Vec<u8>) -> Option<Vec<u8>> {
         loop {
-            let max = if matches!(self.mode, Mode::Exchange(_)) { RESPONSE_OCTETS_MAX } else { LINE_OCTETS_MAX };
+            let max =
+                if matches!(self.mode, Mode::Exchange(_)) { RESPONSE_OCTETS_MAX } else { LINE_OCTETS_MAX };
             let end = self.pending.iter().position(|octet| *octet == b'\n').map(|at| at + 1);
             if let Mode::Overlong = self.mode {
                 let Some(end) = end else {
@@ -214,7 +216,9 @@ impl Session {
 
     fn take(&mut self, line: &[u8], out: &mut Vec<u8>) -> Option<Asked> {
         if let Mode::Exchange(_) = self.mode {
-            let Mode::Exchange(exchange) = std::mem::replace(&mut self.mode, Mode::Commands) else { return None };
+            let Mode::Exchange(exchange) = std::mem::replace(&mut self.mode, Mode::Commands) else {
+                return None;
+            };
             let text = String::from_utf8_lossy(line);
             let text = text.trim_end_matches(['\r', '\n']);
             if text == "*" {
@@ -244,7 +248,9 @@ impl Session {
             Error::UnknownCommand | Error::NeedsMoreData { .. } => {
                 Reply::new(Code::UNREADABLE, "The command is not known")
             }
-            Error::InvalidSenderAddress => Reply::new(Code(501, "5.1.7"), "The sender's address cannot be read"),
+            Error::InvalidSenderAddress => {
+                Reply::new(Code(501, "5.1.7"), "The sender's address cannot be read")
+            }
             Error::InvalidRecipientAddress => {
                 Reply::new(Code(501, "5.1.3"), "The recipient's address cannot be read")
             }

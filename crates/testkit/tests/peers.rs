@@ -315,11 +315,14 @@ async fn mail_meets_smtplib_and_aiosmtpd() {
     })
     .await;
     let gateway = house.server.smtp.as_ref().unwrap().address;
-    let account = house.admin.post("/api/v1/smpp-accounts", &json!({ "system_id": "peer" })).await.expect(201);
+    let account =
+        house.admin.post("/api/v1/smpp-accounts", &json!({ "system_id": "peer" })).await.expect(201);
     let password = account["password"].as_str().unwrap();
     let outcome = peers::smtplib_client(gateway, "peer", password, MAILS).await.unwrap();
     assert_eq!((outcome.accepted, outcome.errors.as_slice()), (u64::from(MAILS), &[][..]), "{outcome:?}");
-    house.until("all are delivered", async || in_state(&sums(&house).await, "delivered") == u64::from(MAILS)).await;
+    house
+        .until("all are delivered", async || in_state(&sums(&house).await, "delivered") == u64::from(MAILS))
+        .await;
     let list = house.admin.get("/api/v1/messages?limit=1").await.expect(200);
     let last = outcome.first + MAILS - 1;
     assert_eq!(list["items"][0]["text"], format!("ID{last} Ünïcode €"));
@@ -327,7 +330,8 @@ async fn mail_meets_smtplib_and_aiosmtpd() {
     let server = peers::MailServer::start(gateway).await.unwrap();
     let settings = json!({ "protocol": "mail", "host": "127.0.0.1", "port": server.addr.port(), "mail_to": "full{to}@x.example",
         "mail_subject": "From {from}", "mail_receipts": "notification" });
-    let made = house.admin.post("/api/v1/connections", &json!({ "name": "Mail", "settings": settings })).await;
+    let made =
+        house.admin.post("/api/v1/connections", &json!({ "name": "Mail", "settings": settings })).await;
     let rule = json!({ "recipient_prefixes": ["49"], "targets": [made.expect(201)["id"]] });
     let route = json!({ "name": "By mail", "priority": 900, "rule": rule });
     house.admin.post("/api/v1/routes", &route).await.expect(201);

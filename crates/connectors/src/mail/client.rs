@@ -8,7 +8,9 @@ use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter, RcptParameter};
+use lettre::transport::smtp::extension::{
+    ClientId, Extension, MailBodyParameter, MailParameter, RcptParameter,
+};
 use runtime::config::Encryption;
 use tokio::time::timeout;
 
@@ -210,7 +212,8 @@ impl Session {
             self.broken |= failure.code.is_none_or(|code| code.code == 421);
             if !self.broken {
                 // The next mail begins anew.
-                self.broken |= step(self.response_timeout_ms, self.connection.command("RSET\r\n")).await.is_err();
+                self.broken |=
+                    step(self.response_timeout_ms, self.connection.command("RSET\r\n")).await.is_err();
             }
         }
         sent

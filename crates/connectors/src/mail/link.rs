@@ -22,8 +22,8 @@ use crate::tcp::backoff::Backoff;
 use crate::tcp::gate::{Gate, Turn};
 use crate::tcp::throttle::Throttle;
 use crate::{
-    Answer, BindKind, BindStatus, Class, Content, Delivered, NoAnswer, Places, Receipt, Refusal, Report, State,
-    Status, Stopped,
+    Answer, BindKind, BindStatus, Class, Content, Delivered, NoAnswer, Places, Receipt, Refusal, Report,
+    State, Status, Stopped,
 };
 
 /// Reports that may wait for their owner.
@@ -189,7 +189,8 @@ impl<T: Clone + Send + 'static> Link<T> {
     pub fn start(settings: Settings, tasks: &Tasks, clock: Clock) -> (Self, mpsc::Receiver<Report<T>>) {
         let sessions = usize::from(settings.sessions.max(1));
         let window = usize::from(settings.window.max(1));
-        let entry = Entry { state: State::Binding, since: clock.now(), last_error: None, round_trip_us: None };
+        let entry =
+            Entry { state: State::Binding, since: clock.now(), last_error: None, round_trip_us: None };
         let throttle = Throttle::new(settings.throttle_min_ms, settings.throttle_max_ms);
         let tracker = TaskTracker::new();
         tracker.close();
@@ -207,7 +208,14 @@ impl<T: Clone + Send + 'static> Link<T> {
             let (line, queue) = mpsc::channel(window);
             lines.push(line);
             let alive = shared.tracker.token();
-            let worker = Worker { shared: Arc::clone(&shared), bind, reports: reports.clone(), queue, session: None, mails: 0 };
+            let worker = Worker {
+                shared: Arc::clone(&shared),
+                bind,
+                reports: reports.clone(),
+                queue,
+                session: None,
+                mails: 0,
+            };
             tasks.spawn("mail-session", async move {
                 worker.run(window).await;
                 drop(alive);
@@ -258,7 +266,11 @@ impl<T: Clone + Send + 'static> Link<T> {
     }
 }
 
-async fn watch_over<T>(shared: Arc<Shared>, reports: mpsc::Sender<Report<T>>, program_stops: CancellationToken) {
+async fn watch_over<T>(
+    shared: Arc<Shared>,
+    reports: mpsc::Sender<Report<T>>,
+    program_stops: CancellationToken,
+) {
     let mut phase = shared.phase.subscribe();
     tokio::select! {
         () = program_stops.cancelled() => shared.stop_by(shared.unhurried()),
@@ -394,7 +406,11 @@ impl<T: Clone + Send + 'static> Worker<T> {
         };
         let left = AtomicBool::new(false);
         let too_late = async {
-            let by = match phase.wait_for(|phase| matches!(phase, Phase::Stopping { .. })).await.map(|phase| *phase) {
+            let by = match phase
+                .wait_for(|phase| matches!(phase, Phase::Stopping { .. }))
+                .await
+                .map(|phase| *phase)
+            {
                 Ok(Phase::Stopping { by }) => by,
                 _ => Instant::now(),
             };
@@ -414,7 +430,10 @@ impl<T: Clone + Send + 'static> Worker<T> {
             Err(failure) => {
                 // Only what cannot be opened is down; a server that refuses a mail is there.
                 let down = self.session.is_none() && failure.code.is_none() && !failure.unknown;
-                Sent { answer: answer(&failure).read_by(&settings.classes), down: down.then_some(failure.why) }
+                Sent {
+                    answer: answer(&failure).read_by(&settings.classes),
+                    down: down.then_some(failure.why),
+                }
             }
         }
     }
@@ -423,13 +442,15 @@ impl<T: Clone + Send + 'static> Worker<T> {
     async fn answer(&self, work: Work<T>, answer: Answer) {
         let now_ms = self.shared.gate.now_ms();
         let receipt = match &answer {
-            Answer::Accepted { message_id } if self.shared.settings.receipts == Receipts::Accepted => Some(Receipt {
-                phone: work.letter.to.clone(),
-                sender: work.letter.from.clone(),
-                message_id: message_id.clone(),
-                state: MessageState::Delivered,
-                error: None,
-            }),
+            Answer::Accepted { message_id } if self.shared.settings.receipts == Receipts::Accepted => {
+                Some(Receipt {
+                    phone: work.letter.to.clone(),
+                    sender: work.letter.from.clone(),
+                    message_id: message_id.clone(),
+                    state: MessageState::Delivered,
+                    error: None,
+                })
+            }
             _ => None,
         };
         {

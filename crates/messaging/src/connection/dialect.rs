@@ -1,11 +1,11 @@
 //! What can be set about a connection: where it leads, how fast it goes, and what the carrier's side is like.
 
 use super::BindKind;
-use connectors::mail::{Letter, filled};
 use super::errors::{self, ErrorConvention, ErrorRule};
 use super::words::{
     self, Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
 };
+use connectors::mail::{Letter, filled};
 use runtime::Config;
 use serde::{Deserialize, Serialize};
 use types::{Error, Result};
@@ -429,7 +429,10 @@ impl ConnectionSettings {
 
     fn check_mail(&self) -> Result<()> {
         if !self.hosts.is_empty() || !self.standby_hosts.is_empty() {
-            return Err(Error::invalid("settings.hosts", "mail has one host; a second connection has another"));
+            return Err(Error::invalid(
+                "settings.hosts",
+                "mail has one host; a second connection has another",
+            ));
         }
         if !self.mail_from.is_empty() {
             outgoing::checked("settings.mail_from", &self.mail_from)?;
@@ -437,7 +440,9 @@ impl ConnectionSettings {
         let sample = Letter { to: "33612345678".to_owned(), from: "ACME".to_owned(), text: String::new() };
         let shown = filled(&self.mail_to, &sample);
         outgoing::checked("settings.mail_to", &shown).map_err(|error| {
-            error.hint("write an address in which {to} stands for the recipient's digits, such as {to}@sms.example")
+            error.hint(
+                "write an address in which {to} stands for the recipient's digits, such as {to}@sms.example",
+            )
         })?;
         for (field, text, most) in [
             ("settings.mail_subject", &self.mail_subject, SUBJECT_CHARS_MAX),

@@ -4,7 +4,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 use runtime::Runtime;
 use types::{ConnectionId, Result};
 
-use crate::connection;
+use crate::connection::{self, ReceiptIds};
 use crate::engine::Engine;
 use crate::journal::{CarrierReceipt, Entry};
 
@@ -27,7 +27,8 @@ pub fn read(content: &[u8]) -> Option<Told> {
         part.content_type().is_some_and(|kind| {
             kind.ctype().eq_ignore_ascii_case("message")
                 && kind.subtype().is_some_and(|sub| {
-                    sub.eq_ignore_ascii_case("delivery-status") || sub.eq_ignore_ascii_case("global-delivery-status")
+                    sub.eq_ignore_ascii_case("delivery-status")
+                        || sub.eq_ignore_ascii_case("global-delivery-status")
                 })
         })
     })?;
@@ -49,7 +50,9 @@ fn fields(text: &str) -> Option<Told> {
     let error = || status.clone().map(|status| format!("SMTP {status}"));
     match action.as_str() {
         // Handed on to where nothing more will be heard of it (RFC 3464 §2.3.3).
-        "delivered" | "relayed" | "expanded" => Some(Told { state: sms::MessageState::Delivered, error: None }),
+        "delivered" | "relayed" | "expanded" => {
+            Some(Told { state: sms::MessageState::Delivered, error: None })
+        }
         "failed" => Some(Told { state: sms::MessageState::Undeliverable, error: error() }),
         _ => None,
     }
@@ -77,6 +80,9 @@ pub(crate) async fn take(
         provider_id: provider_id.to_owned(),
         state: told.state.number(),
         error: told.error,
+        ids: ReceiptIds::Same,
+        retry_s: Vec::new(),
+        blocks: false,
     };
     engine.journal().write(Entry::Receipt(Box::new(receipt), None)).await
 }

@@ -97,8 +97,7 @@ async fn send(scope: &Scope, received: &Received) -> Outcome {
 }
 
 fn written(runtime: &Runtime, received: &Received, reply: Option<&str>) -> Result<Vec<u8>> {
-    let letter =
-        Letter { to: received.to.clone(), from: received.from.clone(), text: received.text.clone() };
+    let letter = Letter { to: received.to.clone(), from: received.from.clone(), text: received.text.clone() };
     let template = if received.subject.is_empty() { SUBJECT } else { received.subject.as_str() };
     let subject = one_line(&filled(template, &letter), SUBJECT_CHARS_MAX);
     let mut builder = begun(runtime, &format!("{}.received", received.id.bare()), received.received_at)?
@@ -108,7 +107,10 @@ fn written(runtime: &Runtime, received: &Received, reply: Option<&str>) -> Resul
         let address = mailbox(reply)?.email;
         builder = builder.reply_to(Mailbox::new(Some(received.from.clone()), address));
     }
-    let mut body = format!("{}\n\n-- \nFrom {} to {} at {}\n", received.text, received.from, received.to, received.received_at);
+    let mut body = format!(
+        "{}\n\n-- \nFrom {} to {} at {}\n",
+        received.text, received.from, received.to, received.received_at
+    );
     if reply.is_some() {
         body += "Answer this mail, and your answer is sent to the phone.\n";
     }

@@ -140,7 +140,10 @@ fn written(runtime: &Runtime, notice: &Notice) -> Result<Vec<u8>> {
     if let Some(original) = &back.original {
         fields += &format!("Original-Recipient: rfc822; {}\r\n", line(original));
     }
-    fields += &format!("Final-Recipient: rfc822; {}\r\nAction: {action}\r\nStatus: {status}\r\n", line(&back.recipient));
+    fields += &format!(
+        "Final-Recipient: rfc822; {}\r\nAction: {action}\r\nStatus: {status}\r\n",
+        line(&back.recipient)
+    );
     if let Some(error) = &notice.error {
         fields += &format!("Diagnostic-Code: x-sms; {}\r\n", line(error));
     }
@@ -216,8 +219,14 @@ mod tests {
         let content = written(&runtime, &notice).unwrap();
         let text = String::from_utf8(content.clone()).unwrap();
         let told = super::super::bounce::read(&content).unwrap();
-        assert_eq!((told.state, told.error.as_deref()), (sms::MessageState::Undeliverable, Some("SMTP 5.0.0")), "{text}");
-        for part in ["Auto-Submitted: auto-replied", "In-Reply-To: <m1@example.com>", "Final-Recipient: rfc822; +336"] {
+        assert_eq!(
+            (told.state, told.error.as_deref()),
+            (sms::MessageState::Undeliverable, Some("SMTP 5.0.0")),
+            "{text}"
+        );
+        for part in
+            ["Auto-Submitted: auto-replied", "In-Reply-To: <m1@example.com>", "Final-Recipient: rfc822; +336"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
         notice.state = State::Delivered;

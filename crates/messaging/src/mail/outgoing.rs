@@ -19,7 +19,9 @@ async fn server(runtime: &Runtime) -> Result<Server> {
     let config = &runtime.config.mail;
     if !config.is_on() {
         let hint = "name a server in the section mail of the configuration";
-        return Err(Error::new(Code::Unavailable, "no mail can be sent: no mail server is configured").hint(hint));
+        return Err(
+            Error::new(Code::Unavailable, "no mail can be sent: no mail server is configured").hint(hint)
+        );
     }
     let ca = if config.ca.as_os_str().is_empty() {
         String::new()
@@ -154,7 +156,10 @@ pub async fn test(scope: &Scope, test: &TestMail) -> Result<TestMailSent> {
     let mut message = begun(runtime, &name, scope.now())?
         .to(mailbox(&to)?)
         .subject("Test mail from Switchboard")
-        .body("This mail was sent to try the mail settings of Switchboard. There is nothing to do.\n".to_owned())
+        .body(
+            "This mail was sent to try the mail settings of Switchboard. There is nothing to do.\n"
+                .to_owned(),
+        )
         .map_err(Error::internal)?;
     mark(&mut message, "auto-generated");
     let envelope = Envelope { from: config.from.clone(), to: vec![to.clone()], notify: false };
@@ -171,7 +176,8 @@ const ADDRESS_CHARS_MAX: usize = 254;
 /// [`Code::InvalidAddress`] at the field.
 pub(crate) fn checked(field: &str, text: &str) -> Result<String> {
     let address = text.trim();
-    let fits = address.chars().count() <= ADDRESS_CHARS_MAX && smtp::is_address(address) && mailbox(address).is_ok();
+    let fits =
+        address.chars().count() <= ADDRESS_CHARS_MAX && smtp::is_address(address) && mailbox(address).is_ok();
     if fits {
         return Ok(address.to_owned());
     }

@@ -42,10 +42,22 @@ const fn setting(name: &'static str, label: &'static str, hint: &'static str, ki
 const SECTIONS: &[Section] = &[
     Section {
         title: "Without signing in",
-        hint: Some("An account that signs in may send from anywhere, by any address. Without that both of these must fit."),
+        hint: Some(
+            "An account that signs in may send from anywhere, by any address. Without that both of these must fit.",
+        ),
         settings: &[
-            setting("networks", "From these networks", "Such as 203.0.113.25/32, your mail server.", Kind::List),
-            setting("senders", "By these senders", "Addresses, or @example.com for a whole domain.", Kind::List),
+            setting(
+                "networks",
+                "From these networks",
+                "Such as 203.0.113.25/32, your mail server.",
+                Kind::List,
+            ),
+            setting(
+                "senders",
+                "By these senders",
+                "Addresses, or @example.com for a whole domain.",
+                Kind::List,
+            ),
         ],
     },
     Section {
@@ -61,7 +73,12 @@ const SECTIONS: &[Section] = &[
             setting("cut_signature", "Cut off signatures", "What follows a line of two hyphens.", Kind::Flag),
             setting("cut_quotes", "Cut off quoted mails", "", Kind::Flag),
             setting("cut_at", "The text ends at lines that begin so", "Such as Sent from my.", Kind::List),
-            setting("parts_max", "Parts at most", "As the installation allows when left empty.", Kind::Number("1", "255")),
+            setting(
+                "parts_max",
+                "Parts at most",
+                "As the installation allows when left empty.",
+                Kind::Number("1", "255"),
+            ),
             setting(
                 "too_long",
                 "A longer text",
@@ -141,7 +158,8 @@ fn gateways_table(visitor: &Visitor, gateways: &[MailGateway], known: &[(String,
     let domain = domain(visitor);
     let rows = gateways.iter().map(|gateway| {
         let account = gateway.account.to_string();
-        let system_id = known.iter().find(|(id, _)| *id == account).map_or(account.as_str(), |(_, name)| name);
+        let system_id =
+            known.iter().find(|(id, _)| *id == account).map_or(account.as_str(), |(_, name)| name);
         let row = row(vec![
             html! { bdi { (gateway.name) } },
             match &domain {
@@ -252,7 +270,8 @@ struct Page<'a> {
 
 fn form_page<'a>(visitor: &Visitor, page: &Page<'a>, shown: &Shown<'_>) -> Content<'a> {
     let [name, subdomain, account, sender, sender_of, intent, revision] =
-        ["name", "subdomain", "account", "sender", "sender_of", "intent", "revision"].map(|name| shown.value(name));
+        ["name", "subdomain", "account", "sender", "sender_of", "intent", "revision"]
+            .map(|name| shown.value(name));
     let delete = page.action.strip_suffix("/edit").map(|at| format!("{at}/delete"));
     let choices: Vec<_> =
         page.accounts.unwrap_or_default().iter().map(|(id, name)| Choice::new(id, name)).collect();
@@ -307,7 +326,10 @@ async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
     Ok(visitor.page(form_page(&visitor, &page, &Shown::of(members))))
 }
 
-async fn create(visitor: Visitor, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, PageProblem> {
+async fn create(
+    visitor: Visitor,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, PageProblem> {
     let fields = Fields(fields);
     let asked = async {
         let account = fields.get("account").unwrap_or_default();

@@ -16,9 +16,9 @@ use super::notice::MailReturn;
 use super::text::{self, Mail};
 use super::{GatewaySettings, ReceiptsTold, TooLong};
 use crate::engine::Engine;
+use crate::gate::Counted;
 use crate::intent::Intent;
 use crate::journal::{Accept, Entry, NewMessage, hex};
-use crate::gate::Counted;
 use crate::message::sm::Sender;
 use crate::message::submit::{By, SendMessage};
 
@@ -172,8 +172,7 @@ impl Engine {
         refuse_machines(&from.address, &mail)?;
         let tenant = from.sender.tenant;
         let account = from.sender.account.bare();
-        let keys: Vec<String> =
-            to.iter().map(|to| key(&account, &mail, content, &to.phone.text)).collect();
+        let keys: Vec<String> = to.iter().map(|to| key(&account, &mail, content, &to.phone.text)).collect();
         let known = known(self, tenant, &keys).await?;
         let mut seen = HashSet::new();
         let wanted: Vec<(&To, String)> =

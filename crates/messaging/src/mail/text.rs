@@ -95,7 +95,9 @@ fn cut(text: &str, settings: &GatewaySettings) -> String {
             end = at;
             break;
         }
-        if settings.cut_quotes && (line.starts_with('>') || QUOTE_HEADS.iter().any(|head| folded.starts_with(head))) {
+        if settings.cut_quotes
+            && (line.starts_with('>') || QUOTE_HEADS.iter().any(|head| folded.starts_with(head)))
+        {
             end = before_quote(&lines[..at], line.starts_with('>'));
             break;
         }
@@ -153,7 +155,8 @@ mod tests {
     #[test]
     fn signatures_and_quotes_are_cut_off() {
         assert_eq!(cut_by_default("Hello\r\n\r\n\r\n\r\nAnna  \r\n-- \r\nAnna\r\nACME"), "Hello\n\nAnna");
-        let answer = "Yes, at eight.\n\nOn Mon, 30 Nov 2026 at 10:00 Anna\n<anna@example.com> wrote:\n> When?\n> Anna";
+        let answer =
+            "Yes, at eight.\n\nOn Mon, 30 Nov 2026 at 10:00 Anna\n<anna@example.com> wrote:\n> When?\n> Anna";
         assert_eq!(cut_by_default(answer), "Yes, at eight.");
         assert_eq!(cut_by_default("Ja.\n\nAm 30.11. schrieb Anna:\n\n> Wann?"), "Ja.");
         assert_eq!(cut_by_default("Oui\n\n-----Message d'origine-----\nDe : Anna"), "Oui");
@@ -194,7 +197,9 @@ mod tests {
 
     #[test]
     fn machines_are_known_by_their_marks() {
-        for mark in ["Auto-Submitted: auto-replied", "Precedence: bulk", "List-Id: <a.example>", "X-Autoreply: yes"] {
+        for mark in
+            ["Auto-Submitted: auto-replied", "Precedence: bulk", "List-Id: <a.example>", "X-Autoreply: yes"]
+        {
             let mail = read(format!("{mark}\r\nSubject: x\r\n\r\ntext").as_bytes()).unwrap();
             assert!(mail.automatic.is_some(), "{mark}");
         }

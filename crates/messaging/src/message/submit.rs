@@ -157,7 +157,11 @@ impl By {
 }
 
 /// Reads, checks and routes a message. Nothing is kept yet but a place in memory and what the gates counted.
-pub(crate) fn prepare(by: &By, engine: &Engine, message: &SendMessage) -> Result<(NewMessage, Accepted, Counted)> {
+pub(crate) fn prepare(
+    by: &By,
+    engine: &Engine,
+    message: &SendMessage,
+) -> Result<(NewMessage, Accepted, Counted)> {
     let now = engine.runtime().clock.now();
     let recipient = Address::recipient(&message.to)?;
     let sender = message.from.as_deref().map_or_else(|| Ok(default_sender()), Address::sender)?;

@@ -100,7 +100,9 @@ impl Desk {
                 Answer::yes("Go on")
             }
             Asked::To(to) => match self.recipient(to).await {
-                Ok(()) => Answer { reply: Reply::new(ReplyCode(250, "2.1.5"), "It can be reached"), counts: false },
+                Ok(()) => {
+                    Answer { reply: Reply::new(ReplyCode(250, "2.1.5"), "It can be reached"), counts: false }
+                }
                 // Who may send sends to many, and some of them cannot be reached.
                 Err(answer) => Answer { counts: answer.counts && self.sending().is_none(), ..answer },
             },
@@ -149,7 +151,10 @@ impl Desk {
         let places = runtime.config.smpp.binds_max;
         let seat = self.hub.engine.sessions().admit(account, kind, self.peer, runtime.clock.now(), places);
         let seat = seat.map_err(|_| {
-            Answer::of(ReplyCode(451, "4.7.1"), "too_many_requests: the account has all the sessions that it may have")
+            Answer::of(
+                ReplyCode(451, "4.7.1"),
+                "too_many_requests: the account has all the sessions that it may have",
+            )
         })?;
         Ok(Known { seat, gateway })
     }
@@ -160,7 +165,8 @@ impl Desk {
         let refuse = |code: Code, why: String| Answer::refused(&Error::new(code, why));
         match address::meaning(&words, &runtime.config.smtp.domain, &to.address) {
             Meaning::Elsewhere => {
-                let why = format!("mail is taken for phones only: write to NUMBER@{}", runtime.config.smtp.domain);
+                let why =
+                    format!("mail is taken for phones only: write to NUMBER@{}", runtime.config.smtp.domain);
                 Err(refuse(Code::Forbidden, why))
             }
             Meaning::Forged => Err(refuse(Code::NotFound, "the address is not one of ours".to_owned())),
@@ -216,7 +222,8 @@ impl Desk {
         let (address, sender) = (self.peer.address.ip(), self.begun()?.sender.clone());
         // Whether there is such a gateway is nobody's business who may not use it.
         let gateway = gateway.filter(|gateway| gateway.active && gateway.settings.admits(address, &sender));
-        let gateway = gateway.ok_or_else(|| forbidden("this sender may not send from there without signing in"))?;
+        let gateway =
+            gateway.ok_or_else(|| forbidden("this sender may not send from there without signing in"))?;
         if let Some(other) = &self.begun()?.gateway {
             let same = other.gateway.as_ref().is_some_and(|other| other.id == gateway.id);
             // Tried again by itself, in a mail of its own (RFC 5321 §4.5.3.1.10).
@@ -228,7 +235,10 @@ impl Desk {
         let account = account.filter(|account| account.active && account.tenant_active);
         let account = account.ok_or_else(|| forbidden("the gateway's account is not active"))?;
         if account.settings.require_tls && !self.peer.encrypted {
-            return Err(Answer::of(ReplyCode(530, "5.7.0"), "forbidden: the account needs TLS; begin with STARTTLS"));
+            return Err(Answer::of(
+                ReplyCode(530, "5.7.0"),
+                "forbidden: the account needs TLS; begin with STARTTLS",
+            ));
         }
         let mut known = self.admit(account).await?;
         known.gateway = Some(gateway);
@@ -263,7 +273,8 @@ impl Desk {
             expires_at: None,
         };
         let route = |source: &str| {
-            let ask = crate::route::Ask::new(sender.tenant, Some(sender.account), source, &phone.text, intent);
+            let ask =
+                crate::route::Ask::new(sender.tenant, Some(sender.account), source, &phone.text, intent);
             engine.queue().route_of(&ask)
         };
         let (judged, _) = engine.gates().explain(&ask, &route, engine.runtime().clock.now());
@@ -274,7 +285,9 @@ impl Desk {
     }
 
     async fn letter(&mut self, content: &[u8]) -> Answer {
-        let Some(mail) = self.mail.take() else { return Answer::of(ReplyCode::WRONG_ORDER, "Say MAIL first") };
+        let Some(mail) = self.mail.take() else {
+            return Answer::of(ReplyCode::WRONG_ORDER, "Say MAIL first");
+        };
         match self.take(&mail, content).await {
             Ok(text) => Answer::yes(&text),
             Err(error) => {
@@ -299,8 +312,10 @@ impl Desk {
         if !mail.phones.is_empty() {
             let known = self.known.as_ref().or(mail.gateway.as_ref());
             let known = known.ok_or_else(|| Error::new(Code::Unauthenticated, "sign in first"))?;
-            let settings =
-                known.gateway.as_ref().map_or_else(GatewaySettings::default, |gateway| gateway.settings.clone());
+            let settings = known
+                .gateway
+                .as_ref()
+                .map_or_else(GatewaySettings::default, |gateway| gateway.settings.clone());
             let mut sender = known.seat.sender.clone();
             if let Some(intent) = settings.intent {
                 let mut own = (*sender.settings).clone();
@@ -319,7 +334,11 @@ impl Desk {
             known.seat.asked(ids.len() as u64);
             known.seat.answered(1);
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            said = if ids.is_empty() { "Taken before".to_owned() } else { format!("Taken as {}", ids.join(" ")) };
+            said = if ids.is_empty() {
+                "Taken before".to_owned()
+            } else {
+                format!("Taken as {}", ids.join(" "))
+            };
         }
         Ok(said)
     }

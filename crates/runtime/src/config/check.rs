@@ -159,10 +159,18 @@ impl Check<'_> {
             self.warning("smtp.plain_auth", "passwords can be read on the way", advice);
         }
         if mail.is_on() && !mail.from.contains('@') {
-            self.error("mail.from", "no address, but mail.host is set", "write it like \"gateway@sms.example.com\"");
+            self.error(
+                "mail.from",
+                "no address, but mail.host is set",
+                "write it like \"gateway@sms.example.com\"",
+            );
         }
         if mail.is_on() && !mail.user.is_empty() && mail.tls == Encryption::None {
-            self.warning("mail.tls", "the password can be read on the way", "take \"starttls\" or \"implicit\"");
+            self.warning(
+                "mail.tls",
+                "the password can be read on the way",
+                "take \"starttls\" or \"implicit\"",
+            );
         }
     }
 

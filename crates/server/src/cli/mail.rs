@@ -122,7 +122,8 @@ pub(super) async fn run(command: &MailCommand, client: &Client, out: &Out) -> Re
         MailCommand::Test { to } => client.post(&["mail", "test"], &json!({ "to": to })).await?,
         MailCommand::Add { account: named, subdomain, flags } => {
             let account = client.find(&account::KIND, named).await?;
-            let body = flags.body()?.with("account", Some(account)).with("subdomain", Some(subdomain.clone()));
+            let body =
+                flags.body()?.with("account", Some(account)).with("subdomain", Some(subdomain.clone()));
             client.post(&[KIND.path], &body.value()).await?
         }
         MailCommand::Show { gateway } => client.get(&[KIND.path, &find(gateway).await?], &[]).await?,

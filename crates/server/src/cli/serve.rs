@@ -66,7 +66,11 @@ fn greeting(server: &Server) -> String {
         let _ = writeln!(text, "  UCP              {ucp}");
     }
     if let Some(smtp) = &server.smtp {
-        let _ = writeln!(text, "  SMTP             {}  (mail to NUMBER@{})", smtp.address, server.runtime.config.smtp.domain);
+        let _ = writeln!(
+            text,
+            "  SMTP             {}  (mail to NUMBER@{})",
+            smtp.address, server.runtime.config.smtp.domain
+        );
         if let Some(tls) = smtp.tls {
             let _ = writeln!(text, "  SMTP over TLS    {tls}");
         }

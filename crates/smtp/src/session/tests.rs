@@ -49,7 +49,9 @@ fn a_mail_comes_in_one_breath() {
     ));
     let codes: Vec<&str> = said.lines().filter(|line| &line[3..4] == " ").map(|line| &line[..3]).collect();
     assert_eq!(codes, ["250", "250", "250", "354", "250", "221"]);
-    assert!(said.contains("250-DSN\r\n") && said.contains("AUTH PLAIN LOGIN\r\n") && !said.contains("STARTTLS"));
+    assert!(
+        said.contains("250-DSN\r\n") && said.contains("AUTH PLAIN LOGIN\r\n") && !said.contains("STARTTLS")
+    );
     let Asked::From(sender) = &talk.asked[0] else { panic!("{:?}", talk.asked) };
     assert_eq!((sender.address.as_str(), sender.envelope_id.as_deref()), ("a@b.example", Some("x1")));
     let Asked::To(recipient) = &talk.asked[1] else { panic!("{:?}", talk.asked) };
@@ -107,7 +109,9 @@ fn bounds_hold() {
     assert!(talk.say("RCPT TO:<3@x.example>\r\n").starts_with("452 4.5.3"));
     let large = format!("DATA\r\n{}\r\n.\r\n", "x".repeat(1_001));
     assert!(talk.say(&large).ends_with("552 5.3.4 A mail has at most 1000 octets\r\n"));
-    assert!(talk.say(&format!("NOOP {}\r\n", "x".repeat(5_000))).starts_with("500 5.5.2 The line is too long"));
+    assert!(
+        talk.say(&format!("NOOP {}\r\n", "x".repeat(5_000))).starts_with("500 5.5.2 The line is too long")
+    );
     assert!(talk.say("BDAT 3 LAST\r\nabc\r\n").starts_with("502 5.5.1"));
     let said = talk.say(&"WHAT\r\n".repeat(9));
     assert!(said.ends_with("421 4.7.0 Too many errors; closing\r\n"), "{said}");
@@ -164,9 +168,25 @@ proptest! {
 /// Commands, half commands, and noise.
 fn octets() -> impl Strategy<Value = Vec<u8>> {
     let command = prop::sample::select(vec![
-        "EHLO x\r\n", "HELO x\n", "MAIL FROM:<a@b.c>\r\n", "MAIL FROM:<> SIZE=5\r\n", "RCPT TO:<1@b.c>\r\n", "DATA\r\n",
-        "a\r\n.\r\n", ".\r\n", "RSET\r\n", "STARTTLS\r\n", "AUTH PLAIN\r\n", "AUTH LOGIN\r\n", "AGEAYg==\r\n", "*\r\n",
-        "QUIT\r\n", "NOOP\r\n", "MAIL FROM:<a@b", "\r", "\n",
+        "EHLO x\r\n",
+        "HELO x\n",
+        "MAIL FROM:<a@b.c>\r\n",
+        "MAIL FROM:<> SIZE=5\r\n",
+        "RCPT TO:<1@b.c>\r\n",
+        "DATA\r\n",
+        "a\r\n.\r\n",
+        ".\r\n",
+        "RSET\r\n",
+        "STARTTLS\r\n",
+        "AUTH PLAIN\r\n",
+        "AUTH LOGIN\r\n",
+        "AGEAYg==\r\n",
+        "*\r\n",
+        "QUIT\r\n",
+        "NOOP\r\n",
+        "MAIL FROM:<a@b",
+        "\r",
+        "\n",
     ]);
     prop_oneof![
         4 => command.prop_map(|text| text.as_bytes().to_vec()),

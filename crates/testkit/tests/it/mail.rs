@@ -36,7 +36,12 @@ fn screen(house: &House, phone: &str) -> Vec<(String, String)> {
     let phones = house.server.simulator.as_ref().unwrap().phones();
     let received =
         |shown: &&simulator::phones::Message| shown.direction == simulator::phones::Direction::Received;
-    phones.screen(phone).iter().filter(received).map(|shown| (shown.peer.clone(), shown.text.clone())).collect()
+    phones
+        .screen(phone)
+        .iter()
+        .filter(received)
+        .map(|shown| (shown.peer.clone(), shown.text.clone()))
+        .collect()
 }
 
 async fn sent_to(house: &House, phone: &str) -> Vec<Value> {
@@ -61,12 +66,13 @@ async fn a_mail_becomes_a_message_for_each_recipient_once() {
     let to = ["<+33612345678@sms.example>", "<33612345679@sms.example>"];
     let reply = client.send("<anna@x.example>", &to, content).await;
     assert!(reply.starts_with("250 2.0.0 Taken as msg_"), "{reply}");
-    house.until("both phones have it", async || {
-        [PHONE, "33612345679"].iter().all(|phone| {
-            screen(&house, phone) == [("ACME".to_owned(), "Your table is ready.".to_owned())]
+    house
+        .until("both phones have it", async || {
+            [PHONE, "33612345679"].iter().all(|phone| {
+                screen(&house, phone) == [("ACME".to_owned(), "Your table is ready.".to_owned())]
+            })
         })
-    })
-    .await;
+        .await;
     // The 250 was lost: the same mail comes again, to one more.
     let to = [to[0], to[1], "<33612345670@sms.example>"];
     let reply = client.send("<anna@x.example>", &to, content).await;
@@ -85,8 +91,13 @@ async fn a_mail_becomes_a_message_for_each_recipient_once() {
 async fn refusals_have_codes_and_leave_nothing_behind() {
     let sink = Sink::start().await;
     let house = house(&sink).await;
-    let (_, password) = account(&house, "mailer", json!({ "senders": ["ACME"], "sender_default": "ACME" })).await;
-    house.admin.post("/api/v1/opt-outs", &json!({ "phone": "+33600000001", "scope": "all" })).await.expect(201);
+    let (_, password) =
+        account(&house, "mailer", json!({ "senders": ["ACME"], "sender_default": "ACME" })).await;
+    house
+        .admin
+        .post("/api/v1/opt-outs", &json!({ "phone": "+33600000001", "scope": "all" }))
+        .await
+        .expect(201);
     let rule = json!({ "when": { "kind": "pattern", "pattern": "forbidden" }, "action": "refuse" });
     house.admin.post("/api/v1/firewall-rules", &json!({ "name": "No", "rule": rule })).await.expect(201);
     let mut client = client(&house).await;
@@ -186,11 +197,12 @@ async fn the_senders_of_mails_hear_what_became_of_them() {
         assert!(notice.content.contains(field), "{field} in {}", notice.content);
     }
     assert_eq!(notice.header("In-Reply-To"), "<m2@x.example>");
-    house.until("both were delivered", async || {
-        let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
-        sums["states"].as_array().unwrap().iter().any(|one| one["name"] == "delivered" && one["n"] == 2)
-    })
-    .await;
+    house
+        .until("both were delivered", async || {
+            let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
+            sums["states"].as_array().unwrap().iter().any(|one| one["name"] == "delivered" && one["n"] == 2)
+        })
+        .await;
     assert_eq!(sink.taken().len(), 1, "nothing was told of the other");
     // A notification cannot be answered by a machine.
     assert!(notice.header("Auto-Submitted").starts_with("auto-replied"));
@@ -208,7 +220,10 @@ async fn a_message_from_a_phone_is_mailed_and_answered() {
     phones.reply(PHONE, "10000", "Are you open?").unwrap();
     let asked = mail(&house, &sink, |taken| taken.to == ["desk@x.example"]).await;
     assert_eq!(asked.header("Subject"), "+33612345678 says Are you open?");
-    assert_eq!((asked.from.as_str(), asked.address("From").as_str()), ("gateway@sms.example", "gateway@sms.example"));
+    assert_eq!(
+        (asked.from.as_str(), asked.address("From").as_str()),
+        ("gateway@sms.example", "gateway@sms.example")
+    );
     assert!(asked.content.contains("Are you open?"));
     let reply_to = format!("<{}>", asked.address("Reply-To"));
     assert!(reply_to.starts_with("<r.") && reply_to.ends_with("@sms.example>"), "{reply_to}");
@@ -217,7 +232,10 @@ async fn a_message_from_a_phone_is_mailed_and_answered() {
     let answer = "Message-ID: <a1@x.example>\nSubject: Re: x\n\nUntil eight.\n\nOn Monday +33612345678 wrote:\n> Are you open?";
     let upper = reply_to.to_uppercase();
     assert!(client.send("<desk@x.example>", &[&upper], answer).await.starts_with("250"));
-    assert!(client.send("<desk@x.example>", &[&reply_to], answer).await.starts_with("250"), "the same again is well");
+    assert!(
+        client.send("<desk@x.example>", &[&reply_to], answer).await.starts_with("250"),
+        "the same again is well"
+    );
     let away = "Auto-Submitted: auto-replied\nSubject: Away\n\nI am away";
     assert!(client.send("<desk@x.example>", &[&reply_to], away).await.starts_with("554 5.4.6"));
     house.until("the phone has it", async || !screen(&house, PHONE).is_empty()).await;
@@ -226,7 +244,11 @@ async fn a_message_from_a_phone_is_mailed_and_answered() {
     let thread = house.admin.get("/api/v1/conversations/%2B33612345678").await;
     assert!(thread.text.contains("Until eight."), "{}", thread.text);
     // Whoever has opted out is not written to by mail either.
-    house.admin.post("/api/v1/opt-outs", &json!({ "phone": format!("+{PHONE}"), "scope": "all" })).await.expect(201);
+    house
+        .admin
+        .post("/api/v1/opt-outs", &json!({ "phone": format!("+{PHONE}"), "scope": "all" }))
+        .await
+        .expect(201);
     let more = "Message-ID: <a2@x.example>\n\nMore";
     let refused = client.send("<desk@x.example>", &[&reply_to], more).await;
     assert!(refused.starts_with("550 5.7.1 recipient_opted_out"), "{refused}");
@@ -237,16 +259,21 @@ async fn by_mail(house: &House, sink: &Sink, settings: Value) {
     let mut all = json!({ "protocol": "mail", "host": "127.0.0.1", "port": sink.address.port(),
         "mail_to": "{to}@phones.example", "mail_subject": "From {from}", "mail_body": "{text}", "reconnect_min_ms": 50 });
     all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    let made = house.admin.post("/api/v1/connections", &json!({ "name": "Mail", "settings": all })).await.expect(201);
+    let made = house
+        .admin
+        .post("/api/v1/connections", &json!({ "name": "Mail", "settings": all }))
+        .await
+        .expect(201);
     let id = made["id"].as_str().unwrap().to_owned();
     let rule = json!({ "recipient_prefixes": ["49"], "targets": [id] });
     let route = json!({ "name": "By mail", "priority": 900, "rule": rule });
     house.admin.post("/api/v1/routes", &route).await.expect(201);
-    house.until("it is bound", async || {
-        let connection = house.admin.get(&format!("/api/v1/connections/{id}")).await.expect(200);
-        connection["status"]["state"] == "bound"
-    })
-    .await;
+    house
+        .until("it is bound", async || {
+            let connection = house.admin.get(&format!("/api/v1/connections/{id}")).await.expect(200);
+            connection["status"]["state"] == "bound"
+        })
+        .await;
 }
 
 async fn send(house: &House, to: &str, text: &str) -> String {
@@ -255,10 +282,11 @@ async fn send(house: &House, to: &str, text: &str) -> String {
 }
 
 async fn ends(house: &House, id: &str, state: &str) -> Value {
-    house.until(&format!("the message is {state}"), async || {
-        house.admin.get(&format!("/api/v1/messages/{id}")).await.expect(200)["state"] == state
-    })
-    .await;
+    house
+        .until(&format!("the message is {state}"), async || {
+            house.admin.get(&format!("/api/v1/messages/{id}")).await.expect(200)["state"] == state
+        })
+        .await;
     house.admin.get(&format!("/api/v1/messages/{id}")).await.expect(200)
 }
 
@@ -365,7 +393,9 @@ async fn mail_over_tls_and_with_starttls() {
     let hello = plain.say("EHLO x").await;
     assert!(hello.contains("STARTTLS") && !hello.contains("AUTH"), "{hello}");
     let smtp = house.server.smtp.clone().unwrap();
-    for (name, port, starttls) in [("First", smtp.tls.unwrap().port(), false), ("Then", smtp.address.port(), true)] {
+    for (name, port, starttls) in
+        [("First", smtp.tls.unwrap().port(), false), ("Then", smtp.address.port(), true)]
+    {
         // Our own client signs in there, as a connection of the same house.
         let settings = json!({ "protocol": "mail", "host": "localhost", "port": port, "tls": true, "starttls": starttls,
             "tls_ca": std::fs::read_to_string(&certificate).unwrap(), "system_id": "mailer",
@@ -374,7 +404,11 @@ async fn mail_over_tls_and_with_starttls() {
         let made = house.admin.post("/api/v1/connections", &new).await.expect(201);
         let prefix = if starttls { "49" } else { "48" };
         let rule = json!({ "recipient_prefixes": [prefix], "targets": [made["id"]] });
-        house.admin.post("/api/v1/routes", &json!({ "name": name, "priority": 900, "rule": rule })).await.expect(201);
+        house
+            .admin
+            .post("/api/v1/routes", &json!({ "name": name, "priority": 900, "rule": rule }))
+            .await
+            .expect(201);
         // It is let in, and refused as what it is: a message that would go round for ever.
         let id = send(&house, if starttls { "+4915112345678" } else { "+48512345678" }, "over TLS").await;
         let message = ends(&house, &id, "rejected").await;

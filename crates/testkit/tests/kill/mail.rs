@@ -15,7 +15,12 @@ use testkit::{Process, postgres};
 const KILLS: usize = 10;
 
 /// Sends mails one after the other, each until it is taken, as a mail server does; gives how many were taken.
-async fn post(address: SocketAddr, password: String, mut number: u32, mut stop: tokio::sync::oneshot::Receiver<()>) -> u32 {
+async fn post(
+    address: SocketAddr,
+    password: String,
+    mut number: u32,
+    mut stop: tokio::sync::oneshot::Receiver<()>,
+) -> u32 {
     while stop.try_recv().is_err() {
         let Ok(socket) = tokio::net::TcpStream::connect(address).await else {
             tokio::time::sleep(Duration::from_millis(20)).await;

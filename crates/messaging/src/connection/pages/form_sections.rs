@@ -16,7 +16,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 "protocol",
                 "Protocol",
                 "What the carrier speaks.",
-                Kind::Choice(&[("smpp", "SMPP"), ("ucp", "UCP/EMI"), ("cimd2", "CIMD2"), ("mail", "Mail (SMTP)")]),
+                Kind::Choice(&[
+                    ("smpp", "SMPP"),
+                    ("ucp", "UCP/EMI"),
+                    ("cimd2", "CIMD2"),
+                    ("mail", "Mail (SMTP)"),
+                ]),
             ),
             setting("host", "Host", "Name or address, without a port.", Kind::Code),
             setting("port", "Port", "2775 when left empty.", Kind::Number("1", "65535")),
@@ -365,9 +370,16 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         title: "Mail",
-        hint: Some("For messages that leave as mail. {to} is the recipient's digits, {from} the sender, {text} the text."),
+        hint: Some(
+            "For messages that leave as mail. {to} is the recipient's digits, {from} the sender, {text} the text.",
+        ),
         settings: &[
-            setting("starttls", "TLS begins with STARTTLS", "With encryption on; otherwise TLS comes first.", Kind::Flag),
+            setting(
+                "starttls",
+                "TLS begins with STARTTLS",
+                "With encryption on; otherwise TLS comes first.",
+                Kind::Flag,
+            ),
             setting("mail_to", "To", "Such as {to}@sms.example.", Kind::Code),
             setting("mail_from", "From", "The address of the configuration when left empty.", Kind::Code),
             setting("mail_subject", "Subject", "Mostly empty.", Kind::Text),
