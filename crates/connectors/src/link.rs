@@ -11,7 +11,7 @@ use smpp::SmRef;
 use tokio::sync::mpsc;
 
 use crate::tcp::{self, Wire};
-use crate::{Places, Report, Status, Stopped, cimd, mail, smpp as smpp_link, ucp};
+use crate::{Places, Report, Status, Stopped, cimd, http, mail, smpp as smpp_link, ucp};
 
 /// The settings of a connection, by its protocol.
 #[derive(Clone, Debug)]
@@ -24,14 +24,17 @@ pub enum Settings {
     Cimd(cimd::Settings),
     /// Mail by SMTP.
     Mail(mail::Settings),
+    /// HTTP, as a description says.
+    Http(Box<http::Settings>),
 }
 
 impl Settings {
-    /// A message as it goes over this connection's wire, under the number 0.
+    /// A message as it goes over this connection's wire, under the number 0. Secrets in it are hidden. `named` is our name for
+    /// the message, and the part's number.
     ///
     /// # Errors
     /// What does not fit its field, in words.
-    pub fn written(&self, clock: &Clock, sm: &SmRef<'_>) -> Result<Vec<u8>, String> {
+    pub fn written(&self, clock: &Clock, named: (&str, u8), sm: &SmRef<'_>) -> Result<Vec<u8>, String> {
         fn written<W: Wire>(
             settings: &tcp::Settings<W::Login>,
             clock: &Clock,
@@ -45,6 +48,7 @@ impl Settings {
             Self::Ucp(settings) => written::<ucp::Wire>(settings, clock, sm),
             Self::Cimd(settings) => written::<cimd::Wire>(settings, clock, sm),
             Self::Mail(settings) => mail::written(settings, clock, sm),
+            Self::Http(settings) => settings.preview(clock, named, sm).map(|request| request.written()),
         }
     }
 }
@@ -61,6 +65,8 @@ pub enum Link<T: Clone + Send + 'static> {
     Cimd(cimd::Link<T>),
     /// Mail by SMTP.
     Mail(mail::Link<T>),
+    /// HTTP, as a description says.
+    Http(http::Link<T>),
 }
 
 /// Does the same with whichever link it is.
@@ -71,6 +77,7 @@ macro_rules! each {
             Link::Ucp($one) => $does,
             Link::Cimd($one) => $does,
             Link::Mail($one) => $does,
+            Link::Http($one) => $does,
         }
     };
 }
@@ -96,6 +103,10 @@ impl<T: Clone + Send + 'static> Link<T> {
                 let (link, reports) = mail::Link::start(settings, tasks, clock);
                 (Self::Mail(link), reports)
             }
+            Settings::Http(settings) => {
+                let (link, reports) = http::Link::start(*settings, tasks, clock);
+                (Self::Http(link), reports)
+            }
         }
     }
 
@@ -108,13 +119,20 @@ impl<T: Clone + Send + 'static> Link<T> {
     }
 
     /// Hands over one message, using one of the places. It is given in the fields of submit_sm, which has those of the other
-    /// protocols, and written in the link's own. From then on the tag comes back in exactly one [`Report::Answered`].
+    /// protocols, and written in the link's own; `named` is our name for the message, and the part's number. From then on the
+    /// tag comes back in exactly one [`Report::Answered`].
     ///
     /// # Errors
     /// The tag: no place was left in `places`, or the sessions went away before anything was written. It surely did not
     /// leave.
-    pub fn submit(&self, places: &mut Places, sm: &SmRef<'_>, tag: T) -> Result<(), T> {
-        each!(self, link => link.submit(places, sm, tag))
+    pub fn submit(&self, places: &mut Places, named: (&str, u8), sm: &SmRef<'_>, tag: T) -> Result<(), T> {
+        match self {
+            Self::Smpp(link) => link.submit(places, sm, tag),
+            Self::Ucp(link) => link.submit(places, sm, tag),
+            Self::Cimd(link) => link.submit(places, sm, tag),
+            // Who has no numbers of its own for requests is told ours for messages.
+            Self::Http(link) => link.submit(places, named, sm, tag),
+        }
     }
 
     /// What it looks like now.

@@ -34,6 +34,9 @@ struct CallbackBody {
     error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<Fault>,
+    /// The failed message that this one was sent for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redrive_of: Option<MessageId>,
     accepted_at: Timestamp,
     done_at: Timestamp,
 }
@@ -50,6 +53,7 @@ pub(crate) async fn enqueue(batch: &mut Batch, ending: &Ending, url: &str) -> Re
         state: ending.to,
         error,
         fault: fault.map(|told| told.code),
+        redrive_of: ending.options.as_ref().and_then(|options| options.redrive_of),
         accepted_at: ending.accepted_at,
         done_at: batch.now,
     };

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
 use crate::assemble::Dialect;
+use crate::connection::hook::Listening;
 use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
@@ -26,9 +27,10 @@ use crate::queue::Queue;
 use crate::reachable::Awaited;
 use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
+use crate::sendsms::Guests;
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
-use crate::{account, cdr, load, recover};
+use crate::{account, accounting, cdr, load, pause, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -51,7 +53,11 @@ struct Parts {
     /// What routing may ask beside the message.
     world: World,
     links: Mutex<HashMap<ConnectionId, Running>>,
+    /// Where providers of connections over HTTP post.
+    hooks: Listening,
     sessions: Arc<Sessions>,
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    guests: Guests,
     gates: Arc<Gates>,
     /// Who does not want to be written to.
     opt_outs: Arc<OptOuts>,
@@ -115,7 +121,9 @@ impl Engine {
                 world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
                 lookups,
                 links: Mutex::default(),
+                hooks: Listening::default(),
                 sessions: Arc::new(Sessions::new()),
+                guests: Guests::new(),
                 gates: Arc::new(Gates::new(&runtime.config.gates).with_opt_outs(opt_outs.clone())),
                 opt_outs,
                 desk: runtime.kept(|_| Desk::default()),
@@ -124,6 +132,7 @@ impl Engine {
         };
         engine.lookups().reload().await?;
         engine.routes_changed().await?;
+        engine.pauses_changed().await?;
         engine.numbers_changed().await?;
         engine.parts.opt_outs.load(runtime).await?;
         engine.inbound_changed().await?;
@@ -136,6 +145,7 @@ impl Engine {
         runtime.tasks.spawn("push-sweep", sweep);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         runtime.tasks.spawn("load", load::watch(engine.clone()));
+        runtime.tasks.spawn("accounting", accounting::watch::run(engine.clone()));
         Ok(engine)
     }
 
@@ -167,6 +177,21 @@ impl Engine {
     /// Customers' sessions.
     pub fn sessions(&self) -> &Arc<Sessions> {
         &self.parts.sessions
+    }
+
+    /// Where providers of connections over HTTP post.
+    pub(crate) fn hooks(&self) -> &Listening {
+        &self.parts.hooks
+    }
+
+    /// Which account owns a number.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.parts.numbers
+    }
+
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.parts.guests
     }
 
     /// What a message passes before it is accepted.
@@ -203,6 +228,18 @@ impl Engine {
     /// When the database does not answer; the former ones stay in force.
     pub async fn inbound_changed(&self) -> Result<()> {
         self.parts.desk.reload(self.runtime()).await
+    }
+
+    /// Reads the pauses again; call it after a committed change of any. What waits in memory and is paused now is set aside.
+    ///
+    /// # Errors
+    /// When the database does not answer; the former ones stay in force.
+    pub async fn pauses_changed(&self) -> Result<()> {
+        let _changing = self.parts.changing.lock().await;
+        let (pauses, waited_for) = pause::load_all(self.runtime()).await?;
+        self.parts.queue.rest.set(pauses, waited_for);
+        self.parts.queue.set_aside();
+        Ok(())
     }
 
     /// Reads the routes again; call it after a committed change of any route.
@@ -261,6 +298,7 @@ impl Engine {
         if same && liveness == Liveness::Down {
             return Ok(());
         }
+        self.parts.hooks.follow(self.runtime(), id, connection).await?;
         self.parts.queue.set_alive(id, liveness);
         match connection {
             Some(connection) if liveness == Liveness::Down => {
@@ -347,6 +385,7 @@ impl Engine {
     /// When the database does not answer.
     pub async fn account_changed(&self, id: AccountId) -> Result<()> {
         self.parts.sessions.end(id);
+        self.parts.guests.forget(id);
         self.numbers_changed().await
     }
 

@@ -5,12 +5,16 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`sendsms`]: a door for those who speak to Kannel
 //! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
 //! - [`mail`]: mail for phones, and messages as mail; [`smtp_server`] takes it
 //! - [`lookup`]: which network a number is of
 //! - [`distribution`]: recipients under one name, for submit_multi
+//! - [`queue`]: what waits, by connection and lane; [`pause`]: what is kept from leaving; [`dead_letter`]: what came to
+//!   nothing, sent again
+//! - [`accounting`]: whether the books balance
 //! - [`intent`]: what a message is for
 //! - [`fault`]: why a message was not delivered, in words that all carriers share
 //! - [`cdr`]: call detail records
@@ -23,6 +27,7 @@ use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
+pub mod accounting;
 mod api;
 pub mod assemble;
 pub mod blacklist;
@@ -30,6 +35,7 @@ pub mod callback;
 pub mod cdr;
 pub mod connection;
 pub mod conversation;
+pub mod dead_letter;
 mod deliver;
 pub mod dispatch;
 pub mod distribution;
@@ -47,6 +53,7 @@ pub mod mail;
 pub mod message;
 pub mod opt_out;
 mod pages;
+pub mod pause;
 pub mod push;
 pub mod queue;
 mod reachable;
@@ -55,6 +62,7 @@ pub mod reports;
 pub mod retention;
 pub mod route;
 pub mod sender;
+pub mod sendsms;
 pub mod sessions;
 pub mod settings;
 pub mod smpp_server;
@@ -63,7 +71,7 @@ pub mod smtp_server;
 mod tests;
 pub mod ucp_server;
 
-pub use api::Gateway;
+pub use api::{Gateway, doors};
 pub use engine::Engine;
 pub use intent::Intent;
 pub use pages::{NAV, pages};
@@ -75,7 +83,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
+    Migration { name: "messaging/0008_http", text: include_str!("../migrations/0008_http.sql") },
     Migration { name: "messaging/0009_mail", text: include_str!("../migrations/0009_mail.sql") },
+    Migration { name: "messaging/0010_queue", text: include_str!("../migrations/0010_queue.sql") },
     Migration {
         name: "messaging/0012_distribution",
         text: include_str!("../migrations/0012_distribution.sql"),
@@ -88,8 +98,12 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(message::api::router())
         .merge(account::api::router())
         .merge(distribution::api::router())
+        .merge(accounting::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+        .merge(pause::api::router())
+        .merge(queue::api::router())
+        .merge(dead_letter::api::router())
         .merge(cdr::api::router())
         .merge(gate::api::router())
         .merge(sender::api::router())
@@ -109,6 +123,7 @@ pub fn api() -> OpenApiRouter<Gateway> {
 pub fn jobs(engine: &Engine) -> Vec<(&'static str, Handler)> {
     vec![
         (callback::KIND, callback::handler()),
+        (sendsms::dlr::KIND, sendsms::dlr::handler()),
         (inbound::job::WEBHOOK, inbound::job::webhook()),
         (inbound::job::REPLY, inbound::job::reply(engine.clone())),
         (mail::job::KIND, mail::job::handler()),

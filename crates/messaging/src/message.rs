@@ -12,6 +12,8 @@ pub mod api;
 pub mod pages;
 pub mod pdu;
 pub mod query;
+pub mod quote;
+pub mod replace;
 pub mod sm;
 pub mod submit;
 
@@ -140,9 +142,15 @@ pub struct Options {
     /// How the sender of the mail that it came in hears of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<Box<MailReturn>>,
+    /// Where reports go by GET, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dlr: Option<crate::sendsms::dlr::Dlr>,
     /// Why it is held, while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// The message that failed and that this one is sent for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<MessageId>,
     /// The firewall rules that marked it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,

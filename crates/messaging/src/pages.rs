@@ -24,6 +24,8 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::connection::pages::router())
         .merge(crate::route::pages::router())
         .merge(crate::cdr::pages::router())
+        .merge(crate::queue::pages::router())
+        .merge(crate::dead_letter::pages::router())
         .merge(crate::sender::pages::router())
         .merge(crate::blacklist::pages::router())
         .merge(crate::firewall::pages::router())
@@ -41,6 +43,7 @@ pub const NAV: &[NavEntry] = &[
     crate::message::pages::HOME,
     crate::message::pages::SEND,
     crate::message::pages::MESSAGES,
+    crate::queue::pages::QUEUE,
     NavEntry {
         group: "Gateway",
         label: "Connections",

@@ -87,6 +87,49 @@ impl Tongue {
             .map_or_else(|| text.to_owned(), |rest| format!("{}{rest}", self.strip))
     }
 
+    /// A receipt of a protocol that says what is one.
+    pub(crate) fn said(
+        &self,
+        whose: (TenantId, ConnectionId),
+        receipt: &connectors::Receipt,
+    ) -> CarrierReceipt {
+        let id = receipt.message_id.clone();
+        let told = (self.state(None, Some(receipt.state)), receipt.error.clone());
+        self.carrier_receipt(whose, (&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
+    }
+
+    /// What a receipt says, with what the connection's table makes of its error.
+    fn carrier_receipt(
+        &self,
+        (tenant, connection): (TenantId, ConnectionId),
+        (phone, sender): (&str, &str),
+        provider_id: String,
+        (mut state, error): (sms::MessageState, Option<String>),
+        ids: ReceiptIds,
+    ) -> CarrierReceipt {
+        let read = error.map(|error| self.errors.receipt(&error));
+        let failed = State::from_receipt(state).is_some_and(|state| state != State::Delivered);
+        let class = read.as_ref().and_then(|read| read.class).filter(|_| failed);
+        if class == Some(ErrorClass::Success) {
+            state = sms::MessageState::Delivered;
+        }
+        let temporary = class == Some(ErrorClass::Temporary);
+        let retry_s =
+            read.as_ref().filter(|_| temporary).map(|read| read.retry_s.to_vec()).unwrap_or_default();
+        CarrierReceipt {
+            tenant,
+            connection,
+            phone: self.number(phone),
+            sender: sender.trim_start_matches('+').to_owned(),
+            provider_id,
+            state: state.number(),
+            error: read.map(|read| read.why),
+            ids,
+            retry_s,
+            blocks: class == Some(ErrorClass::BlockedDestination),
+        }
+    }
+
     fn outcome(&self, answer: Answer) -> Outcome {
         let resend = match self.unanswered {
             Unanswered::ByIntent => None,
@@ -104,12 +147,14 @@ impl Tongue {
                 Outcome::Taken { provider_id: String::new() }
             }
             Answer::Refused { refusal, class } => {
-                let (why, retry_s) = self.errors.answer(refusal);
+                let (why, retry_s) = self.errors.answer(&refusal);
                 Outcome::Refused { class, why, retry_s }
             }
             Answer::NoAnswer(NoAnswer::TimedOut) => unanswered("the carrier did not answer in time"),
             Answer::NoAnswer(NoAnswer::BindLost) => unanswered("the bind was lost"),
+            Answer::NoAnswer(NoAnswer::Unclear) => unanswered("the carrier's answer could not be read"),
             Answer::Unfit(why) => Outcome::Unsendable { why },
+            Answer::NotSent(_) => Outcome::NotSent,
         }
     }
 }
@@ -134,13 +179,12 @@ impl Reader {
                 }
                 Report::Bound { kind, peer } => {
                     self.stands();
-                    self.link_event(Event::ConnectionBound, peer.to_string(), kind.name().to_owned()).await;
+                    self.link_event(Event::ConnectionBound, peer, kind.name().to_owned()).await;
                     continue;
                 }
                 Report::Lost { peer, why, .. } => {
                     self.stands();
-                    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-                    self.link_event(Event::ConnectionLost, peer, why).await;
+                    self.link_event(Event::ConnectionLost, peer.unwrap_or_default(), why).await;
                     continue;
                 }
             };
@@ -192,7 +236,8 @@ impl Reader {
     fn delivered(&self, delivered: Delivered) -> Entry {
         let sm = match &delivered.content {
             Content::Receipt(receipt) => {
-                return Entry::Receipt(Box::new(self.said(receipt)), Some(delivered));
+                let said = self.tongue.said(self.whose(), receipt);
+                return Entry::Receipt(Box::new(said), Some(delivered));
             }
             Content::Sm(sm) => sm,
         };
@@ -200,45 +245,10 @@ impl Reader {
         let receipt = if self.tongue.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
             Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),
-            None => Entry::Inbound(Box::new(self.inbound(sm)), Some(delivered)),
-        }
-    }
-
-    /// A receipt of a protocol that says what is one.
-    fn said(&self, receipt: &connectors::Receipt) -> CarrierReceipt {
-        let id = receipt.message_id.clone();
-        let told = (self.tongue.state(None, Some(receipt.state)), receipt.error.clone());
-        self.carrier_receipt((&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
-    }
-
-    /// What a receipt says, with what the connection's table makes of its error.
-    fn carrier_receipt(
-        &self,
-        (phone, sender): (&str, &str),
-        provider_id: String,
-        (mut state, error): (sms::MessageState, Option<String>),
-        ids: ReceiptIds,
-    ) -> CarrierReceipt {
-        let read = error.map(|error| self.tongue.errors.receipt(&error));
-        let failed = State::from_receipt(state).is_some_and(|state| state != State::Delivered);
-        let class = read.as_ref().and_then(|read| read.class).filter(|_| failed);
-        if class == Some(ErrorClass::Success) {
-            state = sms::MessageState::Delivered;
-        }
-        let temporary = class == Some(ErrorClass::Temporary);
-        let retry_s =
-            read.as_ref().filter(|_| temporary).map(|read| read.retry_s.to_vec()).unwrap_or_default();
-        CarrierReceipt {
-            tenant: self.tenant,
-            connection: self.connection,
-            phone: self.tongue.number(phone),
-            sender: sender.trim_start_matches('+').to_owned(),
-            provider_id,
-            state: state.number(),
-            error: read.map(|read| read.why),
-            ids,
-            retry_s,
-            blocks: class == Some(ErrorClass::BlockedDestination),
+            None => {
+                let part = inbound_part(self.whose(), &self.numbers, sm);
+                Entry::Inbound(Box::new(part), Some(delivered))
+            }
         }
     }
 
@@ -265,34 +275,43 @@ impl Reader {
         let id = read.id.as_deref().unwrap_or_default().to_owned();
         let state = self.tongue.state(read.stat, read.state);
         let ids = self.tongue.receipt_ids;
-        Some(self.carrier_receipt((&addresses.0, &addresses.1), id, (state, error), ids))
+        Some(self.tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids))
     }
 
-    fn inbound(&self, sm: &Sm) -> InboundPart {
-        let content = sm.content();
-        let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
-            udh::split(content).ok()
-        } else {
-            None
-        };
-        let (place, body) = match header {
-            Some((header, body)) => {
-                (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
-            }
-            None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
-        };
-        let recipient = address(&sm.destination);
-        let account = self.numbers.load().get(&(self.tenant, recipient.text.clone())).copied();
-        InboundPart {
-            tenant: self.tenant,
-            connection: self.connection,
-            sender: address(&sm.source),
-            recipient,
-            data_coding: sm.data_coding.0,
-            body: body.to_vec(),
-            place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
-            account,
+    fn whose(&self) -> (TenantId, ConnectionId) {
+        (self.tenant, self.connection)
+    }
+}
+
+/// A message from a phone, or a part of one, as it came through a connection.
+pub(crate) fn inbound_part(
+    (tenant, connection): (TenantId, ConnectionId),
+    numbers: &Numbers,
+    sm: &Sm,
+) -> InboundPart {
+    let content = sm.content();
+    let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
+        udh::split(content).ok()
+    } else {
+        None
+    };
+    let (place, body) = match header {
+        Some((header, body)) => {
+            (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
         }
+        None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
+    };
+    let recipient = address(&sm.destination);
+    let account = numbers.load().get(&(tenant, recipient.text.clone())).copied();
+    InboundPart {
+        tenant,
+        connection,
+        sender: address(&sm.source),
+        recipient,
+        data_coding: sm.data_coding.0,
+        body: body.to_vec(),
+        place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
+        account,
     }
 }
 

@@ -28,7 +28,12 @@ struct Registry {
     by_account: HashMap<AccountId, Customer>,
     bound: usize,
     serial: u64,
+    /// The rates of accounts that come without a session, while they have none.
+    callers: HashMap<AccountId, (u32, Arc<Mutex<Pace>>)>,
 }
+
+/// Accounts without a session whose rates are remembered.
+const CALLERS_MAX: usize = 10_000;
 
 /// An account with at least one session.
 struct Customer {
@@ -145,6 +150,33 @@ impl Sessions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes leave for so many parts of an account that comes without a session; false when it is above its rate, which all
+    /// its sessions share.
+    pub(crate) fn may_submit(&self, account: AccountId, rate: u32, parts: u32, now: Timestamp) -> bool {
+        if rate == 0 {
+            return true;
+        }
+        let mut registry = self.lock();
+        let pace = match registry.by_account.get(&account) {
+            Some(customer) => Arc::clone(&customer.pace.1),
+            None => {
+                if registry.callers.len() >= CALLERS_MAX {
+                    registry.callers.clear();
+                }
+                let called = registry.callers.entry(account);
+                let called = called.or_insert_with(|| (rate, Arc::new(Mutex::new(Pace::new(rate, rate)))));
+                if called.0 != rate {
+                    called.0 = rate;
+                    let mut pace = called.1.lock().unwrap_or_else(PoisonError::into_inner);
+                    pace.set(now.unix_ms(), rate, rate);
+                }
+                Arc::clone(&called.1)
+            }
+        };
+        drop(registry);
+        pace.lock().unwrap_or_else(PoisonError::into_inner).take(now.unix_ms(), parts).is_ok()
+    }
+
     /// Gives a bind its place, where account and server have one.
     pub(crate) fn admit(
         self: &Arc<Self>,
@@ -166,9 +198,10 @@ impl Sessions {
         registry.serial += 1;
         let serial = registry.serial;
         let rate = account.settings.throughput;
+        let called = registry.callers.remove(&account.id);
         let customer = registry.by_account.entry(account.id).or_insert_with(|| Customer {
             sessions: Vec::new(),
-            pace: (rate, Arc::new(Mutex::new(Pace::new(rate, rate)))),
+            pace: called.unwrap_or_else(|| (rate, Arc::new(Mutex::new(Pace::new(rate, rate))))),
         });
         if customer.pace.0 != rate {
             customer.pace.0 = rate;

@@ -19,7 +19,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security,
+    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security, SendSms,
     Simulator, Smpp, SmppTls, Smtp, SmtpTls, Ucp,
 };
 pub use values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
@@ -45,6 +45,8 @@ pub struct Config {
     pub smtp: Smtp,
     /// The server through which mail is sent.
     pub mail: Mail,
+    /// The door for systems that speak to Kannel.
+    pub sendsms: SendSms,
     /// Where rows are kept.
     pub database: Database,
     /// The engine.

@@ -38,6 +38,7 @@ mod mail;
 mod message;
 mod migrate;
 mod opt_out;
+mod queue;
 mod route;
 mod send;
 mod sender;
@@ -48,6 +49,7 @@ mod sim;
 mod status;
 mod tenant;
 mod user;
+mod verify;
 
 /// Switchboard: every conversation between an organisation and the people it serves.
 #[derive(Debug, Parser)]
@@ -133,6 +135,9 @@ enum Command {
     Message(message::MessageCommand),
     /// Events in their order, as they happen with --follow
     Events(events::EventsArgs),
+    /// What waits, pauses, holds, dead letters
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Connections to carriers
     #[command(subcommand, visible_alias = "connections")]
     Connection(connection::ConnectionCommand),
@@ -187,6 +192,9 @@ enum Command {
     /// The configuration: check it, show it, read the manual
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Whether what is kept adds up
+    #[command(subcommand)]
+    Verify(verify::VerifyCommand),
     /// Bring the database's schema up to date
     Migrate,
     /// The simulated carrier alone
@@ -222,6 +230,7 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Bench(command) => on_all_processors(bench::run(&command, out)),
         Command::Doctor => wait(doctor::run(config, reach, out)),
         Command::Cdr(command) => wait(cdr::run(&command, config, reach, out)),
+        Command::Verify(command) => wait(verify::run(&command, config, reach, out)),
         Command::User(command) => wait(user::run(&command, config, reach, out)),
         command => {
             let client = Client::new(config, reach)?;
@@ -236,6 +245,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Send(args) => send::run(&args, client, out).await,
         Command::Message(command) => message::run(&command, client, out).await,
         Command::Events(args) => events::run(&args, client, out).await,
+        Command::Queue(command) => queue::run(&command, client, out).await,
         Command::Connection(command) => connection::run(&command, client, out).await,
         Command::Route(command) => route::run(&command, client, out).await,
         Command::Lookup(command) => lookup::run(&command, client, out).await,

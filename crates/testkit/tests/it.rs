@@ -12,6 +12,8 @@ mod events;
 mod gates;
 #[path = "it/holding.rs"]
 mod holding;
+#[path = "it/http.rs"]
+mod http;
 #[path = "it/idempotency.rs"]
 mod idempotency;
 #[path = "it/inbound.rs"]
@@ -22,6 +24,8 @@ mod limits;
 mod mail;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/queue.rs"]
+mod queue;
 #[path = "it/rates.rs"]
 mod rates;
 #[path = "it/refusals.rs"]

@@ -78,6 +78,8 @@ pub mod kind {
         OptOut "opt" "opt-out";
         /// A mail gateway of an account.
         MailGateway "mgw" "mail gateway";
+        /// Something that is paused.
+        Pause "pse" "pause";
     }
 }
 

@@ -60,3 +60,5 @@ pub type OptOutId = Id<kind::OptOut>;
 pub type MailGatewayId = Id<kind::MailGateway>;
 /// Recipients under one name.
 pub type DistributionListId = Id<kind::DistributionList>;
+/// A pause's id.
+pub type PauseId = Id<kind::Pause>;

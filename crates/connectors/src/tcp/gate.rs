@@ -284,6 +284,11 @@ impl State {
         epoch + 1
     }
 
+    /// It may have so many open requests from now on, those that are open included.
+    pub(crate) fn widen(&mut self, bind: usize, limit: usize) {
+        self.binds[bind].limit = limit;
+    }
+
     /// The session sends no new requests; those that are open stay.
     pub(crate) fn retire(&mut self, bind: usize) {
         self.binds[bind].limit = 0;

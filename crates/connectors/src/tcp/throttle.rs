@@ -74,8 +74,13 @@ impl Throttle {
     }
 
     /// ESME_RMSGQFUL came for what was sent at `sent_ms`.
-    pub(super) fn queue_full(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
+    pub(crate) fn queue_full(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
         self.queue.begin(sent_ms, now_ms, chance);
+    }
+
+    /// The peer says for how long it wants to be left alone.
+    pub(crate) fn wait(&mut self, ms: u64, now_ms: i64) {
+        self.rate.until_ms = self.rate.until_ms.max(now_ms.saturating_add_unsigned(ms));
     }
 
     /// What was sent at `sent_ms` was accepted: pauses start small again.
@@ -88,7 +93,7 @@ impl Throttle {
     /// The congestion_state of an answer, where it had one. Below 80 the peer has room, 80 to 89 is what it likes best, from
     /// 90 on we halve what is under way, at 100 we pause. An answer without it says nothing against more: some peers name
     /// congestion only while there is any.
-    pub(super) fn congestion(&mut self, state: Option<u8>, sent_ms: i64, now_ms: i64, chance: f64) {
+    pub(crate) fn congestion(&mut self, state: Option<u8>, sent_ms: i64, now_ms: i64, chance: f64) {
         if state.is_some_and(|state| state >= 100) {
             self.rate.begin(sent_ms, now_ms, chance);
         }
@@ -119,7 +124,7 @@ impl Throttle {
     }
 
     /// How much of a window of this size may be used now: all of it, or less while the peer is congested, at least one.
-    pub(super) fn window(&self, whole: usize) -> usize {
+    pub(crate) fn window(&self, whole: usize) -> usize {
         if self.share == WHOLE_SHARE { whole } else { (whole * self.share / WHOLE_SHARE).max(whole.min(1)) }
     }
 }

@@ -5,6 +5,7 @@ use super::errors::{self, ErrorConvention, ErrorRule};
 use super::words::{
     self, Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
 };
+use connectors::http::Description;
 use connectors::mail::{Letter, filled};
 use runtime::Config;
 use serde::{Deserialize, Serialize};
@@ -18,11 +19,12 @@ use crate::settings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionSettings {
-    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI), `cimd2` or `mail` (SMTP). What follows is SMPP's unless it says otherwise.
+    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI), `cimd2`, `http` or `mail` (SMTP). What follows is SMPP's unless it
+    /// says otherwise.
     pub protocol: Protocol,
-    /// The carrier's host name or address.
+    /// The carrier's host name or address; over HTTP that of `http.url`.
     pub host: String,
-    /// Its TCP port; 2775 when not given.
+    /// Its TCP port; 2775 when not given. Over HTTP that of `http.url`.
     pub port: u16,
     /// More hosts of the carrier, each with its port, at most 8: `smsc2.example:2775`. The binds are dealt out over all of
     /// them in turns; while one is down the next stands in for it.
@@ -42,7 +44,8 @@ pub struct ConnectionSettings {
     /// The certificates, as PEM, of who may have issued the carrier's, at most 65,536 characters; empty for the roots of
     /// the machine that Switchboard runs on.
     pub tls_ca: String,
-    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32.
+    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32. Over
+    /// HTTP the user or account, `{user}` in the description's templates, at most 255; perhaps none.
     pub system_id: String,
     /// What kind of system we are, as the carrier wants it; mostly empty, at most 12 characters.
     pub system_type: String,
@@ -167,6 +170,11 @@ pub struct ConnectionSettings {
     /// Mail: what a receipt is: `accepted` (the server's 250 counts as delivered) or `notification` (the server is asked for
     /// one; one that does not offer DSN, RFC 3461, tells of failures alone).
     pub mail_receipts: MailReceipts,
+    /// HTTP: what is asked, how answers are read, and what comes back by itself. `{"dialect": "twilio"}` is enough to begin
+    /// with: a ready dialect is copied, and what else is named here is changed in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Description>)]
+    pub http: Option<Box<Description>>,
 }
 
 /// What a receipt of a mail connection is.
@@ -269,6 +277,7 @@ impl Default for ConnectionSettings {
             mail_subject: String::new(),
             mail_body: "{text}".to_owned(),
             mail_receipts: MailReceipts::Accepted,
+            http: None,
         }
     }
 }
@@ -391,6 +400,7 @@ impl ConnectionSettings {
             Protocol::Cimd2 => 1..=32,
             // Without a name there is no sign-in.
             Protocol::Mail => 0..=256,
+            Protocol::Http => 0..=255,
         };
         settings::c_octets("settings.system_id", &self.system_id, &length)?;
         digits("settings.alert_pid", &self.alert_pid, 4)?;
@@ -415,8 +425,12 @@ impl ConnectionSettings {
         if self.bind != BindKind::Transceiver {
             return only("settings.bind", "sessions for both directions only: transceiver");
         }
-        if !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
-            return only("settings.long_messages", "parts with a user data header only: udh8 or udh16");
+        let whole = self.protocol == Protocol::Http && self.long_messages == LongMessages::Payload;
+        if !whole && !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
+            return only(
+                "settings.long_messages",
+                "parts with a user data header only: udh8 or udh16, and over HTTP payload",
+            );
         }
         if self.default_alphabet != Alphabet::Gsm7 {
             return only("settings.default_alphabet", "one default alphabet: gsm7");

@@ -16,6 +16,8 @@ pub enum Protocol {
     Cimd2,
     /// Mail by SMTP.
     Mail,
+    /// HTTP, as a description says.
+    Http,
 }
 
 impl Protocol {
@@ -26,13 +28,14 @@ impl Protocol {
             Self::Ucp => "UCP",
             Self::Cimd2 => "CIMD2",
             Self::Mail => "mail",
+            Self::Http => "HTTP",
         }
     }
 
     /// Requests that a session can leave unanswered: the protocol has no more numbers.
     pub(super) const fn window_max(self) -> u16 {
         match self {
-            Self::Smpp => u16::MAX,
+            Self::Smpp | Self::Http => u16::MAX,
             Self::Ucp => 100,
             Self::Cimd2 => 128,
             Self::Mail => 1_000,

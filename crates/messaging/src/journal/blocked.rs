@@ -64,7 +64,7 @@ impl Blocked {
         let mut entries = Vec::new();
         for (connection, refused) in by_connection {
             let why = |message: &Outgoing| refused.get(&(message.tenant, message.recipient.text.clone()));
-            for message in queue.line(connection).take_those(|message| why(message).is_some()) {
+            for message in queue.line(connection).take_where(|message| why(message).is_some()) {
                 let why = why(&message).cloned().unwrap_or_default();
                 entries.push(ends(message, connection, why));
             }

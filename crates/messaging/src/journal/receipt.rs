@@ -10,6 +10,7 @@ use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, 
 
 use super::answer::{PartRow, next_look};
 use super::blocked::Destination;
+use super::sent;
 use super::settle::{self, Ending, Notice};
 use super::{After, Batch, Entry, Standing, Wake};
 use crate::connection::ReceiptIds;
@@ -171,7 +172,7 @@ impl DoneRow {
 async fn apply_to_sent(
     batch: &mut Batch,
     receipt: &CarrierReceipt,
-    (message, key): (&Arc<Outgoing>, String),
+    (message, key): (&Arc<Outgoing>, sent::Key),
     parts_done: &mut Vec<DoneRow>,
 ) -> Result<()> {
     if already_ended(batch, message.id) {
@@ -182,7 +183,11 @@ async fn apply_to_sent(
         return Ok(());
     };
     let error = receipt.error.clone().filter(|_| to != State::Delivered);
-    batch.after.push(After::Receipted(receipt.connection, key));
+    if batch.sent.get(&key).is_some_and(|answered| answered.id == message.id) {
+        batch.sent.remove(&key);
+    } else {
+        batch.after.push(After::Receipted(key));
+    }
     let ending = Ending::of(message, State::Sent, to, error);
     if sent_again(batch, receipt, &ending) {
         let done = (message.id.raw(), 1, i64::from(message.attempts));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use db::{Rows, args, record, sql};
+use runtime::job;
 use types::event::MessageChange;
-use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, PauseId, Result, TenantId, Timestamp};
 
 use super::accept::GRACE_MS;
 use super::blocked::Blocked;
@@ -14,9 +15,11 @@ use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
 use crate::mail::notice;
 use crate::message::{Options, Outgoing, PartSet, State};
+use crate::pause;
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
 use crate::recover::MessageRecord;
+use crate::sendsms::dlr;
 
 /// A message that comes to its end, and what its sender must be told.
 pub(crate) struct Ending {
@@ -98,6 +101,9 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
     if let Some(back) = options.and_then(|options| options.mail.as_deref()) {
         notice::enqueue(batch, ending, back).await?;
     }
+    if let Some(dlr) = options.and_then(|options| options.dlr.as_ref()) {
+        return dlr::end(batch, ending, connection, dlr);
+    }
     if let Some(url) = options.and_then(|options| options.callback_url.as_deref()) {
         return callback::enqueue(batch, ending, url).await;
     }
@@ -174,6 +180,10 @@ pub(crate) fn notify(batch: &mut Batch, notice: Notice, receipt: &CarrierReceipt
 /// Writes the batch's standings and pushes.
 pub(crate) async fn write(batch: &mut Batch) -> Result<()> {
     rows::write_settled(batch).await?;
+    if !batch.jobs.is_empty() {
+        let (jobs, runtime, now) = (std::mem::take(&mut batch.jobs), batch.runtime.clone(), batch.now);
+        job::enqueue_all(&mut batch.tx, &runtime, jobs, now).await?;
+    }
     rows::write_pushes(batch).await
 }
 
@@ -208,6 +218,8 @@ pub(crate) async fn cancel(
 ) -> Result<()> {
     for (at, entry) in work {
         let Entry::Cancel { tenant, message } = entry else { continue };
+        // It sees what this batch has done to the message before.
+        rows::write_settled(batch).await?;
         let found: Option<MessageRecord> = batch
             .tx
             .optional(
@@ -260,10 +272,16 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue, blocked: &Blocked) ->
         )
         .await?;
     let full = due.len() == room;
+    let mut paused = Vec::new();
     for record in due {
         if let Some(from) = State::named(&record.state) {
-            begin_again(batch, queue, blocked, &record, from).await?;
+            paused.extend(begin_again(batch, queue, blocked, &record, from).await?);
         }
+    }
+    if !paused.is_empty() {
+        // A scheduled message is queued from now on, and only then at rest.
+        rows::write_settled(batch).await?;
+        pause::rest(batch, &paused).await?;
     }
     Ok(full)
 }
@@ -317,14 +335,14 @@ pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool
 }
 
 /// Takes a message from the table into memory, by the route that leads to its recipient now. Where none does it stays and
-/// is looked at again.
+/// is looked at again. Where a pause keeps it, the two are given back.
 async fn begin_again(
     batch: &mut Batch,
     queue: &Queue,
     blocked: &Blocked,
     record: &MessageRecord,
     from: State,
-) -> Result<()> {
+) -> Result<Option<(MessageId, PauseId)>> {
     let mut message = record.outgoing()?;
     if message.parts > 1 && message.attempts > 0 {
         message.parts_done = parts_taken(batch, record).await?;
@@ -339,14 +357,16 @@ async fn begin_again(
                 Some("no route leads to its recipient now".to_owned()),
             ),
         );
-        return Ok(());
+        return Ok(None);
     };
     if let Some(why) = blocked.why(&message, connection) {
         let ending = record.ending(from, State::Rejected, Some(why.to_owned()))?;
-        return end(batch, &ending, Some(connection)).await;
+        end(batch, &ending, Some(connection)).await?;
+        return Ok(None);
     }
-    if !queue.reserve(message.id) {
-        return Ok(());
+    let pause = queue.paused(&message, connection);
+    if pause.is_none() && !queue.reserve(message.id) {
+        return Ok(None);
     }
     if from == State::Scheduled {
         batch.count(record.tenant_id, Some(from), State::Queued);
@@ -360,9 +380,11 @@ async fn begin_again(
         wake: Wake::At(message.expires_at.plus_ms(GRACE_MS)),
     };
     batch.set(record.id, standing);
-    let first = message.attempts > 0;
-    batch.after.push(After::Dispatch(Queued { message, connection, first }));
-    Ok(())
+    if pause.is_none() {
+        let first = message.attempts > 0;
+        batch.after.push(After::Dispatch(Queued { message, connection, first }));
+    }
+    Ok(pause.map(|pause| (record.id, pause)))
 }
 
 record! { struct PartTaken { part: u8 } }

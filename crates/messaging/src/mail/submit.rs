@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::gate::Counted;
 use crate::intent::Intent;
 use crate::journal::{Accept, Entry, NewMessage, hex};
-use crate::message::sm::Sender;
+use crate::message::sm::{Reported, Sender};
 use crate::message::submit::{By, SendMessage};
 
 /// Somebody who may send mail for phones.
@@ -222,7 +222,7 @@ impl Engine {
             short_message: &body,
             ..SmRef::default()
         };
-        let prepared = self.prepare_sm(&from.sender, &sm, told(self, from, to, mail))?;
+        let prepared = self.prepare_sm(&from.sender, &sm, Reported { dlr: None, mail: told(self, from, to, mail) })?;
         Ok((prepared.new, prepared.counted))
     }
 
@@ -234,7 +234,8 @@ impl Engine {
         while let Some(one) = ready.next() {
             let id = one.new.message.id;
             let keyed = Keyed { key: one.key, request_hash: String::new(), status: KEPT };
-            let accept = Accept { messages: vec![one.new], answer: Some((keyed, id.to_string())) };
+            let answer = Some((keyed, id.to_string()));
+            let accept = Accept { messages: vec![one.new], answer, ..Accept::default() };
             match self.journal().enqueue(Entry::Accept(Box::new(accept))) {
                 Ok(committed) => waiting.push((id, one.counted, committed)),
                 Err(error) => {

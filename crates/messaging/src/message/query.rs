@@ -3,7 +3,9 @@
 use db::{args, record, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, ConnectionId, Error, MessageId, Page, Permission, Result, RouteId, Timestamp};
+use types::{
+    AccountId, ConnectionId, Error, MessageId, Page, PauseId, Permission, Result, RouteId, Timestamp,
+};
 
 use crate::fault::{Fault, Reason};
 use crate::intent::Intent;
@@ -55,6 +57,12 @@ pub struct Message {
     /// The firewall rule that holds it for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
+    /// The pause that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<PauseId>,
+    /// The message that failed and that this one was sent for again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<MessageId>,
     /// The firewall rules that marked it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
@@ -99,12 +107,15 @@ impl Message {
         let reason = record.error.as_deref().map(FaultTold::split);
         let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
-        let options =
-            record.options.as_deref().filter(|text| text.contains("\"held\"") || text.contains("\"marks\""));
+        let options = record.options.as_deref().filter(|text| {
+            ["\"held\"", "\"marks\"", "\"redrive_of\""].iter().any(|member| text.contains(member))
+        });
         let options: Options = options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Self {
             held_by: options.held.map(|held| held.by),
             marks: options.marks,
+            redrive_of: options.redrive_of,
+            paused_by: record.paused_by.filter(|_| record.state == State::Queued.as_str()),
             id: record.id,
             state: State::named(&record.state).unwrap_or(State::Indeterminate),
             from: address_of(record.sender, record.sender_kind).to_string(),
@@ -367,6 +378,9 @@ pub struct Reasons {
     /// number is not registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbound: Option<crate::inbound::decide::Decision>,
+    /// The pause that it waits for, while it does: of what, by whom, since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<crate::pause::Pause>,
     /// What its intent means for it.
     pub intent: String,
     /// Why it was not delivered, as the carrier said it and as it is kept.
@@ -394,6 +408,10 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
     let inbound = record.why.as_deref().filter(|_| record.direction == "in");
     let inbound: Option<KeptInbound> =
         inbound.map(serde_json::from_str).transpose().map_err(Error::internal)?;
+    let paused = match record.paused_by.filter(|_| record.state == State::Queued.as_str()) {
+        Some(pause) => crate::pause::kept_by(scope, pause).await?,
+        None => None,
+    };
     let message = record.outgoing()?;
     let intent = message.intent;
     let routes = engine.queue().routes();
@@ -418,6 +436,7 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         traffic: now.traffic,
         network: now.network,
         inbound: inbound.and_then(|kept| kept.i),
+        paused,
         intent: format!("{}: {again}", intent.as_str()),
         error,
         fault,

@@ -15,11 +15,13 @@ use crate::engine::Engine;
 use crate::gate::{self, Counted};
 use crate::journal::{Accept, Entry, NewMessage, hex};
 use crate::mail::notice::MailReturn;
+use crate::message::replace::{self, NewContent};
 use crate::message::submit::Let;
-use crate::message::{Options, Outgoing, PartSet, State, address_of};
+use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
 use crate::route::traffic::Traffic;
 use crate::route::{Ask, Tlvs};
+use crate::sendsms::dlr::Dlr;
 use crate::smpp_server;
 
 /// A bound system that asks.
@@ -49,6 +51,15 @@ pub struct Submitted {
     pub counted: Counted,
 }
 
+/// To whom a message's end is reported beside its account.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    /// Where reports go by GET.
+    pub(crate) dlr: Option<Dlr>,
+    /// The sender of the mail that it came in.
+    pub(crate) mail: Option<MailReturn>,
+}
+
 /// A message that may be accepted.
 pub(crate) struct Prepared {
     /// The message.
@@ -57,6 +68,15 @@ pub(crate) struct Prepared {
     pub(crate) counted: Counted,
     /// The phone and the sender, where its account wants to hear when the phone is reachable again.
     alert: Option<(String, Address)>,
+}
+
+/// The times of a replace_sm as they came; an empty one keeps what is (SMPP v3.4 §4.10.1).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReplacedTimes<'a> {
+    /// schedule_delivery_time.
+    pub schedule: &'a [u8],
+    /// validity_period.
+    pub validity: &'a [u8],
 }
 
 /// What is known of a message, as query_sm_resp says it.
@@ -84,17 +104,30 @@ impl Engine {
     /// # Errors
     /// Why nothing was accepted.
     pub fn take_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
-        self.accept_sm(from, sm).inspect_err(|error| {
+        self.take_sm_reported(from, sm, None)
+    }
+
+    /// As [`Engine::take_sm`], for a message whose reports go to an address of its own.
+    ///
+    /// # Errors
+    /// Why nothing was accepted.
+    pub(crate) fn take_sm_reported(
+        &self,
+        from: &Sender,
+        sm: &SmRef<'_>,
+        dlr: Option<Dlr>,
+    ) -> Result<Submitted> {
+        self.accept_sm(from, sm, dlr).inspect_err(|error| {
             metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str())
                 .increment(1);
         })
     }
 
-    fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
-        let Prepared { new, counted, alert } = self.prepare_sm(from, sm, None)?;
+    fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>, dlr: Option<Dlr>) -> Result<Submitted> {
+        let Prepared { new, counted, alert } = self.prepare_sm(from, sm, Reported { dlr, mail: None })?;
         let (id, accepted_at, parts) = (new.message.id, new.message.accepted_at, new.message.parts);
-        let committed =
-            self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
+        let accept = Accept { messages: vec![new], ..Accept::default() };
+        let committed = self.journal().enqueue(Entry::Accept(Box::new(accept)));
         if let Some((phone, sender)) = alert {
             self.awaited().note(from.tenant, &phone, from.account, sender);
         }
@@ -106,13 +139,8 @@ impl Engine {
     }
 
     /// Reads, checks and routes a message of an account. Nothing is kept yet but a place in memory and what the gates
-    /// counted. `back` is for those that came by mail.
-    pub(crate) fn prepare_sm(
-        &self,
-        from: &Sender,
-        sm: &SmRef<'_>,
-        back: Option<MailReturn>,
-    ) -> Result<Prepared> {
+    /// counted.
+    pub(crate) fn prepare_sm(&self, from: &Sender, sm: &SmRef<'_>, reported: Reported) -> Result<Prepared> {
         let now = self.runtime().clock.now();
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
@@ -133,8 +161,9 @@ impl Engine {
         let Let { mut pass, why } = self.let_pass(&ask, &way, now)?;
         let sender = pass.sender.take().unwrap_or(sender);
         let mut options = options(from, sm, expires_at.is_some());
-        if back.is_some() {
-            options.get_or_insert_default().mail = back.map(Box::new);
+        if reported.dlr.is_some() || reported.mail.is_some() {
+            let options = options.get_or_insert_default();
+            (options.dlr, options.mail) = (reported.dlr, reported.mail.map(Box::new));
         }
         let planned = pass.postponed_to.or(schedule_at);
         let expires_at = expires_at.unwrap_or_else(|| {
@@ -235,58 +264,41 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts another text into an account's message that waits for its time. Its id stays.
+    /// Puts another text into an account's message that waits for its time, and another time and validity where they are
+    /// not empty. Its id stays.
     ///
     /// # Errors
-    /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`].
-    pub async fn replace_sm(&self, from: &Sender, message_id: &str, source: &str, text: &[u8]) -> Result<()> {
+    /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`], [`Code::InvalidSchedule`],
+    /// [`Code::InvalidValidity`].
+    pub async fn replace_sm(
+        &self,
+        from: &Sender,
+        message_id: &str,
+        source: &str,
+        text: &[u8],
+        times: ReplacedTimes<'_>,
+    ) -> Result<()> {
         let record = self.own(from, message_id, source).await?;
         if text.is_empty() {
             return Err(Error::new(Code::EmptyText, "the replacing text is empty"));
         }
-        if record.state != State::Scheduled.as_str() {
-            return Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state)));
-        }
+        replace::refuse_started(&record)?;
+        let now = self.runtime().clock.now();
         let encoding = Encoding::from_data_coding(record.data_coding, Encoding::GSM7);
         let parts = parts_of(self, text, encoding)?;
         let shown = encoding.decode(text).replace('\0', "\u{fffd}");
-        self.judge_replacement(from, &record, &shown)?;
+        replace::judge(self, &record, &shown, from.from)?;
+        let new =
+            NewContent { text: Some(shown), octets: Some(hex(text)), data_coding: record.data_coding, parts };
+        let at = time(times.schedule, now)
+            .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
+        let goes_at = at.map(|at| at.max(now));
+        let validity = time(times.validity, goes_at.unwrap_or(now))
+            .map_err(|()| Error::new(Code::InvalidValidity, "validity_period is no SMPP time"))?;
+        let again = replace::Again::of(&record, goes_at, validity, now)?;
         let mut tx = self.runtime().db.write(Tenancy::Tenant(from.tenant)).await?;
-        let replaced = tx
-            .execute(
-                sql!(
-                    "update message set text = $3, octets = $4, updated_at = $5, parts = $6 \
-                     where tenant_id = $1 and id = $2 and state = 'scheduled'"
-                ),
-                args![from.tenant, record.id, shown, hex(text), self.runtime().clock.now(), parts],
-            )
-            .await?;
-        tx.commit().await?;
-        if replaced == 1 {
-            Ok(())
-        } else {
-            Err(Error::new(Code::NotCancellable, "the message has left meanwhile"))
-        }
-    }
-
-    /// Refuses a text that the gates would not have let through.
-    fn judge_replacement(&self, from: &Sender, record: &MessageRecord, text: &str) -> Result<()> {
-        let ask = gate::Ask {
-            tenant: from.tenant,
-            account: Some(from.account),
-            key: None,
-            from: from.from,
-            sender: &address_of(record.sender.clone(), record.sender_kind),
-            named: true,
-            recipient: &record.recipient,
-            intent: Intent::named(&record.intent).unwrap_or_default(),
-            text: Some(text),
-            octets: &[],
-            parts: 1,
-            schedule_at: record.wake_at,
-            expires_at: None,
-        };
-        self.gates().judge_replacement(&ask, self.runtime().clock.now()).map_err(|refusal| refusal.error())
+        replace::put(&mut tx, &record, Some(new), &again, now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// An account's own message, by the id that it was given; its source address must be the message's own (SMPP v3.4 §4.8).

@@ -184,7 +184,7 @@ async fn serve(
     };
     hub.engine.runtime().tasks.spawn("smpp-writer", pump);
     let mut inlet = Inlet::new(read, config.pdu_bytes_max, outlet.clone());
-    let end = match bind::introduce(hub, &mut inlet, &outlet, peer, by).await {
+    let end = match Box::pin(bind::introduce(hub, &mut inlet, &outlet, peer, by)).await {
         Ok(admitted) => {
             drop(place);
             bound::serve(hub, &mut inlet, &outlet, admitted).await

@@ -8,7 +8,8 @@ use types::{AccountId, ConnectionId, MessageId, Result, TenantId, Timestamp};
 
 use super::super::Batch;
 use super::super::ids::{self, Ids};
-use super::super::sent::Sent;
+use super::super::rows;
+use super::super::sent::{self, Sent};
 use super::CarrierReceipt;
 use crate::connection::ReceiptIds;
 use crate::message::{Outgoing, State};
@@ -43,7 +44,7 @@ record! {
 /// What a receipt speaks of.
 pub(super) enum Found {
     /// A message of one part that memory holds, and under which id.
-    Sent(Arc<Outgoing>, String),
+    Sent(Arc<Outgoing>, sent::Key),
     /// A part, with its message.
     Row(Box<Match>),
 }
@@ -51,7 +52,7 @@ pub(super) enum Found {
 /// One form of a receipt's id with what fits it.
 struct Fit {
     form: ReceiptIds,
-    key: String,
+    key: sent::Key,
     /// In memory.
     sent: Option<Arc<Outgoing>>,
     /// In the table, from the least to the most likely.
@@ -174,10 +175,11 @@ async fn fits(
         let mut of_one = Vec::with_capacity(forms.len());
         for (nth, (form, key)) in forms.into_iter().enumerate() {
             // Beyond its validity it may have been ended already.
-            let known =
-                sent.get(receipt.connection, &key).filter(|message| now < message.expires_at).cloned();
+            let key = (receipt.connection, Box::from(key));
+            let known = batch.sent.get(&key).or_else(|| sent.get(&key));
+            let known = known.filter(|message| now < message.expires_at).cloned();
             if known.is_none() {
-                rows.push(LookupRow { i: at, n: nth, c: receipt.connection.raw(), k: key.clone() });
+                rows.push(LookupRow { i: at, n: nth, c: receipt.connection.raw(), k: key.1.to_string() });
             }
             of_one.push(Fit { form, key, sent: known, rows: Vec::new() });
         }
@@ -228,6 +230,8 @@ async fn look_up(batch: &mut Batch, rows: Vec<LookupRow>, fits: &mut [Vec<Fit>])
     if rows.is_empty() {
         return Ok(());
     }
+    // What this batch's answers changed must stand in the rows that are looked at.
+    rows::write_settled(batch).await?;
     let rows = rows
         .into_iter()
         .map(|row| [(row.i as i64).into(), (row.n as i64).into(), row.c.into(), row.k.into()])

@@ -44,7 +44,7 @@ fn fit(message: i64, part: i64, parts: i64, open: bool) -> Match {
 
 /// One form of an id with what fits it.
 fn of(sent: Option<Arc<Outgoing>>, rows: Vec<Match>) -> Vec<Fit> {
-    vec![Fit { form: ReceiptIds::Same, key: "a".to_owned(), sent, rows }]
+    vec![Fit { form: ReceiptIds::Same, key: (ConnectionId::from_raw(1), Box::from("a")), sent, rows }]
 }
 
 fn names(found: Vec<Option<Found>>) -> Vec<Option<(i64, i64)>> {
@@ -87,7 +87,12 @@ fn an_id_that_fits_two_messages_waits_unless_the_phone_tells_them_apart() {
     let receipt = receipt("10", sms::MessageState::Delivered);
     let other = |message| Match { recipient: "33600000000".to_owned(), ..fit(message, 1, 1, true) };
     let forms = |same: Match, hexadecimal: Match| {
-        let form = |form, row| Fit { form, key: String::new(), sent: None, rows: vec![row] };
+        let form = |form, row| Fit {
+            form,
+            key: (ConnectionId::from_raw(1), Box::from("")),
+            sent: None,
+            rows: vec![row],
+        };
         vec![form(ReceiptIds::Same, same), form(ReceiptIds::HexToDecimal, hexadecimal)]
     };
     let told = |mut fits: Vec<Fit>, certain| {
