@@ -47,7 +47,7 @@ impl Settings {
             Self::Smpp(settings) => written::<smpp_link::Wire>(settings, clock, sm),
             Self::Ucp(settings) => written::<ucp::Wire>(settings, clock, sm),
             Self::Cimd(settings) => written::<cimd::Wire>(settings, clock, sm),
-            Self::Mail(settings) => mail::written(settings, clock, sm),
+            Self::Mail(settings) => mail::written(settings, clock, named, sm),
             Self::Http(settings) => settings.preview(clock, named, sm).map(|request| request.written()),
         }
     }
@@ -132,6 +132,7 @@ impl<T: Clone + Send + 'static> Link<T> {
             Self::Cimd(link) => link.submit(places, sm, tag),
             // Who has no numbers of its own for requests is told ours for messages.
             Self::Http(link) => link.submit(places, named, sm, tag),
+            Self::Mail(link) => link.submit(places, named, sm, tag),
         }
     }
 

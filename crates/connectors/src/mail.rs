@@ -108,13 +108,23 @@ pub struct Settings {
     pub return_path: Option<ReturnPath>,
 }
 
-/// A message as it goes over this connection, under the name 0.
+/// A message as it goes over this connection.
 ///
 /// # Errors
 /// What no mail can hold, in words.
-pub(crate) fn written(settings: &Settings, clock: &Clock, sm: &SmRef<'_>) -> Result<Vec<u8>, String> {
+pub(crate) fn written(
+    settings: &Settings,
+    clock: &Clock,
+    named: (&str, u8),
+    sm: &SmRef<'_>,
+) -> Result<Vec<u8>, String> {
     let letter = Letter::of(sm);
-    letter.written(settings, &filled(&settings.to, &letter), &shown(0), clock.now())
+    letter.written(settings, &filled(&settings.to, &letter), &named_so(named), clock.now())
+}
+
+/// What stands before the `@` of a Message-ID: our name for the message, and the part's number.
+fn named_so((message, part): (&str, u8)) -> String {
+    format!("{message}.{part}")
 }
 
 #[cfg(test)]

@@ -123,9 +123,6 @@ pub struct MailCode {
 }
 
 impl MailCode {
-    /// There is no connection to the server.
-    pub const NO_CONNECTION: Self = Self { code: 421, class: 4, subject: 4, detail: 1 };
-
     /// A reply's code, and the enhanced one that its text begins with.
     pub fn read(code: u16, text: &str) -> Self {
         let enhanced = text.split_whitespace().next().unwrap_or_default();

@@ -16,8 +16,8 @@ use tokio_util::task::TaskTracker;
 use types::Timestamp;
 
 use super::client::{Envelope, Failure, Session};
-use super::{Letter, Receipts, Settings, filled, shown};
-use crate::report::{MailCode, Reply};
+use super::{Letter, Receipts, Settings, filled, named_so, shown};
+use crate::report::Reply;
 use crate::tcp::backoff::Backoff;
 use crate::tcp::gate::{Gate, Turn};
 use crate::tcp::throttle::Throttle;
@@ -60,6 +60,8 @@ impl<T> Drop for Owned<T> {
 struct Work<T> {
     turn: Turn,
     letter: Letter,
+    /// The mail's Message-ID, the same at each try: who gets it twice can tell.
+    name: String,
     tag: T,
     taken_ms: i64,
 }
@@ -106,6 +108,10 @@ impl Shared {
                 entry.last_error = Some(why.to_owned());
             }
         }
+    }
+
+    fn host(&self) -> String {
+        format!("{}:{}", self.settings.server.host, self.settings.server.port)
     }
 
     fn drain(&self) {
@@ -156,7 +162,7 @@ impl Shared {
             BindStatus {
                 kind: BindKind::Transmitter,
                 state: if draining { State::Draining } else { entry.state },
-                host: format!("{}:{}", self.settings.server.host, self.settings.server.port),
+                host: self.host(),
                 standby: false,
                 peer: None,
                 peer_system_id: None,
@@ -237,10 +243,10 @@ impl<T: Clone + Send + 'static> Link<T> {
     ///
     /// # Errors
     /// The tag, where nothing can be handed over. It surely did not leave.
-    pub fn submit(&self, places: &mut Places, sm: &SmRef<'_>, tag: T) -> Result<(), T> {
+    pub fn submit(&self, places: &mut Places, named: (&str, u8), sm: &SmRef<'_>, tag: T) -> Result<(), T> {
         let shared = &self.owned.shared;
         let Some(turn) = places.take(&shared.gate) else { return Err(tag) };
-        let work = Work { turn, letter: Letter::of(sm), tag, taken_ms: shared.gate.now_ms() };
+        let work = Work { turn, letter: Letter::of(sm), name: named_so(named), tag, taken_ms: shared.gate.now_ms() };
         self.owned.lines[turn.bind].try_send(work).map_err(|refused| {
             shared.gate.state().undo(turn);
             refused.into_inner().tag
@@ -319,7 +325,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
                     self.shared.gate.ring();
                     self.shared.note(self.bind, State::Bound, None);
                     self.shared.gate.state().counters.binds += 1;
-                    self.tell(Report::Bound { kind: BindKind::Transmitter, peer: NOWHERE }).await;
+                    self.tell(Report::Bound { kind: BindKind::Transmitter, peer: self.shared.host() }).await;
                     let lost = self.serve(&mut phase).await;
                     self.give_up_waiting().await;
                     self.shared.gate.state().close(self.bind);
@@ -378,7 +384,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
                 }
             };
             let began = Instant::now();
-            let sent = self.send(&work.letter, phase).await;
+            let sent = self.send((&work.letter, &work.name), phase).await;
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             if let Some(entry) = self.shared.board().get_mut(self.bind) {
                 entry.round_trip_us = Some(took);
@@ -390,11 +396,15 @@ impl<T: Clone + Send + 'static> Worker<T> {
         }
     }
 
-    async fn send(&mut self, letter: &Letter, phase: &mut watch::Receiver<Phase>) -> Sent {
+    async fn send(
+        &mut self,
+        (letter, called): (&Letter, &str),
+        phase: &mut watch::Receiver<Phase>,
+    ) -> Sent {
         let settings = &self.shared.settings;
         let name: u64 = rand::random();
         let to = filled(&settings.to, letter);
-        let content = match letter.written(settings, &to, &shown(name), self.shared.clock.now()) {
+        let content = match letter.written(settings, &to, called, self.shared.clock.now()) {
             Ok(content) => content,
             Err(why) => return Sent { answer: Answer::Unfit(why), down: None },
         };
@@ -459,7 +469,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
                 Answer::Accepted { .. } => counters.accepted += 1,
                 Answer::Refused { .. } => counters.refused += 1,
                 Answer::NoAnswer(NoAnswer::TimedOut) => counters.timed_out += 1,
-                Answer::NoAnswer(NoAnswer::BindLost) => counters.lost += 1,
+                Answer::NoAnswer(_) | Answer::NotSent(_) => counters.lost += 1,
                 Answer::Unfit(_) => counters.unfit += 1,
             });
             match &answer {
@@ -485,7 +495,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
     /// What waits will not leave here: it is told so, and goes elsewhere or waits for its next try.
     async fn give_up_waiting(&mut self) {
         while let Ok(work) = self.queue.try_recv() {
-            self.answer(work, Answer::refused(Refusal::Mail(MailCode::NO_CONNECTION))).await;
+            self.answer(work, Answer::NotSent("there is no session".to_owned())).await;
         }
     }
 
@@ -538,7 +548,7 @@ fn answer(failure: &Failure) -> Answer {
         Some(code) => Answer::refused(Refusal::Mail(code)),
         None if failure.unknown && failure.timed_out => Answer::NoAnswer(NoAnswer::TimedOut),
         None if failure.unknown => Answer::NoAnswer(NoAnswer::BindLost),
-        None => Answer::refused(Refusal::Mail(MailCode::NO_CONNECTION)),
+        None => Answer::NotSent(failure.why.clone()),
     }
 }
 
