@@ -115,7 +115,8 @@ async def drive(host, port, system_id, password, numbers):
     try:
         # `start` tries again for ever; this says what is wrong.
         await esme.connect()
-    except (SmppError, OSError) as error:
+    except (SmppError, OSError, ValueError) as error:
+        # ValueError: a refusal without a body, which it takes for a broken one.
         run.fail(f"{type(error).__name__}: {error}")
         return run, begun
     running = asyncio.create_task(esme.start())

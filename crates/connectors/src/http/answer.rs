@@ -57,7 +57,7 @@ impl Plan {
             return Read {
                 answer: Answer::NoAnswer(NoAnswer::Unclear),
                 meaning: Meaning::Unknown,
-                retry_after_s: None,
+                retry_after_s: retry_after(heard.headers),
             };
         };
         let refused = |class| {
