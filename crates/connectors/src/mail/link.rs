@@ -246,7 +246,8 @@ impl<T: Clone + Send + 'static> Link<T> {
     pub fn submit(&self, places: &mut Places, named: (&str, u8), sm: &SmRef<'_>, tag: T) -> Result<(), T> {
         let shared = &self.owned.shared;
         let Some(turn) = places.take(&shared.gate) else { return Err(tag) };
-        let work = Work { turn, letter: Letter::of(sm), name: named_so(named), tag, taken_ms: shared.gate.now_ms() };
+        let work =
+            Work { turn, letter: Letter::of(sm), name: named_so(named), tag, taken_ms: shared.gate.now_ms() };
         self.owned.lines[turn.bind].try_send(work).map_err(|refused| {
             shared.gate.state().undo(turn);
             refused.into_inner().tag
@@ -396,11 +397,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
         }
     }
 
-    async fn send(
-        &mut self,
-        (letter, called): (&Letter, &str),
-        phase: &mut watch::Receiver<Phase>,
-    ) -> Sent {
+    async fn send(&mut self, (letter, called): (&Letter, &str), phase: &mut watch::Receiver<Phase>) -> Sent {
         let settings = &self.shared.settings;
         let name: u64 = rand::random();
         let to = filled(&settings.to, letter);

@@ -222,7 +222,8 @@ impl Engine {
             short_message: &body,
             ..SmRef::default()
         };
-        let prepared = self.prepare_sm(&from.sender, &sm, Reported { dlr: None, mail: told(self, from, to, mail) })?;
+        let prepared =
+            self.prepare_sm(&from.sender, &sm, Reported { dlr: None, mail: told(self, from, to, mail) })?;
         Ok((prepared.new, prepared.counted))
     }
 
