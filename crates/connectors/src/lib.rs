@@ -14,4 +14,4 @@ pub use report::{
     named_by_time,
 };
 pub use status::{BindStatus, Counters, State, Status};
-pub use tcp::{BindKind, Places, Stopped};
+pub use tcp::{Adapted, BindKind, Places, Stopped};

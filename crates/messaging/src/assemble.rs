@@ -5,7 +5,7 @@ use sms::segment::{self, Options as Split};
 use sms::{Encoding, Width};
 use types::Address;
 
-use crate::connection::{Alphabet, ConnectionSettings, LongMessages, Protocol, Version};
+use crate::connection::{Alphabet, ConnectionSettings, LongMessages, Protocol, ReceiptIds, Version};
 use crate::message::Outgoing;
 
 /// The dialect of one connection, made once for each link.
@@ -43,6 +43,11 @@ impl Dialect {
             extra,
             short_max: if settings.version == Version::V50 { 255 } else { 254 },
         }
+    }
+
+    /// How the ids in the carrier's receipts relate to those in its responses.
+    pub fn receipt_ids(&self) -> ReceiptIds {
+        self.settings.receipt_ids
     }
 
     /// Splits and codes a message.

@@ -19,6 +19,7 @@ use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
 use crate::inbound::carry::Carried;
 use crate::intent::Intent;
+use crate::live::meter::Board;
 use crate::message::{Outgoing, State, Why};
 use crate::opt_out::{Noted, OptOuts};
 use crate::push::{Push, Pushes};
@@ -149,6 +150,8 @@ pub(crate) enum After {
     /// A carrier took a message over under this id; or its end came.
     Sent(ConnectionId, String, Arc<Outgoing>),
     Receipted(ConnectionId, String),
+    /// A receipt came for what a carrier had taken over then.
+    Lagged(ConnectionId, Timestamp),
     Release(MessageId),
     JobsWaiting,
     /// Phones opted out, or in again.
@@ -227,6 +230,7 @@ impl Journal {
             opt_outs: runtime.kept(|_| OptOuts::default()),
             progress: answer::Progress::default(),
             sent: sent::Sent::new(config.sent_in_memory_max),
+            meters: Board::of(runtime),
             backlog: Vec::new(),
             held: None,
             more_due: more_due.clone(),
@@ -298,6 +302,8 @@ struct Writer {
     progress: answer::Progress,
     /// What awaits its receipt.
     sent: sent::Sent,
+    /// How long receipts take.
+    meters: Arc<Board>,
     /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
     /// because nothing new leaves while a claim cannot be written.
     backlog: Vec<Entry>,
@@ -411,18 +417,31 @@ impl Writer {
 
     /// After the commit: acknowledges, hands on, and remembers what is claimed.
     fn finish(&mut self, after: Vec<After>) {
+        let now = self.runtime.clock.now();
         for after in after {
             match after {
                 After::Dispatch(queued) => self.queue.put(queued),
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
-                After::Sent(connection, id, message) => self.sent.insert(connection, &id, message),
-                After::Receipted(connection, id) => self.sent.remove(connection, &id),
+                After::Sent(connection, id, message) => self.sent.insert(connection, &id, message, now),
+                After::Receipted(connection, id) => {
+                    if let Some(sent_at) = self.sent.remove(connection, &id) {
+                        self.lagged(connection, sent_at, now);
+                    }
+                }
+                After::Lagged(connection, sent_at) => self.lagged(connection, sent_at, now),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
                 After::OptedOut(noted) => self.opt_outs.note(&noted),
             }
+        }
+    }
+
+    /// Measures how long after its answer a receipt came.
+    fn lagged(&self, connection: ConnectionId, sent_at: Timestamp, now: Timestamp) {
+        if let Some(meter) = self.meters.known_connection(connection) {
+            meter.lag.record(u64::try_from(now.since_ms(sent_at)).unwrap_or(0));
         }
     }
 

@@ -10,9 +10,10 @@
 //! - [`conversation`]: both directions in one thread
 //! - [`lookup`]: which network a number is of
 //! - [`intent`]: what a message is for
+//! - [`trace`]: PDUs as they pass
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
-//! - [`engine`]: what of these is alive
+//! - [`engine`]: what of these is alive, and [`live`]: what it does
 //! - [`retention`]: what is forgotten in time
 
 use db::Migration;
@@ -36,6 +37,7 @@ pub mod hours;
 pub mod inbound;
 pub mod intent;
 pub mod journal;
+pub mod live;
 pub mod load;
 pub mod lookup;
 pub mod message;
@@ -53,6 +55,7 @@ pub mod settings;
 pub mod smpp_server;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod ucp_server;
 
 pub use api::Gateway;
@@ -88,6 +91,8 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(inbound::api::router())
         .merge(opt_out::api::router())
         .merge(conversation::api::router())
+        .merge(live::api::router())
+        .merge(trace::api::router())
 }
 
 /// What runs each kind of durable job of this crate.

@@ -31,6 +31,8 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::inbound::pages::router())
         .merge(crate::opt_out::pages::router())
         .merge(crate::conversation::pages::router())
+        .merge(crate::live::pages::router())
+        .merge(crate::trace::pages::router())
 }
 
 /// Their places in the navigation.
@@ -38,6 +40,7 @@ pub const NAV: &[NavEntry] = &[
     crate::message::pages::HOME,
     crate::message::pages::SEND,
     crate::message::pages::MESSAGES,
+    crate::live::pages::LIVE,
     NavEntry {
         group: "Gateway",
         label: "Connections",
@@ -70,6 +73,7 @@ pub const NAV: &[NavEntry] = &[
         key: Some('a'),
         permission: Permission::AccountView,
     },
+    crate::trace::pages::TRACES,
     crate::cdr::pages::RECORDS,
     crate::conversation::pages::CONVERSATIONS,
     crate::inbound::pages::NUMBERS,

@@ -10,10 +10,12 @@ use sms::{Receipt, udh};
 use tokio::sync::mpsc;
 use types::{AccountId, Address, ConnectionId, Event, Npi, TenantId, Ton, event};
 
+use crate::assemble::Dialect;
 use crate::connection::{Protocol, ReceiptIds};
 use crate::dispatch::Tag;
 use crate::engine::Engine;
 use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
+use crate::live::meter::{Meter, SessionEvent, code_of, code_of_silence};
 use crate::route::Liveness;
 
 /// Which account owns a number, for each tenant; made anew when an account changes.
@@ -31,8 +33,10 @@ pub struct Reader {
     pub name: String,
     /// What it speaks.
     pub protocol: Protocol,
-    /// How the ids in its receipts relate to those in its responses.
-    pub receipt_ids: ReceiptIds,
+    /// Its dialect, which says how the ids in its receipts relate to those in its responses.
+    pub dialect: Arc<ArcSwap<Dialect>>,
+    /// What is counted about it.
+    pub meter: Arc<Meter>,
     /// Which account owns a number.
     pub numbers: Numbers,
 }
@@ -42,7 +46,10 @@ impl Reader {
     pub async fn run(self, mut reports: mpsc::Receiver<Report<Tag>>) {
         while let Some(report) = reports.recv().await {
             let entry = match report {
-                Report::Answered { tag, answer, .. } => self.answered(tag, outcome(answer)),
+                Report::Answered { tag, answer, .. } => {
+                    self.count(&answer);
+                    self.answered(tag, outcome(answer))
+                }
                 Report::Late { tag, answer: Answer::Accepted { message_id }, .. } => {
                     self.answered(tag, Outcome::Late { provider_id: message_id })
                 }
@@ -50,12 +57,14 @@ impl Reader {
                 Report::Delivered(delivered) => self.delivered(delivered),
                 Report::Bound { kind, peer } => {
                     self.stands();
+                    self.note("bound", kind, peer.to_string(), None);
                     self.link_event(Event::ConnectionBound, peer.to_string(), kind.name().to_owned()).await;
                     continue;
                 }
-                Report::Lost { peer, why, .. } => {
+                Report::Lost { kind, peer, why } => {
                     self.stands();
                     let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+                    self.note("lost", kind, peer.clone(), Some(why.clone()));
                     self.link_event(Event::ConnectionLost, peer, why).await;
                     continue;
                 }
@@ -65,6 +74,20 @@ impl Reader {
                 return;
             }
         }
+    }
+
+    /// Counts why a submit was not taken.
+    fn count(&self, answer: &Answer) {
+        match answer {
+            Answer::Refused { refusal } => self.meter.refusals.count(code_of(*refusal), 1),
+            Answer::NoAnswer(why) => self.meter.refusals.count(code_of_silence(*why), 1),
+            Answer::Accepted { .. } | Answer::Unfit(_) => {}
+        }
+    }
+
+    fn note(&self, what: &'static str, kind: BindKind, peer: String, why: Option<String>) {
+        let at = self.engine.runtime().clock.now();
+        self.meter.note(SessionEvent { at, what, kind: kind.name().to_owned(), peer, why });
     }
 
     /// Notes whether the link can send now; what waits for a dead one goes elsewhere.
@@ -87,7 +110,9 @@ impl Reader {
     }
 
     async fn link_event(&self, kind: fn(event::Link) -> Event, peer: String, detail: String) {
-        let link = event::Link { id: self.connection.to_string(), name: self.name.clone(), peer, detail };
+        // It may have been given another name meanwhile.
+        let name = self.engine.link_name(self.connection).unwrap_or_else(|| self.name.clone());
+        let link = event::Link { id: self.connection.to_string(), name, peer, detail };
         self.engine.happened(self.tenant, kind(link)).await;
     }
 
@@ -107,6 +132,7 @@ impl Reader {
     fn delivered(&self, delivered: Delivered) -> Entry {
         let sm = match &delivered.content {
             Content::Receipt(receipt) => {
+                self.meter.receipts.count(receipt.state.number().into(), 1);
                 return Entry::Receipt(Box::new(self.said(receipt)), Some(delivered));
             }
             Content::Sm(sm) => sm,
@@ -114,7 +140,10 @@ impl Reader {
         // Only SMPP has receipts that come as messages.
         let receipt = if self.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
-            Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),
+            Some(receipt) => {
+                self.meter.receipts.count(receipt.state.into(), 1);
+                Entry::Receipt(Box::new(receipt), Some(delivered))
+            }
             None => Entry::Inbound(Box::new(self.inbound(sm)), Some(delivered)),
         }
     }
@@ -157,7 +186,10 @@ impl Reader {
             connection: self.connection,
             phone: address(&sm.source).text,
             sender: address(&sm.destination).text,
-            provider_id: as_responded(self.receipt_ids, read.id.as_deref().unwrap_or_default()),
+            provider_id: as_responded(
+                self.dialect.load().receipt_ids(),
+                read.id.as_deref().unwrap_or_default(),
+            ),
             state: read.state.unwrap_or(sms::MessageState::Unknown).number(),
             error,
         })

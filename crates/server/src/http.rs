@@ -15,11 +15,11 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use web::App;
 use web::console::NavEntry;
 
-use crate::{docs, phones};
+use crate::{docs, phones, system};
 
 /// The console's navigation.
 pub fn navigation(with_phones: bool) -> Arc<[NavEntry]> {
-    let mut entries = [messaging::NAV, identity::NAV].concat();
+    let mut entries = [messaging::NAV, identity::NAV, system::pages::NAV].concat();
     if with_phones {
         entries.extend(phones::NAV);
     }
@@ -36,6 +36,7 @@ pub fn openapi() -> OpenApi {
     let mut whole = OpenApiBuilder::new().info(info).build();
     whole.merge(identity::api().into_openapi());
     whole.merge(messaging::api().into_openapi());
+    whole.merge(system::api::router().into_openapi());
     whole.merge(web::stream::api().into_openapi());
     whole
 }
@@ -45,11 +46,13 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
     let api = Router::new()
         .merge(Router::from(identity::api()).with_state(app.clone()))
         .merge(Router::from(web::stream::api()).with_state(app.clone()))
-        .merge(Router::from(messaging::api()).with_state(gateway.clone()));
+        .merge(Router::from(messaging::api()).with_state(gateway.clone()))
+        .merge(Router::from(system::api::router()).with_state(gateway.clone()));
     let mut pages = Router::new()
         .merge(identity::pages().with_state(app.clone()))
         .merge(web::stream::pages().with_state(app.clone()))
-        .merge(messaging::pages().with_state(gateway.clone()));
+        .merge(messaging::pages().with_state(gateway.clone()))
+        .merge(system::pages::router().with_state(gateway.clone()));
     if let Some(simulator) = simulator {
         pages = pages.merge(phones::pages::router(app.clone(), simulator));
     }

@@ -10,6 +10,8 @@ mod gates;
 mod gateway;
 #[path = "browser/languages.rs"]
 mod languages;
+#[path = "browser/live.rs"]
+mod live;
 #[path = "browser/person.rs"]
 mod person;
 #[path = "browser/records.rs"]

@@ -14,6 +14,8 @@ mod idempotency;
 mod inbound;
 #[path = "it/limits.rs"]
 mod limits;
+#[path = "it/live.rs"]
+mod live;
 #[path = "it/messages.rs"]
 mod messages;
 #[path = "it/refusals.rs"]

@@ -72,6 +72,8 @@ pub mod kind {
         Refusal "rfs" "refusal";
         /// A number that phones write to.
         InboundNumber "num" "inbound number";
+        /// A trace of PDUs.
+        Trace "trc" "trace";
         /// An entry of the opt-out list.
         OptOut "opt" "opt-out";
     }

@@ -148,6 +148,8 @@ struct Room {
     /// Unanswered requests that are allowed; 0 while it is not bound for sending.
     limit: usize,
     used: usize,
+    /// Requests sent, over all sessions.
+    submitted: u64,
     /// More waits to be written than should.
     clogged: bool,
 }
@@ -256,6 +258,7 @@ impl State {
             .filter(|(_, room)| room.free() > 0)
             .max_by_key(|(_, room)| (!room.clogged, room.free()))?;
         room.used += 1;
+        room.submitted += 1;
         self.meter.add(1, now_ms);
         self.counters.submitted += 1;
         Some(Turn { bind, epoch: room.epoch })
@@ -270,8 +273,27 @@ impl State {
     /// A session may send from now on, with a window of `limit`. Gives its epoch.
     pub(super) fn open(&mut self, bind: usize, limit: usize) -> u64 {
         let epoch = self.binds[bind].epoch + 1;
-        self.binds[bind] = Room { epoch, limit, used: 0, clogged: false };
+        let submitted = self.binds[bind].submitted;
+        self.binds[bind] = Room { epoch, limit, used: 0, submitted, clogged: false };
         epoch
+    }
+
+    /// Room for so many binds, those beyond the present ones closed.
+    pub(super) fn make_binds(&mut self, binds: usize) {
+        if binds > self.binds.len() {
+            self.binds.resize(binds, Room::default());
+        }
+    }
+
+    /// Other limits from now on, for the sessions that may send too.
+    pub(super) fn set_limits(&mut self, window: usize, throughput: u32) {
+        self.binds.iter_mut().filter(|room| room.limit > 0).for_each(|room| room.limit = window);
+        self.throughput = throughput;
+    }
+
+    /// Requests sent on a bind, over all its sessions, and how many sessions it had.
+    pub(super) fn history(&self, bind: usize) -> (u64, u64) {
+        (self.binds[bind].submitted, self.binds[bind].epoch)
     }
 
     /// The session sends no new requests; those that are open stay.
@@ -281,8 +303,8 @@ impl State {
 
     /// The session is over, and with it all its open requests.
     pub(super) fn close(&mut self, bind: usize) {
-        let epoch = self.binds[bind].epoch;
-        self.binds[bind] = Room { epoch, ..Room::default() };
+        let Room { epoch, submitted, .. } = self.binds[bind];
+        self.binds[bind] = Room { epoch, submitted, ..Room::default() };
     }
 
     /// A request of this turn is open no longer.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use runtime::trace::Point;
 use serde::{Deserialize, Serialize};
 
 /// Which binds a connection keeps (SMPP v5 §2.2.1).
@@ -104,6 +105,8 @@ pub struct Settings<L> {
     pub pdu_bytes_max: usize,
     /// Octets waiting to be written to one session, above which nothing more is handed to it.
     pub write_queue_bytes_max: usize,
+    /// Where its sessions can be listened to.
+    pub point: Point,
     /// What the protocol adds.
     pub login: L,
 }

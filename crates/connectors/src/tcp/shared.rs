@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use runtime::Clock;
+use runtime::measure::Sizes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -31,17 +33,36 @@ pub(super) enum Phase {
 
 /// See the module.
 pub(super) struct Shared<T, W: Wire> {
-    pub(super) settings: Settings<W::Login>,
-    /// What writes messages; made once.
-    pub(super) writer: W::Writer,
+    pub(super) rules: ArcSwap<Rules<W>>,
     pub(super) clock: Clock,
     pub(super) gate: Arc<Gate>,
-    /// One for each session that is kept.
-    pub(super) lanes: Vec<Lane<T, W>>,
+    /// One for each session that is kept, or was.
+    lanes: ArcSwap<Vec<Arc<Lane<T, W>>>>,
+    /// How many sessions are to be kept.
+    pub(super) wanted: watch::Sender<usize>,
     board: Mutex<Vec<Entry>>,
     pub(super) phase: watch::Sender<Phase>,
     /// Counts the tasks of the binds.
     pub(super) tracker: TaskTracker,
+}
+
+/// The settings in force, and what follows from them.
+pub(super) struct Rules<W: Wire> {
+    pub(super) settings: Settings<W::Login>,
+    /// What writes messages.
+    pub(super) writer: W::Writer,
+}
+
+impl<W: Wire> Rules<W> {
+    pub(super) fn of(settings: Settings<W::Login>, clock: &Clock) -> Arc<Self> {
+        let settings = usable::<W>(settings);
+        Arc::new(Self { writer: W::writer(&settings, clock), settings })
+    }
+
+    /// The kinds of the sessions that are to be kept, by their place.
+    pub(super) fn kinds(&self) -> Vec<BindKind> {
+        (0..self.settings.binds).flat_map(|_| self.settings.bind.sessions()).copied().collect()
+    }
 }
 
 /// What the status says about one session beside its counts.
@@ -53,32 +74,24 @@ pub(super) struct Entry {
     pub(super) peer_system_id: Option<String>,
     pub(super) since: Timestamp,
     pub(super) last_error: Option<String>,
+    /// A task keeps it.
+    pub(super) kept: bool,
 }
 
 impl<T, W: Wire> Shared<T, W> {
     pub(super) fn new(settings: Settings<W::Login>, clock: Clock) -> Self {
-        let settings = usable::<W>(settings);
-        let since = clock.now();
-        let entry = |kind: &BindKind| Entry {
-            kind: *kind,
-            state: State::Binding,
-            peer: None,
-            peer_system_id: None,
-            since,
-            last_error: None,
-        };
-        let board: Vec<Entry> =
-            (0..settings.binds).flat_map(|_| settings.bind.sessions()).map(entry).collect();
+        let rules = Rules::<W>::of(settings, &clock);
+        let settings = &rules.settings;
         let throttle = Throttle::new(settings.throttle_min_ms, settings.throttle_max_ms);
         let tracker = TaskTracker::new();
         tracker.close();
         Self {
-            gate: Gate::new(board.len(), settings.throughput, throttle),
-            lanes: board.iter().map(|_| Lane::new()).collect(),
-            board: Mutex::new(board),
+            gate: Gate::new(0, settings.throughput, throttle),
+            lanes: ArcSwap::default(),
+            wanted: watch::Sender::new(0),
+            board: Mutex::default(),
             phase: watch::Sender::new(Phase::Running),
-            writer: W::writer(&settings, &clock),
-            settings,
+            rules: ArcSwap::new(rules),
             clock,
             tracker,
         }
@@ -88,9 +101,55 @@ impl<T, W: Wire> Shared<T, W> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The kinds of the sessions that are kept, by their place.
-    pub(super) fn kinds(&self) -> Vec<BindKind> {
-        self.board().iter().map(|entry| entry.kind).collect()
+    /// The lane of a session.
+    pub(super) fn lane(&self, bind: usize) -> Arc<Lane<T, W>> {
+        self.lanes.load()[bind].clone()
+    }
+
+    /// The lanes of all sessions.
+    pub(super) fn lanes(&self) -> Vec<Arc<Lane<T, W>>> {
+        self.lanes.load_full().to_vec()
+    }
+
+    /// Makes as many sessions wanted as the rules say, and gives those that no task keeps yet; they count as kept.
+    pub(super) fn make_binds(&self) -> Vec<(usize, BindKind)> {
+        let kinds = self.rules.load().kinds();
+        let mut lanes = self.lanes();
+        lanes.resize_with(kinds.len().max(lanes.len()), || Arc::new(Lane::new()));
+        self.gate.state().make_binds(lanes.len());
+        self.lanes.store(Arc::new(lanes));
+        // A task that is about to end looks at this under the board's lock.
+        self.wanted.send_replace(kinds.len());
+        let since = self.clock.now();
+        let mut board = self.board();
+        let mut new = Vec::new();
+        for (bind, kind) in kinds.into_iter().enumerate() {
+            if bind == board.len() {
+                board.push(Entry::new(kind, since));
+            }
+            if !std::mem::replace(&mut board[bind].kept, true) {
+                new.push((bind, kind));
+            }
+        }
+        new
+    }
+
+    /// Whether the task that keeps a session may end: it is not wanted, or `for_good`.
+    pub(super) fn leaves(&self, bind: usize, for_good: bool) -> bool {
+        let since = self.clock.now();
+        let mut board = self.board();
+        let leaves = for_good || bind >= *self.wanted.borrow();
+        if leaves && let Some(entry) = board.get_mut(bind) {
+            *entry = Entry { state: State::Stopped, since, kept: false, ..entry.clone() };
+        }
+        leaves
+    }
+
+    /// How long each answer took, over all sessions.
+    pub(super) fn round_trips(&self) -> Sizes {
+        let mut all = Sizes::default();
+        self.lanes.load().iter().for_each(|lane| all.add(&lane.round_trips.sizes()));
+        all
     }
 
     /// Writes what a session has come to.
@@ -127,11 +186,17 @@ impl<T, W: Wire> Shared<T, W> {
 
     /// The time of a stop that nobody gave a time for: long enough for every open answer to come or be missing.
     pub(super) fn unhurried(&self) -> Instant {
-        later(Instant::now(), self.settings.response_timeout_ms.saturating_mul(2))
+        later(Instant::now(), self.rules.load().settings.response_timeout_ms.saturating_mul(2))
     }
 
     pub(super) fn status(&self) -> Status {
-        let entries = self.board().clone();
+        let mut entries = self.board().clone();
+        // Those that are wanted no more are told of until they have ended.
+        let wanted = *self.wanted.borrow();
+        while entries.len() > wanted && entries.last().is_some_and(|entry| !entry.kept) {
+            entries.pop();
+        }
+        let lanes = self.lanes.load();
         let phase = *self.phase.borrow();
         let now_ms = self.gate.now_ms();
         let mut gate = self.gate.state();
@@ -139,8 +204,13 @@ impl<T, W: Wire> Shared<T, W> {
         let state = overall(phase, pause_ms, &entries);
         let binds = entries.into_iter().enumerate().map(|(bind, entry)| {
             let (window_used, window_limit) = gate.window(bind);
-            let draining = entry.state == State::Bound && phase != Phase::Running;
+            let leaving = phase != Phase::Running || bind >= wanted;
+            let draining = entry.state == State::Bound && leaving;
+            let (submitted, sessions) = gate.history(bind);
+            let taken = lanes[bind].round_trips.sizes();
+            let answers = [0.5, 0.95, 0.99].map(|share| taken.quantile(share));
             BindStatus {
+                number: bind as u64 + 1,
                 kind: entry.kind,
                 state: if draining { State::Draining } else { entry.state },
                 peer: entry.peer,
@@ -149,7 +219,10 @@ impl<T, W: Wire> Shared<T, W> {
                 window_used,
                 window_limit,
                 last_error: entry.last_error,
-                last_round_trip_us: self.lanes[bind].round_trip_us(),
+                last_round_trip_us: lanes[bind].round_trip_us(),
+                answers_us: answers.iter().all(Option::is_some).then(|| answers.map(Option::unwrap_or_default)),
+                submitted,
+                sessions,
             }
         });
         Status {
@@ -159,6 +232,20 @@ impl<T, W: Wire> Shared<T, W> {
             counters: gate.counters,
             learned_per_second: gate.throttle.ceiling(now_ms),
             parts_per_second: gate.per_second(now_ms),
+        }
+    }
+}
+
+impl Entry {
+    fn new(kind: BindKind, since: Timestamp) -> Self {
+        Self {
+            kind,
+            state: State::Binding,
+            peer: None,
+            peer_system_id: None,
+            since,
+            last_error: None,
+            kept: false,
         }
     }
 }
@@ -209,12 +296,8 @@ mod tests {
 
     fn entries(states: &[(BindKind, State)]) -> Vec<Entry> {
         let entry = |(kind, state): &(BindKind, State)| Entry {
-            kind: *kind,
             state: *state,
-            peer: None,
-            peer_system_id: None,
-            since: Timestamp::default(),
-            last_error: None,
+            ..Entry::new(*kind, Timestamp::default())
         };
         states.iter().map(entry).collect()
     }

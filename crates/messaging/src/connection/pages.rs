@@ -19,6 +19,7 @@ use web::{Form, PageProblem, Paging, Query, Visitor};
 
 use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Wanted};
 use crate::api::{Gateway, follow};
+use crate::live::ConnectionMetrics;
 use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_button, region, words};
 use crate::settings;
 
@@ -26,7 +27,7 @@ mod form_sections;
 use form_sections::SECTIONS;
 
 /// Traffic moves windows and rates though nothing is said about the connection itself.
-const TOPICS: &[&str] = &["connection", "message"];
+const TOPICS: &[&str] = &["connection", web::stream::PULSE];
 
 pub(crate) fn state(connection: &Connection, status: Option<&Status>) -> Markup {
     let (name, label) = match status.map(|status| status.state) {
@@ -141,7 +142,9 @@ async fn list(
         .page_or_fragment(Content { actions: add_button(&visitor), ..Content::new("Connections", body) }))
 }
 
-fn binds_table(status: &Status) -> Markup {
+fn binds_table(visitor: &Visitor, connection: &Connection, status: &Status) -> Markup {
+    let operate = may(visitor, Permission::ConnectionOperate);
+    let at = format!("/connections/{}/renew", connection.id);
     let rows = status.binds.iter().map(|bind| {
         let (name, label) = match bind.state {
             LinkState::Bound => ("bound", "Bound"),
@@ -152,14 +155,21 @@ fn binds_table(status: &Status) -> Markup {
             LinkState::Stopped => ("stopped", "Stopped"),
         };
         row(vec![
-            html! { (bind.kind) },
+            html! { "#" (bind.number) " " (bind.kind) },
             badge::connection_state(name, label),
             bind.peer.map_or_else(none, |peer| html! { code { (peer) } }),
             moment(bind.since),
             window(bind.window_used, bind.window_limit),
             bind.last_round_trip_us
                 .map_or_else(none, |us| html! { (format!("{:.1} ms", us as f64 / 1000.0)) }),
+            bind.answers_us.map_or_else(none, |[p50, p95, p99]| {
+                let ms = |us: u64| format!("{:.1}", us as f64 / 1000.0);
+                html! { (ms(p50)) " / " (ms(p95)) " / " (ms(p99)) " ms" }
+            }),
+            html! { (count(bind.submitted)) },
+            html! { (count(bind.sessions)) },
             bind.last_error.as_deref().map_or_else(none, |error| html! { (error) }),
+            html! { @if operate { (crate::live::pages::bind_button(&at, "Renew", bind.number)) } },
         ])
     });
     let columns = vec![
@@ -169,12 +179,17 @@ fn binds_table(status: &Status) -> Markup {
         column("Since"),
         column("Window"),
         column("Round trip").number(),
+        column("Answers p50, p95, p99").detail(),
+        column("Submitted").number(),
+        column("Sessions").number(),
         column("Last error"),
+        column("Actions").actions(),
     ];
     table("Binds", columns, rows.collect()).id("binds").render()
 }
 
-fn live_part(visitor: &Visitor, connection: &Connection, status: Option<&Status>) -> Markup {
+fn live_part(visitor: &Visitor, connection: &Connection, metrics: &ConnectionMetrics) -> Markup {
+    let status = metrics.status.as_ref();
     let facts = card::facts(&[
         ("State", state(connection, status)),
         ("Protocol", html! { (connection.settings.protocol.name()) }),
@@ -219,7 +234,7 @@ fn live_part(visitor: &Visitor, connection: &Connection, status: Option<&Status>
         (card::stats(&figures))
         (card::card("Now", &buttons(visitor, connection), &html! { (facts) (windows(status)) }))
         @if let Some(error) = last_error(status) { (feedback::notice(Tone::Warn, "Last error", &html! { (error) })) }
-        (card::card("Binds", &html! {}, &binds_table(status)))
+        (card::card("Binds", &html! {}, &binds_table(visitor, connection, status)))
         (card::card("Answers", &html! {}, &chart::bars(&series)))
     }
 }
@@ -230,8 +245,11 @@ async fn detail(
     Path(id): Path<String>,
 ) -> Result<Response, PageProblem> {
     let connection = super::get(&visitor.scope, id.parse()?).await?;
-    let status = gateway.engine.connection_status(connection.id);
-    let inner = live_part(&visitor, &connection, status.as_ref());
+    let metrics = crate::live::of_connection(&visitor.scope, &gateway.engine, connection.id).await?;
+    let inner = html! {
+        (live_part(&visitor, &connection, &metrics))
+        (crate::live::pages::of_connection(&metrics))
+    };
     let live = region(&visitor, "connection-live", TOPICS, inner);
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new(&connection.name, live)));

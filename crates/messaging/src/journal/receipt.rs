@@ -61,7 +61,7 @@ record! {
         account_id: Option<AccountId>, connection_id: Option<ConnectionId>, parts: i64, attempts: u32,
         maybe_twice: bool, registered: u8, sender: String, sender_kind: i64, recipient: String, recipient_kind: i64,
         options: Option<String>, accepted_at: Timestamp, expires_at: Timestamp, done_at: Option<Timestamp>,
-        part_done_at: Option<Timestamp>,
+        part_done_at: Option<Timestamp>, sent_at: Timestamp,
     }
 }
 
@@ -206,7 +206,7 @@ async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], fits: &mut [Vec<Matc
             sql!(
                 "select r.idx, r.nth, p.message_id, p.part, p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, \
                  m.parts, m.attempts, m.maybe_twice, m.registered, m.sender, m.sender_kind, m.recipient, m.recipient_kind, \
-                 m.options, m.accepted_at, m.expires_at, m.done_at, p.done_at as part_done_at \
+                 m.options, m.accepted_at, m.expires_at, m.done_at, p.done_at as part_done_at, p.sent_at \
                  from rows(idx bigint, nth bigint, connection bigint, key text) r join part p on p.connection_id = r.connection \
                  and p.provider_key = r.key join message m on m.id = p.message_id \
                  /* every tenant: a connection belongs to one tenant, and so do its parts */"
@@ -255,6 +255,9 @@ async fn apply(
         // On its way, buffered, accepted: nothing that a sender could act upon.
         return Ok(());
     };
+    if found.part_done_at.is_none() {
+        batch.after.push(After::Lagged(receipt.connection, found.sent_at));
+    }
     parts_done.push(DoneRow {
         m: found.message_id.raw(),
         p: found.part,

@@ -5,8 +5,9 @@ use runtime::Scope;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, ConnectionId, Error, MessageId, Page, Permission, Result, RouteId, Timestamp};
 
+use crate::gate;
 use crate::intent::Intent;
-use crate::message::{Options, State, Why, address_of};
+use crate::message::{Options, Outgoing, State, Why, address_of};
 use crate::recover::MessageRecord;
 use crate::route::Looked;
 
@@ -266,7 +267,7 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         steps.push(Step {
             part: Some(attempt.part).filter(|part| several && *part > 0),
             connection: attempt.connection_id,
-            detail: Some(attempt.outcome),
+            detail: Some(in_words(attempt.outcome)),
             ..step(attempt.at, "attempted")
         });
     }
@@ -324,6 +325,9 @@ pub struct Reasons {
     /// number is not registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbound: Option<crate::inbound::decide::Decision>,
+    /// What each gate says of it, under the rules of now and at the time of its acceptance. None for a message
+    /// from a phone, and for those who may not see firewall rules.
+    pub gates: Vec<gate::Looked>,
     /// What its intent means for it.
     pub intent: String,
 }
@@ -332,6 +336,23 @@ pub struct Reasons {
 #[derive(Deserialize)]
 struct KeptInbound {
     i: Option<crate::inbound::decide::Decision>,
+}
+
+/// What each gate says of a message that was accepted. Nothing is counted.
+fn gates(engine: &crate::Engine, message: &Outgoing, at: Timestamp) -> Vec<gate::Looked> {
+    let way = crate::route::Ask { at: Some(at), ..crate::route::Ask::of(message) };
+    let ask = gate::Ask::of(&way, &message.sender);
+    let route = |_: &str| engine.queue().route_of(&way);
+    engine.gates().explain(&ask, &route, at).1
+}
+
+/// A carrier's status in words, behind its name: `refused: ESME_RINVDSTADR (invalid destination address)`.
+fn in_words(outcome: String) -> String {
+    let named = |status: &&smpp::Status| status.name().is_some_and(|name| outcome.ends_with(name));
+    match smpp::Status::ALL.iter().find(named) {
+        Some(status) => format!("{outcome} ({})", status.describe()),
+        None => outcome,
+    }
 }
 
 /// Why a message went where it went: what was decided when it was accepted, and what each rule would say now.
@@ -367,6 +388,10 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         traffic: now.traffic,
         network: now.network,
         inbound: inbound.and_then(|kept| kept.i),
+        gates: match scope.permissions().contains(Permission::FirewallView) && record.direction == "out" {
+            true => gates(engine, &message, record.accepted_at),
+            false => Vec::new(),
+        },
         intent: format!("{}: {again}", intent.as_str()),
     })
 }

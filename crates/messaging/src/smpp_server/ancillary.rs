@@ -9,7 +9,7 @@ use super::session::Bound;
 /// query_sm.
 pub(super) async fn query(bound: &Bound, header: &Header, query: &QuerySm) -> Result<(), End> {
     let (id, source) = (query.message_id.as_str(), query.source.addr.as_str());
-    let found = match bound.engine.query_sm(&bound.session.sender, &id, &source).await {
+    let found = match bound.engine.query_sm(&bound.session.sender(), &id, &source).await {
         Ok(found) => found,
         Err(error) => {
             refuse(&bound.outlet, header, ancillary_status(error.code(), Status::RQUERYFAIL));
@@ -39,7 +39,7 @@ pub(super) async fn cancel(bound: &Bound, header: &Header, cancel: &CancelSm) ->
     let status = if id.is_empty() && destination.is_empty() {
         Status::RINVDSTADR
     } else {
-        match bound.engine.cancel_sm(&bound.session.sender, &id, &source, &destination).await {
+        match bound.engine.cancel_sm(&bound.session.sender(), &id, &source, &destination).await {
             Ok(()) => Status::ROK,
             Err(error) => ancillary_status(error.code(), Status::RCANCELFAIL),
         }
@@ -55,7 +55,7 @@ pub(super) async fn replace(bound: &Bound, header: &Header, replace: &ReplaceSm)
     let text = replace.tlvs.message_payload().unwrap_or(&replace.short_message);
     let (id, source) = (replace.message_id.as_str(), replace.source.addr.as_str());
     let status = if kept {
-        match bound.engine.replace_sm(&bound.session.sender, &id, &source, text).await {
+        match bound.engine.replace_sm(&bound.session.sender(), &id, &source, text).await {
             Ok(()) => Status::ROK,
             Err(error) => ancillary_status(error.code(), Status::RREPLACEFAIL),
         }

@@ -2,10 +2,11 @@
 //!
 //! The reader reads a submit_sm where it stands in its buffer, hands it to the engine, and puts its sequence number with
 //! the promise of a commit into a queue. A second task waits for the commits in that order and writes the answers of
-//! those that are there in one go. The queue is as long as the session's window, so a full one stops the reader: the
+//! those that are there in one go. No more stand in it than the session's window holds, so a full one stops the reader: the
 //! customer's own sending waits, and our memory does not grow.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use runtime::wire::Outlet;
 use smpp::{
@@ -31,7 +32,6 @@ const BUNCH: usize = 128;
 /// The session's requests that wait for their commit.
 pub(super) struct Submits {
     waiting: mpsc::Sender<Waiting>,
-    window: u32,
 }
 
 /// A request that is answered after its commit.
@@ -55,8 +55,9 @@ struct Multi {
 impl Submits {
     /// Starts the task that answers; it ends with the session.
     pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet, version: Version) -> Self {
-        let window = u32::from(session.sender.settings.window_max.max(1));
-        let (waiting, queue) = mpsc::channel(window as usize);
+        // The window may grow; it never grows beyond what any may be.
+        let most = engine.runtime().config.smpp.window_max.max(session.window() as usize);
+        let (waiting, queue) = mpsc::channel(most);
         let answering = Answering {
             engine: engine.clone(),
             session: Arc::clone(session),
@@ -67,14 +68,14 @@ impl Submits {
             taken: 0,
         };
         engine.runtime().tasks.spawn("smpp-answers", answering.run(queue));
-        Self { waiting, window }
+        Self { waiting }
     }
 }
 
 impl Bound {
     /// The frequent one: no allocation beside the message's own.
     pub(super) async fn submit_sm(&self, header: &Header, octets: &[u8]) -> Result<(), End> {
-        self.session.room(self.submits.window).await;
+        self.session.room(|| self.session.window()).await;
         let answered = match decode_sm(&octets[HEADER_LEN..], Mode::Strict) {
             Ok(sm) => self.submit(&sm, parts(&sm)),
             Err((status, _)) => {
@@ -87,7 +88,7 @@ impl Bound {
 
     /// As submit_sm; the text stands in message_payload.
     pub(super) async fn data_sm(&self, header: &Header, data: &DataSm) -> Result<(), End> {
-        self.session.room(self.submits.window).await;
+        self.session.room(|| self.session.window()).await;
         let sm = SmRef {
             service_type: data.service_type.as_bytes(),
             source: data.source.view(),
@@ -104,7 +105,7 @@ impl Bound {
 
     /// One message for each destination; the answer names those for whom it failed.
     pub(super) async fn submit_multi(&self, header: &Header, multi: &SubmitMulti) -> Result<(), End> {
-        self.session.room(self.submits.window).await;
+        self.session.room(|| self.session.window()).await;
         let destinations = u32::try_from(multi.destinations.len()).unwrap_or(u32::MAX);
         if destinations == 0 {
             return self.answer_later(header, Err(Status::RINVNUMDESTS), 0).await;
@@ -119,7 +120,7 @@ impl Bound {
             match destination {
                 Destination::Address(address) => {
                     let sm = SmRef { destination: address.view(), ..sm };
-                    match self.engine.submit_sm(&self.session.sender, &sm) {
+                    match self.engine.submit_sm(&self.session.sender(), &sm) {
                         Ok(submitted) => under_way.taken.push((address.clone(), submitted)),
                         Err(status) => {
                             under_way.refused.push(Unsuccessful { address: address.clone(), status });
@@ -140,7 +141,7 @@ impl Bound {
         if !self.session.may_submit(parts, self.engine.runtime().clock.now()) {
             return Err(Status::RTHROTTLED);
         }
-        self.engine.submit_sm(&self.session.sender, sm)
+        self.engine.submit_sm(&self.session.sender(), sm)
     }
 
     async fn answer_later(
@@ -156,7 +157,7 @@ impl Bound {
                 self.submits.waiting.send(waiting).await.map_err(|_| End::Lost)
             }
             Err(status) => {
-                count(status, 1);
+                count(&self.session, status, 1);
                 refuse(&self.outlet, header, status);
                 Ok(())
             }
@@ -164,7 +165,13 @@ impl Bound {
     }
 }
 
-fn count(status: Status, answers: u64) {
+fn count(session: &Session, status: Status, answers: u64) {
+    if status.is_ok() {
+        session.meter.accepted.fetch_add(answers, Ordering::Relaxed);
+    } else {
+        let too_fast = matches!(status, Status::RTHROTTLED | Status::RMSGQFUL);
+        session.meter.refused(status.0.into(), too_fast, answers);
+    }
     let name = status.name().unwrap_or("other");
     metrics::counter!("switchboard_smpp_submits_total", "status" => name).increment(answers);
 }
@@ -223,7 +230,7 @@ impl Answering {
             self.out.clear();
         }
         if self.taken > 0 {
-            count(Status::ROK, std::mem::take(&mut self.taken));
+            count(&self.session, Status::ROK, std::mem::take(&mut self.taken));
         }
         if self.done > 0 {
             self.session.answered(std::mem::take(&mut self.done));
@@ -249,7 +256,7 @@ impl Answering {
             Ok(_) => self.taken += 1,
             Err(status) => {
                 self.engine.gates().take_back(&submitted.counted);
-                count(status, 1);
+                count(&self.session, status, 1);
             }
         }
         status
