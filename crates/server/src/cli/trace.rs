@@ -153,7 +153,8 @@ async fn show(id: &str, short: bool, follow: bool, client: &Client, out: &Out) -
                 out.text(&in_words(pdu, short));
             }
         }
-        let before = std::mem::replace(&mut after, answer.value["after"].as_u64().unwrap_or(after));
+        let before = after;
+        after = answer.value["after"].as_u64().unwrap_or(before);
         if after > before {
             continue;
         }

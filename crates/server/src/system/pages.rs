@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use messaging::Gateway;
 use types::{Permission, Result};
 use web::console::{Content, NavEntry, done};
