@@ -336,11 +336,6 @@ impl Session {
         self.version.store(version.0.into(), Ordering::Relaxed);
     }
 
-    /// Its number among all sessions since the start.
-    pub(crate) fn number(&self) -> u64 {
-        self.serial
-    }
-
     /// Remembers that it came or went.
     pub(crate) fn note(&self, at: Timestamp, what: &'static str, why: Option<String>) {
         let (kind, peer) = (self.kind().to_owned(), self.peer.to_string());

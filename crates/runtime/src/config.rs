@@ -76,7 +76,7 @@ pub struct Config {
 }
 
 /// The layers over the manual. All are inputs, so that a test or a check can ask "what if".
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Sources {
     /// A TOML file. If absent, `SWITCHBOARD_CONFIG` of `env` may name one.
     pub file: Option<PathBuf>,
@@ -86,6 +86,13 @@ pub struct Sources {
     /// Values from the command line: dotted key and text, e.g. `("http.listen", "0.0.0.0:80")`. Lists are
     /// separated by commas.
     pub overrides: Vec<(String, String)>,
+}
+
+/// Variables and flags may hold secrets.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 /// Where a value came from.

@@ -138,8 +138,7 @@ fn wanted(fields: &Fields) -> Result<NewTrace> {
     let of = fields.get("of").unwrap_or_default();
     let number = |name: &str| {
         let read = |text: &str| {
-            text.parse::<u64>()
-                .map_err(|_| types::Error::invalid(name, format!("{text:?} is no whole number")))
+            text.parse::<u64>().map_err(|_| Error::invalid(name, format!("{text:?} is no whole number")))
         };
         fields.get(name).map(read).transpose()
     };

@@ -1,15 +1,20 @@
 use std::net::SocketAddr;
 
 use runtime::trace::{Protocol, Tap};
+use serde_json::json;
 use types::{Permissions, TenantId};
 
 use super::*;
-use crate::connection::tests::new as new_connection;
-use crate::tests::House;
+use crate::connection::NewConnection;
+use crate::tests::{House, patch};
 
 async fn traced(house: &House) -> (Engine, ConnectionId, Tap) {
-    let mut wanted = new_connection("carrier");
-    wanted.wanted = Some(connection::Wanted::Stopped);
+    let wanted = NewConnection {
+        name: "carrier".to_owned(),
+        wanted: Some(connection::Wanted::Stopped),
+        settings: patch(json!({ "host": "smsc.example", "system_id": "us" })),
+        ..NewConnection::default()
+    };
     let id = connection::create(&house.ours, wanted).await.unwrap().id;
     let engine = Engine::start(&house.runtime).await.unwrap();
     let (ours, peer) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2)));

@@ -464,7 +464,7 @@ async fn no_message_that_has_ended_is_without_its_way_and_its_reasons() {
         settings.errors = vec![ErrorShare { status: Status::RINVDSTADR.0, percent: 100.0 }];
     });
     let refused = send(to("three", "transactional")).await;
-    ended(&house, &refused, "failed").await;
+    ended(&house, &refused, "rejected").await;
     carrier.change(|settings| {
         settings.errors = Vec::new();
         settings.latency = Delay::of_ms(60_000);
@@ -486,7 +486,7 @@ async fn no_message_that_has_ended_is_without_its_way_and_its_reasons() {
     house.admin.post(&format!("/api/v1/messages/{cancelled}/cancel"), &json!({})).await.expect(200);
     outcomes.extend([
         (failed, "failed"),
-        (refused, "failed"),
+        (refused, "rejected"),
         (unknown, "indeterminate"),
         (expired, "expired"),
         (cancelled, "cancelled"),
@@ -499,7 +499,7 @@ async fn no_message_that_has_ended_is_without_its_way_and_its_reasons() {
         assert!(why["route"].is_string() && !why["then"].as_array().unwrap().is_empty(), "{state}: {why}");
         assert!(why["gates"].is_array(), "{state}: {why}");
     }
-    let (timeline, _) = ended(&house, &outcomes[2].0, "failed").await;
+    let (timeline, _) = ended(&house, &outcomes[2].0, "rejected").await;
     assert!(timeline.to_string().contains("refused: ESME_RINVDSTADR ("), "{timeline}");
     house.admin.post(&format!("/api/v1/connections/{id}/start"), &json!({})).await.expect(200);
     house
