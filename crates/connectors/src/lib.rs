@@ -10,8 +10,8 @@ pub mod ucp;
 
 pub use link::{Link, Settings};
 pub use report::{
-    Answer, Class, Content, Delivered, NoAnswer, Owed, Receipt, Refusal, Report, Verdict, is_named_by_time,
-    named_by_time,
+    Answer, Class, Classed, Content, Delivered, NoAnswer, Owed, Receipt, Refusal, Report, Verdict,
+    is_named_by_time, named_by_time,
 };
 pub use status::{BindStatus, Counters, State, Status};
-pub use tcp::{Adapted, BindKind, Places, Stopped};
+pub use tcp::{Adapted, BindKind, Host, Places, Reach, Stopped};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use runtime::wire::Outlet;
 use smpp::{RetryClass, Sm, Status};
@@ -50,6 +51,11 @@ pub enum Report<T> {
     },
     /// The peer hands us a message or a receipt, and waits for an answer.
     Delivered(Delivered),
+    /// The peer says that a phone can be reached again: alert_notification (SMPP v5 §4.1.3).
+    Reachable {
+        /// Its number, as the peer writes it.
+        phone: String,
+    },
 }
 
 /// What became of a message.
@@ -61,11 +67,12 @@ pub enum Answer {
         /// Empty where the peer gave none. Octets that are not UTF-8 are read as Latin-1.
         message_id: String,
     },
-    /// The peer does not take it; [`Refusal::class`] says what to do. After [`Class::Throttled`] and [`Class::QueueFull`] the
-    /// connection has paused itself already.
+    /// The peer does not take it. After [`Class::Throttled`] and [`Class::QueueFull`] the connection has paused itself already.
     Refused {
         /// Why.
         refusal: Refusal,
+        /// What to do: as the connection's settings say, or the protocol's table.
+        class: Class,
     },
     /// It left, and its fate is not known: it may have been sent on.
     NoAnswer(NoAnswer),
@@ -106,10 +113,50 @@ pub enum Class {
     QueueFull,
     /// The peer does not know the session any more: open it anew, then send the same again.
     Reconnect,
+    /// This will be refused again, and so will everything else to its destination.
+    Blocked,
+}
+
+/// What an operator says about a peer's refusals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Classed {
+    /// The numbers of the protocol's own table, first and last.
+    pub codes: RangeInclusive<u32>,
+    /// What to do; `None` where the peer means that all is well.
+    pub class: Option<Class>,
+}
+
+impl Answer {
+    /// A refusal with the class that its protocol's table gives it.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        Self::Refused { refusal, class: refusal.class() }
+    }
+
+    /// The answer as an operator wants its refusals to be read; the first that names it counts.
+    #[must_use]
+    pub fn read_by(self, classes: &[Classed]) -> Self {
+        let Self::Refused { refusal, .. } = self else { return self };
+        match classes.iter().find(|classed| classed.codes.contains(&refusal.number())) {
+            None => self,
+            Some(Classed { class: Some(class), .. }) => Self::Refused { refusal, class: *class },
+            Some(_) => Self::Accepted { message_id: String::new() },
+        }
+    }
 }
 
 impl Refusal {
-    /// What to do after it.
+    /// Its number in its protocol's table.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Smpp(status) => status.0,
+            Self::Ucp(error) => u32::from(error.0),
+            Self::Cimd(error) => u32::from(error.0),
+        }
+    }
+
+    /// What to do after it, by that table.
     pub fn class(self) -> Class {
         match self {
             Self::Smpp(status) => match status.class() {
@@ -117,9 +164,8 @@ impl Refusal {
                 RetryClass::QueueFull => Class::QueueFull,
                 RetryClass::Temporary => Class::Temporary,
                 RetryClass::ReconnectNeeded => Class::Reconnect,
-                RetryClass::Success | RetryClass::Permanent | RetryClass::DestinationBlocked => {
-                    Class::Permanent
-                }
+                RetryClass::DestinationBlocked => Class::Blocked,
+                RetryClass::Success | RetryClass::Permanent => Class::Permanent,
             },
             // Of a message, not of a login: the centre has forgotten the session.
             Self::Ucp(ucp::ErrorCode::AUTHENTICATION) | Self::Cimd(cimd::ErrorCode::UNEXPECTED) => {

@@ -38,6 +38,7 @@ mod attempt;
 mod backoff;
 mod ceiling;
 mod gate;
+mod hosts;
 mod lane;
 mod meter;
 mod session;
@@ -47,7 +48,7 @@ mod throttle;
 mod wire;
 
 pub use gate::{Places, Stopped};
-pub use settings::{BindKind, Settings, Tls};
+pub use settings::{BindKind, Host, Reach, Settings, Tls};
 pub use wire::{Heard, Lost, Wire};
 
 pub use adapt::Adapted;
@@ -102,6 +103,10 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
         let (reports, receiver) = mpsc::channel(REPORTS_MAX);
         adapt::make_binds(&shared, tasks, &reports);
         let weak = reports.downgrade();
+        let reach = shared.rules.load().settings.reach.clone();
+        if !reach.hosts.is_empty() && reach.rebalance_ms > 0 {
+            tasks.spawn("link-hosts", hosts::rebalance(Arc::clone(&shared)));
+        }
         tasks.spawn("link", watch_over(Arc::clone(&shared), reports, tasks.stopping()));
         let owned = Owned { shared, tasks: tasks.clone(), reports: weak };
         (Self { owned: Arc::new(owned) }, receiver)

@@ -14,9 +14,16 @@ use crate::settings::{self, Patch};
 
 pub mod api;
 mod dialect;
+pub(crate) mod errors;
 pub mod pages;
+mod words;
 
-pub use dialect::{Alphabet, ConnectionSettings, ExtraTlv, LongMessages, Protocol, ReceiptIds, Version};
+pub use dialect::ConnectionSettings;
+pub use errors::{ErrorConvention, ErrorPlace, ErrorRule};
+pub use words::{
+    Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
+};
+pub(crate) use words::{host, language, receipt_state};
 
 /// A carrier's message centre that we bind to. The password is not shown, not even sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -433,8 +440,9 @@ fn over_tcp<L>(
     let (settings, config) = (&connection.settings, &runtime.config.smpp);
     connectors::tcp::Settings {
         name: connection.name.clone(),
-        host: settings.host.clone(),
-        port: settings.port,
+        host: connectors::Host { name: settings.host.clone(), port: settings.port },
+        reach: reach(settings),
+        classes: errors::ErrorTable::new(&settings.errors, settings.error_convention).classes(),
         system_id: settings.system_id.clone(),
         password: password.to_owned(),
         bind: settings.bind,
@@ -445,10 +453,7 @@ fn over_tcp<L>(
         enquire_missed_max: settings.enquire_missed_max,
         response_timeout_ms: settings.response_timeout_ms,
         tls: settings.tls.then(|| connectors::tcp::Tls {
-            server_name: match settings.tls_server_name.as_str() {
-                "" => settings.host.clone(),
-                name => name.to_owned(),
-            },
+            server_name: settings.tls_server_name.clone(),
             ca: settings.tls_ca.clone(),
         }),
         connect_timeout_ms: settings.connect_timeout_ms,
@@ -460,6 +465,18 @@ fn over_tcp<L>(
         write_queue_bytes_max: config.write_queue_bytes_max,
         point: Board::of(runtime).connection(connection.id).point.clone(),
         login,
+    }
+}
+
+fn reach(settings: &ConnectionSettings) -> connectors::Reach {
+    // They were read when the settings were checked.
+    let hosts = |hosts: &[String]| hosts.iter().filter_map(|host| words::host("hosts", host).ok()).collect();
+    connectors::Reach {
+        hosts: hosts(&settings.hosts),
+        standby: hosts(&settings.standby_hosts),
+        warm: settings.standby == Standby::Warm,
+        standby_after_ms: settings.standby_after_ms,
+        rebalance_ms: settings.rebalance_ms,
     }
 }
 

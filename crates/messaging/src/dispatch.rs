@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use types::{ConnectionId, MessageId, kind};
 
 use crate::assemble::{Assembled, Dialect};
-use crate::journal::{Answered, ClaimId, Entry, Journal, Outcome};
+use crate::journal::{Answered, ClaimId, Entry, Journal, NO_CLAIM, Outcome};
 use crate::message::Outgoing;
 use crate::queue::{Line, Queue};
 use runtime::Runtime;
@@ -35,9 +35,6 @@ const TAKE_MAX: usize = 500;
 const CLAIMS_UNDER_WAY: usize = 3;
 /// How long to wait when a claim could not be written.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// The claim of what never left.
-const NO_CLAIM: ClaimId = 0;
 
 /// What a dispatcher works with.
 pub struct Dispatcher {
@@ -109,7 +106,7 @@ impl Dispatcher {
                 self.end(&message, Outcome::Expired).await;
                 continue;
             }
-            match dialect.assemble(&message) {
+            match dialect.assemble(&message, now) {
                 Ok(assembled) if !assembled.is_empty() => messages.push((message, assembled)),
                 // Every part is with the carrier already: only the answer that said so was lost.
                 Ok(_) => self.end(&message, Outcome::AllTaken).await,

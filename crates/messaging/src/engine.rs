@@ -25,10 +25,12 @@ use crate::lookup::Lookups;
 use crate::opt_out::OptOuts;
 use crate::push::Pushes;
 use crate::queue::Queue;
-use crate::reports::{Numbers, Reader};
+use crate::reachable::Awaited;
+use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
 use crate::sessions::Sessions;
-use crate::{account, cdr, live, load, recover};
+use crate::smpp_server::outbind::Called;
+use crate::{account, accounting, cdr, live, load, pause, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -42,6 +44,10 @@ struct Parts {
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
     numbers: Numbers,
+    /// Customers' systems that are called when something waits for them.
+    outbinds: ArcSwap<Vec<Called>>,
+    /// Who wants to hear of which phone.
+    awaited: Awaited,
     /// Who knows of which network a number is.
     lookups: Arc<Lookups>,
     /// What routing may ask beside the message.
@@ -63,8 +69,10 @@ struct Parts {
 struct Running {
     revision: i64,
     name: String,
-    /// What the dispatcher writes messages by, and the reader of reports their ids.
+    /// What the dispatcher writes messages by.
     dialect: Arc<ArcSwap<Dialect>>,
+    /// What the reader of reports reads answers and receipts by.
+    tongue: Arc<ArcSwap<Tongue>>,
     patience: Patience,
     link: Link<Tag>,
     stopped: CancellationToken,
@@ -121,6 +129,8 @@ impl Engine {
                 queue,
                 pushes,
                 numbers: Numbers::default(),
+                outbinds: ArcSwap::default(),
+                awaited: Awaited::default(),
                 world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
                 lookups,
                 links: Mutex::default(),
@@ -134,6 +144,7 @@ impl Engine {
         };
         engine.lookups().reload().await?;
         engine.routes_changed().await?;
+        engine.pauses_changed().await?;
         engine.numbers_changed().await?;
         engine.parts.opt_outs.load(runtime).await?;
         engine.inbound_changed().await?;
@@ -147,6 +158,7 @@ impl Engine {
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         runtime.tasks.spawn("load", load::watch(engine.clone()));
         runtime.tasks.spawn("samples", live::sample::run(engine.clone()));
+        runtime.tasks.spawn("accounting", accounting::watch::run(engine.clone()));
         Ok(engine)
     }
 
@@ -198,6 +210,16 @@ impl Engine {
         self.parts.gates.changed(self.runtime(), tenant).await
     }
 
+    /// Customers' systems that are called when something waits for them.
+    pub(crate) fn outbinds(&self) -> Arc<Vec<Called>> {
+        self.parts.outbinds.load_full()
+    }
+
+    /// Who wants to hear of which phone.
+    pub(crate) fn awaited(&self) -> &Awaited {
+        &self.parts.awaited
+    }
+
     /// Who does not want to be written to.
     pub(crate) fn opt_outs(&self) -> &OptOuts {
         &self.parts.opt_outs
@@ -209,6 +231,18 @@ impl Engine {
     /// When the database does not answer; the former ones stay in force.
     pub async fn inbound_changed(&self) -> Result<()> {
         self.parts.desk.reload(self.runtime()).await
+    }
+
+    /// Reads the pauses again; call it after a committed change of any. What waits in memory and is paused now is set aside.
+    ///
+    /// # Errors
+    /// When the database does not answer; the former ones stay in force.
+    pub async fn pauses_changed(&self) -> Result<()> {
+        let _changing = self.parts.changing.lock().await;
+        let (pauses, waited_for) = pause::load_all(self.runtime()).await?;
+        self.parts.queue.rest.set(pauses, waited_for);
+        self.parts.queue.set_aside();
+        Ok(())
     }
 
     /// Reads the routes again; call it after a committed change of any route.
@@ -235,6 +269,11 @@ impl Engine {
                 })
                 .collect();
         self.parts.numbers.store(Arc::new(numbers));
+        let called = accounts.iter().filter(|account| account.active).filter_map(|account| {
+            let host = connection::host("outbind", &account.settings.outbind).ok()?;
+            Some(Called { account: account.id, host })
+        });
+        self.parts.outbinds.store(Arc::new(called.collect()));
         Ok(())
     }
 
@@ -299,6 +338,8 @@ impl Engine {
             return Ok(false);
         }
         running.dialect.store(Arc::new(Dialect::new(&connection.settings)));
+        running.tongue.store(Arc::new(Tongue::of(&connection.settings)));
+        self.parts.journal.forget_receipt_ids(connection.id);
         running.revision = connection.revision;
         running.name.clone_from(&connection.name);
         running.patience = Patience::of(connection);
@@ -308,7 +349,10 @@ impl Engine {
     async fn start_link(&self, connection: &Connection) -> Result<()> {
         let runtime = self.runtime();
         let settings = connection::link_settings(runtime, connection).await?;
+        // Another carrier, perhaps, or another form that is set.
+        self.parts.journal.forget_receipt_ids(connection.id);
         let dialect = Arc::new(ArcSwap::from_pointee(Dialect::new(&connection.settings)));
+        let tongue = Arc::new(ArcSwap::from_pointee(Tongue::of(&connection.settings)));
         let (link, reports) = Link::start(settings, &runtime.tasks, runtime.clock.clone());
         let stopped = runtime.tasks.stopping().child_token();
         let dispatcher = Dispatcher {
@@ -325,8 +369,7 @@ impl Engine {
             tenant: connection.tenant,
             connection: connection.id,
             name: connection.name.clone(),
-            protocol: connection.settings.protocol,
-            dialect: dialect.clone(),
+            tongue: tongue.clone(),
             meter: self.parts.meters.connection(connection.id),
             numbers: self.parts.numbers.clone(),
         };
@@ -337,6 +380,7 @@ impl Engine {
                 revision: connection.revision,
                 name: connection.name.clone(),
                 dialect,
+                tongue,
                 patience: Patience::of(connection),
                 link,
                 stopped,

@@ -9,8 +9,13 @@
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
 //! - [`lookup`]: which network a number is of
+//! - [`distribution`]: recipients under one name, for submit_multi
+//! - [`queue`]: what waits, by connection and lane; [`pause`]: what is kept from leaving; [`dead_letter`]: what came to
+//!   nothing, sent again
+//! - [`accounting`]: whether the books balance
 //! - [`intent`]: what a message is for
 //! - [`trace`]: PDUs as they pass
+//! - [`fault`]: why a message was not delivered, in words that all carriers share
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive, and [`live`]: what it does
@@ -21,6 +26,7 @@ use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
+pub mod accounting;
 mod api;
 pub mod assemble;
 pub mod blacklist;
@@ -28,9 +34,12 @@ pub mod callback;
 pub mod cdr;
 pub mod connection;
 pub mod conversation;
+pub mod dead_letter;
 mod deliver;
 pub mod dispatch;
+pub mod distribution;
 pub mod engine;
+pub mod fault;
 pub mod firewall;
 pub mod gate;
 pub mod hours;
@@ -43,8 +52,10 @@ pub mod lookup;
 pub mod message;
 pub mod opt_out;
 mod pages;
+pub mod pause;
 pub mod push;
 pub mod queue;
+mod reachable;
 pub mod recover;
 pub mod reports;
 pub mod retention;
@@ -70,6 +81,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
+    Migration { name: "messaging/0010_queue", text: include_str!("../migrations/0010_queue.sql") },
+    Migration {
+        name: "messaging/0012_distribution",
+        text: include_str!("../migrations/0012_distribution.sql"),
+    },
 ];
 
 /// The JSON API of this crate.
@@ -77,8 +93,13 @@ pub fn api() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
         .merge(message::api::router())
         .merge(account::api::router())
+        .merge(distribution::api::router())
+        .merge(accounting::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+        .merge(pause::api::router())
+        .merge(queue::api::router())
+        .merge(dead_letter::api::router())
         .merge(cdr::api::router())
         .merge(gate::api::router())
         .merge(sender::api::router())

@@ -4,18 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report, State};
+use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report};
 use smpp::{MessageType, Sm, Status};
 use sms::{Receipt, udh};
 use tokio::sync::mpsc;
 use types::{AccountId, Address, ConnectionId, Event, Npi, TenantId, Ton, event};
 
-use crate::assemble::Dialect;
-use crate::connection::{Protocol, ReceiptIds};
+use crate::connection::errors::ErrorTable;
+use crate::connection::{self, ConnectionSettings, Protocol, ReceiptIds, Unanswered};
 use crate::dispatch::Tag;
 use crate::engine::Engine;
+use crate::fault::ErrorClass;
 use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
 use crate::live::meter::{Meter, SessionEvent, code_of, code_of_silence};
+use crate::message::State;
 use crate::route::Liveness;
 
 /// Which account owns a number, for each tenant; made anew when an account changes.
@@ -31,14 +33,88 @@ pub struct Reader {
     pub connection: ConnectionId,
     /// Its name.
     pub name: String,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// Its dialect, which says how the ids in its receipts relate to those in its responses.
-    pub dialect: Arc<ArcSwap<Dialect>>,
+    /// How its carrier speaks, which may change.
+    pub tongue: Arc<ArcSwap<Tongue>>,
     /// What is counted about it.
     pub meter: Arc<Meter>,
     /// Which account owns a number.
     pub numbers: Numbers,
+}
+
+/// How a carrier says what became of messages.
+#[derive(Debug, Clone)]
+pub struct Tongue {
+    protocol: Protocol,
+    receipt_ids: ReceiptIds,
+    /// States that it names in its own way.
+    states: Vec<(String, sms::MessageState)>,
+    errors: ErrorTable,
+    unanswered: Unanswered,
+    /// What recipients lose and get on their way out.
+    strip: String,
+    prefix: String,
+}
+
+impl Tongue {
+    /// As a connection's settings say.
+    pub fn of(settings: &ConnectionSettings) -> Self {
+        let state = |text: &String| {
+            connection::receipt_state(text).map(|(stat, state)| (stat.to_ascii_lowercase(), state))
+        };
+        Self {
+            protocol: settings.protocol,
+            receipt_ids: settings.receipt_ids,
+            states: settings.receipt_states.iter().filter_map(state).collect(),
+            errors: ErrorTable::new(&settings.errors, settings.error_convention),
+            unanswered: settings.unanswered,
+            strip: settings.dest_strip.clone(),
+            prefix: settings.dest_prefix.trim_start_matches('+').to_owned(),
+        }
+    }
+
+    /// The state of a receipt; `stat` is as it is written.
+    fn state(&self, stat: Option<&str>, read: Option<sms::MessageState>) -> sms::MessageState {
+        let number = read.map(|state| state.number().to_string());
+        let named = |name: &str| self.states.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let own = stat.and_then(named).or_else(|| number.as_deref().and_then(named));
+        own.map(|(_, state)| *state).or(read).unwrap_or(sms::MessageState::Unknown)
+    }
+
+    /// A number as it was before it was written for this carrier.
+    fn number(&self, text: &str) -> String {
+        let text = text.trim_start_matches('+');
+        if self.strip.is_empty() && self.prefix.is_empty() {
+            return text.to_owned();
+        }
+        text.strip_prefix(&self.prefix)
+            .map_or_else(|| text.to_owned(), |rest| format!("{}{rest}", self.strip))
+    }
+
+    fn outcome(&self, answer: Answer) -> Outcome {
+        let resend = match self.unanswered {
+            Unanswered::ByIntent => None,
+            Unanswered::Wait => Some(false),
+            Unanswered::Resend => Some(true),
+        };
+        let unanswered = |why| Outcome::Unanswered { why, resend };
+        match answer {
+            // No receipt will ever name it: what became of the message is as unknown as without an answer.
+            Answer::Accepted { message_id } if message_id.len() > PROVIDER_ID_OCTETS_MAX => {
+                unanswered("the carrier answered with an id that is longer than any can be")
+            }
+            Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
+            Answer::Refused { refusal: Refusal::Smpp(Status::ROK), .. } => {
+                Outcome::Taken { provider_id: String::new() }
+            }
+            Answer::Refused { refusal, class } => {
+                let (why, retry_s) = self.errors.answer(refusal);
+                Outcome::Refused { class, why, retry_s }
+            }
+            Answer::NoAnswer(NoAnswer::TimedOut) => unanswered("the carrier did not answer in time"),
+            Answer::NoAnswer(NoAnswer::BindLost) => unanswered("the bind was lost"),
+            Answer::Unfit(why) => Outcome::Unsendable { why },
+        }
+    }
 }
 
 impl Reader {
@@ -48,13 +124,18 @@ impl Reader {
             let entry = match report {
                 Report::Answered { tag, answer, .. } => {
                     self.count(&answer);
-                    self.answered(tag, outcome(answer))
+                    let outcome = self.tongue.load().outcome(answer);
+                    self.answered(tag, outcome)
                 }
                 Report::Late { tag, answer: Answer::Accepted { message_id }, .. } => {
                     self.answered(tag, Outcome::Late { provider_id: message_id })
                 }
                 Report::Late { .. } => continue,
                 Report::Delivered(delivered) => self.delivered(delivered),
+                Report::Reachable { phone } => {
+                    self.engine.reachable(self.tenant, &self.tongue.load().number(&phone));
+                    continue;
+                }
                 Report::Bound { kind, peer } => {
                     self.stands();
                     self.note("bound", kind, peer.to_string(), None);
@@ -79,7 +160,7 @@ impl Reader {
     /// Counts why a submit was not taken.
     fn count(&self, answer: &Answer) {
         match answer {
-            Answer::Refused { refusal } => self.meter.refusals.count(code_of(*refusal), 1),
+            Answer::Refused { refusal, .. } => self.meter.refusals.count(code_of(*refusal), 1),
             Answer::NoAnswer(why) => self.meter.refusals.count(code_of_silence(*why), 1),
             Answer::Accepted { .. } | Answer::Unfit(_) => {}
         }
@@ -92,7 +173,8 @@ impl Reader {
 
     /// Notes whether the link can send now; what waits for a dead one goes elsewhere.
     fn stands(&self) {
-        let sends = |bind: &BindStatus| bind.kind != BindKind::Receiver && bind.state == State::Bound;
+        let sends =
+            |bind: &BindStatus| bind.kind != BindKind::Receiver && bind.state == connectors::State::Bound;
         let up = self
             .engine
             .connection_status(self.connection)
@@ -138,7 +220,7 @@ impl Reader {
             Content::Sm(sm) => sm,
         };
         // Only SMPP has receipts that come as messages.
-        let receipt = if self.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
+        let receipt = if self.tongue.load().protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
             Some(receipt) => {
                 self.meter.receipts.count(receipt.state.into(), 1);
@@ -150,15 +232,40 @@ impl Reader {
 
     /// A receipt of a protocol that says what is one.
     fn said(&self, receipt: &connectors::Receipt) -> CarrierReceipt {
-        let number = |text: &str| text.trim_start_matches('+').to_owned();
+        let id = receipt.message_id.clone();
+        let told = (self.tongue.load().state(None, Some(receipt.state)), receipt.error.clone());
+        self.carrier_receipt((&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
+    }
+
+    /// What a receipt says, with what the connection's table makes of its error.
+    fn carrier_receipt(
+        &self,
+        (phone, sender): (&str, &str),
+        provider_id: String,
+        (mut state, error): (sms::MessageState, Option<String>),
+        ids: ReceiptIds,
+    ) -> CarrierReceipt {
+        let tongue = self.tongue.load();
+        let read = error.map(|error| tongue.errors.receipt(&error));
+        let failed = State::from_receipt(state).is_some_and(|state| state != State::Delivered);
+        let class = read.as_ref().and_then(|read| read.class).filter(|_| failed);
+        if class == Some(ErrorClass::Success) {
+            state = sms::MessageState::Delivered;
+        }
+        let temporary = class == Some(ErrorClass::Temporary);
+        let retry_s =
+            read.as_ref().filter(|_| temporary).map(|read| read.retry_s.to_vec()).unwrap_or_default();
         CarrierReceipt {
             tenant: self.tenant,
             connection: self.connection,
-            phone: number(&receipt.phone),
-            sender: number(&receipt.sender),
-            provider_id: receipt.message_id.clone(),
-            state: receipt.state.number(),
-            error: receipt.error.clone(),
+            phone: tongue.number(phone),
+            sender: sender.trim_start_matches('+').to_owned(),
+            provider_id,
+            state: state.number(),
+            error: read.map(|read| read.why),
+            ids,
+            retry_s,
+            blocks: class == Some(ErrorClass::BlockedDestination),
         }
     }
 
@@ -181,18 +288,11 @@ impl Reader {
             sm.tlvs.network_error_code().map(|code| format!("network {}:{}", code.network, code.code));
         let error =
             read.err.filter(|err| err.chars().any(|ch| ch != '0')).map(str::to_owned).or(network_error);
-        Some(CarrierReceipt {
-            tenant: self.tenant,
-            connection: self.connection,
-            phone: address(&sm.source).text,
-            sender: address(&sm.destination).text,
-            provider_id: as_responded(
-                self.dialect.load().receipt_ids(),
-                read.id.as_deref().unwrap_or_default(),
-            ),
-            state: read.state.unwrap_or(sms::MessageState::Unknown).number(),
-            error,
-        })
+        let addresses = (address(&sm.source).text, address(&sm.destination).text);
+        let id = read.id.as_deref().unwrap_or_default().to_owned();
+        let tongue = self.tongue.load();
+        let state = tongue.state(read.stat, read.state);
+        Some(self.carrier_receipt((&addresses.0, &addresses.1), id, (state, error), tongue.receipt_ids))
     }
 
     fn inbound(&self, sm: &Sm) -> InboundPart {
@@ -223,37 +323,8 @@ impl Reader {
     }
 }
 
-/// A receipt's id in the form of the response, where the two are known to differ. Otherwise the journal tries every form.
-fn as_responded(receipt_ids: ReceiptIds, id: &str) -> String {
-    let converted = match receipt_ids {
-        ReceiptIds::Auto | ReceiptIds::Same => None,
-        ReceiptIds::HexToDecimal => sms::id::decimal_to_hexadecimal(id),
-        ReceiptIds::DecimalToHex => sms::id::hexadecimal_to_decimal(id),
-    };
-    converted.unwrap_or_else(|| id.to_owned())
-}
-
 /// What a message_id has room for beside its NUL (SMPP v5 §4.7.14).
 const PROVIDER_ID_OCTETS_MAX: usize = 64;
-
-fn outcome(answer: Answer) -> Outcome {
-    match answer {
-        // No receipt will ever name it: what became of the message is as unknown as without an answer.
-        Answer::Accepted { message_id } if message_id.len() > PROVIDER_ID_OCTETS_MAX => {
-            Outcome::Unanswered { why: "the carrier answered with an id that is longer than any can be" }
-        }
-        Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
-        Answer::Refused { refusal: Refusal::Smpp(Status::ROK) } => {
-            Outcome::Taken { provider_id: String::new() }
-        }
-        Answer::Refused { refusal } => Outcome::Refused { refusal },
-        Answer::NoAnswer(NoAnswer::TimedOut) => {
-            Outcome::Unanswered { why: "the carrier did not answer in time" }
-        }
-        Answer::NoAnswer(NoAnswer::BindLost) => Outcome::Unanswered { why: "the bind was lost" },
-        Answer::Unfit(why) => Outcome::Unsendable { why },
-    }
-}
 
 /// An address from the wire.
 pub(crate) fn address(address: &smpp::Address) -> Address {

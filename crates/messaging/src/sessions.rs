@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use runtime::Runtime;
 use runtime::pace::Pace;
 use runtime::trace::{self, Line, Tap};
+use runtime::wire::Outlet;
 use smpp::{Sequence, State};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -126,6 +127,8 @@ pub(crate) struct Session {
     answered: Notify,
     /// Of the requests that we send.
     sequence: Mutex<Sequence>,
+    /// Where it is written to, once it is served.
+    outlet: OnceLock<Outlet>,
     /// Done when somebody wants the session to end.
     pub(crate) ending: CancellationToken,
 }
@@ -201,6 +204,31 @@ impl Sessions {
         first.map(|session| (session.system_id.clone(), session.meter.clone())).collect()
     }
 
+    /// Whether a session of the account receives.
+    pub(crate) fn receives(&self, account: AccountId) -> bool {
+        let registry = self.lock();
+        let customer = registry.by_account.get(&account);
+        customer.is_some_and(|customer| customer.sessions.iter().any(|session| session.state.can_deliver()))
+    }
+
+    /// Writes something that has no answer to a session of the account that receives over SMPP, with that session's next
+    /// number. False where there is none.
+    pub(crate) fn tell(&self, account: AccountId, write: impl FnOnce(u32, &mut Vec<u8>)) -> bool {
+        let receiver = {
+            let registry = self.lock();
+            let receives = |session: &&Arc<Session>| {
+                session.protocol == Protocol::Smpp
+                    && session.state.can_deliver()
+                    && session.outlet.get().is_some()
+            };
+            let customer = registry.by_account.get(&account);
+            customer.and_then(|customer| customer.sessions.iter().find(receives).cloned())
+        };
+        let Some(session) = receiver else { return false };
+        let number = session.next_sequence();
+        session.outlet.get().is_some_and(|outlet| outlet.write(|out| write(number, out)).is_ok())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Registry> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,6 +279,7 @@ impl Sessions {
             unanswered: AtomicU32::new(0),
             answered: Notify::new(),
             sequence: Mutex::default(),
+            outlet: OnceLock::new(),
             ending: CancellationToken::new(),
         });
         customer.sessions.push(Arc::clone(&session));
@@ -403,6 +432,12 @@ impl Session {
     /// The number of our next request.
     pub(crate) fn next_sequence(&self) -> u32 {
         self.sequence.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Where it is written to from now on.
+    pub(crate) fn served_by(&self, outlet: &Outlet) {
+        // A session is served once.
+        let _ = self.outlet.set(outlet.clone());
     }
 
     /// Counts a push that was taken.

@@ -68,7 +68,8 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
 
 record! { struct One { n: i64 } }
 
-/// Ready when the database answers and the program is not stopping.
+/// Ready when the database answers and the program is not stopping. Whether the books balance is told and decides nothing:
+/// a server that is taken out of service for it would only add to what is wrong.
 async fn ready(State(app): State<App>) -> Response {
     let answers = async {
         let mut tx = app.runtime.db.read(Tenancy::Every).await?;
@@ -77,7 +78,12 @@ async fn ready(State(app): State<App>) -> Response {
     let stopping = app.runtime.tasks.stopping().is_cancelled();
     let database = answers.await.is_ok();
     let status = if database && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": database && !stopping, "database": database, "stopping": stopping })))
+    let balanced = messaging::accounting::watch::standing(&app.runtime).balanced;
+    let ready = database && !stopping;
+    (
+        status,
+        Json(json!({ "ready": ready, "database": database, "stopping": stopping, "balanced": balanced })),
+    )
         .into_response()
 }
 

@@ -14,6 +14,8 @@ mod languages;
 mod live;
 #[path = "browser/person.rs"]
 mod person;
+#[path = "browser/queue.rs"]
+mod queue;
 #[path = "browser/records.rs"]
 mod records;
 #[path = "browser/sending.rs"]

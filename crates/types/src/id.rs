@@ -74,8 +74,12 @@ pub mod kind {
         InboundNumber "num" "inbound number";
         /// A trace of PDUs.
         Trace "trc" "trace";
+        /// Recipients under one name.
+        DistributionList "dls" "distribution list";
         /// An entry of the opt-out list.
         OptOut "opt" "opt-out";
+        /// Something that is paused.
+        Pause "pse" "pause";
     }
 }
 

@@ -58,3 +58,7 @@ pub type InboundNumberId = Id<kind::InboundNumber>;
 pub type TraceId = Id<kind::Trace>;
 /// The id of an entry of the opt-out list.
 pub type OptOutId = Id<kind::OptOut>;
+/// Recipients under one name.
+pub type DistributionListId = Id<kind::DistributionList>;
+/// A pause's id.
+pub type PauseId = Id<kind::Pause>;

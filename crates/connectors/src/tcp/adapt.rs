@@ -50,13 +50,15 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
         let Some(reports) = self.owned.reports.upgrade().filter(|_| running) else {
             return Adapted::NotPossible;
         };
-        if rules.settings.bind != before.settings.bind {
+        // The places of those on standby come behind the others', whose number must stay then.
+        let (new, old) = (&rules.settings, &before.settings);
+        let rescaled = new.binds != old.binds && !old.reach.standby.is_empty();
+        if new.bind != old.bind || new.reach != old.reach || rescaled {
             return Adapted::NotPossible;
         }
         let anew = opens_otherwise(&before.settings, &rules.settings);
         let (window, throughput) = (usize::from(rules.settings.window), rules.settings.throughput);
         let (min_ms, max_ms) = (rules.settings.throttle_min_ms, rules.settings.throttle_max_ms);
-        let old = &before.settings;
         shared.rules.store(rules);
         let mut gate = shared.gate.state();
         gate.set_limits(window, throughput);
@@ -93,8 +95,8 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
 /// Whether the peer sees something else when a session is opened.
 fn opens_otherwise<L: PartialEq + Clone>(before: &Settings<L>, after: &Settings<L>) -> bool {
     let seen = |of: &Settings<L>| {
-        let Settings { host, port, system_id, password, tls, login, pdu_bytes_max, .. } = of.clone();
-        (host, port, system_id, password, tls, login, pdu_bytes_max)
+        let Settings { host, system_id, password, tls, login, pdu_bytes_max, .. } = of.clone();
+        (host, system_id, password, tls, login, pdu_bytes_max)
     };
     seen(before) != seen(after)
 }

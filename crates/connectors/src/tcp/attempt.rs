@@ -13,10 +13,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::backoff::Backoff;
+use super::hosts::{needed, relieve};
 use super::session::{READ_BYTES, RENEWED, Session};
 use super::shared::{Phase, Shared};
 use super::wire::{Heard, Wire};
-use super::{BindKind, Settings};
+use super::{BindKind, Host, Settings};
 use crate::{Report, State};
 
 /// A connection, encrypted or not.
@@ -58,9 +59,17 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
     let mut rules = shared.rules.load_full();
     let mut backoff = Backoff::new(rules.settings.reconnect_min_ms, rules.settings.reconnect_max_ms);
     let mut told = String::new();
+    let entry = shared.entry(bind);
+    let home = entry.home(shared.hosts(entry.standby).len());
+    let mut at = home;
     loop {
         if shared.leaves(bind, false) {
             return;
+        }
+        tokio::select! {
+            biased;
+            () = stopping(&mut phase) => break,
+            () = needed(&shared, &entry) => {}
         }
         // Whatever is changed behind this line asks for another session.
         let _ = (lane.is_to_renew(), lane.is_to_refresh());
@@ -70,11 +79,12 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
             rules = now;
         }
         let settings = &rules.settings;
-        shared.note(bind, State::Binding, |_| ());
+        let hosts = shared.hosts(entry.standby);
+        shared.note(bind, State::Binding, |entry| entry.at = at);
         let attempt = tokio::select! {
             biased;
             () = stopping(&mut phase) => break,
-            attempt = establish::<W>(settings, (bind, kind), &shared.clock) => attempt,
+            attempt = establish::<W>(settings, &hosts[at], (bind, kind), &shared.clock) => attempt,
         };
         match attempt {
             Ok(bound) => {
@@ -84,6 +94,7 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                 if began.elapsed() >= Duration::from_millis(settings.reconnect_max_ms) {
                     backoff.reset();
                 }
+                at = home;
                 note_down(&shared, bind, &why);
                 let renewed = why == RENEWED;
                 let _ = reports.send(Report::Lost { kind, peer: Some(peer), why }).await;
@@ -100,6 +111,11 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                     tracing::warn!(connection = %settings.name, protocol = W::NAME, bind = %kind, %why, "no session");
                     told.clone_from(&why);
                     let _ = reports.send(Report::Lost { kind, peer, why }).await;
+                }
+                at = (at + 1) % hosts.len();
+                if at != home {
+                    // Another host is asked before anybody waits.
+                    continue;
                 }
             }
         }
@@ -133,7 +149,14 @@ async fn live<T: Clone + Send + 'static, W: Wire>(
         entry.peer_system_id = Some(peer_system_id);
     });
     let session = Session::begin(Arc::clone(shared), reports.clone(), bind, kind, (peer, tap));
-    let why = session.run(halves.reading, halves.writing, wire).await;
+    let entry = shared.entry(bind);
+    let regular = usize::from(shared.is_regular(&entry));
+    shared.regulars.send_modify(|regulars| *regulars += regular);
+    let why = tokio::select! {
+        why = session.run(halves.reading, halves.writing, wire) => why,
+        never = relieve(shared, bind, &entry) => match never {},
+    };
+    shared.regulars.send_modify(|regulars| *regulars -= regular);
     tracing::info!(connection = %name, bind = %kind, %peer, %why, "bind ended");
     why
 }
@@ -155,12 +178,13 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
 /// Connects and logs in.
 async fn establish<W: Wire>(
     settings: &Settings<W::Login>,
+    host: &Host,
     (bind, kind): (usize, BindKind),
     clock: &Clock,
 ) -> Result<Bound<W>, Failure> {
     let mut peer = None;
     let connecting =
-        timeout(Duration::from_millis(settings.connect_timeout_ms), connect(settings, &mut peer));
+        timeout(Duration::from_millis(settings.connect_timeout_ms), connect(settings, host, &mut peer));
     let connected = connecting.await.unwrap_or_else(|_| {
         let what = if peer.is_some() { "no TLS" } else { "no connection" };
         Err(Failure {
@@ -188,10 +212,11 @@ async fn establish<W: Wire>(
 /// Connects, and encrypts the connection where it is to be. `peer` is told as soon as somebody is there.
 async fn connect<L>(
     settings: &Settings<L>,
+    host: &Host,
     peer: &mut Option<SocketAddr>,
 ) -> Result<(Halves, SocketAddr), Failure> {
     let connecting = async {
-        let stream = TcpStream::connect((settings.host.as_str(), settings.port)).await?;
+        let stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
         // A PDU must not wait for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
         let (ours, address) = (stream.local_addr()?, stream.peer_addr()?);
@@ -207,7 +232,8 @@ async fn connect<L>(
         let (reading, writing) = stream.into_split();
         return Ok((Halves { reading: Box::new(reading), writing: Box::new(writing), ours }, address));
     };
-    let stream = tls::connect(stream, &wanted.server_name, &wanted.ca).await.map_err(|failure| Failure {
+    let server_name = if wanted.server_name.is_empty() { &host.name } else { &wanted.server_name };
+    let stream = tls::connect(stream, server_name, &wanted.ca).await.map_err(|failure| Failure {
         peer: Some(address),
         why: format!("no TLS: {}", failure.why),
         lasting: failure.lasting,

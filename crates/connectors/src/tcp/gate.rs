@@ -84,10 +84,10 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// A gate for so many binds, all of them closed.
-    pub(super) fn new(binds: usize, throughput: u32, throttle: Throttle) -> Arc<Self> {
+    /// A gate for these binds, all of them closed; for each, whether it is on standby.
+    pub(super) fn new(standby: &[bool], throughput: u32, throttle: Throttle) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State::new(binds, throughput, throttle)),
+            state: Mutex::new(State::new(standby, throughput, throttle)),
             freed: Notify::new(),
             started: Instant::now(),
         })
@@ -152,6 +152,8 @@ struct Room {
     submitted: u64,
     /// More waits to be written than should.
     clogged: bool,
+    /// Used only while no other has a limit.
+    standby: bool,
 }
 
 impl Room {
@@ -178,9 +180,10 @@ pub(super) struct State {
 }
 
 impl State {
-    fn new(binds: usize, throughput: u32, throttle: Throttle) -> Self {
+    fn new(standby: &[bool], throughput: u32, throttle: Throttle) -> Self {
+        let room = |standby: &bool| Room { standby: *standby, ..Room::default() };
         Self {
-            binds: vec![Room::default(); binds],
+            binds: standby.iter().map(room).collect(),
             reserved: 0,
             closed: false,
             throughput,
@@ -200,7 +203,8 @@ impl State {
         if pause_ms > 0 {
             return Grant::In(pause_ms);
         }
-        let open = self.binds.iter().filter(|room| !room.clogged);
+        let regular = self.has_regular();
+        let open = self.binds.iter().filter(|room| !(room.clogged || regular && room.standby));
         let free: usize = open.map(|room| self.throttle.window(room.limit).saturating_sub(room.used)).sum();
         let wanted = free.saturating_sub(self.reserved).min(max.max(1));
         if wanted == 0 {
@@ -245,17 +249,23 @@ impl State {
         }
     }
 
+    /// Whether a bind that is not on standby may send.
+    fn has_regular(&self) -> bool {
+        self.binds.iter().any(|room| !room.standby && room.limit > 0)
+    }
+
     fn take(&mut self, now_ms: i64) -> Option<Turn> {
         self.reserved = self.reserved.saturating_sub(1);
         if self.closed {
             return None;
         }
+        let regular = self.has_regular();
         // The most room wins, which also takes equal binds in turn; a clogged one only where all others are full.
         let (bind, room) = self
             .binds
             .iter_mut()
             .enumerate()
-            .filter(|(_, room)| room.free() > 0)
+            .filter(|(_, room)| room.free() > 0 && !(regular && room.standby))
             .max_by_key(|(_, room)| (!room.clogged, room.free()))?;
         room.used += 1;
         room.submitted += 1;
@@ -272,17 +282,14 @@ impl State {
 
     /// A session may send from now on, with a window of `limit`. Gives its epoch.
     pub(super) fn open(&mut self, bind: usize, limit: usize) -> u64 {
-        let epoch = self.binds[bind].epoch + 1;
-        let submitted = self.binds[bind].submitted;
-        self.binds[bind] = Room { epoch, limit, used: 0, submitted, clogged: false };
-        epoch
+        let Room { epoch, submitted, standby, .. } = self.binds[bind];
+        self.binds[bind] = Room { epoch: epoch + 1, limit, used: 0, submitted, clogged: false, standby };
+        epoch + 1
     }
 
-    /// Room for so many binds, those beyond the present ones closed.
-    pub(super) fn make_binds(&mut self, binds: usize) {
-        if binds > self.binds.len() {
-            self.binds.resize(binds, Room::default());
-        }
+    /// Room for more binds, all of them closed; for each, whether it is on standby.
+    pub(super) fn make_binds(&mut self, standby: impl Iterator<Item = bool>) {
+        self.binds.extend(standby.map(|standby| Room { standby, ..Room::default() }));
     }
 
     /// Other limits from now on, for the sessions that may send too.
@@ -303,8 +310,8 @@ impl State {
 
     /// The session is over, and with it all its open requests.
     pub(super) fn close(&mut self, bind: usize) {
-        let Room { epoch, submitted, .. } = self.binds[bind];
-        self.binds[bind] = Room { epoch, submitted, ..Room::default() };
+        let Room { epoch, submitted, standby, .. } = self.binds[bind];
+        self.binds[bind] = Room { epoch, submitted, standby, ..Room::default() };
     }
 
     /// A request of this turn is open no longer.
@@ -368,7 +375,8 @@ mod tests {
     use super::*;
 
     fn gate(limits: &[usize], throughput: u32) -> State {
-        let mut state = State::new(limits.len(), throughput, Throttle::new(1_000, 30_000));
+        let standby = vec![false; limits.len()];
+        let mut state = State::new(&standby, throughput, Throttle::new(1_000, 30_000));
         for (bind, limit) in limits.iter().enumerate() {
             state.open(bind, *limit);
         }
@@ -389,6 +397,21 @@ mod tests {
         gate.release(Turn { bind: 1, epoch: 1 });
         assert_eq!(gate.grant(4, 0), Grant::Now(1));
         assert_eq!(gate.take(0).unwrap().bind, 1);
+    }
+
+    #[test]
+    fn a_bind_on_standby_is_used_while_no_other_can_send() {
+        let mut gate = State::new(&[false, true], 0, Throttle::new(1_000, 30_000));
+        gate.open(0, 2);
+        gate.open(1, 5);
+        assert_eq!(gate.grant(9, 0), Grant::Now(2), "the other's room does not count");
+        assert_eq!([(); 2].map(|()| gate.take(0).unwrap().bind), [0, 0]);
+        assert_eq!(gate.grant(9, 0), Grant::WhenFreed);
+        gate.close(0);
+        assert_eq!(gate.grant(9, 0), Grant::Now(5));
+        assert_eq!(gate.take(0).unwrap().bind, 1);
+        gate.open(0, 2);
+        assert_eq!(gate.take(0).unwrap().bind, 0, "it is back");
     }
 
     #[test]
@@ -454,7 +477,7 @@ mod tests {
     /// What part of a peer's rate gets through when we send as fast as we may and the peer throttles: over a minute, after
     /// ten seconds to learn.
     fn goodput(per_second: u32, burst: u32, window: usize, round_trip_ms: i64) -> f64 {
-        let mut gate = State::new(1, 0, Throttle::new(1_000, 30_000));
+        let mut gate = State::new(&[false], 0, Throttle::new(1_000, 30_000));
         gate.open(0, window);
         let mut peer = Pace::new(per_second, burst);
         let mut under_way = std::collections::VecDeque::new();

@@ -24,6 +24,8 @@ pub(super) struct Lane<T, W: Wire> {
     renew: AtomicBool,
     /// The settings have changed.
     refresh: AtomicBool,
+    /// Why the session is asked to step down.
+    leave: Mutex<Option<&'static str>>,
 }
 
 struct Sending<T, W: Wire> {
@@ -73,6 +75,7 @@ impl<T, W: Wire> Lane<T, W> {
             round_trips: Histogram::default(),
             renew: AtomicBool::new(false),
             refresh: AtomicBool::new(false),
+            leave: Mutex::default(),
         }
     }
 
@@ -116,8 +119,20 @@ impl<T, W: Wire> Lane<T, W> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks the session to send nothing more and to end when nothing is open.
+    pub(super) fn ask_to_leave(&self, why: &'static str) {
+        *self.leave.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.attend.notify_one();
+    }
+
+    /// Why the session was asked to leave, once.
+    pub(super) fn asked_to_leave(&self) -> Option<&'static str> {
+        self.leave.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// A session begins to send.
     pub(super) fn open(&self, epoch: u64, outlet: Outlet, numbers: W::Numbers, window: usize) {
+        self.asked_to_leave();
         let window = Window::new(window);
         *self.sending() = Some(Sending { epoch, outlet, numbers, window, unfit: Vec::new() });
     }

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use types::Timestamp;
 
-use super::Settings;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::throttle::Throttle;
 use super::wire::Wire;
+use super::{Host, Settings};
 use crate::{BindKind, BindStatus, State, Status};
 
 /// Whether the connection is to live.
@@ -41,6 +41,8 @@ pub(super) struct Shared<T, W: Wire> {
     /// How many sessions are to be kept.
     pub(super) wanted: watch::Sender<usize>,
     board: Mutex<Vec<Entry>>,
+    /// How many binds that are not on standby can send now, or receive where the connection never sends.
+    pub(super) regulars: watch::Sender<usize>,
     pub(super) phase: watch::Sender<Phase>,
     /// Counts the tasks of the binds.
     pub(super) tracker: TaskTracker,
@@ -59,9 +61,23 @@ impl<W: Wire> Rules<W> {
         Arc::new(Self { writer: W::writer(&settings, clock), settings })
     }
 
-    /// The kinds of the sessions that are to be kept, by their place.
-    pub(super) fn kinds(&self) -> Vec<BindKind> {
-        (0..self.settings.binds).flat_map(|_| self.settings.bind.sessions()).copied().collect()
+    /// The sessions that are to be kept, by their place: those on standby come last.
+    fn sessions(&self, since: Timestamp) -> Vec<Entry> {
+        let settings = &self.settings;
+        let mut sessions = Vec::new();
+        for standby in [false, true] {
+            let hosts = if standby { settings.reach.standby.len() } else { settings.reach.hosts.len() + 1 };
+            for nth in (0..usize::from(settings.binds)).filter(|_| hosts > 0) {
+                sessions.extend(settings.bind.sessions().iter().map(|kind| Entry {
+                    standby,
+                    nth,
+                    at: nth % hosts,
+                    state: if standby && !settings.reach.warm { State::Down } else { State::Binding },
+                    ..Entry::new(*kind, since)
+                }));
+            }
+        }
+        sessions
     }
 }
 
@@ -69,6 +85,12 @@ impl<W: Wire> Rules<W> {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) kind: BindKind,
+    /// Whether it is used only while no other bind can send.
+    pub(super) standby: bool,
+    /// Its place among the binds of its rank; both halves of a pair have the same.
+    pub(super) nth: usize,
+    /// The place of the host that it is, or is to be, bound to, among those of its rank.
+    pub(super) at: usize,
     pub(super) state: State,
     pub(super) peer: Option<SocketAddr>,
     pub(super) peer_system_id: Option<String>,
@@ -86,15 +108,42 @@ impl<T, W: Wire> Shared<T, W> {
         let tracker = TaskTracker::new();
         tracker.close();
         Self {
-            gate: Gate::new(0, settings.throughput, throttle),
+            gate: Gate::new(&[], settings.throughput, throttle),
             lanes: ArcSwap::default(),
             wanted: watch::Sender::new(0),
             board: Mutex::default(),
+            regulars: watch::Sender::new(0),
             phase: watch::Sender::new(Phase::Running),
             rules: ArcSwap::new(rules),
             clock,
             tracker,
         }
+    }
+
+    /// The hosts of a rank.
+    pub(super) fn hosts(&self, standby: bool) -> Vec<Host> {
+        let settings = &self.rules.load().settings;
+        if standby {
+            settings.reach.standby.clone()
+        } else {
+            std::iter::once(&settings.host).chain(&settings.reach.hosts).cloned().collect()
+        }
+    }
+
+    /// What stands about one bind.
+    pub(super) fn entry(&self, bind: usize) -> Entry {
+        self.board()[bind].clone()
+    }
+
+    /// What stands about all of them.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.board().clone()
+    }
+
+    /// Whether a bind counts among [`regulars`](Self::regulars) while it is there.
+    pub(super) fn is_regular(&self, entry: &Entry) -> bool {
+        let sends = self.rules.load().settings.bind != BindKind::Receiver;
+        !entry.standby && entry.kind.submits() == sends
     }
 
     fn board(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -113,19 +162,20 @@ impl<T, W: Wire> Shared<T, W> {
 
     /// Makes as many sessions wanted as the rules say, and gives those that no task keeps yet; they count as kept.
     pub(super) fn make_binds(&self) -> Vec<(usize, BindKind)> {
-        let kinds = self.rules.load().kinds();
+        let sessions = self.rules.load().sessions(self.clock.now());
         let mut lanes = self.lanes();
-        lanes.resize_with(kinds.len().max(lanes.len()), || Arc::new(Lane::new()));
-        self.gate.state().make_binds(lanes.len());
+        let more = sessions.iter().skip(lanes.len()).map(|session| session.standby);
+        self.gate.state().make_binds(more);
+        lanes.resize_with(sessions.len().max(lanes.len()), || Arc::new(Lane::new()));
         self.lanes.store(Arc::new(lanes));
         // A task that is about to end looks at this under the board's lock.
-        self.wanted.send_replace(kinds.len());
-        let since = self.clock.now();
+        self.wanted.send_replace(sessions.len());
         let mut board = self.board();
         let mut new = Vec::new();
-        for (bind, kind) in kinds.into_iter().enumerate() {
+        for (bind, session) in sessions.into_iter().enumerate() {
+            let kind = session.kind;
             if bind == board.len() {
-                board.push(Entry::new(kind, since));
+                board.push(session);
             }
             if !std::mem::replace(&mut board[bind].kept, true) {
                 new.push((bind, kind));
@@ -190,13 +240,14 @@ impl<T, W: Wire> Shared<T, W> {
     }
 
     pub(super) fn status(&self) -> Status {
-        let mut entries = self.board().clone();
+        let mut entries = self.entries();
         // Those that are wanted no more are told of until they have ended.
         let wanted = *self.wanted.borrow();
         while entries.len() > wanted && entries.last().is_some_and(|entry| !entry.kept) {
             entries.pop();
         }
         let lanes = self.lanes.load();
+        let (hosts, standby_hosts) = (self.hosts(false), self.hosts(true));
         let phase = *self.phase.borrow();
         let now_ms = self.gate.now_ms();
         let mut gate = self.gate.state();
@@ -213,6 +264,10 @@ impl<T, W: Wire> Shared<T, W> {
                 number: bind as u64 + 1,
                 kind: entry.kind,
                 state: if draining { State::Draining } else { entry.state },
+                host: (if entry.standby { &standby_hosts } else { &hosts })
+                    .get(entry.at)
+                    .map_or_else(String::new, ToString::to_string),
+                standby: entry.standby,
                 peer: entry.peer,
                 peer_system_id: entry.peer_system_id,
                 since: entry.since,
@@ -220,7 +275,10 @@ impl<T, W: Wire> Shared<T, W> {
                 window_limit,
                 last_error: entry.last_error,
                 last_round_trip_us: lanes[bind].round_trip_us(),
-                answers_us: answers.iter().all(Option::is_some).then(|| answers.map(Option::unwrap_or_default)),
+                answers_us: answers
+                    .iter()
+                    .all(Option::is_some)
+                    .then(|| answers.map(Option::unwrap_or_default)),
                 submitted,
                 sessions,
             }
@@ -240,6 +298,9 @@ impl Entry {
     fn new(kind: BindKind, since: Timestamp) -> Self {
         Self {
             kind,
+            standby: false,
+            nth: 0,
+            at: 0,
             state: State::Binding,
             peer: None,
             peer_system_id: None,

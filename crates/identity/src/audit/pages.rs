@@ -69,6 +69,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::FirewallRuleChanged(change)
         | Event::FirewallRuleDeleted(change)
         | Event::HoursCreated(change)
+        | Event::DistributionListCreated(change)
+        | Event::DistributionListChanged(change)
+        | Event::DistributionListDeleted(change)
         | Event::InboundNumberCreated(change)
         | Event::InboundNumberChanged(change)
         | Event::InboundNumberDeleted(change)
@@ -81,6 +84,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::LookupCreated(change)
         | Event::LookupChanged(change)
         | Event::LookupDeleted(change)
+        | Event::PauseCreated(change)
+        | Event::PauseEnded(change)
+        | Event::QueueSteered(change)
         | Event::NumberPlanImported(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)
@@ -97,7 +103,11 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::MessageRetried(MessageChange { message, .. })
         | Event::MessageReceived(MessageChange { message, .. })
         | Event::MessageReleased(MessageChange { message, .. })
+        | Event::MessageHeld(MessageChange { message, .. })
         | Event::MessageAmended(PartChange { message, .. }) => (message.to_string(), None),
+        Event::AccountingUnbalanced(accounting) | Event::AccountingBalanced(accounting) => {
+            (accounting.detail.clone(), None)
+        }
         Event::CdrClosed(FileClosed { name, .. }) => (name.clone(), None),
     }
 }

@@ -17,8 +17,9 @@ use web::ui::tone::Tone;
 use web::ui::{badge, browse, chart, feedback, field};
 use web::{Form, PageProblem, Paging, Query, Visitor};
 
-use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Wanted};
+use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, ReceiptIds, Wanted};
 use crate::api::{Gateway, follow};
+use crate::journal::Learned;
 use crate::live::ConnectionMetrics;
 use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_button, region, words};
 use crate::settings;
@@ -155,8 +156,9 @@ fn binds_table(visitor: &Visitor, connection: &Connection, status: &Status) -> M
             LinkState::Stopped => ("stopped", "Stopped"),
         };
         row(vec![
-            html! { "#" (bind.number) " " (bind.kind) },
+            html! { "#" (bind.number) " " (bind.kind) @if bind.standby { " " (badge::tag("standby")) } },
             badge::connection_state(name, label),
+            html! { code { (bind.host) } },
             bind.peer.map_or_else(none, |peer| html! { code { (peer) } }),
             moment(bind.since),
             window(bind.window_used, bind.window_limit),
@@ -175,6 +177,7 @@ fn binds_table(visitor: &Visitor, connection: &Connection, status: &Status) -> M
     let columns = vec![
         column("Bind"),
         column("State"),
+        column("Host").detail(),
         column("Peer").detail(),
         column("Since"),
         column("Window"),
@@ -188,12 +191,36 @@ fn binds_table(visitor: &Visitor, connection: &Connection, status: &Status) -> M
     table("Binds", columns, rows.collect()).id("binds").render()
 }
 
-fn live_part(visitor: &Visitor, connection: &Connection, metrics: &ConnectionMetrics) -> Markup {
+/// How the ids in a carrier's receipts are written, as far as that is known.
+fn receipt_ids(connection: &Connection, learned: Option<Learned>) -> Markup {
+    let words = |form| match form {
+        ReceiptIds::Auto => "being found out",
+        ReceiptIds::Same => "the same as in responses",
+        ReceiptIds::HexToDecimal => "decimal, where responses are hexadecimal",
+        ReceiptIds::DecimalToHex => "hexadecimal, where responses are decimal",
+    };
+    match (connection.settings.receipt_ids, learned) {
+        (ReceiptIds::Auto, Some(learned)) => html! {
+            (words(learned.form)) ", "
+            @if learned.certain { "certain after " } @else { "probably, after " }
+            (count(u64::from(learned.matches))) " receipts"
+        },
+        (set, _) => html! { (words(set)) },
+    }
+}
+
+fn live_part(
+    visitor: &Visitor,
+    connection: &Connection,
+    metrics: &ConnectionMetrics,
+    learned: Option<Learned>,
+) -> Markup {
     let status = metrics.status.as_ref();
     let facts = card::facts(&[
         ("State", state(connection, status)),
         ("Protocol", html! { (connection.settings.protocol.name()) }),
         ("Wanted", html! { (connection.wanted.as_str()) }),
+        ("Ids in receipts", receipt_ids(connection, learned)),
     ]);
     let Some(status) = status else {
         return html! { (card::card("Now", &buttons(visitor, connection), &facts)) };
@@ -246,8 +273,9 @@ async fn detail(
 ) -> Result<Response, PageProblem> {
     let connection = super::get(&visitor.scope, id.parse()?).await?;
     let metrics = crate::live::of_connection(&visitor.scope, &gateway.engine, connection.id).await?;
+    let learned = gateway.engine.journal().receipt_ids(connection.id);
     let inner = html! {
-        (live_part(&visitor, &connection, &metrics))
+        (live_part(&visitor, &connection, &metrics, learned))
         (crate::live::pages::of_connection(&metrics))
     };
     let live = region(&visitor, "connection-live", TOPICS, inner);

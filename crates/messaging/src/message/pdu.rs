@@ -40,7 +40,7 @@ pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
     let message = record.outgoing()?;
     let unfit =
         |why: String| Error::new(types::Code::Conflict, format!("the connection cannot carry it: {why}"));
-    let assembled = dialect.assemble(&message).map_err(unfit)?;
+    let assembled = dialect.assemble(&message, scope.now()).map_err(unfit)?;
     let mut pdus = Vec::with_capacity(assembled.len());
     for piece in assembled.pieces() {
         let sm = dialect.sm(&message, &assembled, piece);

@@ -14,8 +14,9 @@ use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
 use crate::gate::{self, Counted};
 use crate::journal::{Accept, Entry, hex};
+use crate::message::replace::{self, NewContent};
 use crate::message::submit::Let;
-use crate::message::{Options, Outgoing, PartSet, State, address_of};
+use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
 use crate::route::traffic::Traffic;
 use crate::route::{Ask, Tlvs};
@@ -46,6 +47,15 @@ pub struct Submitted {
     pub committed: oneshot::Receiver<Result<()>>,
     /// What the gates counted for it; to be taken back when it does not become durable.
     pub counted: Counted,
+}
+
+/// The times of a replace_sm as they came; an empty one keeps what is (SMPP v3.4 §4.10.1).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReplacedTimes<'a> {
+    /// schedule_delivery_time.
+    pub schedule: &'a [u8],
+    /// validity_period.
+    pub validity: &'a [u8],
 }
 
 /// What is known of a message, as query_sm_resp says it.
@@ -83,6 +93,9 @@ impl Engine {
         let now = self.runtime().clock.now();
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
+        if !from.settings.may_use(sm.service_type) {
+            return Err(Error::new(Code::ServiceTypeNotAllowed, "the account may not use this service type"));
+        }
         let content = Content::read(self, sm)?;
         let schedule_at = time(sm.schedule_delivery_time, now)
             .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
@@ -109,6 +122,8 @@ impl Engine {
         };
         let id = self.runtime().ids.next();
         let parts = content.parts;
+        let asks_for_alert = from.settings.alerts || sm.tlvs.get(Tag::SET_DPF) == Some(&[1][..]);
+        let alert = asks_for_alert.then(|| (recipient.text.clone(), sender.clone()));
         let outgoing = Outgoing {
             id,
             tenant: from.tenant,
@@ -130,8 +145,11 @@ impl Engine {
             parts_done: PartSet::default(),
         };
         let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, why);
-        let committed =
-            self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
+        let accept = Accept { messages: vec![new], ..Accept::default() };
+        let committed = self.journal().enqueue(Entry::Accept(Box::new(accept)));
+        if let Some((phone, sender)) = alert {
+            self.awaited().note(from.tenant, &phone, from.account, sender);
+        }
         let committed = committed.inspect_err(|_| {
             self.queue().release(id);
             self.gates().take_back(&pass.counted);
@@ -200,63 +218,46 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts another text into an account's message that waits for its time. Its id stays.
+    /// Puts another text into an account's message that waits for its time, and another time and validity where they are
+    /// not empty. Its id stays.
     ///
     /// # Errors
-    /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`].
-    pub async fn replace_sm(&self, from: &Sender, message_id: &str, source: &str, text: &[u8]) -> Result<()> {
+    /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`], [`Code::InvalidSchedule`],
+    /// [`Code::InvalidValidity`].
+    pub async fn replace_sm(
+        &self,
+        from: &Sender,
+        message_id: &str,
+        source: &str,
+        text: &[u8],
+        times: ReplacedTimes<'_>,
+    ) -> Result<()> {
         let record = self.own(from, message_id, source).await?;
         if text.is_empty() {
             return Err(Error::new(Code::EmptyText, "the replacing text is empty"));
         }
-        if record.state != State::Scheduled.as_str() {
-            return Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state)));
-        }
+        replace::refuse_started(&record)?;
+        let now = self.runtime().clock.now();
         let encoding = Encoding::from_data_coding(record.data_coding, Encoding::GSM7);
         let parts = parts_of(self, text, encoding)?;
         let shown = encoding.decode(text).replace('\0', "\u{fffd}");
-        self.judge_replacement(from, &record, &shown)?;
+        replace::judge(self, &record, &shown, from.from)?;
+        let new =
+            NewContent { text: Some(shown), octets: Some(hex(text)), data_coding: record.data_coding, parts };
+        let at = time(times.schedule, now)
+            .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
+        let goes_at = at.map(|at| at.max(now));
+        let validity = time(times.validity, goes_at.unwrap_or(now))
+            .map_err(|()| Error::new(Code::InvalidValidity, "validity_period is no SMPP time"))?;
+        let again = replace::Again::of(&record, goes_at, validity, now)?;
         let mut tx = self.runtime().db.write(Tenancy::Tenant(from.tenant)).await?;
-        let replaced = tx
-            .execute(
-                sql!(
-                    "update message set text = $3, octets = $4, updated_at = $5, parts = $6 \
-                     where tenant_id = $1 and id = $2 and state = 'scheduled'"
-                ),
-                args![from.tenant, record.id, shown, hex(text), self.runtime().clock.now(), parts],
-            )
-            .await?;
-        tx.commit().await?;
-        if replaced == 1 {
-            Ok(())
-        } else {
-            Err(Error::new(Code::NotCancellable, "the message has left meanwhile"))
-        }
-    }
-
-    /// Refuses a text that the gates would not have let through.
-    fn judge_replacement(&self, from: &Sender, record: &MessageRecord, text: &str) -> Result<()> {
-        let ask = gate::Ask {
-            tenant: from.tenant,
-            account: Some(from.account),
-            key: None,
-            from: from.from,
-            sender: &address_of(record.sender.clone(), record.sender_kind),
-            named: true,
-            recipient: &record.recipient,
-            intent: Intent::named(&record.intent).unwrap_or_default(),
-            text: Some(text),
-            octets: &[],
-            parts: 1,
-            schedule_at: record.wake_at,
-            expires_at: None,
-        };
-        self.gates().judge_replacement(&ask, self.runtime().clock.now()).map_err(|refusal| refusal.error())
+        replace::put(&mut tx, &record, Some(new), &again, now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// An account's own message, by the id that it was given; its source address must be the message's own (SMPP v3.4 §4.8).
     async fn own(&self, from: &Sender, message_id: &str, source: &str) -> Result<MessageRecord> {
-        let id: MessageId = message_id.parse().map_err(|_| Error::not_found("message"))?;
+        let id = from.settings.id_form.read(message_id)?;
         let mut tx = self.runtime().db.read(Tenancy::Tenant(from.tenant)).await?;
         let record: Option<MessageRecord> = tx
             .optional(
@@ -385,7 +386,10 @@ fn way<'a>(
 
 fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Options> {
     let options = Options {
-        service_type: String::from_utf8_lossy(sm.service_type).into_owned(),
+        service_type: match String::from_utf8_lossy(sm.service_type) {
+            none if none.is_empty() => from.settings.service_type_default.clone(),
+            named => named.into_owned(),
+        },
         protocol_id: sm.protocol_id,
         esm_class: sm.esm_class.0,
         priority: sm.priority_flag,

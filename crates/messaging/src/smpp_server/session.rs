@@ -98,6 +98,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     let Admitted { seat, version, tap } = admitted;
     let tasks = &hub.engine.runtime().tasks;
     let session = Arc::clone(&seat);
+    session.served_by(outlet);
     let bound = Bound {
         engine: hub.engine.clone(),
         submits: Submits::start(&hub.engine, &session, outlet, version),
@@ -111,7 +112,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     };
     seat.speaks(version);
     let bind = Event::AccountBound(link(&seat, seat.kind()));
-    hub.engine.happened(seat.tenant, bind).await;
+    Box::pin(hub.engine.happened(seat.tenant, bind)).await;
     let stopping = tasks.stopping();
     let end = bound.converse(inlet, stopping.cancelled()).await;
     if let Some(deliver) = &bound.deliver {
@@ -121,7 +122,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     drop(seat);
     bound.session.note(hub.engine.runtime().clock.now(), "lost", Some(end.as_str().to_owned()));
     let unbound = Event::AccountUnbound(link(&bound.session, end.as_str()));
-    hub.engine.happened(bound.session.tenant, unbound).await;
+    Box::pin(hub.engine.happened(bound.session.tenant, unbound)).await;
     end
 }
 
@@ -227,7 +228,8 @@ impl Bound {
             _ if command.is_response() || answer_by_state(&self.outlet, &header, self.session.state) => {
                 Ok(())
             }
-            _ => self.operation(&header, octets).await,
+            // On the heap while it lasts: an idle session need not hold the room that the rarest operation takes.
+            _ => Box::pin(self.operation(&header, octets)).await,
         }
     }
 

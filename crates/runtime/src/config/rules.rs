@@ -165,6 +165,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("messaging.attempts_max", Integer { min: 1, max: 1_000 }),
     ("messaging.receipt_hold_s", Integer { min: 0, max: 86_400 }),
     ("messaging.sent_in_memory_max", Integer { min: 0, max: 10_000_000 }),
+    ("messaging.accounting_every_s", Integer { min: 0, max: 86_400 }),
     ("messaging.reassembly_s", Integer { min: 10, max: 604_800 }),
     ("messaging.reassembly_max", Integer { min: 10, max: 1_000_000 }),
     ("messaging.idempotency_keep_h", Integer { min: 1, max: 720 }),

@@ -1,6 +1,7 @@
 //! `switchboard connection`: carriers that we bind to.
 
 use clap::Subcommand;
+use messaging::connection::ErrorRule;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -141,6 +142,25 @@ pub(super) struct Flags {
     /// How ids in receipts relate to those in responses: auto, same, hex_to_decimal, decimal_to_hex
     #[arg(long, value_name = "WAY")]
     receipt_ids: Option<String>,
+    /// A further host with its port, such as smsc2.example:2775; repeatable; `none` takes all away
+    #[arg(long = "more-host", value_name = "HOST:PORT")]
+    hosts: Vec<String>,
+    /// A host with its port that is used while no bind to the others can send; repeatable; `none` takes all away
+    #[arg(long = "standby-host", value_name = "HOST:PORT")]
+    standby_hosts: Vec<String>,
+    /// When binds on standby are there: cold, warm
+    #[arg(long, value_name = "WHEN")]
+    standby: Option<String>,
+    /// The ready table of errors in receipts: standard, gsm_map, aggregator
+    #[arg(long, value_name = "TABLE")]
+    error_convention: Option<String>,
+    /// A line of the error table, the whole of which they become: answer or receipt, code, class, and then what there is of
+    /// pauses in seconds, meaning and words; repeatable; `none` empties it
+    #[arg(long = "error", value_name = "LINE")]
+    errors: Vec<String>,
+    /// What becomes of a message that left and was not answered: by_intent, wait, resend
+    #[arg(long, value_name = "WHAT")]
+    unanswered: Option<String>,
     /// Any setting by name, e.g. enquire_link_ms=30000; null brings its default back
     #[arg(long = "set", value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -170,11 +190,35 @@ impl Flags {
             .with("default_alphabet", self.default_alphabet.clone())
             .with("long_messages", self.long_messages.clone())
             .with("receipt_ids", self.receipt_ids.clone())
+            .with_list("hosts", &self.hosts)
+            .with_list("standby_hosts", &self.standby_hosts)
+            .with("standby", self.standby.clone())
+            .with("error_convention", self.error_convention.clone())
+            .with("errors", errors(&self.errors)?)
+            .with("unanswered", self.unanswered.clone())
             .with_set(&self.set)?;
         Ok(Members::default()
             .with("password", set::secret(self.password.as_deref())?)
             .with("settings", settings.unless_empty()))
     }
+}
+
+/// Lines of an error table as the API takes them; nothing where there is none.
+fn errors(lines: &[String]) -> Result<Option<Value>, Failure> {
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let read = |line: &String| {
+        let rule = ErrorRule::of_line(line).map_err(|why| {
+            Failure::usage(
+                format!("--error: {why}"),
+                "write e.g. --error 'answer 0x400-0x4FF temporary 60/300 filtered by the firewall'.",
+            )
+        })?;
+        Ok(json!(rule))
+    };
+    let lines = lines.iter().filter(|line| *line != "none").map(read);
+    lines.collect::<Result<Vec<Value>, Failure>>().map(|lines| Some(lines.into()))
 }
 
 const FIRST: &[&str] = &["id", "name", "wanted", "status"];
@@ -259,6 +303,23 @@ pub(super) async fn run(command: &ConnectionCommand, client: &Client, out: &Out)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_a_line() {
+        let lines =
+            ["answer 0x58 throttled", "receipt 27 temporary 60/300 absent_subscriber off"].map(str::to_owned);
+        assert_eq!(
+            errors(&lines).unwrap().unwrap(),
+            json!([
+                { "place": "answer", "code": "0x58", "class": "throttled" },
+                { "place": "receipt", "code": "27", "class": "temporary", "retry_s": [60, 300],
+                    "fault": "absent_subscriber", "text": "off" },
+            ])
+        );
+        assert_eq!(errors(&["none".to_owned()]).unwrap(), Some(json!([])));
+        assert_eq!(errors(&[]).unwrap(), None);
+        assert!(errors(&["receipt 27".to_owned()]).is_err());
+    }
 
     #[test]
     fn flags_are_members_of_the_settings_and_the_password_is_not() {

@@ -30,6 +30,37 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "More hosts",
+        hint: Some("For a carrier with several. Binds are dealt out over all of them but those on standby."),
+        settings: &[
+            setting("hosts", "More hosts", "Each with its port, such as smsc2.example:2775.", Kind::List),
+            setting(
+                "standby_hosts",
+                "On standby",
+                "Used while no bind to any of the others can send.",
+                Kind::List,
+            ),
+            setting(
+                "standby",
+                "Binds on standby",
+                "",
+                Kind::Choice(&[("cold", "Made when they are needed"), ("warm", "There all the time")]),
+            ),
+            setting(
+                "standby_after_ms",
+                "Needed after",
+                "Milliseconds without another bind.",
+                Kind::Number("100", "3600000"),
+            ),
+            setting(
+                "rebalance_ms",
+                "Look for a host that was down",
+                "Milliseconds; 0 for never.",
+                Kind::Number("0", "86400000"),
+            ),
+        ],
+    },
+    Section {
         title: "Encryption",
         hint: Some("The carrier must offer TLS, mostly on a port of its own."),
         settings: &[
@@ -149,6 +180,18 @@ pub(super) const SECTIONS: &[Section] = &[
                 ]),
             ),
             setting(
+                "national_tables",
+                "National tables",
+                "Languages whose tables its phones know, such as turkish; fewer parts than UCS-2.",
+                Kind::List,
+            ),
+            setting(
+                "smart_replace",
+                "Replace typographic characters",
+                "Where that keeps a text out of UCS-2.",
+                Kind::Flag,
+            ),
+            setting(
                 "long_messages",
                 "Long messages",
                 "How several parts are handed over.",
@@ -171,6 +214,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 ]),
             ),
             setting(
+                "receipt_states",
+                "States of its own",
+                "What the carrier writes and what it means, such as ACCEPTD=delivered.",
+                Kind::List,
+            ),
+            setting(
                 "source_ton",
                 "Sender's type of number",
                 "As the sender's form tells when left empty.",
@@ -190,10 +239,94 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             setting("service_type", "Service type", "Mostly empty; at most 5 characters.", Kind::Code),
             setting(
+                "dest_ton",
+                "Recipient's type of number",
+                "As it was submitted when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting(
+                "dest_npi",
+                "Recipient's numbering plan",
+                "As it was submitted when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting("dest_strip", "Taken from recipients", "Digits at the front, such as 33.", Kind::Code),
+            setting(
+                "dest_prefix",
+                "Put before recipients",
+                "In place of those: digits or +, such as 0.",
+                Kind::Code,
+            ),
+            setting(
+                "validity_format",
+                "Validity is written as",
+                "Where a sender chose one.",
+                Kind::Choice(&[
+                    ("absolute", "An instant"),
+                    ("relative", "A time from now"),
+                    ("none", "Nothing"),
+                ]),
+            ),
+            setting(
+                "protocol_id",
+                "protocol_id",
+                "As it was submitted when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting("replace_if_present", "replace_if_present_flag", "With every message.", Kind::Flag),
+            setting(
+                "priority_otp",
+                "Priority of one-time codes",
+                "priority_flag of those that name none.",
+                Kind::Number("0", "255"),
+            ),
+            setting(
+                "priority_transactional",
+                "Priority of transactional messages",
+                "",
+                Kind::Number("0", "255"),
+            ),
+            setting("priority_marketing", "Priority of marketing", "", Kind::Number("0", "255")),
+            setting(
                 "extra",
                 "Parameters with every message",
                 "Tag and octets, such as 0x1401=0a0b, separated by commas.",
                 Kind::Parameters,
+            ),
+        ],
+    },
+    Section {
+        title: "Errors",
+        hint: Some(
+            "What the carrier's numbers mean, and what is done about them. The first line that fits counts.",
+        ),
+        settings: &[
+            setting(
+                "errors",
+                "Error table",
+                "A line each: answer or receipt, code, class, then pauses in seconds, meaning and words if you like. \
+                 Such as: answer 0x400-0x4FF temporary 60/300 filtered by the firewall",
+                Kind::Errors,
+            ),
+            setting(
+                "error_convention",
+                "Behind it",
+                "A ready table for codes in receipts.",
+                Kind::Choice(&[
+                    ("standard", "Nothing more"),
+                    ("gsm_map", "The errors of MAP"),
+                    ("aggregator", "The short list of aggregators"),
+                ]),
+            ),
+            setting(
+                "unanswered",
+                "Left and not answered",
+                "What becomes of such a message.",
+                Kind::Choice(&[
+                    ("by_intent", "As its intent says"),
+                    ("wait", "It waits for its receipt"),
+                    ("resend", "It is sent again, and marked"),
+                ]),
             ),
         ],
     },
