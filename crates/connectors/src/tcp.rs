@@ -35,16 +35,16 @@ use crate::{Report, Status};
 
 mod adapt;
 mod attempt;
-mod backoff;
+pub(crate) mod backoff;
 mod ceiling;
-mod gate;
+pub(crate) mod gate;
 mod hosts;
 mod lane;
 mod meter;
 mod session;
 mod settings;
 mod shared;
-mod throttle;
+pub(crate) mod throttle;
 mod wire;
 
 pub use gate::{Places, Stopped};

@@ -65,6 +65,11 @@ impl Dialect {
         }
     }
 
+    /// Whether what is sent carries our own name for the message.
+    pub fn names_messages(&self) -> bool {
+        self.settings.protocol == Protocol::Http
+    }
+
     /// Splits and codes a message.
     ///
     /// # Errors

@@ -147,6 +147,7 @@ impl Dispatcher {
         places: &mut Places,
     ) {
         let handed_over = u8::try_from(assembled.len()).unwrap_or(u8::MAX);
+        let name = if dialect.names_messages() { message.id.bare() } else { String::new() };
         for piece in assembled.pieces() {
             // A long message needs more places than were taken for it; its parts go out as they come free.
             if places.is_empty() {
@@ -159,7 +160,7 @@ impl Dispatcher {
             }
             let tag = Tag { message: message.clone(), part: piece.number(), handed_over, claim };
             let sm = dialect.sm(message, assembled, piece);
-            if let Err(tag) = self.link.submit(places, &sm, tag) {
+            if let Err(tag) = self.link.submit(places, (&name, piece.number()), &sm, tag) {
                 self.answered(tag.message, tag.part, handed_over, claim, Outcome::NotSent).await;
             }
         }

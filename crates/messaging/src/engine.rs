@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
 use crate::assemble::Dialect;
+use crate::connection::hook::Listening;
 use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
@@ -28,6 +29,7 @@ use crate::queue::Queue;
 use crate::reachable::Awaited;
 use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
+use crate::sendsms::Guests;
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
 use crate::{account, accounting, cdr, live, load, pause, recover};
@@ -53,7 +55,11 @@ struct Parts {
     /// What routing may ask beside the message.
     world: World,
     links: Mutex<HashMap<ConnectionId, Running>>,
+    /// Where providers of connections over HTTP post.
+    hooks: Listening,
     sessions: Arc<Sessions>,
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    guests: Guests,
     gates: Arc<Gates>,
     /// Who does not want to be written to.
     opt_outs: Arc<OptOuts>,
@@ -134,7 +140,9 @@ impl Engine {
                 world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
                 lookups,
                 links: Mutex::default(),
+                hooks: Listening::default(),
                 sessions: Arc::new(Sessions::new(Board::of(runtime))),
+                guests: Guests::new(),
                 gates: Arc::new(Gates::new(&runtime.config.gates).with_opt_outs(opt_outs.clone())),
                 opt_outs,
                 meters: Board::of(runtime),
@@ -195,6 +203,21 @@ impl Engine {
     /// What is counted about connections and accounts.
     pub fn meters(&self) -> &Board {
         &self.parts.meters
+    }
+
+    /// Where providers of connections over HTTP post.
+    pub(crate) fn hooks(&self) -> &Listening {
+        &self.parts.hooks
+    }
+
+    /// Which account owns a number.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.parts.numbers
+    }
+
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.parts.guests
     }
 
     /// What a message passes before it is accepted.
@@ -301,6 +324,7 @@ impl Engine {
         if same && liveness == Liveness::Down {
             return Ok(());
         }
+        self.parts.hooks.follow(self.runtime(), id, connection).await?;
         if liveness != Liveness::Down {
             self.parts.queue.set_alive(id, liveness);
         }
@@ -446,6 +470,7 @@ impl Engine {
             Some(account) => self.parts.sessions.adapt(&account, self.runtime().clock.now()),
             None => self.parts.sessions.end(id),
         }
+        self.parts.guests.forget(id);
         self.numbers_changed().await
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use connectors::{Delivered, Verdict};
 use db::{BatchLimits, Batcher, Fair, Tenancy, Tx, WriteBatch};
 use runtime::Runtime;
+use runtime::job::NewJob;
 use runtime::outbox::{self, Happened};
 use runtime::scope::Keyed;
 use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
@@ -192,6 +193,8 @@ pub(crate) struct Batch {
     tally: BTreeMap<(TenantId, i64, &'static str), i64>,
     settled: Vec<rows::SetRow>,
     pushes: Vec<Push>,
+    /// What ends and acceptances leave to be done.
+    pub(crate) jobs: Vec<NewJob>,
     /// What messages from phones leave to be done.
     pub(crate) carried: Carried,
     /// Messages of one part that this batch's answers brought to their carrier, and no receipt of it to their end.
@@ -212,6 +215,7 @@ impl Batch {
             tally: BTreeMap::new(),
             settled: Vec::new(),
             pushes: Vec::new(),
+            jobs: Vec::new(),
             carried: Carried::default(),
             sent: HashMap::new(),
             ended: HashSet::new(),
@@ -546,6 +550,10 @@ impl Writer {
                 Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) => {
                     if let Some(delivered) = delivered {
                         delivered.refuse(Verdict::NotNow);
+                    }
+                    // Who came to a hook waits for the reply.
+                    if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
+                        *reply = Err(Error::new(error.code(), error.message()).retry_after_s(1));
                     }
                 }
                 Entry::Answered(_) | Entry::Pushed { .. } => self.backlog.push(entry),

@@ -5,6 +5,7 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`sendsms`]: a door for those who speak to Kannel
 //! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
@@ -61,6 +62,7 @@ pub mod reports;
 pub mod retention;
 pub mod route;
 pub mod sender;
+pub mod sendsms;
 pub mod sessions;
 pub mod settings;
 pub mod smpp_server;
@@ -69,7 +71,7 @@ mod tests;
 pub mod trace;
 pub mod ucp_server;
 
-pub use api::Gateway;
+pub use api::{Gateway, doors};
 pub use engine::Engine;
 pub use intent::Intent;
 pub use pages::{NAV, pages};
@@ -81,6 +83,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
+    Migration { name: "messaging/0008_http", text: include_str!("../migrations/0008_http.sql") },
     Migration { name: "messaging/0010_queue", text: include_str!("../migrations/0010_queue.sql") },
     Migration {
         name: "messaging/0012_distribution",
@@ -120,6 +123,7 @@ pub fn api() -> OpenApiRouter<Gateway> {
 pub fn jobs(engine: &Engine) -> Vec<(&'static str, Handler)> {
     vec![
         (callback::KIND, callback::handler()),
+        (sendsms::dlr::KIND, sendsms::dlr::handler()),
         (inbound::job::WEBHOOK, inbound::job::webhook()),
         (inbound::job::REPLY, inbound::job::reply(engine.clone())),
         (cdr::hook::UPLOAD, cdr::hook::upload()),

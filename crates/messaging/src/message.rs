@@ -138,6 +138,9 @@ pub struct Options {
     /// Where receipts are posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
+    /// Where reports go by GET, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dlr: Option<crate::sendsms::dlr::Dlr>,
     /// Why it is held, while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,

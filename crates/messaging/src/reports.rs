@@ -90,6 +90,49 @@ impl Tongue {
             .map_or_else(|| text.to_owned(), |rest| format!("{}{rest}", self.strip))
     }
 
+    /// A receipt of a protocol that says what is one.
+    pub(crate) fn said(
+        &self,
+        whose: (TenantId, ConnectionId),
+        receipt: &connectors::Receipt,
+    ) -> CarrierReceipt {
+        let id = receipt.message_id.clone();
+        let told = (self.state(None, Some(receipt.state)), receipt.error.clone());
+        self.carrier_receipt(whose, (&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
+    }
+
+    /// What a receipt says, with what the connection's table makes of its error.
+    fn carrier_receipt(
+        &self,
+        (tenant, connection): (TenantId, ConnectionId),
+        (phone, sender): (&str, &str),
+        provider_id: String,
+        (mut state, error): (sms::MessageState, Option<String>),
+        ids: ReceiptIds,
+    ) -> CarrierReceipt {
+        let read = error.map(|error| self.errors.receipt(&error));
+        let failed = State::from_receipt(state).is_some_and(|state| state != State::Delivered);
+        let class = read.as_ref().and_then(|read| read.class).filter(|_| failed);
+        if class == Some(ErrorClass::Success) {
+            state = sms::MessageState::Delivered;
+        }
+        let temporary = class == Some(ErrorClass::Temporary);
+        let retry_s =
+            read.as_ref().filter(|_| temporary).map(|read| read.retry_s.to_vec()).unwrap_or_default();
+        CarrierReceipt {
+            tenant,
+            connection,
+            phone: self.number(phone),
+            sender: sender.trim_start_matches('+').to_owned(),
+            provider_id,
+            state: state.number(),
+            error: read.map(|read| read.why),
+            ids,
+            retry_s,
+            blocks: class == Some(ErrorClass::BlockedDestination),
+        }
+    }
+
     fn outcome(&self, answer: Answer) -> Outcome {
         let resend = match self.unanswered {
             Unanswered::ByIntent => None,
@@ -107,12 +150,14 @@ impl Tongue {
                 Outcome::Taken { provider_id: String::new() }
             }
             Answer::Refused { refusal, class } => {
-                let (why, retry_s) = self.errors.answer(refusal);
+                let (why, retry_s) = self.errors.answer(&refusal);
                 Outcome::Refused { class, why, retry_s }
             }
             Answer::NoAnswer(NoAnswer::TimedOut) => unanswered("the carrier did not answer in time"),
             Answer::NoAnswer(NoAnswer::BindLost) => unanswered("the bind was lost"),
+            Answer::NoAnswer(NoAnswer::Unclear) => unanswered("the carrier's answer could not be read"),
             Answer::Unfit(why) => Outcome::Unsendable { why },
+            Answer::NotSent(_) => Outcome::NotSent,
         }
     }
 }
@@ -138,13 +183,13 @@ impl Reader {
                 }
                 Report::Bound { kind, peer } => {
                     self.stands();
-                    self.note("bound", kind, peer.to_string(), None);
-                    self.link_event(Event::ConnectionBound, peer.to_string(), kind.name().to_owned()).await;
+                    self.note("bound", kind, peer.clone(), None);
+                    self.link_event(Event::ConnectionBound, peer, kind.name().to_owned()).await;
                     continue;
                 }
                 Report::Lost { kind, peer, why } => {
                     self.stands();
-                    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+                    let peer = peer.unwrap_or_default();
                     self.note("lost", kind, peer.clone(), Some(why.clone()));
                     self.link_event(Event::ConnectionLost, peer, why).await;
                     continue;
@@ -160,9 +205,9 @@ impl Reader {
     /// Counts why a submit was not taken.
     fn count(&self, answer: &Answer) {
         match answer {
-            Answer::Refused { refusal, .. } => self.meter.refusals.count(code_of(*refusal), 1),
+            Answer::Refused { refusal, .. } => self.meter.refusals.count(code_of(refusal), 1),
             Answer::NoAnswer(why) => self.meter.refusals.count(code_of_silence(*why), 1),
-            Answer::Accepted { .. } | Answer::Unfit(_) => {}
+            Answer::Accepted { .. } | Answer::Unfit(_) | Answer::NotSent(_) => {}
         }
     }
 
@@ -215,7 +260,8 @@ impl Reader {
         let sm = match &delivered.content {
             Content::Receipt(receipt) => {
                 self.meter.receipts.count(receipt.state.number().into(), 1);
-                return Entry::Receipt(Box::new(self.said(receipt)), Some(delivered));
+                let said = self.tongue.load().said(self.whose(), receipt);
+                return Entry::Receipt(Box::new(said), Some(delivered));
             }
             Content::Sm(sm) => sm,
         };
@@ -226,46 +272,10 @@ impl Reader {
                 self.meter.receipts.count(receipt.state.into(), 1);
                 Entry::Receipt(Box::new(receipt), Some(delivered))
             }
-            None => Entry::Inbound(Box::new(self.inbound(sm)), Some(delivered)),
-        }
-    }
-
-    /// A receipt of a protocol that says what is one.
-    fn said(&self, receipt: &connectors::Receipt) -> CarrierReceipt {
-        let id = receipt.message_id.clone();
-        let told = (self.tongue.load().state(None, Some(receipt.state)), receipt.error.clone());
-        self.carrier_receipt((&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
-    }
-
-    /// What a receipt says, with what the connection's table makes of its error.
-    fn carrier_receipt(
-        &self,
-        (phone, sender): (&str, &str),
-        provider_id: String,
-        (mut state, error): (sms::MessageState, Option<String>),
-        ids: ReceiptIds,
-    ) -> CarrierReceipt {
-        let tongue = self.tongue.load();
-        let read = error.map(|error| tongue.errors.receipt(&error));
-        let failed = State::from_receipt(state).is_some_and(|state| state != State::Delivered);
-        let class = read.as_ref().and_then(|read| read.class).filter(|_| failed);
-        if class == Some(ErrorClass::Success) {
-            state = sms::MessageState::Delivered;
-        }
-        let temporary = class == Some(ErrorClass::Temporary);
-        let retry_s =
-            read.as_ref().filter(|_| temporary).map(|read| read.retry_s.to_vec()).unwrap_or_default();
-        CarrierReceipt {
-            tenant: self.tenant,
-            connection: self.connection,
-            phone: tongue.number(phone),
-            sender: sender.trim_start_matches('+').to_owned(),
-            provider_id,
-            state: state.number(),
-            error: read.map(|read| read.why),
-            ids,
-            retry_s,
-            blocks: class == Some(ErrorClass::BlockedDestination),
+            None => {
+                let part = inbound_part(self.whose(), &self.numbers, sm);
+                Entry::Inbound(Box::new(part), Some(delivered))
+            }
         }
     }
 
@@ -292,34 +302,44 @@ impl Reader {
         let id = read.id.as_deref().unwrap_or_default().to_owned();
         let tongue = self.tongue.load();
         let state = tongue.state(read.stat, read.state);
-        Some(self.carrier_receipt((&addresses.0, &addresses.1), id, (state, error), tongue.receipt_ids))
+        let ids = tongue.receipt_ids;
+        Some(tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids))
     }
 
-    fn inbound(&self, sm: &Sm) -> InboundPart {
-        let content = sm.content();
-        let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
-            udh::split(content).ok()
-        } else {
-            None
-        };
-        let (place, body) = match header {
-            Some((header, body)) => {
-                (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
-            }
-            None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
-        };
-        let recipient = address(&sm.destination);
-        let account = self.numbers.load().get(&(self.tenant, recipient.text.clone())).copied();
-        InboundPart {
-            tenant: self.tenant,
-            connection: self.connection,
-            sender: address(&sm.source),
-            recipient,
-            data_coding: sm.data_coding.0,
-            body: body.to_vec(),
-            place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
-            account,
+    fn whose(&self) -> (TenantId, ConnectionId) {
+        (self.tenant, self.connection)
+    }
+}
+
+/// A message from a phone, or a part of one, as it came through a connection.
+pub(crate) fn inbound_part(
+    (tenant, connection): (TenantId, ConnectionId),
+    numbers: &Numbers,
+    sm: &Sm,
+) -> InboundPart {
+    let content = sm.content();
+    let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
+        udh::split(content).ok()
+    } else {
+        None
+    };
+    let (place, body) = match header {
+        Some((header, body)) => {
+            (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
         }
+        None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
+    };
+    let recipient = address(&sm.destination);
+    let account = numbers.load().get(&(tenant, recipient.text.clone())).copied();
+    InboundPart {
+        tenant,
+        connection,
+        sender: address(&sm.source),
+        recipient,
+        data_coding: sm.data_coding.0,
+        body: body.to_vec(),
+        place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
+        account,
     }
 }
 

@@ -32,7 +32,12 @@ struct Registry {
     by_account: HashMap<AccountId, Customer>,
     bound: usize,
     serial: u64,
+    /// The rates of accounts that come without a session, while they have none.
+    callers: HashMap<AccountId, Arc<Rate>>,
 }
+
+/// Accounts without a session whose rates are remembered.
+const CALLERS_MAX: usize = 10_000;
 
 /// An account with at least one session.
 struct Customer {
@@ -72,8 +77,8 @@ impl Rate {
 pub(crate) struct Peer {
     /// Where it is.
     pub(crate) address: SocketAddr,
-    /// Where it came to.
-    pub(crate) local: SocketAddr,
+    /// Where it came to, where that is known.
+    pub(crate) local: Option<SocketAddr>,
     /// Whether nobody on the way can read along.
     pub(crate) encrypted: bool,
 }
@@ -233,6 +238,28 @@ impl Sessions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes leave for so many parts of an account that comes without a session; false when it is above its rate, which all
+    /// its sessions share.
+    pub(crate) fn may_submit(&self, account: AccountId, rate: u32, parts: u32, now: Timestamp) -> bool {
+        if rate == 0 {
+            return true;
+        }
+        let mut registry = self.lock();
+        let shared = match registry.by_account.get(&account) {
+            Some(customer) => Arc::clone(&customer.rate),
+            None => {
+                if registry.callers.len() >= CALLERS_MAX {
+                    registry.callers.clear();
+                }
+                let called = registry.callers.entry(account).or_insert_with(|| Arc::new(Rate::new(rate)));
+                Arc::clone(called)
+            }
+        };
+        drop(registry);
+        shared.set(rate, now);
+        shared.take(parts, now)
+    }
+
     /// Gives a bind its place, where account and server have one.
     pub(crate) fn admit(
         self: &Arc<Self>,
@@ -254,10 +281,11 @@ impl Sessions {
         registry.serial += 1;
         let serial = registry.serial;
         let rate = account.settings.throughput;
-        let customer = registry
-            .by_account
-            .entry(account.id)
-            .or_insert_with(|| Customer { sessions: Vec::new(), rate: Arc::new(Rate::new(rate)) });
+        let called = registry.callers.remove(&account.id);
+        let customer = registry.by_account.entry(account.id).or_insert_with(|| Customer {
+            sessions: Vec::new(),
+            rate: called.unwrap_or_else(|| Arc::new(Rate::new(rate))),
+        });
         customer.rate.set(rate, now);
         let session = Arc::new(Session {
             serial,
@@ -379,7 +407,8 @@ impl Session {
     /// What its octets are shown to.
     pub(crate) fn tap(&self, runtime: &Runtime) -> Tap {
         let protocol = match self.protocol {
-            Protocol::Smpp => trace::Protocol::Smpp,
+            // No session is opened over HTTP.
+            Protocol::Smpp | Protocol::Http => trace::Protocol::Smpp,
             Protocol::Ucp => trace::Protocol::Ucp,
             Protocol::Cimd2 => trace::Protocol::Cimd2,
         };
@@ -387,7 +416,7 @@ impl Session {
             bind: self.serial,
             kind: self.kind(),
             protocol,
-            ours: self.peer.local,
+            ours: self.peer.local.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
             peer: self.peer.address,
         };
         Tap::new(&self.meter.point, line, &runtime.clock)

@@ -285,7 +285,13 @@ impl Traces {
 async fn subject(scope: &Scope, engine: &Engine, new: &NewTrace) -> Result<(String, Point)> {
     let board: &Board = engine.meters();
     match (new.connection, new.account) {
-        (Some(id), None) => Ok((connection::get(scope, id).await?.name, board.connection(id).point.clone())),
+        (Some(id), None) => {
+            let connection = connection::get(scope, id).await?;
+            if connection.settings.protocol == connection::Protocol::Http {
+                return Err(Error::invalid("connection", "a connection over HTTP sends no PDUs"));
+            }
+            Ok((connection.name, board.connection(id).point.clone()))
+        }
         (None, Some(id)) => Ok((account::get(scope, id).await?.name, board.account(id).point.clone())),
         _ => Err(Error::invalid("connection", "a trace is of one connection or of one account")
             .hint("give either connection or account")),

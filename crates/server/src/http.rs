@@ -48,6 +48,7 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .merge(Router::from(web::stream::api()).with_state(app.clone()))
         .merge(Router::from(messaging::api()).with_state(gateway.clone()))
         .merge(Router::from(system::api::router()).with_state(gateway.clone()));
+    let doors = messaging::doors(app.runtime.config.sendsms.enabled).with_state(gateway.clone());
     let mut pages = Router::new()
         .merge(identity::pages().with_state(app.clone()))
         .merge(web::stream::pages().with_state(app.clone()))
@@ -63,7 +64,7 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .merge(docs::pages::router())
         .with_state(app.clone());
-    web::shield::around(api.merge(pages).merge(own).merge(web::assets::router()), app)
+    web::shield::around(api.merge(pages).merge(doors).merge(own).merge(web::assets::router()), app)
 }
 
 record! { struct One { n: i64 } }

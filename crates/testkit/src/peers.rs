@@ -203,6 +203,16 @@ pub async fn node_smpp_smsc(system_id: &str, password: &str) -> Result<Smsc> {
     carrier(node("node_smsc.js")?, system_id, password).await
 }
 
+/// A provider over HTTP made of Kannel's smsbox and bearerbox, which hands everything on to a centre over SMPP.
+///
+/// # Errors
+/// As [`node_smpp_smsc`].
+pub async fn kannel_provider(user: &str, password: &str, centre: SocketAddr) -> Result<Smsc> {
+    let mut program = Command::new("python3");
+    program.arg(script("kannel_provider.py")).args([centre.ip().to_string(), centre.port().to_string()]);
+    carrier(program, user, password).await
+}
+
 /// A carrier made of osmo-msc: accepts everything under one message id, keeps it for a subscriber who never appears and
 /// never sends a receipt.
 ///

@@ -12,6 +12,8 @@ mod events;
 mod gates;
 #[path = "it/holding.rs"]
 mod holding;
+#[path = "it/http.rs"]
+mod http;
 #[path = "it/idempotency.rs"]
 mod idempotency;
 #[path = "it/inbound.rs"]

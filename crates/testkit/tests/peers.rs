@@ -244,6 +244,70 @@ async fn is_carried_and_reported(carrier: Smsc) {
     assert_eq!(seen, all);
 }
 
+/// Kannel's smsbox is our provider, and hands everything on to a centre; receipts come back by its `dlr-url`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannel_carries_over_http_and_reports() {
+    require("bearerbox");
+    let tasks = Tasks::new();
+    let centre =
+        simulator::Smsc::start(simulator::Settings::default(), &tasks, Clock::system()).await.unwrap();
+    let carrier = peers::kannel_provider("us", "secret", centre.address()).await.unwrap();
+    let house = House::start_with(|config| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        config.http.listen = SocketAddr::from(([127, 0, 0, 1], port));
+        config.http.public_url = format!("http://127.0.0.1:{port}");
+        config.outbound.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
+        config.simulator.enabled = false;
+    })
+    .await;
+    let http = json!({ "dialect": "kannel", "url": format!("http://{}", carrier.addr) });
+    let settings = json!({ "protocol": "http", "system_id": "us", "window": 20, "http": http });
+    let new = json!({ "name": "Kannel", "password": "secret", "settings": settings });
+    let connection = house.admin.post("/api/v1/connections", &new).await.expect(201);
+    let route = json!({ "name": "All", "rule": { "targets": [connection["id"]] } });
+    house.admin.post("/api/v1/routes", &route).await.expect(201);
+    send(&house, 0..BATCH).await;
+    send(&house, BATCH..OTHERS as usize).await;
+    until_all(&house, OTHERS as usize, "delivered").await;
+    // Long, in another alphabet, and with what an address has to be escaped for.
+    let text = "Ж & ? = % # + ".repeat(12);
+    let long = json!({ "to": "+4915199999999", "from": "A&B", "text": text });
+    house.admin.post("/api/v1/messages", &long).await.expect(202);
+    until_all(&house, OTHERS as usize + 1, "delivered").await;
+    let screen = centre.phones().screen("+4915199999999");
+    assert_eq!((screen.len(), screen[0].text.as_str(), screen[0].peer.as_str()), (1, text.as_str(), "A&B"));
+    let seen = centre.seen();
+    assert_eq!((seen.total, seen.distinct), (OTHERS.into(), OTHERS.into()), "each once at the centre");
+    house.stop().await;
+    let seen = carrier.stop().await.unwrap();
+    assert_eq!(seen.errors, Vec::<String>::new());
+    tasks.stop(Duration::from_secs(1)).await;
+}
+
+/// Kannel's HTTP module speaks to another smsbox, and to our door as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannel_is_served_over_http() {
+    require("bearerbox");
+    let house = House::start_with(|config| {
+        config.sendsms.enabled = true;
+        config.outbound.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let new = json!({ "system_id": "peer", "settings": { "throughput": 0 } });
+    let account = house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
+    let password = account["password"].as_str().unwrap().to_owned();
+    let carrier = house.server.simulator.clone().unwrap();
+    // Kannel knows a message for its reports only once it has read the answer to its request.
+    carrier.change(|settings| settings.latency.ms = 300);
+    let customer = peers::kannel_client_over("http", house.server.http, ("peer", &password), (OTHERS, 20), 0);
+    let outcome = customer.await.unwrap();
+    outcome.assert_complete(OTHERS);
+    let sums = sums(&house).await;
+    let seen = carrier.seen();
+    assert_eq!((in_state(&sums, "delivered"), seen.total), (OTHERS.into(), OTHERS.into()), "{sums}");
+    house.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_smpp_carries_and_reports() {
     is_carried_and_reported(peers::node_smpp_smsc("us", "secret").await.unwrap()).await;

@@ -97,7 +97,7 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                 at = home;
                 note_down(&shared, bind, &why);
                 let renewed = why == RENEWED;
-                let _ = reports.send(Report::Lost { kind, peer: Some(peer), why }).await;
+                let _ = reports.send(Report::Lost { kind, peer: Some(peer.to_string()), why }).await;
                 if renewed {
                     continue;
                 }
@@ -110,6 +110,7 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                 if told != why {
                     tracing::warn!(connection = %settings.name, protocol = W::NAME, bind = %kind, %why, "no session");
                     told.clone_from(&why);
+                    let peer = peer.map(|peer| peer.to_string());
                     let _ = reports.send(Report::Lost { kind, peer, why }).await;
                 }
                 at = (at + 1) % hosts.len();
@@ -143,7 +144,7 @@ async fn live<T: Clone + Send + 'static, W: Wire>(
     let name = shared.rules.load().settings.name.clone();
     tracing::info!(connection = %name, bind = %kind, %peer, "bound");
     // Told before anything is answered on it.
-    let _ = reports.send(Report::Bound { kind, peer }).await;
+    let _ = reports.send(Report::Bound { kind, peer: peer.to_string() }).await;
     shared.note(bind, State::Bound, |entry| {
         entry.peer = Some(peer);
         entry.peer_system_id = Some(peer_system_id);

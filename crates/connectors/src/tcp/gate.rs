@@ -48,7 +48,7 @@ impl Places {
     }
 
     /// Uses one place of this gate for a PDU on the bind with the most room. `None` where no place or no bind is left.
-    pub(super) fn take(&mut self, gate: &Arc<Gate>) -> Option<Turn> {
+    pub(crate) fn take(&mut self, gate: &Arc<Gate>) -> Option<Turn> {
         if self.n == 0 || !Arc::ptr_eq(gate, &self.gate) {
             return None;
         }
@@ -68,14 +68,14 @@ impl Drop for Places {
 
 /// The right to write one PDU on this bind, as long as it is the same session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) bind: usize,
-    pub(super) epoch: u64,
+pub(crate) struct Turn {
+    pub(crate) bind: usize,
+    pub(crate) epoch: u64,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     state: Mutex<State>,
     /// Rung when there may be more room than before, or when the gate closes.
     freed: Notify,
@@ -85,7 +85,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// A gate for these binds, all of them closed; for each, whether it is on standby.
-    pub(super) fn new(standby: &[bool], throughput: u32, throttle: Throttle) -> Arc<Self> {
+    pub(crate) fn new(standby: &[bool], throughput: u32, throttle: Throttle) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State::new(standby, throughput, throttle)),
             freed: Notify::new(),
@@ -94,26 +94,26 @@ impl Gate {
     }
 
     /// Milliseconds since the connection was started.
-    pub(super) fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.now_us() / 1000
     }
 
     /// Microseconds since the connection was started.
-    pub(super) fn now_us(&self) -> i64 {
+    pub(crate) fn now_us(&self) -> i64 {
         i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets those who wait for places look again.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.freed.notify_waiters();
     }
 
     /// Waits for at least one place and takes up to `max`.
-    pub(super) async fn places(self: &Arc<Self>, max: usize) -> Result<Places, Stopped> {
+    pub(crate) async fn places(self: &Arc<Self>, max: usize) -> Result<Places, Stopped> {
         loop {
             // Created before the look, so that what is freed in between is not missed.
             let freed = self.freed.notified();
@@ -163,7 +163,7 @@ impl Room {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     binds: Vec<Room>,
     /// Places given and not yet used.
     reserved: usize,
@@ -174,9 +174,9 @@ pub(super) struct State {
     pace: Option<(u32, Pace)>,
     /// Places that were paid for at `pace` and given back, at most one burst.
     paid: usize,
-    pub(super) throttle: Throttle,
+    pub(crate) throttle: Throttle,
     meter: Meter<500>,
-    pub(super) counters: Counters,
+    pub(crate) counters: Counters,
 }
 
 impl State {
@@ -281,7 +281,7 @@ impl State {
     }
 
     /// A session may send from now on, with a window of `limit`. Gives its epoch.
-    pub(super) fn open(&mut self, bind: usize, limit: usize) -> u64 {
+    pub(crate) fn open(&mut self, bind: usize, limit: usize) -> u64 {
         let Room { epoch, submitted, standby, .. } = self.binds[bind];
         self.binds[bind] = Room { epoch: epoch + 1, limit, used: 0, submitted, clogged: false, standby };
         epoch + 1
@@ -303,19 +303,24 @@ impl State {
         (self.binds[bind].submitted, self.binds[bind].epoch)
     }
 
+    /// It may have so many open requests from now on, those that are open included.
+    pub(crate) fn widen(&mut self, bind: usize, limit: usize) {
+        self.binds[bind].limit = limit;
+    }
+
     /// The session sends no new requests; those that are open stay.
-    pub(super) fn retire(&mut self, bind: usize) {
+    pub(crate) fn retire(&mut self, bind: usize) {
         self.binds[bind].limit = 0;
     }
 
     /// The session is over, and with it all its open requests.
-    pub(super) fn close(&mut self, bind: usize) {
+    pub(crate) fn close(&mut self, bind: usize) {
         let Room { epoch, submitted, standby, .. } = self.binds[bind];
         self.binds[bind] = Room { epoch, submitted, standby, ..Room::default() };
     }
 
     /// A request of this turn is open no longer.
-    pub(super) fn release(&mut self, turn: Turn) {
+    pub(crate) fn release(&mut self, turn: Turn) {
         let room = &mut self.binds[turn.bind];
         if room.epoch == turn.epoch {
             room.used = room.used.saturating_sub(1);
@@ -323,25 +328,25 @@ impl State {
     }
 
     /// A request of this turn came to an end that is counted.
-    pub(super) fn settle(&mut self, turn: Turn, count: impl FnOnce(&mut Counters)) {
+    pub(crate) fn settle(&mut self, turn: Turn, count: impl FnOnce(&mut Counters)) {
         self.release(turn);
         count(&mut self.counters);
     }
 
     /// The turn was not used: nothing was written.
-    pub(super) fn undo(&mut self, turn: Turn) {
+    pub(crate) fn undo(&mut self, turn: Turn) {
         self.release(turn);
         self.counters.submitted = self.counters.submitted.saturating_sub(1);
     }
 
     /// Whether too much waits to be written on the bind of this turn.
-    pub(super) fn is_clogged(&self, turn: Turn) -> bool {
+    pub(crate) fn is_clogged(&self, turn: Turn) -> bool {
         let room = self.binds[turn.bind];
         room.epoch == turn.epoch && room.clogged
     }
 
     /// Too much waits to be written on this bind, or no longer so.
-    pub(super) fn clog(&mut self, turn: Turn, clogged: bool) {
+    pub(crate) fn clog(&mut self, turn: Turn, clogged: bool) {
         let room = &mut self.binds[turn.bind];
         if room.epoch == turn.epoch {
             room.clogged = clogged;
@@ -349,18 +354,18 @@ impl State {
     }
 
     /// No more places, for good.
-    pub(super) fn shut(&mut self) {
+    pub(crate) fn shut(&mut self) {
         self.closed = true;
     }
 
     /// Open requests of a bind, and how many it may have now.
-    pub(super) fn window(&self, bind: usize) -> (usize, usize) {
+    pub(crate) fn window(&self, bind: usize) -> (usize, usize) {
         let room = self.binds[bind];
         (room.used, self.throttle.window(room.limit))
     }
 
     /// Parts handed over per second, lately.
-    pub(super) fn per_second(&self, now_ms: i64) -> f64 {
+    pub(crate) fn per_second(&self, now_ms: i64) -> f64 {
         self.meter.per_second(now_ms)
     }
 }

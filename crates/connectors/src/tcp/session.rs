@@ -277,7 +277,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         let mut gate = self.shared.gate.state();
         gate.release(self.turn);
         gate.throttle.congestion(congestion, sent_ms, now_ms, chance);
-        let Answer::Refused { refusal, class } = *answer else {
+        let Answer::Refused { refusal, class } = answer else {
             gate.throttle.accepted(sent_ms, now_ms);
             gate.counters.accepted += 1;
             return;
@@ -292,7 +292,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         gate.counters.refused += 1;
         gate.counters.throttled += u64::from(matches!(class, Class::Throttled | Class::QueueFull));
         drop(gate);
-        if class == Class::Reconnect && self.retired.is_none() {
+        if *class == Class::Reconnect && self.retired.is_none() {
             self.retired = Some(format!("the peer no longer knows the session: {refusal}"));
         }
     }

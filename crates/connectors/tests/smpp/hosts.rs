@@ -17,7 +17,8 @@ fn host(port: u16) -> Host {
 
 /// A port on which nobody listens.
 async fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    listener.local_addr().expect("bound").port()
 }
 
 /// Answers whatever is submitted, until the session is over; an unbind is answered.
@@ -60,7 +61,7 @@ async fn a_host_that_is_down_is_stood_in_for_and_has_its_bind_back() {
     ours.submit(&["a"]).await;
     let (sequence, _) = peer.submit().await;
     // Its own host is back while a message is open: that is answered before anybody leaves.
-    let listener = TcpListener::bind(("127.0.0.1", down)).await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", down)).await.expect("the port is free again");
     peer.silent(200).await;
     peer.accept(sequence, "1").await;
     assert_eq!(ours.answered().await, ("a".into(), accepted("1")));
@@ -121,9 +122,9 @@ async fn a_cold_standby_is_bound_when_it_is_needed_and_leaves_when_it_is_not() {
             answered = true;
         }
     }
-    let first = Smsc::of(TcpListener::bind(("127.0.0.1", down)).await.unwrap());
+    let first = Smsc::of(TcpListener::bind(("127.0.0.1", down)).await.expect("the port is free again"));
     let (_peer, _) = first.bound().await;
-    tokio::time::timeout(Duration::from_secs(5), has_left).await.expect("an unbind").unwrap();
+    tokio::time::timeout(Duration::from_secs(5), has_left).await.expect("an unbind").expect("it has left");
     let status = ours.link.status();
     assert_eq!((status.binds[0].standby, status.binds[1].standby), (false, true));
 }

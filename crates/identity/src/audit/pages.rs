@@ -105,9 +105,7 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::MessageReleased(MessageChange { message, .. })
         | Event::MessageHeld(MessageChange { message, .. })
         | Event::MessageAmended(PartChange { message, .. }) => (message.to_string(), None),
-        Event::AccountingUnbalanced(accounting) | Event::AccountingBalanced(accounting) => {
-            (accounting.detail.clone(), None)
-        }
+        Event::AccountingUnbalanced(told) | Event::AccountingBalanced(told) => (told.detail.clone(), None),
         Event::CdrClosed(FileClosed { name, .. }) => (name.clone(), None),
     }
 }

@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use web::problem::ProblemBody;
 use web::{Answer, Caller, Json, Paging, Problem, Query, Writer};
 
+use super::preview::{Previewed, Sample};
 use super::{Connection, ConnectionPatch, ErrorConvention, ErrorRule, NewConnection, Wanted};
 use crate::api::{Gateway, Tagged, decided_on, follow};
 use crate::engine::Engine;
@@ -181,6 +182,19 @@ async fn drain(
     Ok(tagged(connection))
 }
 
+/// What would be sent for a message, part by part. Nothing is sent; secrets are hidden.
+#[utoipa::path(post, path = "/api/v1/connections/{id}/preview", tag = "connections", params(("id" = ConnectionId, Path)),
+    request_body = Sample,
+    responses((status = 200, body = Vec<Previewed>), (status = 404, body = ProblemBody),
+        (status = 409, description = "The connection cannot carry it", body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn preview(
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    Json(sample): Json<Sample>,
+) -> Result<Answer<200, Vec<Previewed>>, Problem> {
+    Ok(Answer(super::preview::preview(&scope, id.parse()?, &sample).await?))
+}
+
 /// The routes.
 pub(crate) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
@@ -190,4 +204,6 @@ pub(crate) fn router() -> OpenApiRouter<Gateway> {
         .routes(routes!(start))
         .routes(routes!(stop))
         .routes(routes!(drain))
+        .routes(routes!(preview))
+        .merge(super::hook::api::router())
 }

@@ -5,6 +5,7 @@ use super::errors::{self, ErrorConvention, ErrorRule};
 use super::words::{
     self, Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
 };
+use connectors::http::Description;
 use runtime::Config;
 use serde::{Deserialize, Serialize};
 use types::{Error, Result};
@@ -16,11 +17,11 @@ use crate::settings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionSettings {
-    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI) or `cimd2`. What follows is SMPP's unless it says otherwise.
+    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI), `cimd2` or `http`. What follows is SMPP's unless it says otherwise.
     pub protocol: Protocol,
-    /// The carrier's host name or address.
+    /// The carrier's host name or address; over HTTP that of `http.url`.
     pub host: String,
-    /// Its TCP port; 2775 when not given.
+    /// Its TCP port; 2775 when not given. Over HTTP that of `http.url`.
     pub port: u16,
     /// More hosts of the carrier, each with its port, at most 8: `smsc2.example:2775`. The binds are dealt out over all of
     /// them in turns; while one is down the next stands in for it.
@@ -40,7 +41,8 @@ pub struct ConnectionSettings {
     /// The certificates, as PEM, of who may have issued the carrier's, at most 65,536 characters; empty for the roots of
     /// the machine that Switchboard runs on.
     pub tls_ca: String,
-    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32.
+    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32. Over
+    /// HTTP the user or account, `{user}` in the description's templates, at most 255; perhaps none.
     pub system_id: String,
     /// What kind of system we are, as the carrier wants it; mostly empty, at most 12 characters.
     pub system_type: String,
@@ -150,6 +152,11 @@ pub struct ConnectionSettings {
     pub announce_window: bool,
     /// CIMD2: whether packets carry a checksum.
     pub checksum: bool,
+    /// HTTP: what is asked, how answers are read, and what comes back by itself. `{"dialect": "twilio"}` is enough to begin
+    /// with: a ready dialect is copied, and what else is named here is changed in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Description>)]
+    pub http: Option<Box<Description>>,
 }
 
 /// Refuses what is not digits, or too many.
@@ -233,6 +240,7 @@ impl Default for ConnectionSettings {
             subaddress: String::new(),
             announce_window: false,
             checksum: true,
+            http: None,
         }
     }
 }
@@ -353,8 +361,10 @@ impl ConnectionSettings {
             Protocol::Smpp => 15,
             Protocol::Ucp => 16,
             Protocol::Cimd2 => 32,
+            Protocol::Http => 255,
         };
-        settings::c_octets("settings.system_id", &self.system_id, &(1..=longest))?;
+        let shortest = usize::from(self.protocol != Protocol::Http);
+        settings::c_octets("settings.system_id", &self.system_id, &(shortest..=longest))?;
         digits("settings.alert_pid", &self.alert_pid, 4)?;
         digits("settings.notification_address", &self.notification_address, 16)?;
         digits("settings.notification_pid", &self.notification_pid, 4)?;
@@ -374,8 +384,12 @@ impl ConnectionSettings {
         if self.bind != BindKind::Transceiver {
             return only("settings.bind", "sessions for both directions only: transceiver");
         }
-        if !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
-            return only("settings.long_messages", "parts with a user data header only: udh8 or udh16");
+        let whole = self.protocol == Protocol::Http && self.long_messages == LongMessages::Payload;
+        if !whole && !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
+            return only(
+                "settings.long_messages",
+                "parts with a user data header only: udh8 or udh16, and over HTTP payload",
+            );
         }
         if self.default_alphabet != Alphabet::Gsm7 {
             return only("settings.default_alphabet", "one default alphabet: gsm7");

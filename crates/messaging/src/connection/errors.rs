@@ -328,7 +328,7 @@ impl ErrorTable {
     }
 
     /// A refusal as it is kept, with the pauses before the next tries.
-    pub(crate) fn answer(&self, refusal: Refusal) -> (String, Arc<[u32]>) {
+    pub(crate) fn answer(&self, refusal: &Refusal) -> (String, Arc<[u32]>) {
         let number = refusal.number();
         let fits =
             |code: &Code| matches!(code, Code::Numbers(first, last) if (*first..=*last).contains(&number));
@@ -382,12 +382,12 @@ mod tests {
             rule(Receipt, "27", ErrorClass::Temporary),
         ];
         let table = ErrorTable::new(&rules, ErrorConvention::GsmMap);
-        let (why, retry_s) = table.answer(Refusal::Smpp(Status(0x402)));
+        let (why, retry_s) = table.answer(&Refusal::Smpp(Status(0x402)));
         assert_eq!(
             (why.as_str(), &retry_s[..]),
             ("status 0x00000402 [filtered] by the firewall", &[60, 300][..])
         );
-        assert_eq!(table.answer(Refusal::Smpp(Status::RINVDSTADR)).0, "ESME_RINVDSTADR");
+        assert_eq!(table.answer(&Refusal::Smpp(Status::RINVDSTADR)).0, "ESME_RINVDSTADR");
         let classes = table.classes();
         assert_eq!(classes.len(), 2);
         assert_eq!(classes[1], Classed { codes: 0x45..=0x45, class: None });

@@ -17,7 +17,7 @@ use web::ui::tone::Tone;
 use web::ui::{badge, browse, chart, feedback, field};
 use web::{Form, PageProblem, Paging, Query, Visitor};
 
-use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, ReceiptIds, Wanted};
+use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Protocol, ReceiptIds, Wanted};
 use crate::api::{Gateway, follow};
 use crate::journal::Learned;
 use crate::live::ConnectionMetrics;
@@ -25,6 +25,7 @@ use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_b
 use crate::settings;
 
 mod form_sections;
+mod over_http;
 use form_sections::SECTIONS;
 
 /// Traffic moves windows and rates though nothing is said about the connection itself.
@@ -130,7 +131,7 @@ async fn list(
     let empty = feedback::empty(
         Icon::Plug,
         "No connections yet",
-        "A connection binds to a carrier over SMPP, UCP or CIMD2, and routes send messages through it.",
+        "A connection leads to a carrier over SMPP, UCP, CIMD2 or HTTP, and routes send messages through it.",
         &add_button(&visitor),
     );
     let older = page.next.as_deref().map(|next| format!("/connections?after={next}"));
@@ -139,8 +140,8 @@ async fn list(
         (browse::pager(words(&visitor), None, older.as_deref(), ""))
     };
     let body = region(&visitor, "connections-live", TOPICS, inner);
-    Ok(visitor
-        .page_or_fragment(Content { actions: add_button(&visitor), ..Content::new("Connections", body) }))
+    let actions = html! { (over_http::add_button(&visitor)) (add_button(&visitor)) };
+    Ok(visitor.page_or_fragment(Content { actions, ..Content::new("Connections", body) }))
 }
 
 fn binds_table(visitor: &Visitor, connection: &Connection, status: &Status) -> Markup {
@@ -286,9 +287,14 @@ async fn detail(
     let shown = Shown::of(settings);
     let manage = may(&visitor, Permission::ConnectionManage);
     let at = format!("/connections/{}", connection.id);
+    let over_http = connection.settings.protocol == Protocol::Http;
+    let hooks = over_http::hooks_card(&visitor, &connection).await?;
+    let sections: &[_] = if over_http { &[] } else { SECTIONS };
     let body = html! {
         (live)
-        @for section in SECTIONS {
+        (hooks)
+        @if over_http { (over_http::facts(&connection)?) }
+        @for section in sections {
             @let facts: Vec<(&str, Markup)> = section.settings.iter().filter(|setting| !shown.value(setting.name).is_empty())
                 .map(|setting| (setting.label, html! { code { (shown.value(setting.name)) } })).collect();
             @if !facts.is_empty() { (card::card(section.title, &html! {}, &card::facts(&facts))) }
@@ -307,7 +313,10 @@ async fn detail(
         }
     };
     let edit = format!("{at}/edit");
-    let actions = html! { @if manage { (form::link("Edit", &edit).icon(Icon::Edit)) } };
+    let actions = html! {
+        @if over_http { (over_http::try_button(&connection)) }
+        @if manage { (form::link("Edit", &edit).icon(Icon::Edit)) }
+    };
     let breadcrumbs =
         browse::breadcrumbs(words(&visitor), &[("Connections", "/connections")], &connection.name);
     Ok(visitor.page_or_fragment(Content { title: &connection.name, body, actions, breadcrumbs }))
@@ -365,6 +374,7 @@ async fn create(
         let new = NewConnection {
             name: fields.owned("name").unwrap_or_default(),
             password: fields.owned("password"),
+            hook_secret: None,
             wanted: None,
             settings: patch(SECTIONS, &fields)?,
         };
@@ -392,6 +402,9 @@ async fn create(
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::ConnectionManage)?;
     let connection = super::get(&visitor.scope, id.parse()?).await?;
+    if connection.settings.protocol == Protocol::Http {
+        return Ok(visitor.page(over_http::edit_page(&visitor, &connection)?));
+    }
     let mut members = settings::members(&connection.settings)?;
     members.insert("name".to_owned(), connection.name.into());
     members.insert("revision".to_owned(), connection.revision.into());
@@ -412,6 +425,7 @@ async fn change(
         let wanted = ConnectionPatch {
             name: Some(fields.owned("name").unwrap_or_default()),
             password: fields.owned("password"),
+            hook_secret: None,
             settings: patch(SECTIONS, &fields)?,
             revision: fields.revision(),
         };
@@ -498,4 +512,5 @@ pub(crate) fn router() -> Router<Gateway> {
         .route("/connections/{id}/stop", post(stop))
         .route("/connections/{id}/drain", post(drain))
         .route("/connections/{id}/delete", post(delete))
+        .merge(over_http::router())
 }

@@ -14,6 +14,8 @@ pub enum Protocol {
     Ucp,
     /// CIMD2.
     Cimd2,
+    /// HTTP, as a description says.
+    Http,
 }
 
 impl Protocol {
@@ -23,13 +25,14 @@ impl Protocol {
             Self::Smpp => "SMPP",
             Self::Ucp => "UCP",
             Self::Cimd2 => "CIMD2",
+            Self::Http => "HTTP",
         }
     }
 
     /// Requests that a session can leave unanswered: the protocol has no more numbers.
     pub(super) const fn window_max(self) -> u16 {
         match self {
-            Self::Smpp => u16::MAX,
+            Self::Smpp | Self::Http => u16::MAX,
             Self::Ucp => 100,
             Self::Cimd2 => 128,
         }

@@ -17,6 +17,7 @@ use super::rows::{Attempt, Standing, Wake, write_attempts};
 use super::{After, Batch, ClaimId, Entry, settle};
 use crate::message::{Outgoing, PartSet, State};
 use crate::queue::Queued;
+use crate::sendsms::dlr;
 
 /// What became of one part.
 pub struct Answered {
@@ -220,6 +221,9 @@ pub(crate) async fn answer(
     let states = states_of(batch, &surprising).await?;
     for (answered, worst, taken) in decided {
         let from = states.get(&answered.message.id).copied().unwrap_or(State::Queued);
+        if let Worst::Blocked(why) = &worst {
+            batch.after.push(After::Blocked(Destination::of(answered), why.clone()));
+        }
         decide(batch, answered, worst, taken, from).await?;
     }
     shrink_claims(batch, progress, &found.progress).await?;
@@ -379,16 +383,13 @@ async fn decide(
     };
     // What is sent, ended or waiting in the table gives up its place in memory; what goes out again keeps it.
     let mut place = After::Release(message.id);
-    if let Worst::Blocked(why) = &worst {
-        batch.after.push(After::Blocked(Destination::of(answered), why.clone()));
-    }
     let mut ended = None;
     match worst {
         Worst::Taken => {
             batch.count(message.tenant, Some(from), State::Sent);
             batch.set(message.id, standing(State::Sent, None, Wake::AsBefore));
             batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
-            await_receipt(batch, answered);
+            taken_over(batch, answered)?;
         }
         // Nothing was tried: back to the front of the queue, and no attempt is counted.
         Worst::NotSent | Worst::Throttled => {
@@ -404,9 +405,7 @@ async fn decide(
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
         }
         Worst::Unanswered(why, resend)
-            if resend.unwrap_or(message.intent.resends())
-                && batch.now < message.expires_at
-                && !exhausted(batch, message) =>
+            if resend.unwrap_or(message.intent.resends()) && may_try(batch, message) =>
         {
             // The first time at once; a carrier that stays silent is not asked again without a pause.
             let at_once = !message.maybe_twice;
@@ -433,16 +432,19 @@ async fn decide(
     Ok(())
 }
 
-/// Keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
+/// Tells a customer who wants to hear of it, and keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
 /// has all of them.
-fn await_receipt(batch: &mut Batch, answered: &Answered) {
-    let Answered { message, connection, outcome: Outcome::Taken { provider_id }, .. } = answered else {
-        return;
-    };
-    if message.parts == 1 && message.attempts == 0 && !connectors::is_named_by_time(provider_id) {
+fn taken_over(batch: &mut Batch, answered: &Answered) -> Result<()> {
+    let Answered { message, connection, outcome, .. } = answered;
+    if let Outcome::Taken { provider_id } = outcome
+        && message.parts == 1
+        && message.attempts == 0
+        && !connectors::is_named_by_time(provider_id)
+    {
         let key = (*connection, Box::from(sms::id::key(provider_id)));
         batch.sent.insert(key, message.clone());
     }
+    dlr::taken_over(batch, message, *connection)
 }
 
 fn again(
@@ -483,6 +485,11 @@ pub(crate) fn next_look(batch: &Batch, attempts: u32, expires_at: Timestamp, ret
     };
     let pause = rand::rng().random_range(pause - pause / spread..=pause + pause / spread);
     batch.now.plus_ms(i64::try_from(pause).unwrap_or(i64::MAX)).min(expires_at)
+}
+
+/// Whether a message may be handed over once more.
+fn may_try(batch: &Batch, message: &Outgoing) -> bool {
+    batch.now < message.expires_at && !exhausted(batch, message)
 }
 
 /// Whether a message has been handed over as often as is allowed.

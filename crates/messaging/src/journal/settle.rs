@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use db::{Rows, args, record, sql};
+use runtime::job;
 use types::event::MessageChange;
 use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, PauseId, Result, TenantId, Timestamp};
 
@@ -17,6 +18,7 @@ use crate::pause;
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
 use crate::recover::MessageRecord;
+use crate::sendsms::dlr;
 
 /// A message that comes to its end, and what its sender must be told.
 pub(crate) struct Ending {
@@ -95,6 +97,9 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
         }),
     );
     let options = ending.options.as_ref();
+    if let Some(dlr) = options.and_then(|options| options.dlr.as_ref()) {
+        return dlr::end(batch, ending, connection, dlr);
+    }
     if let Some(url) = options.and_then(|options| options.callback_url.as_deref()) {
         return callback::enqueue(batch, ending, url).await;
     }
@@ -171,6 +176,10 @@ pub(crate) fn notify(batch: &mut Batch, notice: Notice, receipt: &CarrierReceipt
 /// Writes the batch's standings and pushes.
 pub(crate) async fn write(batch: &mut Batch) -> Result<()> {
     rows::write_settled(batch).await?;
+    if !batch.jobs.is_empty() {
+        let (jobs, runtime, now) = (std::mem::take(&mut batch.jobs), batch.runtime.clone(), batch.now);
+        job::enqueue_all(&mut batch.tx, &runtime, jobs, now).await?;
+    }
     rows::write_pushes(batch).await
 }
 

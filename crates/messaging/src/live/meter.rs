@@ -58,6 +58,8 @@ pub struct Meter {
     pub not_given: AtomicU64,
     /// When a customer's system did something last, Unix milliseconds; 0 for not yet.
     pub active_ms: AtomicI64,
+    /// Sessions that were opened and are not in the metrics yet.
+    pub bound: AtomicU64,
     /// Where its sessions can be listened to.
     pub point: Point,
     sessions: Mutex<VecDeque<SessionEvent>>,
@@ -67,6 +69,9 @@ pub struct Meter {
 impl Meter {
     /// Remembers something that happened to a session.
     pub fn note(&self, event: SessionEvent) {
+        if event.what == "bound" {
+            self.bound.fetch_add(1, Ordering::Relaxed);
+        }
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= SESSIONS_MAX {
             sessions.pop_front();
@@ -185,12 +190,15 @@ impl Board {
 const UCP: u64 = 1 << 32;
 const CIMD: u64 = 2 << 32;
 const NO_ANSWER: u64 = 3 << 32;
+/// Statuses of HTTP.
+const HTTP: u64 = 5 << 32;
 /// Codes of customers over UCP.
 const UCP_SUBMIT: u64 = 4 << 32;
 
 /// A carrier's refusal as a code.
-pub fn code_of(refusal: Refusal) -> u64 {
+pub fn code_of(refusal: &Refusal) -> u64 {
     match refusal {
+        Refusal::Http(refusal) => HTTP | u64::from(refusal.status),
         Refusal::Smpp(status) => u64::from(status.0),
         Refusal::Ucp(error) => UCP | u64::from(error.0),
         Refusal::Cimd(error) => CIMD | u64::from(error.0),
@@ -202,6 +210,7 @@ pub fn code_of_silence(why: NoAnswer) -> u64 {
     match why {
         NoAnswer::TimedOut => NO_ANSWER,
         NoAnswer::BindLost => NO_ANSWER | 1,
+        NoAnswer::Unclear => NO_ANSWER | 2,
     }
 }
 
@@ -227,6 +236,8 @@ pub fn in_words(code: Option<u64>) -> (String, String) {
             (format!("UCP {:02}", error.0), error.describe().to_owned())
         }
         2 => (format!("CIMD2 {small}"), cimd::ErrorCode(small).describe().to_owned()),
+        5 => (format!("HTTP {low}"), "the provider refused the request".to_owned()),
+        _ if low == 2 => ("unclear".to_owned(), "what was answered does not tell".to_owned()),
         _ if low == 0 => ("no answer".to_owned(), "none came in time".to_owned()),
         _ => ("bind lost".to_owned(), "the bind was lost before an answer came".to_owned()),
     }
@@ -239,11 +250,11 @@ mod tests {
     #[test]
     fn codes_come_back_in_words() {
         for (code, name, words) in [
-            (code_of(Refusal::Smpp(smpp::Status::RTHROTTLED)), "ESME_RTHROTTLED", "throttl"),
-            (code_of(Refusal::Smpp(smpp::Status(0x401))), "status 0x00000401", "provider"),
-            (code_of(Refusal::Ucp(ucp::ErrorCode::ADC_INVALID)), "UCP 06", "AdC invalid"),
+            (code_of(&Refusal::Smpp(smpp::Status::RTHROTTLED)), "ESME_RTHROTTLED", "throttl"),
+            (code_of(&Refusal::Smpp(smpp::Status(0x401))), "status 0x00000401", "provider"),
+            (code_of(&Refusal::Ucp(ucp::ErrorCode::ADC_INVALID)), "UCP 06", "AdC invalid"),
             (code_of_ucp(ucp::ErrorCode::SYNTAX), "UCP 02", "syntax"),
-            (code_of(Refusal::Cimd(cimd::ErrorCode::CONGESTION)), "CIMD2 10", "congestion"),
+            (code_of(&Refusal::Cimd(cimd::ErrorCode::CONGESTION)), "CIMD2 10", "congestion"),
             (code_of_silence(NoAnswer::TimedOut), "no answer", "none came"),
             (code_of_silence(NoAnswer::BindLost), "bind lost", "lost"),
         ] {

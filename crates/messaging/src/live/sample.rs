@@ -102,20 +102,21 @@ fn of_account(meter: &Meter, level: Level, at: Timestamp) -> Sample {
 pub(crate) fn publish(engine: &Engine, names: &HashMap<ConnectionId, String>) {
     for (id, status, latency) in engine.measured() {
         let Some(name) = names.get(&id) else { continue };
-        let counters = &status.counters;
+        let meter = engine.meters().connection(id);
+        let flow = meter.series().untold();
         for (outcome, n) in [
-            ("submitted", counters.submitted),
-            ("accepted", counters.accepted),
-            ("refused", counters.refused),
-            ("throttled", counters.throttled),
-            ("unanswered", counters.timed_out + counters.lost),
+            ("submitted", flow.sent),
+            ("accepted", flow.accepted),
+            ("refused", flow.refused),
+            ("throttled", flow.throttled),
+            ("unanswered", flow.unanswered),
         ] {
             let labels = [("connection", name.clone()), ("outcome", outcome.to_owned())];
-            metrics::counter!("switchboard_connection_parts_total", &labels).absolute(n);
+            metrics::counter!("switchboard_connection_parts_total", &labels).increment(n);
         }
         let of = [("connection", name.clone())];
-        metrics::counter!("switchboard_connection_deliveries_total", &of).absolute(counters.delivered);
-        metrics::counter!("switchboard_connection_binds_total", &of).absolute(counters.binds);
+        metrics::counter!("switchboard_connection_deliveries_total", &of).increment(flow.received);
+        metrics::counter!("switchboard_connection_binds_total", &of).increment(meter.bound.swap(0, Ordering::Relaxed));
         metrics::gauge!("switchboard_connection_bound", &of).set(super::bound(&status) as f64);
         let used: usize = status.binds.iter().map(|bind| bind.window_used).sum();
         let limit: usize = status.binds.iter().map(|bind| bind.window_limit).sum();
@@ -125,7 +126,6 @@ pub(crate) fn publish(engine: &Engine, names: &HashMap<ConnectionId, String>) {
             let labels = [("connection", name.clone()), ("lane", intent.as_str().to_owned())];
             metrics::gauge!("switchboard_connection_waiting", &labels).set(n as f64);
         }
-        let meter = engine.meters().connection(id);
         for (what, sizes, per_s) in
             [("answer", &latency, 1_000_000.0), ("receipt", &meter.lag.sizes(), 1_000.0)]
         {
@@ -141,14 +141,16 @@ pub(crate) fn publish(engine: &Engine, names: &HashMap<ConnectionId, String>) {
         }
     }
     for (system_id, meter) in engine.sessions().meters() {
+        let flow = meter.series().untold();
         for (outcome, n) in [
-            ("submitted", meter.parts.load(Ordering::Relaxed)),
-            ("refused", meter.refusals.counts().iter().map(|(_, n)| n).sum()),
-            ("throttled", meter.throttled.load(Ordering::Relaxed)),
-            ("given", meter.given.load(Ordering::Relaxed)),
+            ("submitted", flow.received),
+            ("accepted", flow.accepted),
+            ("refused", flow.refused),
+            ("throttled", flow.throttled),
+            ("given", flow.sent),
         ] {
             let labels = [("account", system_id.clone()), ("outcome", outcome.to_owned())];
-            metrics::counter!("switchboard_account_parts_total", &labels).absolute(n);
+            metrics::counter!("switchboard_account_parts_total", &labels).increment(n);
         }
     }
 }

@@ -172,18 +172,31 @@ pub struct Series {
     running: Option<(Timestamp, Flow)>,
     short: VecDeque<Sample>,
     long: VecDeque<Sample>,
+    untold: Flow,
 }
 
 impl Series {
     /// Takes the counters of this moment.
     pub fn push(&mut self, sample: Sample) {
-        let Some(last) = &self.last else {
-            self.short.push_back(sample.clone());
-            self.long.push_back(sample.clone());
-            self.last = Some(sample);
-            return;
-        };
+        // A connection that is started anew counts anew, and what came before the first look counts too.
+        let anew = self.last.as_ref().is_none_or(|last| sample.flow.sent < last.flow.sent);
+        if anew {
+            let before = Sample {
+                at: Timestamp::from_unix_ms(sample.at.unix_ms() - 1_000),
+                level: sample.level,
+                flow: Flow::default(),
+                latency: Sizes::default(),
+                ..self.last.take().unwrap_or_default()
+            };
+            for pictures in [&mut self.short, &mut self.long] {
+                pictures.clear();
+                pictures.push_back(before.clone());
+            }
+            self.last = Some(before);
+        }
+        let Some(last) = &self.last else { return };
         let passed = sample.flow.since(last.flow);
+        self.untold.add(passed);
         keep(&mut self.seconds, point(last.at, passed, sample.level), SECONDS_MAX);
         let minute = Timestamp::from_unix_ms(sample.at.unix_ms() / 60_000 * 60_000);
         match &mut self.running {
@@ -252,6 +265,11 @@ impl Series {
     pub fn mixes(&self, minutes: u32) -> (Counts, Counts) {
         let (Some(last), Some(then)) = (&self.last, self.earlier(minutes)) else { return Default::default() };
         (since(&last.refusals, &then.refusals), since(&last.receipts, &then.receipts))
+    }
+
+    /// What passed since this was asked last.
+    pub fn untold(&mut self) -> Flow {
+        std::mem::take(&mut self.untold)
     }
 
     /// Per second over the last ten seconds: to the far side, and from it.
@@ -343,11 +361,22 @@ mod tests {
     #[test]
     fn a_young_series_counts_over_what_there_is() {
         let mut series = Series::default();
-        series.push(sample(0, 0, 0));
-        series.push(sample(1, 50, 0));
-        series.push(sample(2, 100, 0));
+        series.push(sample(0, 20, 0));
+        series.push(sample(1, 60, 0));
         let window = series.window(15).unwrap();
-        assert_eq!((window.seconds, window.sent_per_second, window.latency), (2.0, 50.0, None));
+        assert_eq!((window.seconds, window.sent_per_second, window.latency), (2.0, 30.0, None));
         assert_eq!(series.mixes(1), Default::default());
+    }
+
+    #[test]
+    fn counters_that_begin_anew_are_no_traffic_backwards() {
+        let mut series = Series::default();
+        series.push(sample(0, 1_000, 10));
+        series.push(Sample { refusals: vec![(Some(0x58), 11)], ..sample(1, 5, 0) });
+        let window = series.window(1).unwrap();
+        assert_eq!((window.accepted, window.refused, window.sent_per_second), (5, 0, 5.0));
+        assert_eq!(series.seconds().last().unwrap().sent, 5);
+        assert_eq!((series.untold().sent, series.untold().sent), (1_005, 0));
+        assert_eq!(series.mixes(1).0, [(Some(0x58), 1)]);
     }
 }

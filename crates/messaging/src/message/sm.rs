@@ -20,6 +20,7 @@ use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
 use crate::route::traffic::Traffic;
 use crate::route::{Ask, Tlvs};
+use crate::sendsms::dlr::Dlr;
 use crate::smpp_server;
 
 /// A bound system that asks.
@@ -83,13 +84,26 @@ impl Engine {
     /// # Errors
     /// Why nothing was accepted.
     pub fn take_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
-        self.accept_sm(from, sm).inspect_err(|error| {
+        self.take_sm_reported(from, sm, None)
+    }
+
+    /// As [`Engine::take_sm`], for a message whose reports go to an address of its own.
+    ///
+    /// # Errors
+    /// Why nothing was accepted.
+    pub(crate) fn take_sm_reported(
+        &self,
+        from: &Sender,
+        sm: &SmRef<'_>,
+        dlr: Option<Dlr>,
+    ) -> Result<Submitted> {
+        self.accept_sm(from, sm, dlr).inspect_err(|error| {
             metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str())
                 .increment(1);
         })
     }
 
-    fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
+    fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>, dlr: Option<Dlr>) -> Result<Submitted> {
         let now = self.runtime().clock.now();
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
@@ -110,6 +124,9 @@ impl Engine {
         let Let { mut pass, why } = self.let_pass(&ask, &way, now)?;
         let sender = pass.sender.take().unwrap_or(sender);
         let mut options = options(from, sm, expires_at.is_some());
+        if dlr.is_some() {
+            options.get_or_insert_default().dlr = dlr;
+        }
         let planned = pass.postponed_to.or(schedule_at);
         let expires_at = expires_at.unwrap_or_else(|| {
             let default_s = self.runtime().config.messaging.validity_default_s;

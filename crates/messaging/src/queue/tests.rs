@@ -62,7 +62,10 @@ async fn a_pause_keeps_what_waits_and_what_comes_and_lets_it_go() {
 
     pause::end(&house.ours, pause.id).await.unwrap();
     engine.pauses_changed().await.unwrap();
-    until("both are back in memory", async || engine.queue().taken() == 2).await;
+    until("both are back in memory", async || {
+        view(&house.ours, &engine).await.unwrap().waiting.in_memory == 2
+    })
+    .await;
     assert_eq!(message(&house, before).await.paused_by, None);
     let seen = view(&house.ours, &engine).await.unwrap();
     assert_eq!((seen.waiting.paused, seen.waiting.in_memory), (0, 2));

@@ -128,7 +128,7 @@ pub(super) async fn run(hub: Hub, socket: TcpStream, peer: SocketAddr, place: Ow
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
     }
-    let local = socket.local_addr().unwrap_or(hub.engine.runtime().config.ucp.listen);
+    let local = socket.local_addr().ok();
     let (read, write) = socket.into_split();
     let outlet = Outlet::new(config.write_queue_bytes_max);
     // A peer that never reads must not hold the writer for ever.

@@ -146,6 +146,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("smpp.tls.reload_ms", Integer { min: 10, max: 86_400_000 }),
     ("ucp.enabled", Flag),
     ("ucp.listen", Address),
+    ("sendsms.enabled", Flag),
     ("database.url", Text { min: 0, max: 4096 }),
     ("database.readers", Integer { min: 1, max: 256 }),
     ("database.pool_max", Integer { min: 2, max: 1_000 }),

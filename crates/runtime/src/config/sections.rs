@@ -341,6 +341,14 @@ pub struct Ucp {
     pub listen: SocketAddr,
 }
 
+/// `[sendsms]`: the door for systems that speak to Kannel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendSms {
+    /// Whether it is open.
+    pub enabled: bool,
+}
+
 /// `[simulator]`: the built-in carrier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -81,6 +81,31 @@ pub(super) enum ConnectionCommand {
         /// Its id or name
         connection: String,
     },
+    /// What would be sent for a message; nothing is sent, and secrets are hidden
+    Preview {
+        /// Its id or name
+        connection: String,
+        /// Who would receive it
+        #[arg(long, value_name = "NUMBER")]
+        to: Option<String>,
+        /// Who would send it
+        #[arg(long, value_name = "SENDER")]
+        from: Option<String>,
+        /// What it would say
+        #[arg(long)]
+        text: Option<String>,
+        /// For how many seconds it would be worth something
+        #[arg(long, value_name = "SECONDS")]
+        validity_s: Option<u64>,
+    },
+    /// HTTP: the addresses to give to the provider, for receipts and messages from phones
+    Hooks {
+        /// Its id or name
+        connection: String,
+        /// Make new ones; the former are closed at once
+        #[arg(long)]
+        renew: bool,
+    },
     /// Delete a connection. Its messages stay
     Delete {
         /// Its id or name
@@ -91,7 +116,7 @@ pub(super) enum ConnectionCommand {
 /// What new and changed connections have in common.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Flags {
-    /// What the carrier speaks: smpp, ucp or cimd2
+    /// What the carrier speaks: smpp, ucp, cimd2 or http
     #[arg(long, value_name = "PROTOCOL")]
     protocol: Option<String>,
     /// The carrier's host name or address
@@ -112,9 +137,21 @@ pub(super) struct Flags {
     /// The name that we bind with
     #[arg(long)]
     system_id: Option<String>,
-    /// The password that we bind with; - reads it from standard input
+    /// The password that we bind with, over HTTP the key or token; - reads it from standard input
     #[arg(long)]
     password: Option<String>,
+    /// HTTP: the ready dialect to begin with: twilio, infobip, vonage, kannel, jasmin
+    #[arg(long, value_name = "NAME")]
+    dialect: Option<String>,
+    /// HTTP: where the provider is, such as https://api.example.com
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// HTTP: a JSON file with the description, or with the parts of it that are to be changed
+    #[arg(long, value_name = "FILE")]
+    description: Option<std::path::PathBuf>,
+    /// HTTP: what proves who posts to the connection's hooks; the password when not given
+    #[arg(long, value_name = "SECRET")]
+    hook_secret: Option<String>,
     /// What kind of system we are, as the carrier wants it
     #[arg(long)]
     system_type: Option<String>,
@@ -167,13 +204,31 @@ pub(super) struct Flags {
 }
 
 impl Flags {
+    /// The description in the file that was named.
+    fn described(&self) -> Result<serde_json::Map<String, Value>, Failure> {
+        let Some(path) = &self.description else { return Ok(serde_json::Map::new()) };
+        let wrong = |why: String| {
+            Failure::usage(
+                format!("{}: {why}", path.display()),
+                "name a file with one JSON object, as `switchboard connection show --json` prints under settings.http.",
+            )
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
+    }
+
     fn body(&self) -> Result<Members, Failure> {
         let ca = self.tls_ca.as_ref().map(|path| {
             std::fs::read_to_string(path).map_err(|error| {
                 Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a PEM file.")
             })
         });
+        let http = Members::from(self.described()?)
+            .with("dialect", self.dialect.clone())
+            .with("url", self.url.clone())
+            .unless_empty();
         let settings = Members::default()
+            .with("http", http)
             .with("tls", self.tls)
             .with("tls_server_name", self.tls_server_name.clone())
             .with("tls_ca", ca.transpose()?)
@@ -199,6 +254,7 @@ impl Flags {
             .with_set(&self.set)?;
         Ok(Members::default()
             .with("password", set::secret(self.password.as_deref())?)
+            .with("hook_secret", self.hook_secret.clone())
             .with("settings", settings.unless_empty()))
     }
 }
@@ -284,6 +340,30 @@ pub(super) async fn run(command: &ConnectionCommand, client: &Client, out: &Out)
         }
         ConnectionCommand::Metrics { connection } => {
             client.get(&[KIND.path, &find(connection).await?, "metrics"], &[]).await?
+        }
+        ConnectionCommand::Preview { connection, to, from, text, validity_s } => {
+            let sample = Members::default()
+                .with("to", to.clone())
+                .with("from", from.clone())
+                .with("text", text.clone())
+                .with("validity_s", *validity_s);
+            let path = [KIND.path, &find(connection).await?, "preview"];
+            client.post(&path, &sample.value()).await?.show(out, |parts| {
+                for part in parts.as_array().into_iter().flatten() {
+                    out.heading(&format!("Part {}", part["part"]));
+                    out.line(part["text"].as_str().or(part["hex"].as_str()).unwrap_or_default());
+                }
+            });
+            return Ok(());
+        }
+        ConnectionCommand::Hooks { connection, renew } => {
+            let id = find(connection).await?;
+            let answer = match renew {
+                true => client.act(&[KIND.path, &id, "hooks", "renew"]).await?,
+                false => client.get(&[KIND.path, &id, "hooks"], &[]).await?,
+            };
+            answer.show(out, |hooks| out.facts(hooks, &["receipts", "inbound"]));
+            return Ok(());
         }
         ConnectionCommand::Start { connection } => operate(connection, "start").await?,
         ConnectionCommand::Stop { connection } => operate(connection, "stop").await?,

@@ -287,6 +287,9 @@ fn redriven(answer: &Answer, out: &Out) -> Result<(), Failure> {
     }
 }
 
+/// A table's columns: heading and place in the row.
+type Columns = &'static [(&'static str, &'static str)];
+
 fn view(value: &Value, out: &Out) {
     out.line(&format!(
         "{} in memory, {} in the table, {} paused, {} scheduled, {} held",
@@ -300,7 +303,7 @@ fn view(value: &Value, out: &Out) {
         out.note("More wait than were counted.");
     }
     let list = |name: &str| value[name].as_array().cloned().unwrap_or_default();
-    let sections: [(&str, &str, &[(&str, &str)]); 3] = [
+    let sections: [(&str, &str, Columns); 3] = [
         (
             "Connections",
             "connections",

@@ -46,6 +46,9 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
     let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
     let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
+    let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
+    let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
+    let over_http = made("/api/v1/connections", over_http).await;
     let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
     let pause = made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
@@ -65,7 +68,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/pauses", pause),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
-        ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
+        ("/api/v1/connections", over_http),
         ("/api/v1/routes", first(admin.get("/api/v1/routes").await.expect(200))),
         ("/api/v1/lookup-providers", id(&lookup)),
         ("/api/v1/traces", trace),

@@ -365,6 +365,96 @@ pub(super) const SECTIONS: &[Section] = &[
     },
 ];
 
+/// The form of a connection over HTTP.
+pub(super) const HTTP_SECTIONS: &[Section] = &[
+    Section {
+        title: "Where",
+        hint: None,
+        settings: &[
+            setting("url", "Address", "Where the provider is, such as https://api.example.com.", Kind::Code),
+            setting("system_id", "User", "Account or user, where the provider gives one.", Kind::Code),
+        ],
+    },
+    Section {
+        title: "Pace",
+        hint: None,
+        settings: &[
+            setting(
+                "window",
+                "Requests under way",
+                "Unanswered requests at once.",
+                Kind::Number("1", "10000"),
+            ),
+            setting(
+                "throughput",
+                "Requests a second",
+                "0 for no limit of ours.",
+                Kind::Number("0", "1000000"),
+            ),
+            setting("response_timeout_ms", "Await an answer", "Milliseconds.", Kind::Number("100", "600000")),
+            setting(
+                "connect_timeout_ms",
+                "Await a connection",
+                "Milliseconds.",
+                Kind::Number("100", "120000"),
+            ),
+            setting(
+                "throttle_min_ms",
+                "First pause when too fast",
+                "Milliseconds; it doubles.",
+                Kind::Number("10", "600000"),
+            ),
+            setting(
+                "throttle_max_ms",
+                "Longest pause when too fast",
+                "Milliseconds.",
+                Kind::Number("10", "600000"),
+            ),
+            setting(
+                "reconnect_min_ms",
+                "First pause before asking again",
+                "After the provider could not be reached; milliseconds, it doubles.",
+                Kind::Number("10", "3600000"),
+            ),
+            setting(
+                "reconnect_max_ms",
+                "Longest pause before asking again",
+                "Milliseconds.",
+                Kind::Number("10", "3600000"),
+            ),
+            setting(
+                "long_messages",
+                "Long messages",
+                "Whether the provider splits long texts itself.",
+                Kind::Choice(&[
+                    ("payload", "Whole: the provider splits"),
+                    ("udh8", "Parts, header with an 8-bit reference"),
+                    ("udh16", "Parts, header with a 16-bit reference"),
+                ]),
+            ),
+        ],
+    },
+    Section {
+        title: "Description",
+        hint: Some("As JSON. The paper on HTTP connections tells what each part may hold."),
+        settings: &[
+            setting("parameters", "Parameters", "Values of your own for the templates.", Kind::Lines),
+            setting("auth", "Authentication", "How we prove who we are.", Kind::Lines),
+            setting("request", "Request", "What is asked for each message.", Kind::Lines),
+            setting("answers", "Answers", "How answers are read; the first that fits decides.", Kind::Lines),
+            setting(
+                "signature",
+                "Signature of hooks",
+                "How what comes proves where it is from.",
+                Kind::Lines,
+            ),
+            setting("receipts", "Receipts", "How receipts are read.", Kind::Lines),
+            setting("inbound", "Messages from phones", "How they are read.", Kind::Lines),
+            setting("reply", "Reply of hooks", "What is answered when all is kept.", Kind::Lines),
+        ],
+    },
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
