@@ -4,10 +4,14 @@
 
 #[path = "it/cdr.rs"]
 mod cdr;
+#[path = "it/disconnects.rs"]
+mod disconnects;
 #[path = "it/events.rs"]
 mod events;
 #[path = "it/gates.rs"]
 mod gates;
+#[path = "it/holding.rs"]
+mod holding;
 #[path = "it/idempotency.rs"]
 mod idempotency;
 #[path = "it/inbound.rs"]
@@ -16,6 +20,8 @@ mod inbound;
 mod limits;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/rates.rs"]
+mod rates;
 #[path = "it/refusals.rs"]
 mod refusals;
 #[path = "it/routes.rs"]
