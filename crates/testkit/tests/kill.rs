@@ -156,7 +156,8 @@ impl Restless {
         let mut window: Vec<Pdu> = (from..self.next).map(|n| numbered(RESTLESS_FIRST + n)).collect();
         window.extend((way == 0).then_some(Pdu::Unbind));
         let first = customer.say(&window).await?;
-        for _ in 0..rand::rng().random_range(0..2 * RESTLESS_WINDOW) {
+        let stays = rand::rng().random_range(0..2 * RESTLESS_WINDOW);
+        for _ in 0..stays {
             let Some((header, pdu)) = customer.hear_within(Duration::from_millis(200)).await else { break };
             self.note(&pdu, || RESTLESS_FIRST + from + u64::from(header.sequence - first));
             if matches!(pdu, Pdu::DeliverSm(_)) {
