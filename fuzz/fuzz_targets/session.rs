@@ -137,7 +137,7 @@ impl Side {
     }
 }
 
-/// What happens: octets come, time passes, we ask.
+// What happens: octets come, time passes, we ask.
 fuzz_target!(|input: (bool, Vec<(u8, u16, &[u8])>)| {
     let (centre, steps) = input;
     let mut side = Side::new(if centre { Role::Mc } else { Role::Esme });

@@ -1,8 +1,8 @@
 """Kannel's own message centres, made to test Kannel, as carriers. Arguments and output: README.md; here a third follows: the
 protocol, `smpp` or `cimd2`. Only Python's own library.
 
-The one for SMPP binds transmitters and receivers, answers with empty ids, and delivers twenty messages to whoever binds as
-a receiver; what it did is read from its log. The one for CIMD2 answers everything well and says nothing about it, so that
+The one for SMPP binds transmitters and receivers, answers with empty ids, and delivers twenty receipts for a message that
+never was to whoever binds as a receiver; what it did is read from its log. The one for CIMD2 answers everything well and says nothing about it, so that
 what passes is counted on the way to it.
 """
 
@@ -30,13 +30,14 @@ def free_port():
 
 
 def wait_for(port, program):
+    """Waits until it listens. It is not connected to: drive_smpp ends with its first connection."""
+    listening = f":{port:04X} 00000000:0000 0A"
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit and program.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            time.sleep(0.05)
+        with open("/proc/net/tcp", encoding="ascii") as sockets:
+            if listening in sockets.read():
+                return
+        time.sleep(0.05)
     raise RuntimeError("the centre did not start")
 
 
@@ -46,8 +47,14 @@ class Smpp:
     def __init__(self, _system_id, _password):
         self.folder = tempfile.TemporaryDirectory()
         self.log = os.path.join(self.folder.name, "log")
+        # It is an smsbox too, and ends where no bearerbox lets it in.
+        self.bearerbox = socket.create_server(("127.0.0.1", 0))
+        configuration = os.path.join(self.folder.name, "conf")
+        with open(configuration, "w", encoding="ascii") as conf:
+            conf.write("group = core\nadmin-port = 13000\nadmin-password = password\n")
+            conf.write(f"smsbox-port = {self.bearerbox.getsockname()[1]}\n")
         self.port = free_port()
-        words = [f"{FOLDER}/drive_smpp", "-v", "0", "-p", str(self.port), "-m", str(DELIVERIES)]
+        words = [f"{FOLDER}/drive_smpp", "-v", "0", "-p", str(self.port), "-m", str(DELIVERIES), "-c", configuration]
         self.program = subprocess.Popen(words, stdout=open(self.log, "wb"), stderr=subprocess.STDOUT)
         wait_for(self.port, self.program)
 
@@ -76,7 +83,7 @@ class Cimd2:
         words = [f"{FOLDER}/test_cimd2", "--port", str(self.inner), "--activity", "1"]
         words += ["--user", system_id, "--password", password]
         self.program = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.3)
+        wait_for(self.inner, self.program)
         self.door = socket.create_server(("127.0.0.1", 0))
         self.port = self.door.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()

@@ -215,7 +215,7 @@ pub async fn osmo_msc(system_id: &str, password: &str) -> Result<Smsc> {
 }
 
 /// A carrier of Kannel's own tests: over `smpp` one that knows no transceivers, answers with empty ids and delivers twenty
-/// messages, over `cimd2` one that answers everything well.
+/// receipts for a message that never was, over `cimd2` one that answers everything well.
 ///
 /// # Errors
 /// As [`node_smpp_smsc`].

@@ -121,6 +121,20 @@ async fn sums(process: &Process) -> Value {
     process.admin.get("/api/v1/messages/sums").await.expect(200)
 }
 
+/// Waits until the customers that stay have bound: a load whose first bind fails gives up.
+async fn until_bound(process: &Process) {
+    let accounts = process.admin.get("/api/v1/smpp-accounts").await.expect(200);
+    for account in accounts["items"].as_array().unwrap() {
+        if INTENTS.iter().all(|intent| account["system_id"] != *intent) {
+            continue;
+        }
+        let path = format!("/api/v1/smpp-accounts/{}/binds", account["id"].as_str().unwrap());
+        while process.admin.get(&path).await.expect(200)["items"].as_array().is_none_or(Vec::is_empty) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 /// How many kills are wanted.
 #[expect(clippy::disallowed_methods, reason = "a long run is asked for by its environment")]
 fn kills() -> u64 {
@@ -221,6 +235,7 @@ async fn survive(data: &Path, database: Option<&str>) {
     let mut restless = tokio::task::JoinSet::new();
     let coming = Restless::default().live(place.smpp, passwords[RESTLESS].clone(), Arc::clone(&enough));
     restless.spawn(coming);
+    until_bound(&process).await;
     for _ in 0..kills() {
         let pause = rand::rng().random_range(200..1_300);
         tokio::time::sleep(Duration::from_millis(pause)).await;

@@ -255,19 +255,13 @@ async fn jsmpp_carries_and_reports() {
     is_carried_and_reported(peers::jsmpp_smsc("us", "secret").await.unwrap()).await;
 }
 
-/// Kannel's own centre knows transmitters and receivers only, and gives no ids. What it delivers is taken over.
+/// Kannel's own centre knows transmitters and receivers only, gives no ids, and sends receipts that belong to nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kannels_centre_carries_and_delivers() {
+async fn kannels_centre_carries() {
     let carrier = peers::kannel_smsc("smpp", "us", "secret").await.unwrap();
     let (house, path) = bound_with(&carrier, json!({ "bind": "transmitter_receiver" })).await;
     send(&house, 0..BATCH).await;
     until_all(&house, BATCH, "sent").await;
-    house
-        .until("its messages are here", async || {
-            let inbound = house.admin.get("/api/v1/messages?direction=in&limit=100").await.expect(200);
-            inbound["items"].as_array().is_some_and(|items| items.len() == 20)
-        })
-        .await;
     stop(house, &path).await;
     let seen = carrier.stop().await.unwrap();
     assert_eq!((seen.submits, seen.messages), (BATCH as u64, BATCH as u64), "{seen:?}");

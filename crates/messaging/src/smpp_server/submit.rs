@@ -202,7 +202,8 @@ struct Answering {
 
 impl Answering {
     async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
-        let mut bunch = Vec::with_capacity(BUNCH);
+        // It grows with what comes: an idle session holds none.
+        let mut bunch = Vec::new();
         while queue.recv_many(&mut bunch, BUNCH).await > 0 {
             for Waiting { sequence, kind } in bunch.drain(..) {
                 match kind {

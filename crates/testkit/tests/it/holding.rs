@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 const BINDS: usize = 1_000;
 const SLOW: usize = 200;
 /// What `docs/operations.md` promises for all of them together.
-const MEMORY_MAX_KIB: u64 = 128 * 1_024;
+const MEMORY_MAX_KIB: u64 = 64 * 1_024;
 
 /// Memory that a process holds, in KiB.
 fn resident_kib(process: &Process) -> u64 {
