@@ -116,7 +116,8 @@ pub(crate) fn publish(engine: &Engine, names: &HashMap<ConnectionId, String>) {
         }
         let of = [("connection", name.clone())];
         metrics::counter!("switchboard_connection_deliveries_total", &of).increment(flow.received);
-        metrics::counter!("switchboard_connection_binds_total", &of).increment(meter.bound.swap(0, Ordering::Relaxed));
+        metrics::counter!("switchboard_connection_binds_total", &of)
+            .increment(meter.bound.swap(0, Ordering::Relaxed));
         metrics::gauge!("switchboard_connection_bound", &of).set(super::bound(&status) as f64);
         let used: usize = status.binds.iter().map(|bind| bind.window_used).sum();
         let limit: usize = status.binds.iter().map(|bind| bind.window_limit).sum();
