@@ -207,6 +207,7 @@ const STATES_MAX: usize = 32;
 const PREFIX_CHARS_MAX: usize = 20;
 
 impl Default for ConnectionSettings {
+    #[expect(clippy::too_many_lines, reason = "a line for each setting")]
     fn default() -> Self {
         Self {
             protocol: Protocol::Smpp,

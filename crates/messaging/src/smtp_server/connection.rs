@@ -160,10 +160,6 @@ async fn serve(hub: &Hub, session: &mut Session, mut stream: Stream, mut desk: D
                     }
                 }
             }
-            if session.is_closed() {
-                last_words(&mut stream, &out).await;
-                return End::Said;
-            }
         }
         if session.is_closed() {
             last_words(&mut stream, &out).await;
