@@ -1,10 +1,10 @@
 """aiosmtpd as a mail server. Arguments and output: README.md."""
 
-import asyncio
 import email
 import email.policy
 import json
 import smtplib
+import socket
 import sys
 import threading
 from email.message import EmailMessage, Message
@@ -69,12 +69,13 @@ class Handler:
 def main():
     host, port = sys.argv[1].rsplit(":", 1)
     handler = Handler((host, int(port)))
-    controller = Controller(handler, hostname="127.0.0.1", port=0)
-    # Its own start waits for a port that it knows; this one is chosen by the system.
-    controller._trigger_server = lambda: None
+    # Its start connects to the port that it was given, so it must be one that is known.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
-    address = controller.server.sockets[0].getsockname()
-    print(json.dumps({"listening": f"{address[0]}:{address[1]}"}), flush=True)
+    print(json.dumps({"listening": f"127.0.0.1:{port}"}), flush=True)
     sys.stdin.read()
     for thread in handler.waiting:
         thread.join(30)

@@ -28,6 +28,7 @@ async fn a_mail_gateway_is_added_and_a_test_mail_sent() {
     ana.sees("Nobody of that name").await;
     ana.expect_problem("422").await.unwrap();
     ana.judge().await;
+    ana.eval("document.querySelector('#f-to').value = ''").await.unwrap();
     ana.type_text("#f-to", "anna@x.example").await.unwrap();
     ana.press("Enter").await.unwrap();
     ana.sees("took the mail to anna@x.example").await;
@@ -41,6 +42,7 @@ async fn a_mail_gateway_is_added_and_a_test_mail_sent() {
     ana.wait_for("#f-sender-error", PATIENCE).await.unwrap();
     ana.expect_problem("422").await.unwrap();
     ana.judge().await;
+    ana.eval("document.querySelector('#f-sender').value = ''").await.unwrap();
     ana.type_text("#f-sender", "ACME").await.unwrap();
     ana.press("Enter").await.unwrap();
     ana.sees("Mail gateway added.").await;
