@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cimd;
+pub mod http;
 mod link;
 mod report;
 pub mod smpp;
@@ -10,8 +11,8 @@ pub mod ucp;
 
 pub use link::{Link, Settings};
 pub use report::{
-    Answer, Class, Content, Delivered, NoAnswer, Owed, Receipt, Refusal, Report, Verdict, is_named_by_time,
-    named_by_time,
+    Answer, Class, Classed, Content, Delivered, HttpRefusal, NoAnswer, Owed, Receipt, Refusal, Report,
+    Verdict, is_named_by_time, named_by_time,
 };
 pub use status::{BindStatus, Counters, State, Status};
-pub use tcp::{BindKind, Places, Stopped};
+pub use tcp::{BindKind, Host, Places, Reach, Stopped};

@@ -11,7 +11,7 @@ use smpp::SmRef;
 use tokio::sync::mpsc;
 
 use crate::tcp::{self, Wire};
-use crate::{Places, Report, Status, Stopped, cimd, smpp as smpp_link, ucp};
+use crate::{Places, Report, Status, Stopped, cimd, http, smpp as smpp_link, ucp};
 
 /// The settings of a connection, by its protocol.
 #[derive(Clone, Debug)]
@@ -22,14 +22,17 @@ pub enum Settings {
     Ucp(ucp::Settings),
     /// CIMD2.
     Cimd(cimd::Settings),
+    /// HTTP, as a description says.
+    Http(Box<http::Settings>),
 }
 
 impl Settings {
-    /// A message as it goes over this connection's wire, under the number 0.
+    /// A message as it goes over this connection's wire, under the number 0. Secrets in it are hidden. `named` is our name for
+    /// the message, and the part's number.
     ///
     /// # Errors
     /// What does not fit its field, in words.
-    pub fn written(&self, clock: &Clock, sm: &SmRef<'_>) -> Result<Vec<u8>, String> {
+    pub fn written(&self, clock: &Clock, named: (&str, u8), sm: &SmRef<'_>) -> Result<Vec<u8>, String> {
         fn written<W: Wire>(
             settings: &tcp::Settings<W::Login>,
             clock: &Clock,
@@ -42,6 +45,7 @@ impl Settings {
             Self::Smpp(settings) => written::<smpp_link::Wire>(settings, clock, sm),
             Self::Ucp(settings) => written::<ucp::Wire>(settings, clock, sm),
             Self::Cimd(settings) => written::<cimd::Wire>(settings, clock, sm),
+            Self::Http(settings) => settings.preview(clock, named, sm).map(|request| request.written()),
         }
     }
 }
@@ -56,6 +60,8 @@ pub enum Link<T: Clone + Send + 'static> {
     Ucp(ucp::Link<T>),
     /// CIMD2.
     Cimd(cimd::Link<T>),
+    /// HTTP, as a description says.
+    Http(http::Link<T>),
 }
 
 /// Does the same with whichever link it is.
@@ -65,6 +71,7 @@ macro_rules! each {
             Link::Smpp($one) => $does,
             Link::Ucp($one) => $does,
             Link::Cimd($one) => $does,
+            Link::Http($one) => $does,
         }
     };
 }
@@ -86,6 +93,10 @@ impl<T: Clone + Send + 'static> Link<T> {
                 let (link, reports) = cimd::Link::start(settings, tasks, clock);
                 (Self::Cimd(link), reports)
             }
+            Settings::Http(settings) => {
+                let (link, reports) = http::Link::start(*settings, tasks, clock);
+                (Self::Http(link), reports)
+            }
         }
     }
 
@@ -98,13 +109,20 @@ impl<T: Clone + Send + 'static> Link<T> {
     }
 
     /// Hands over one message, using one of the places. It is given in the fields of submit_sm, which has those of the other
-    /// protocols, and written in the link's own. From then on the tag comes back in exactly one [`Report::Answered`].
+    /// protocols, and written in the link's own; `named` is our name for the message, and the part's number. From then on the
+    /// tag comes back in exactly one [`Report::Answered`].
     ///
     /// # Errors
     /// The tag: no place was left in `places`, or the sessions went away before anything was written. It surely did not
     /// leave.
-    pub fn submit(&self, places: &mut Places, sm: &SmRef<'_>, tag: T) -> Result<(), T> {
-        each!(self, link => link.submit(places, sm, tag))
+    pub fn submit(&self, places: &mut Places, named: (&str, u8), sm: &SmRef<'_>, tag: T) -> Result<(), T> {
+        match self {
+            Self::Smpp(link) => link.submit(places, sm, tag),
+            Self::Ucp(link) => link.submit(places, sm, tag),
+            Self::Cimd(link) => link.submit(places, sm, tag),
+            // Who has no numbers of its own for requests is told ours for messages.
+            Self::Http(link) => link.submit(places, named, sm, tag),
+        }
     }
 
     /// What it looks like now.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use runtime::wire::Outlet;
 use smpp::{RetryClass, Sm, Status};
@@ -16,8 +18,8 @@ pub enum Report<T> {
     Bound {
         /// Which.
         kind: BindKind,
-        /// With whom.
-        peer: SocketAddr,
+        /// With whom: an address, over HTTP the host.
+        peer: String,
     },
     /// A session was lost or closed, or could not be made. Failed attempts in a row are reported once for each new reason;
     /// what its open requests came to was reported before.
@@ -25,7 +27,7 @@ pub enum Report<T> {
         /// Which.
         kind: BindKind,
         /// With whom it was; `None` where it never came to a connection.
-        peer: Option<SocketAddr>,
+        peer: Option<String>,
         /// The reason, in words for the operator.
         why: String,
     },
@@ -50,6 +52,11 @@ pub enum Report<T> {
     },
     /// The peer hands us a message or a receipt, and waits for an answer.
     Delivered(Delivered),
+    /// The peer says that a phone can be reached again: alert_notification (SMPP v5 §4.1.3).
+    Reachable {
+        /// Its number, as the peer writes it.
+        phone: String,
+    },
 }
 
 /// What became of a message.
@@ -61,16 +68,19 @@ pub enum Answer {
         /// Empty where the peer gave none. Octets that are not UTF-8 are read as Latin-1.
         message_id: String,
     },
-    /// The peer does not take it; [`Refusal::class`] says what to do. After [`Class::Throttled`] and [`Class::QueueFull`] the
-    /// connection has paused itself already.
+    /// The peer does not take it. After [`Class::Throttled`] and [`Class::QueueFull`] the connection has paused itself already.
     Refused {
         /// Why.
         refusal: Refusal,
+        /// What to do: as the connection's settings say, or the protocol's table.
+        class: Class,
     },
     /// It left, and its fate is not known: it may have been sent on.
     NoAnswer(NoAnswer),
     /// It does not fit the protocol, in words: it never left, and never will as it is.
     Unfit(String),
+    /// It surely never left, in words: nobody could be reached.
+    NotSent(String),
 }
 
 /// Why there is no answer.
@@ -80,10 +90,12 @@ pub enum NoAnswer {
     TimedOut,
     /// The session was lost; none will come (SMPP v5 §2.6.3).
     BindLost,
+    /// One came that nobody can read.
+    Unclear,
 }
 
 /// Why a peer does not take a message, in its protocol's own table. `Display` gives what the protocol calls it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// command_status, also of a generic_nack.
     Smpp(Status),
@@ -91,6 +103,26 @@ pub enum Refusal {
     Ucp(ucp::ErrorCode),
     /// Parameter 900.
     Cimd(cimd::ErrorCode),
+    /// An answer over HTTP, as the connection's description reads it.
+    Http(HttpRefusal),
+}
+
+/// A refusal over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRefusal {
+    /// What to do after it.
+    pub class: Class,
+    /// The status (RFC 9110 §15).
+    pub status: u16,
+    /// The provider's words; perhaps none.
+    pub words: Arc<str>,
+}
+
+impl fmt::Display for HttpRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status)?;
+        if self.words.is_empty() { Ok(()) } else { write!(f, ": {}", self.words) }
+    }
 }
 
 /// What to do after a refusal.
@@ -106,20 +138,63 @@ pub enum Class {
     QueueFull,
     /// The peer does not know the session any more: open it anew, then send the same again.
     Reconnect,
+    /// This will be refused again, and so will everything else to its destination.
+    Blocked,
+}
+
+/// What an operator says about a peer's refusals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Classed {
+    /// The numbers of the protocol's own table, first and last.
+    pub codes: RangeInclusive<u32>,
+    /// What to do; `None` where the peer means that all is well.
+    pub class: Option<Class>,
+}
+
+impl Answer {
+    /// A refusal with the class that its protocol's table gives it.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        let class = refusal.class();
+        Self::Refused { refusal, class }
+    }
+
+    /// The answer as an operator wants its refusals to be read; the first that names it counts.
+    #[must_use]
+    pub fn read_by(self, classes: &[Classed]) -> Self {
+        let Self::Refused { refusal, class } = self else { return self };
+        let number = refusal.number();
+        match classes.iter().find(|classed| classed.codes.contains(&number)) {
+            None => Self::Refused { refusal, class },
+            Some(Classed { class: Some(class), .. }) => Self::Refused { refusal, class: *class },
+            Some(_) => Self::Accepted { message_id: String::new() },
+        }
+    }
 }
 
 impl Refusal {
-    /// What to do after it.
-    pub fn class(self) -> Class {
+    /// Its number in its protocol's table.
+    #[must_use]
+    pub fn number(&self) -> u32 {
         match self {
+            Self::Http(refusal) => u32::from(refusal.status),
+            Self::Smpp(status) => status.0,
+            Self::Ucp(error) => u32::from(error.0),
+            Self::Cimd(error) => u32::from(error.0),
+        }
+    }
+
+    /// What to do after it, by that table.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Http(refusal) => refusal.class,
             Self::Smpp(status) => match status.class() {
                 RetryClass::Throttled => Class::Throttled,
                 RetryClass::QueueFull => Class::QueueFull,
                 RetryClass::Temporary => Class::Temporary,
                 RetryClass::ReconnectNeeded => Class::Reconnect,
-                RetryClass::Success | RetryClass::Permanent | RetryClass::DestinationBlocked => {
-                    Class::Permanent
-                }
+                RetryClass::DestinationBlocked => Class::Blocked,
+                RetryClass::Success | RetryClass::Permanent => Class::Permanent,
             },
             // Of a message, not of a login: the centre has forgotten the session.
             Self::Ucp(ucp::ErrorCode::AUTHENTICATION) | Self::Cimd(cimd::ErrorCode::UNEXPECTED) => {
@@ -145,6 +220,7 @@ impl fmt::Display for Refusal {
             Self::Smpp(status) => status.fmt(f),
             Self::Ucp(error) => write!(f, "UCP error {error}"),
             Self::Cimd(error) => write!(f, "CIMD2 error {error}"),
+            Self::Http(refusal) => refusal.fmt(f),
         }
     }
 }

@@ -49,6 +49,10 @@ pub struct BindStatus {
     pub kind: BindKind,
     /// Binding, bound, draining, down or stopped.
     pub state: State,
+    /// The host that it is, or is to be, bound to, with its port.
+    pub host: String,
+    /// Whether it is used only while no other bind can send.
+    pub standby: bool,
     /// Whom it is connected to.
     pub peer: Option<SocketAddr>,
     /// What the peer calls itself.

@@ -33,19 +33,20 @@ use tokio_util::sync::CancellationToken;
 use crate::{Report, Status};
 
 mod attempt;
-mod backoff;
+pub(crate) mod backoff;
 mod ceiling;
-mod gate;
+pub(crate) mod gate;
+mod hosts;
 mod lane;
 mod meter;
 mod session;
 mod settings;
 mod shared;
-mod throttle;
+pub(crate) mod throttle;
 mod wire;
 
 pub use gate::{Places, Stopped};
-pub use settings::{BindKind, Settings, Tls};
+pub use settings::{BindKind, Host, Reach, Settings, Tls};
 pub use wire::{Heard, Lost, Wire};
 
 use shared::{Phase, Shared, later};
@@ -98,6 +99,9 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
                 "link-session",
                 attempt::keep_bound(Arc::clone(&shared), bind, kind, reports.clone(), alive),
             );
+        }
+        if !shared.settings.reach.hosts.is_empty() && shared.settings.reach.rebalance_ms > 0 {
+            tasks.spawn("link-hosts", hosts::rebalance(Arc::clone(&shared)));
         }
         tasks.spawn("link", watch_over(Arc::clone(&shared), reports, tasks.stopping()));
         (Self { owned: Arc::new(Owned { shared }) }, receiver)

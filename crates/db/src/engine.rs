@@ -116,6 +116,31 @@ impl Db {
         Ok(Self { pools })
     }
 
+    /// Opens a database that exists to look at it, never to change it; a program that runs on it is not disturbed.
+    ///
+    /// # Errors
+    /// As [`Db::open`], and when there is no such file.
+    pub async fn open_to_read(url: &str, options: &Options) -> types::Result<Self> {
+        if !url.starts_with("sqlite:") {
+            return Self::open(url, options).await;
+        }
+        let open = async {
+            let connect =
+                SqliteConnectOptions::from_str(url)?.read_only(true).busy_timeout(options.lock_wait);
+            SqlitePoolOptions::new()
+                .max_connections(options.connections)
+                .acquire_timeout(options.wait)
+                .connect_with(connect)
+                .await
+        };
+        let read = open.await.map_err(|error: sqlx::Error| {
+            Error::new(Code::Unavailable, format!("the database cannot be opened: {error}"))
+                .hint("name its folder by --data, or its address by --database")
+        })?;
+        // Nothing can be written through it.
+        Ok(Self { pools: Pools::Sqlite { write: read.clone(), read } })
+    }
+
     async fn open_sqlite(url: &str, options: &Options) -> Result<Pools, sqlx::Error> {
         let connect = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
@@ -159,7 +184,20 @@ impl Db {
     pub async fn read(&self, tenancy: Tenancy) -> Result<Tx> {
         match &self.pools {
             Pools::Sqlite { read, .. } => Ok(Tx { inner: Inner::Sqlite(read.begin().await?) }),
-            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy).await,
+            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
+        }
+    }
+
+    /// Begins a transaction that only reads and whose statements all see the database as it is at the first of them.
+    ///
+    /// # Errors
+    /// When no connection comes free in time.
+    pub async fn look(&self, tenancy: Tenancy) -> Result<Tx> {
+        match &self.pools {
+            Pools::Sqlite { .. } => self.read(tenancy).await,
+            Pools::Postgres(pool) => {
+                Self::begin_postgres(pool, tenancy, "begin isolation level repeatable read, read only").await
+            }
         }
     }
 
@@ -173,12 +211,12 @@ impl Db {
             Pools::Sqlite { write, .. } => {
                 Ok(Tx { inner: Inner::Sqlite(write.begin_with("begin immediate").await?) })
             }
-            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy).await,
+            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
         }
     }
 
-    async fn begin_postgres(pool: &PgPool, tenancy: Tenancy) -> Result<Tx> {
-        let mut tx = pool.begin().await?;
+    async fn begin_postgres(pool: &PgPool, tenancy: Tenancy, begin: &'static str) -> Result<Tx> {
+        let mut tx = pool.begin_with(begin).await?;
         let tenant = match tenancy {
             Tenancy::Tenant(id) => id.raw().to_string(),
             Tenancy::Every => "every".to_owned(),

@@ -93,8 +93,9 @@ impl Type {
     }
 }
 
-/// The lengths of SQLite's lists of values. The longest stays far below the 32,766 placeholders that a statement may have.
-const LENGTHS: [usize; 14] = [1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512];
+/// The lengths of SQLite's lists of values. A compiled statement takes about a hundred octets for each placeholder and is
+/// kept, so the longest is no longer than it takes to make the trip to the engine's thread cheap.
+const LENGTHS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// A statement with `rows(…)`, taken apart once.
 #[derive(Debug)]
@@ -155,9 +156,11 @@ impl Shape {
         self.scalars
     }
 
-    /// The list that so many rows go into on SQLite; what is over goes into another.
+    /// The list that so many rows go into on SQLite: one that they fill to three quarters at least, or else the longest that
+    /// they fill, and what is over goes into another.
     pub(crate) fn length(rows: usize) -> usize {
-        LENGTHS.into_iter().find(|length| *length >= rows).unwrap_or(LENGTHS[LENGTHS.len() - 1])
+        let filled = |length: &usize| rows.saturating_mul(4) >= length * 3;
+        LENGTHS.into_iter().rev().find(filled).unwrap_or(1)
     }
 
     /// The text for a list of values of that length. Rows whose first column is null are none.
@@ -265,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_list_is_as_long_as_its_rows_or_a_little_longer() {
-        assert_eq!([1, 3, 65, 385, 512, 700].map(Shape::length), [1, 4, 96, 512, 512, 512]);
-        assert!((1..=512).all(|rows| Shape::length(rows) < 2 * rows));
+        assert_eq!([1, 2, 3, 65, 96, 200, 700].map(Shape::length), [1, 2, 4, 64, 128, 256, 256]);
+        assert!((1..=700).all(|rows| 3 * Shape::length(rows) <= 4 * rows));
     }
 
     #[tokio::test]

@@ -2,22 +2,24 @@
 
 use db::{OnConflict, Tenancy, args, record, sql};
 use identity::password;
-use runtime::config::Network;
-use runtime::{Config, Runtime, Scope};
+use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
-use types::{AccountId, Address, Code, Error, Event, Page, Permission, Result, TenantId, Timestamp};
+use types::{AccountId, Code, Error, Event, Page, Permission, Result, TenantId, Timestamp};
 use web::Paging;
 
-use crate::intent::Intent;
 use crate::route;
 use crate::settings::{self, Patch};
 
 mod allowed;
 pub mod api;
 pub mod pages;
+mod receipts;
+mod terms;
 
 pub use allowed::{TlvPolicy, TlvTag};
+pub use receipts::{IdForm, ReceiptDates, ReceiptErrors, ReceiptFormat, ReceiptsIn};
+pub use terms::{AccountSettings, RECEIPTS_KEEP_S};
 
 /// A customer's system. Its password is not here: only its hash is kept, and nothing shows that.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -43,120 +45,8 @@ pub struct Account {
     pub changed_at: Timestamp,
 }
 
-/// What an account may do, and what its messages are when they do not say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AccountSettings {
-    /// Sessions bound at once, 1 to 1,000.
-    pub binds_max: u16,
-    /// Requests that each session may leave unanswered, and that we leave unanswered towards it (SMPP v5 §2.6); at most
-    /// `smpp.window_max` of the configuration.
-    pub window_max: u16,
-    /// Message parts a second over all its sessions, 0 for no limit.
-    pub throughput: u32,
-    /// Networks that it may bind from, such as `203.0.113.0/24`; empty for everywhere.
-    #[schema(value_type = Vec<String>)]
-    pub allow_from: Vec<Network>,
-    /// Whether it may bind over TLS only (not over UCP either, which has none here).
-    pub require_tls: bool,
-    /// The sender of its messages that name none.
-    pub sender_default: Option<String>,
-    /// The senders that it may use; empty for any.
-    pub senders: Vec<String>,
-    /// What its messages are for when they do not say.
-    pub intent_default: Intent,
-    /// Whether messages whose text reads like a one-time code are sent as one, whatever `intent_default` says.
-    pub detect_otp: bool,
-    /// Which optional parameters of its messages go on to the carrier: `pass` (all), `allow` or `deny` those of `tlv_tags`.
-    pub tlv_policy: TlvPolicy,
-    /// Tags such as `0x1401`, at most 64.
-    #[schema(value_type = Vec<String>)]
-    pub tlv_tags: Vec<TlvTag>,
-    /// The numbers whose inbound messages it gets.
-    pub numbers: Vec<String>,
-    /// Seconds that receipts wait for it while it is not bound, 60 to 2,592,000.
-    pub receipts_keep_s: u32,
-    /// Where receipts are posted, instead of waiting for a session that takes them. Inbound messages wait for a session all the same.
-    pub callback_url: Option<String>,
-}
-
-/// Three days: what most carriers keep a receipt for.
-pub const RECEIPTS_KEEP_S: u32 = 259_200;
-const NETWORKS_MAX: usize = 64;
-const SENDERS_MAX: usize = 500;
-const NUMBERS_MAX: usize = 1_000;
 /// Accounts that one look reads at most.
 const READ_MAX: i64 = 100_000;
-
-impl Default for AccountSettings {
-    fn default() -> Self {
-        Self {
-            binds_max: 4,
-            window_max: 100,
-            throughput: 0,
-            allow_from: Vec::new(),
-            require_tls: false,
-            sender_default: None,
-            senders: Vec::new(),
-            intent_default: Intent::Transactional,
-            detect_otp: false,
-            tlv_policy: TlvPolicy::Pass,
-            tlv_tags: Vec::new(),
-            numbers: Vec::new(),
-            receipts_keep_s: RECEIPTS_KEEP_S,
-            callback_url: None,
-        }
-    }
-}
-
-impl AccountSettings {
-    /// What an account has that says nothing itself.
-    pub fn defaults(config: &Config) -> Self {
-        let narrow = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
-        Self {
-            binds_max: narrow(config.smpp.binds_per_account_default),
-            window_max: narrow(config.smpp.window_default),
-            throughput: config.smpp.throughput_default,
-            ..Self::default()
-        }
-    }
-
-    /// The settings in their normal form, when every value is one that its field takes.
-    fn checked(mut self, runtime: &Runtime) -> Result<Self> {
-        let window_max = u16::try_from(runtime.config.smpp.window_max).unwrap_or(u16::MAX);
-        settings::within("settings.binds_max", &self.binds_max, &(1..=1_000))?;
-        settings::within("settings.window_max", &self.window_max, &(1..=window_max))?;
-        settings::within("settings.throughput", &self.throughput, &(0..=1_000_000))?;
-        settings::within("settings.receipts_keep_s", &self.receipts_keep_s, &(60..=2_592_000))?;
-        settings::at_most("settings.allow_from", &self.allow_from, NETWORKS_MAX)?;
-        settings::at_most("settings.senders", &self.senders, SENDERS_MAX)?;
-        settings::at_most("settings.tlv_tags", &self.tlv_tags, 64)?;
-        settings::at_most("settings.numbers", &self.numbers, NUMBERS_MAX)?;
-        if let Some(sender) = &mut self.sender_default {
-            *sender =
-                Address::sender(sender).map_err(|error| error.at("settings.sender_default"))?.to_string();
-        }
-        for sender in &mut self.senders {
-            *sender = Address::sender(sender).map_err(|error| error.at("settings.senders"))?.to_string();
-        }
-        for number in &mut self.numbers {
-            *number = Address::recipient(number).map_err(|error| error.at("settings.numbers"))?.to_string();
-        }
-        if let Some(sender) = &self.sender_default
-            && !self.senders.is_empty()
-            && !self.senders.contains(sender)
-        {
-            let why = format!("{sender:?} is not among the senders that the account may use");
-            return Err(Error::invalid("settings.sender_default", why));
-        }
-        if let Some(url) = &self.callback_url {
-            runtime.outbound.check_url(url).map_err(|error| {
-                Error::new(Code::InvalidUrl, error.to_string()).at("settings.callback_url")
-            })?;
-        }
-        Ok(self)
-    }
-}
 
 /// An account to be created.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]

@@ -1,5 +1,6 @@
 //! The routers' state, and what the JSON handlers of this crate have in common.
 
+use axum::Router;
 use axum::extract::FromRef;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +23,12 @@ impl FromRef<Gateway> for App {
     fn from_ref(gateway: &Gateway) -> Self {
         gateway.app.clone()
     }
+}
+
+/// Doors beside the API: hooks of connections over HTTP, and `/cgi-bin/sendsms` where it is open.
+pub fn doors(sendsms: bool) -> Router<Gateway> {
+    let doors = crate::connection::hook::api::doors();
+    if sendsms { doors.merge(crate::sendsms::api::door()) } else { doors }
 }
 
 /// A record's answer with its revision as a strong entity tag (RFC 9110 §8.8.3).

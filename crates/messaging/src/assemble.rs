@@ -1,11 +1,13 @@
 //! From a message to what goes over one carrier's wire: coding, parts, addresses and parameters by the connection's dialect.
 
-use smpp::{AddressRef, DataCoding, EsmClass, Npi, RegisteredDelivery, Sar, SmRef, Tag, Tlvs, Ton};
+use smpp::{AddressRef, DataCoding, EsmClass, Npi, RegisteredDelivery, Sar, SmRef, SmppTime, Tag, Tlvs, Ton};
+use sms::analysis::Options as Choice;
 use sms::segment::{self, Options as Split};
 use sms::{Encoding, Width};
-use types::Address;
+use types::{Address, Timestamp};
 
-use crate::connection::{Alphabet, ConnectionSettings, LongMessages, Protocol, Version};
+use crate::Intent;
+use crate::connection::{self, Alphabet, ConnectionSettings, LongMessages, Protocol, TimeFormat, Version};
 use crate::message::Outgoing;
 
 /// The dialect of one connection, made once for each link.
@@ -15,6 +17,8 @@ pub struct Dialect {
     extra: Vec<(u16, Vec<u8>)>,
     /// Octets that short_message holds.
     short_max: usize,
+    /// What a text may be coded in that would go as UCS-2.
+    narrower: Choice,
 }
 
 /// What is common to a message's parts.
@@ -23,6 +27,8 @@ pub struct Assembled {
     data_coding: u8,
     esm_class: u8,
     validity: String,
+    /// The recipient, where the carrier wants it in another form.
+    recipient: Option<String>,
 }
 
 /// One part.
@@ -42,14 +48,33 @@ impl Dialect {
             settings: settings.clone(),
             extra,
             short_max: if settings.version == Version::V50 { 255 } else { 254 },
+            narrower: Choice {
+                languages: settings
+                    .national_tables
+                    .iter()
+                    .filter_map(|name| connection::language(name))
+                    .collect(),
+                latin1: false,
+                replace: settings.smart_replace,
+                width: if settings.long_messages == LongMessages::Udh16 {
+                    Width::Bits16
+                } else {
+                    Width::Bits8
+                },
+            },
         }
+    }
+
+    /// Whether what is sent carries our own name for the message.
+    pub fn names_messages(&self) -> bool {
+        self.settings.protocol == Protocol::Http
     }
 
     /// Splits and codes a message.
     ///
     /// # Errors
     /// Why it cannot be sent over this connection.
-    pub fn assemble(&self, message: &Outgoing) -> Result<Assembled, String> {
+    pub fn assemble(&self, message: &Outgoing, now: Timestamp) -> Result<Assembled, String> {
         let options = message.options.as_deref();
         let esm_class = options.map_or(0, |options| options.esm_class);
         let passes_header = EsmClass(esm_class).udhi();
@@ -75,7 +100,8 @@ impl Dialect {
             .filter(|piece| !message.parts_done.contains(piece.number))
             .map(|piece| self.fit(piece))
             .collect::<Result<Vec<_>, String>>()?;
-        Ok(Assembled { parts, data_coding, esm_class, validity: validity(message) })
+        let validity = validity(message, self.settings.validity_format, now);
+        Ok(Assembled { parts, data_coding, esm_class, validity, recipient: self.recipient(message) })
     }
 
     /// The body in what the carrier takes the coding for.
@@ -94,6 +120,9 @@ impl Dialect {
                 }
             });
         }
+        if let Some(narrower) = self.narrower(message) {
+            return Ok(narrower);
+        }
         if message.data_coding != 0 || !matches!(message.encoding, Encoding::Gsm7(_)) {
             return Ok(own);
         }
@@ -109,6 +138,26 @@ impl Dialect {
             },
             Alphabet::Ucs2 => Ok((Encoding::Ucs2.encode_lossy(&text()).into(), Encoding::Ucs2, 0)),
         }
+    }
+
+    /// A UCS-2 text in GSM septets, where the connection allows that and it takes no more parts.
+    fn narrower(&self, message: &Outgoing) -> Option<(std::borrow::Cow<'static, [u8]>, Encoding, u8)> {
+        let headers = matches!(self.settings.long_messages, LongMessages::Udh8 | LongMessages::Udh16);
+        let gsm = self.settings.default_alphabet == Alphabet::Gsm7;
+        let allowed = gsm && (self.narrower.replace || (headers && !self.narrower.languages.is_empty()));
+        let split_already = message.options.as_deref().is_some_and(|options| {
+            EsmClass(options.esm_class).udhi()
+                || options.tlvs.iter().any(|(tag, _)| *tag == Tag::SAR_MSG_REF_NUM.0)
+        });
+        if !allowed || split_already || message.data_coding != 8 || message.encoding != Encoding::Ucs2 {
+            return None;
+        }
+        let text = message.encoding.decode(&message.body);
+        let text = if self.narrower.replace { sms::analysis::replace(&text) } else { text.as_str().into() };
+        let languages = if headers { self.narrower.languages.clone() } else { Vec::new() };
+        let encoding = sms::count(&text, &Choice { languages, ..self.narrower.clone() }).encoding;
+        let Encoding::Gsm7(_) = encoding else { return None };
+        Some((encoding.encode(&text).ok()?.into(), encoding, 0))
     }
 
     fn split(&self, message: &Outgoing) -> Split {
@@ -139,6 +188,27 @@ impl Dialect {
         }
     }
 
+    /// The recipient as this carrier wants its numbers, where that is another form.
+    fn recipient(&self, message: &Outgoing) -> Option<String> {
+        let text = message.recipient.text.as_str();
+        let (strip, prefix) = (self.settings.dest_strip.as_str(), self.settings.dest_prefix.as_str());
+        if strip.is_empty() && prefix.is_empty() {
+            return None;
+        }
+        text.strip_prefix(strip).map(|rest| format!("{prefix}{rest}"))
+    }
+
+    /// priority_flag: the message's own, or that of its intent.
+    fn priority(&self, message: &Outgoing) -> u8 {
+        let own = message.options.as_deref().map_or(0, |options| options.priority);
+        let of_intent = match message.intent {
+            Intent::Otp => self.settings.priority_otp,
+            Intent::Transactional => self.settings.priority_transactional,
+            Intent::Marketing => self.settings.priority_marketing,
+        };
+        if own == 0 { of_intent.unwrap_or(0) } else { own }
+    }
+
     /// A part's PDU.
     pub fn sm<'a>(&'a self, message: &'a Outgoing, assembled: &'a Assembled, piece: &'a Piece) -> SmRef<'a> {
         let options = message.options.as_deref();
@@ -149,17 +219,24 @@ impl Dialect {
             },
             source: self.source(&message.sender),
             destination: AddressRef {
-                ton: Ton(message.recipient.ton.0),
-                npi: Npi(message.recipient.npi.0),
-                addr: message.recipient.text.as_bytes(),
+                ton: Ton(self.settings.dest_ton.unwrap_or(message.recipient.ton.0)),
+                npi: Npi(self.settings.dest_npi.unwrap_or(message.recipient.npi.0)),
+                addr: assembled.recipient.as_ref().unwrap_or(&message.recipient.text).as_bytes(),
             },
             // The message type bits are for receipts and acknowledgements, which are not a submit's to set.
             esm_class: EsmClass(assembled.esm_class & 0x83).with_udhi(piece.udhi),
-            protocol_id: options.map_or(0, |options| options.protocol_id),
-            priority_flag: options.map_or(0, |options| options.priority),
+            protocol_id: self
+                .settings
+                .protocol_id
+                .unwrap_or(options.map_or(0, |options| options.protocol_id)),
+            priority_flag: self.priority(message),
             validity_period: assembled.validity.as_bytes(),
-            // Always asked for: what became of a message is known even where its sender did not ask.
-            registered_delivery: RegisteredDelivery(self.settings.registered_delivery.unwrap_or(1)),
+            replace_if_present_flag: u8::from(self.settings.replace_if_present),
+            // Always asked for: what became of a message is known even where its sender did not ask. What comes on the way
+            // and the phone's own acknowledgements are its sender's to ask for.
+            registered_delivery: RegisteredDelivery(
+                self.settings.registered_delivery.unwrap_or(FINAL | (message.registered & ASKED)),
+            ),
             data_coding: DataCoding(assembled.data_coding),
             short_message: &piece.content,
             tlvs: piece.tlvs.view(),
@@ -220,12 +297,27 @@ fn split_pieces(
     Ok(pieces)
 }
 
+/// registered_delivery: the final outcome (SMPP v5 §4.7.21).
+const FINAL: u8 = 1;
+/// And what a message may ask for besides: acknowledgements of the phone and its user, intermediate notifications.
+const ASKED: u8 = 0b1_1100;
+
 /// What is left of a validity that its sender chose, as SMPP writes it; the carrier's own default otherwise.
-fn validity(message: &Outgoing) -> String {
-    if !message.validity_chosen {
-        return String::new();
-    }
-    smpp::time::format_absolute(message.expires_at.unix_ms(), 0)
-        .map(|text| text.as_str().into_owned())
-        .unwrap_or_default()
+fn validity(message: &Outgoing, format: TimeFormat, now: Timestamp) -> String {
+    let written = match format {
+        _ if !message.validity_chosen => return String::new(),
+        TimeFormat::None => return String::new(),
+        TimeFormat::Absolute => smpp::time::format_absolute(message.expires_at.unix_ms(), 0).ok(),
+        TimeFormat::Relative => {
+            let left_s = (message.expires_at.since_ms(now) / 1_000).max(1);
+            let part = |seconds: i64, of: i64| u8::try_from(left_s / seconds % of).unwrap_or(0);
+            let days = u8::try_from(left_s / 86_400).unwrap_or(u8::MAX).min(99);
+            let (hours, minutes, seconds) = (part(3_600, 24), part(60, 60), part(1, 60));
+            SmppTime::Relative { years: 0, months: 0, days, hours, minutes, seconds }.format().ok()
+        }
+    };
+    written.map(|text| text.as_str().into_owned()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

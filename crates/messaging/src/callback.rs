@@ -7,8 +7,10 @@ use runtime::outbound::{Answer, OutboundError};
 use serde::{Deserialize, Serialize};
 use types::{MessageId, Result, Timestamp};
 
+use crate::fault::Fault;
 use crate::journal::{After, Batch, Ending};
 use crate::message::State;
+use crate::message::query::FaultTold;
 
 /// The kind of these jobs.
 pub const KIND: &str = "messaging.callback";
@@ -30,19 +32,28 @@ struct CallbackBody {
     state: State,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fault: Option<Fault>,
+    /// The failed message that this one was sent for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redrive_of: Option<MessageId>,
     accepted_at: Timestamp,
     done_at: Timestamp,
 }
 
 /// Enqueues a message's end for its callback address, in the transaction that ends it.
 pub(crate) async fn enqueue(batch: &mut Batch, ending: &Ending, url: &str) -> Result<()> {
+    let reason = ending.error.as_deref().map(FaultTold::split);
+    let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
     let body = CallbackBody {
         kind: "message.ended".to_owned(),
         id: ending.message,
         to: ending.recipient.to_string(),
         from: ending.sender.to_string(),
         state: ending.to,
-        error: ending.error.clone(),
+        error,
+        fault: fault.map(|told| told.code),
+        redrive_of: ending.options.as_ref().and_then(|options| options.redrive_of),
         accepted_at: ending.accepted_at,
         done_at: batch.now,
     };

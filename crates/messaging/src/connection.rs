@@ -1,6 +1,6 @@
 //! Connections: carriers that we bind to.
 
-use connectors::{BindKind, cimd, smpp, ucp};
+use connectors::{BindKind, cimd, http as over_http, smpp, ucp};
 use db::{OnConflict, Tenancy, args, record, sql};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,19 @@ use crate::settings::{self, Patch};
 
 pub mod api;
 mod dialect;
+pub(crate) mod errors;
+pub mod hook;
+mod http;
 pub mod pages;
+pub mod preview;
+mod words;
 
-pub use dialect::{Alphabet, ConnectionSettings, ExtraTlv, LongMessages, Protocol, ReceiptIds, Version};
+pub use dialect::ConnectionSettings;
+pub use errors::{ErrorConvention, ErrorPlace, ErrorRule};
+pub use words::{
+    Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
+};
+pub(crate) use words::{host, language, receipt_state};
 
 /// A carrier's message centre that we bind to. The password is not shown, not even sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -78,8 +88,11 @@ impl Wanted {
 pub struct NewConnection {
     /// What people call it.
     pub name: String,
-    /// The password for the bind, at most 64 printable ASCII characters (8 by the specification); none when not given.
+    /// The password for the bind, at most 64 printable ASCII characters (8 by the specification); over HTTP the password, key
+    /// or token, at most 4,096. None when not given.
     pub password: Option<String>,
+    /// HTTP: what proves who posts to the connection's hooks; the password when not given.
+    pub hook_secret: Option<String>,
     /// Whether it should be up; `started` when not given.
     pub wanted: Option<Wanted>,
     /// Where it leads and what the carrier's side is like. `host` and `system_id` must be given.
@@ -95,6 +108,8 @@ pub struct ConnectionPatch {
     pub name: Option<String>,
     /// A new password for the bind.
     pub password: Option<String>,
+    /// HTTP: what proves who posts to the connection's hooks; the password when empty.
+    pub hook_secret: Option<String>,
     /// Settings; null brings a member's default back.
     #[serde(default)]
     #[schema(value_type = ConnectionSettings)]
@@ -130,9 +145,12 @@ impl Stored {
 const READ_MAX: i64 = 100_000;
 /// More than SMPP allows (8), because carriers do too (SMPP v3.4 §4.1.1).
 const PASSWORD_CHARS_MAX: usize = 64;
+/// Room for tokens.
+const HTTP_PASSWORD_CHARS_MAX: usize = 4_096;
 
-async fn sealed(scope: &Scope, id: ConnectionId, password: &str) -> Result<String> {
-    settings::c_octets("password", password, &(0..=PASSWORD_CHARS_MAX))?;
+async fn sealed(scope: &Scope, id: ConnectionId, protocol: Protocol, password: &str) -> Result<String> {
+    let longest = if protocol == Protocol::Http { HTTP_PASSWORD_CHARS_MAX } else { PASSWORD_CHARS_MAX };
+    settings::c_octets("password", password, &(0..=longest))?;
     identity::tenant::seal(scope, "connection", "password_sealed", &id.to_string(), password).await
 }
 
@@ -140,24 +158,28 @@ async fn sealed(scope: &Scope, id: ConnectionId, password: &str) -> Result<Strin
 ///
 /// # Errors
 /// [`Code::AlreadyExists`] for a name that another of the tenant's connections has; refusals of its values.
-pub async fn create(scope: &Scope, new: NewConnection) -> Result<Connection> {
+pub async fn create(scope: &Scope, mut new: NewConnection) -> Result<Connection> {
     scope.require(Permission::ConnectionManage)?;
     let runtime = scope.runtime();
     let defaults = ConnectionSettings::defaults(&runtime.config);
     let now = scope.now();
     let id = runtime.ids.next();
+    http::whole(&defaults, &mut new.settings)?;
+    let settings = settings::changed("settings", &defaults, &defaults, &new.settings)?;
+    let settings = http::checked(runtime, settings)?.checked(&runtime.config)?;
+    let password = new.password.as_deref().unwrap_or_default();
     let connection = Connection {
         id,
         tenant: scope.tenant(),
         name: identity::name::given("name", &new.name)?,
         wanted: new.wanted.unwrap_or(Wanted::Started),
-        settings: settings::changed("settings", &defaults, &defaults, &new.settings)?
-            .checked(&runtime.config)?,
         revision: 1,
         created_at: now,
         changed_at: now,
-        password_sealed: sealed(scope, id, new.password.as_deref().unwrap_or_default()).await?,
+        password_sealed: sealed(scope, id, settings.protocol, password).await?,
+        settings,
     };
+    let hook_secret = hook::sealed(scope, id, new.hook_secret.as_deref().unwrap_or_default()).await?;
     let mut write = scope.write().await?;
     let inserted = write.execute(
         sql!(
@@ -176,6 +198,7 @@ pub async fn create(scope: &Scope, new: NewConnection) -> Result<Connection> {
         ],
     );
     inserted.await.on_unique(|| taken(&connection.name))?;
+    hook::keep(&mut write, &connection, None, &hook_secret).await?;
     write.happened(Event::ConnectionCreated(audited(&connection, None, Some(&connection))?));
     write.commit(connection).await
 }
@@ -232,13 +255,24 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: ConnectionId) -> Result<
 /// # Errors
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals
 /// of its values.
-pub async fn change(scope: &Scope, id: ConnectionId, patch: ConnectionPatch) -> Result<Connection> {
+pub async fn change(scope: &Scope, id: ConnectionId, mut patch: ConnectionPatch) -> Result<Connection> {
     scope.require(Permission::ConnectionManage)?;
-    let config = &scope.runtime().config;
+    let (runtime, config) = (scope.runtime(), &scope.runtime().config);
+    let protocol = present(&mut scope.read().await?, scope.tenant(), id).await?.settings.protocol;
+    let protocol = match patch.settings.get("protocol").and_then(serde_json::Value::as_str) {
+        None => protocol,
+        Some("http") => Protocol::Http,
+        Some(_) => Protocol::Smpp,
+    };
     let password = match &patch.password {
-        Some(password) => Some(sealed(scope, id, password).await?),
+        Some(password) => Some(sealed(scope, id, protocol, password).await?),
         None => None,
     };
+    let hook_secret = match &patch.hook_secret {
+        Some(secret) => Some(hook::sealed(scope, id, secret).await?),
+        None => None,
+    };
+    let no_secret = hook::sealed(scope, id, "").await?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -249,10 +283,12 @@ pub async fn change(scope: &Scope, id: ConnectionId, patch: ConnectionPatch) -> 
         after.name = identity::name::given("name", &name)?;
     }
     let defaults = ConnectionSettings::defaults(config);
-    after.settings =
-        settings::changed("settings", &before.settings, &defaults, &patch.settings)?.checked(config)?;
+    http::whole(&before.settings, &mut patch.settings)?;
+    let settings = settings::changed("settings", &before.settings, &defaults, &patch.settings)?;
+    after.settings = http::checked(runtime, settings)?.checked(config)?;
     after.password_sealed = password.unwrap_or(after.password_sealed);
     store(&mut write, scope.now(), &before, &mut after).await?;
+    hook::keep(&mut write, &after, hook_secret.as_deref(), &no_secret).await?;
     write.happened(Event::ConnectionChanged(audited(&after, Some(&before), Some(&after))?));
     write.commit(after).await
 }
@@ -312,6 +348,7 @@ pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<()> {
     write
         .execute(sql!("delete from connection where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;
+    hook::remove(&mut write, scope.tenant(), id).await?;
     write.happened(Event::ConnectionDeleted(audited(&connection, Some(&connection), None)?));
     write.commit(()).await
 }
@@ -352,23 +389,23 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
     stored.map(Stored::connection).transpose()
 }
 
+/// A connection's password, opened.
+async fn password(runtime: &Runtime, connection: &Connection) -> Result<String> {
+    let row = connection.id.to_string();
+    let sealed = &connection.password_sealed;
+    let opened =
+        identity::tenant::open(runtime, connection.tenant, "connection", "password_sealed", &row, sealed)
+            .await?;
+    Ok(opened.expose().to_owned())
+}
+
 /// What the link is started with, its password opened.
 ///
 /// # Errors
 /// When the password does not open: another root key, or a row that was tampered with.
 pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<connectors::Settings> {
-    let row = connection.id.to_string();
-    let password = identity::tenant::open(
-        runtime,
-        connection.tenant,
-        "connection",
-        "password_sealed",
-        &row,
-        &connection.password_sealed,
-    )
-    .await?;
     let settings = &connection.settings;
-    let password = password.expose();
+    let password = &password(runtime, connection).await?;
     Ok(match settings.protocol {
         Protocol::Smpp => {
             let login = smpp::Login {
@@ -399,6 +436,44 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
             };
             connectors::Settings::Cimd(over_tcp(runtime, connection, password, login))
         }
+        Protocol::Http => {
+            connectors::Settings::Http(Box::new(http_link(runtime, connection, password).await?))
+        }
+    })
+}
+
+/// What a link over HTTP is started with: a client of its own, with its own time-outs and pool.
+async fn http_link(
+    runtime: &Runtime,
+    connection: &Connection,
+    password: &str,
+) -> Result<over_http::Settings> {
+    let settings = &connection.settings;
+    let hooks = hook::of(runtime, connection).await?;
+    let hooks = hooks.map(|hook| hook::HookAddresses::of(runtime, &hook.token));
+    let (receipts_url, inbound_url) = hooks.map(|hooks| (hooks.receipts, hooks.inbound)).unwrap_or_default();
+    let outbound = runtime::config::Outbound {
+        connect_timeout_ms: settings.connect_timeout_ms,
+        timeout_ms: settings.response_timeout_ms,
+        redirects_max: 0,
+        idle_per_host_max: usize::from(settings.window),
+        ..runtime.config.outbound.clone()
+    };
+    Ok(over_http::Settings {
+        name: connection.name.clone(),
+        description: settings.http.as_deref().cloned().unwrap_or_default(),
+        user: settings.system_id.clone(),
+        password: password.to_owned(),
+        receipts_url,
+        inbound_url,
+        window: settings.window,
+        throughput: settings.throughput,
+        reconnect_min_ms: settings.reconnect_min_ms,
+        reconnect_max_ms: settings.reconnect_max_ms,
+        throttle_min_ms: settings.throttle_min_ms,
+        throttle_max_ms: settings.throttle_max_ms,
+        response_timeout_ms: settings.response_timeout_ms,
+        outbound: runtime::outbound::Outbound::new(&outbound).map_err(Error::internal)?,
     })
 }
 
@@ -412,8 +487,9 @@ fn over_tcp<L>(
     let (settings, config) = (&connection.settings, &runtime.config.smpp);
     connectors::tcp::Settings {
         name: connection.name.clone(),
-        host: settings.host.clone(),
-        port: settings.port,
+        host: connectors::Host { name: settings.host.clone(), port: settings.port },
+        reach: reach(settings),
+        classes: errors::ErrorTable::new(&settings.errors, settings.error_convention).classes(),
         system_id: settings.system_id.clone(),
         password: password.to_owned(),
         bind: settings.bind,
@@ -424,10 +500,7 @@ fn over_tcp<L>(
         enquire_missed_max: settings.enquire_missed_max,
         response_timeout_ms: settings.response_timeout_ms,
         tls: settings.tls.then(|| connectors::tcp::Tls {
-            server_name: match settings.tls_server_name.as_str() {
-                "" => settings.host.clone(),
-                name => name.to_owned(),
-            },
+            server_name: settings.tls_server_name.clone(),
             ca: settings.tls_ca.clone(),
         }),
         connect_timeout_ms: settings.connect_timeout_ms,
@@ -438,6 +511,18 @@ fn over_tcp<L>(
         pdu_bytes_max: config.pdu_bytes_max,
         write_queue_bytes_max: config.write_queue_bytes_max,
         login,
+    }
+}
+
+fn reach(settings: &ConnectionSettings) -> connectors::Reach {
+    // They were read when the settings were checked.
+    let hosts = |hosts: &[String]| hosts.iter().filter_map(|host| words::host("hosts", host).ok()).collect();
+    connectors::Reach {
+        hosts: hosts(&settings.hosts),
+        standby: hosts(&settings.standby_hosts),
+        warm: settings.standby == Standby::Warm,
+        standby_after_ms: settings.standby_after_ms,
+        rebalance_ms: settings.rebalance_ms,
     }
 }
 

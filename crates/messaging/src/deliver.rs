@@ -13,6 +13,7 @@ use smpp::{RetryClass, Status, Version, Window};
 use tokio::sync::Notify;
 use types::Timestamp;
 
+use crate::account::AccountSettings;
 use crate::engine::Engine;
 use crate::journal::Entry;
 use crate::push::{Push, Receiver, Taken, Waiting};
@@ -54,9 +55,9 @@ impl Form {
         matches!(self, Self::Ucp)
     }
 
-    fn parts(self, push: &Push) -> Result<Parts, &'static str> {
+    fn parts(self, push: &Push, settings: &AccountSettings) -> Result<Parts, &'static str> {
         match self {
-            Self::Smpp(version) => deliver_sm::parts(push, version).map(Parts::Smpp),
+            Self::Smpp(version) => deliver_sm::parts(push, version, settings).map(Parts::Smpp),
             Self::Ucp => delivery::parts(push).map(Parts::Ucp),
         }
     }
@@ -300,7 +301,7 @@ impl Deliver {
     async fn give(&self, pushes: Vec<Waiting>, out: &mut Vec<u8>) {
         let mut pushes = pushes.into_iter();
         for waiting in pushes.by_ref() {
-            match self.form.parts(&waiting.push) {
+            match self.form.parts(&waiting.push, &self.session.sender.settings) {
                 Ok(parts) => {
                     if !self.give_one(waiting, &parts, out).await {
                         break;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use types::{ConnectionId, MessageId, kind};
 
 use crate::assemble::{Assembled, Dialect};
-use crate::journal::{Answered, ClaimId, Entry, Journal, Outcome};
+use crate::journal::{Answered, ClaimId, Entry, Journal, NO_CLAIM, Outcome};
 use crate::message::Outgoing;
 use crate::queue::{Line, Queue};
 use runtime::Runtime;
@@ -34,9 +34,6 @@ const TAKE_MAX: usize = 500;
 const CLAIMS_UNDER_WAY: usize = 3;
 /// How long to wait when a claim could not be written.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// The claim of what never left.
-const NO_CLAIM: ClaimId = 0;
 
 /// What a dispatcher works with.
 pub struct Dispatcher {
@@ -105,7 +102,7 @@ impl Dispatcher {
                 self.end(&message, Outcome::Expired).await;
                 continue;
             }
-            match self.dialect.assemble(&message) {
+            match self.dialect.assemble(&message, now) {
                 Ok(assembled) if !assembled.is_empty() => messages.push((message, assembled)),
                 // Every part is with the carrier already: only the answer that said so was lost.
                 Ok(_) => self.end(&message, Outcome::AllTaken).await,
@@ -146,6 +143,7 @@ impl Dispatcher {
         places: &mut Places,
     ) {
         let handed_over = u8::try_from(assembled.len()).unwrap_or(u8::MAX);
+        let name = if self.dialect.names_messages() { message.id.bare() } else { String::new() };
         for piece in assembled.pieces() {
             // A long message needs more places than were taken for it; its parts go out as they come free.
             if places.is_empty() {
@@ -158,7 +156,7 @@ impl Dispatcher {
             }
             let tag = Tag { message: message.clone(), part: piece.number(), handed_over, claim };
             let sm = self.dialect.sm(message, assembled, piece);
-            if let Err(tag) = self.link.submit(places, &sm, tag) {
+            if let Err(tag) = self.link.submit(places, (&name, piece.number()), &sm, tag) {
                 self.answered(tag.message, tag.part, handed_over, claim, Outcome::NotSent).await;
             }
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use connectors::{Link, Status};
 use db::Tenancy;
 use runtime::Runtime;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
 use crate::assemble::Dialect;
+use crate::connection::hook::Listening;
 use crate::connection::{self, Connection, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
@@ -22,10 +24,13 @@ use crate::lookup::Lookups;
 use crate::opt_out::OptOuts;
 use crate::push::Pushes;
 use crate::queue::Queue;
-use crate::reports::{Numbers, Reader};
+use crate::reachable::Awaited;
+use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
+use crate::sendsms::Guests;
 use crate::sessions::Sessions;
-use crate::{account, cdr, load, recover};
+use crate::smpp_server::outbind::Called;
+use crate::{account, accounting, cdr, load, pause, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -39,12 +44,20 @@ struct Parts {
     queue: Arc<Queue>,
     pushes: Arc<Pushes>,
     numbers: Numbers,
+    /// Customers' systems that are called when something waits for them.
+    outbinds: ArcSwap<Vec<Called>>,
+    /// Who wants to hear of which phone.
+    awaited: Awaited,
     /// Who knows of which network a number is.
     lookups: Arc<Lookups>,
     /// What routing may ask beside the message.
     world: World,
     links: Mutex<HashMap<ConnectionId, Running>>,
+    /// Where providers of connections over HTTP post.
+    hooks: Listening,
     sessions: Arc<Sessions>,
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    guests: Guests,
     gates: Arc<Gates>,
     /// Who does not want to be written to.
     opt_outs: Arc<OptOuts>,
@@ -103,10 +116,14 @@ impl Engine {
                 queue,
                 pushes,
                 numbers: Numbers::default(),
+                outbinds: ArcSwap::default(),
+                awaited: Awaited::default(),
                 world: World { clock: runtime.clock.clone(), networks: lookups.networks().clone() },
                 lookups,
                 links: Mutex::default(),
+                hooks: Listening::default(),
                 sessions: Arc::new(Sessions::new()),
+                guests: Guests::new(),
                 gates: Arc::new(Gates::new(&runtime.config.gates).with_opt_outs(opt_outs.clone())),
                 opt_outs,
                 desk: runtime.kept(|_| Desk::default()),
@@ -115,6 +132,7 @@ impl Engine {
         };
         engine.lookups().reload().await?;
         engine.routes_changed().await?;
+        engine.pauses_changed().await?;
         engine.numbers_changed().await?;
         engine.parts.opt_outs.load(runtime).await?;
         engine.inbound_changed().await?;
@@ -127,6 +145,7 @@ impl Engine {
         runtime.tasks.spawn("push-sweep", sweep);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         runtime.tasks.spawn("load", load::watch(engine.clone()));
+        runtime.tasks.spawn("accounting", accounting::watch::run(engine.clone()));
         Ok(engine)
     }
 
@@ -160,6 +179,21 @@ impl Engine {
         &self.parts.sessions
     }
 
+    /// Where providers of connections over HTTP post.
+    pub(crate) fn hooks(&self) -> &Listening {
+        &self.parts.hooks
+    }
+
+    /// Which account owns a number.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.parts.numbers
+    }
+
+    /// Who was let in by `/cgi-bin/sendsms` of late.
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.parts.guests
+    }
+
     /// What a message passes before it is accepted.
     pub fn gates(&self) -> &Gates {
         &self.parts.gates
@@ -173,6 +207,16 @@ impl Engine {
         self.parts.gates.changed(self.runtime(), tenant).await
     }
 
+    /// Customers' systems that are called when something waits for them.
+    pub(crate) fn outbinds(&self) -> Arc<Vec<Called>> {
+        self.parts.outbinds.load_full()
+    }
+
+    /// Who wants to hear of which phone.
+    pub(crate) fn awaited(&self) -> &Awaited {
+        &self.parts.awaited
+    }
+
     /// Who does not want to be written to.
     pub(crate) fn opt_outs(&self) -> &OptOuts {
         &self.parts.opt_outs
@@ -184,6 +228,18 @@ impl Engine {
     /// When the database does not answer; the former ones stay in force.
     pub async fn inbound_changed(&self) -> Result<()> {
         self.parts.desk.reload(self.runtime()).await
+    }
+
+    /// Reads the pauses again; call it after a committed change of any. What waits in memory and is paused now is set aside.
+    ///
+    /// # Errors
+    /// When the database does not answer; the former ones stay in force.
+    pub async fn pauses_changed(&self) -> Result<()> {
+        let _changing = self.parts.changing.lock().await;
+        let (pauses, waited_for) = pause::load_all(self.runtime()).await?;
+        self.parts.queue.rest.set(pauses, waited_for);
+        self.parts.queue.set_aside();
+        Ok(())
     }
 
     /// Reads the routes again; call it after a committed change of any route.
@@ -210,6 +266,11 @@ impl Engine {
                 })
                 .collect();
         self.parts.numbers.store(Arc::new(numbers));
+        let called = accounts.iter().filter(|account| account.active).filter_map(|account| {
+            let host = connection::host("outbind", &account.settings.outbind).ok()?;
+            Some(Called { account: account.id, host })
+        });
+        self.parts.outbinds.store(Arc::new(called.collect()));
         Ok(())
     }
 
@@ -237,6 +298,7 @@ impl Engine {
         if same && liveness == Liveness::Down {
             return Ok(());
         }
+        self.parts.hooks.follow(self.runtime(), id, connection).await?;
         self.parts.queue.set_alive(id, liveness);
         match connection {
             Some(connection) if liveness == Liveness::Down => {
@@ -258,6 +320,8 @@ impl Engine {
     async fn start_link(&self, connection: &Connection) -> Result<()> {
         let runtime = self.runtime();
         let settings = connection::link_settings(runtime, connection).await?;
+        // Another carrier, perhaps, or another form that is set.
+        self.parts.journal.forget_receipt_ids(connection.id);
         let dialect = Dialect::new(&connection.settings);
         let (link, reports) = Link::start(settings, &runtime.tasks, runtime.clock.clone());
         let stopped = runtime.tasks.stopping().child_token();
@@ -275,8 +339,7 @@ impl Engine {
             tenant: connection.tenant,
             connection: connection.id,
             name: connection.name.clone(),
-            protocol: connection.settings.protocol,
-            receipt_ids: connection.settings.receipt_ids,
+            tongue: Tongue::of(&connection.settings),
             numbers: self.parts.numbers.clone(),
         };
         // Known before its first report is read, which looks it up.
@@ -322,6 +385,7 @@ impl Engine {
     /// When the database does not answer.
     pub async fn account_changed(&self, id: AccountId) -> Result<()> {
         self.parts.sessions.end(id);
+        self.parts.guests.forget(id);
         self.numbers_changed().await
     }
 

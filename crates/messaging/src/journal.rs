@@ -5,7 +5,7 @@
 //! Only then are callers answered, carriers acknowledged and messages handed on. Because there is one writer and one
 //! order, an entry never has to guess what another is doing to the same message.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use connectors::{Delivered, Verdict};
 use db::{BatchLimits, Batcher, Fair, Tenancy, Tx, WriteBatch};
 use runtime::Runtime;
+use runtime::job::NewJob;
 use runtime::outbox::{self, Happened};
 use runtime::scope::Keyed;
 use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
@@ -21,11 +22,15 @@ use crate::inbound::carry::Carried;
 use crate::intent::Intent;
 use crate::message::{Outgoing, State, Why};
 use crate::opt_out::{Noted, OptOuts};
+use crate::pause;
 use crate::push::{Push, Pushes};
 use crate::queue::{Queue, Queued};
 
 mod accept;
 mod answer;
+mod blocked;
+mod hold;
+mod ids;
 mod inbound;
 mod receipt;
 mod rows;
@@ -33,6 +38,7 @@ mod sent;
 mod settle;
 
 pub use answer::{Answered, Outcome};
+pub use ids::Learned;
 pub use inbound::InboundPart;
 pub(crate) use inbound::{hex, unhex};
 pub use receipt::CarrierReceipt;
@@ -41,6 +47,9 @@ pub(crate) use settle::{Ending, FATE_UNKNOWN, NO_RECEIPT};
 
 /// A claim's id: one for each batch that leaves.
 pub type ClaimId = i64;
+
+/// The claim of what never left.
+pub(crate) const NO_CLAIM: ClaimId = 0;
 
 /// Something that happened, or is about to.
 pub enum Entry {
@@ -73,6 +82,15 @@ pub enum Entry {
         /// Which.
         message: MessageId,
     },
+    /// Messages that wait are held until a person releases them. Those that have left are passed over.
+    Hold {
+        /// Whose.
+        tenant: TenantId,
+        /// Which, at most as many as a selection has.
+        messages: Vec<MessageId>,
+        /// Who holds them.
+        by: String,
+    },
     /// Messages whose time has come: into memory, or to their end.
     Wake,
     /// Nothing new, but what failed before is to be tried again.
@@ -89,7 +107,7 @@ impl Fair for Entry {
             Self::Answered(answered) => answered.message.tenant.raw(),
             Self::Receipt(receipt, _) => receipt.tenant.raw(),
             Self::Inbound(part, _) => part.tenant.raw(),
-            Self::Cancel { tenant, .. } => tenant.raw(),
+            Self::Cancel { tenant, .. } | Self::Hold { tenant, .. } => tenant.raw(),
             Self::Claim { .. } | Self::Pushed { .. } | Self::Wake | Self::Retry => EVERYBODY,
         }
     }
@@ -112,11 +130,14 @@ impl Fair for Entry {
 }
 
 /// New messages, accepted together or not at all.
+#[derive(Default)]
 pub struct Accept {
     /// The messages.
     pub messages: Vec<NewMessage>,
     /// The answer to keep for a keyed request.
     pub answer: Option<(Keyed, String)>,
+    /// The failed message that the one message is sent for again; refused when that was done already.
+    pub redrive_of: Option<MessageId>,
 }
 
 /// A new message with what decides its first state.
@@ -146,10 +167,15 @@ pub(crate) enum After {
         messages: Vec<MessageId>,
     },
     HeldChanged(i64),
-    /// A carrier took a message over under this id; or its end came.
-    Sent(ConnectionId, String, Arc<Outgoing>),
-    Receipted(ConnectionId, String),
+    /// The end came of what a carrier took over under this id.
+    Receipted(sent::Key),
+    /// A carrier takes nothing for a recipient.
+    Blocked(blocked::Destination, String),
     Release(MessageId),
+    /// A message's row says that a pause keeps it.
+    Rests(MessageId),
+    /// A message that was set aside goes on.
+    Resumes(Queued),
     JobsWaiting,
     /// Phones opted out, or in again.
     OptedOut(Vec<Noted>),
@@ -164,14 +190,36 @@ pub(crate) struct Batch {
     tally: BTreeMap<(TenantId, i64, &'static str), i64>,
     settled: Vec<rows::SetRow>,
     pushes: Vec<Push>,
+    /// What ends and acceptances leave to be done.
+    pub(crate) jobs: Vec<NewJob>,
     /// What messages from phones leave to be done.
     pub(crate) carried: Carried,
+    /// Messages of one part that this batch's answers brought to their carrier, and no receipt of it to their end.
+    sent: HashMap<sent::Key, Arc<Outgoing>>,
     /// Messages that this batch ends; a second receipt for one of them changes nothing.
     ended: HashSet<MessageId>,
     pub(crate) after: Vec<After>,
 }
 
 impl Batch {
+    /// An empty one, in a transaction of its own.
+    async fn begin(runtime: &Runtime) -> Result<Self> {
+        Ok(Self {
+            tx: runtime.db.write(Tenancy::Every).await?,
+            now: runtime.clock.now(),
+            runtime: runtime.clone(),
+            events: BTreeMap::new(),
+            tally: BTreeMap::new(),
+            settled: Vec::new(),
+            pushes: Vec::new(),
+            jobs: Vec::new(),
+            carried: Carried::default(),
+            sent: HashMap::new(),
+            ended: HashSet::new(),
+            after: Vec::new(),
+        })
+    }
+
     pub(crate) fn event(&mut self, tenant: TenantId, event: Event) {
         self.events.entry(tenant).or_default().push(event);
     }
@@ -198,6 +246,7 @@ pub struct Journal {
     batcher: Batcher<Entry, Result<()>>,
     waiting_max: usize,
     more_due: Arc<AtomicBool>,
+    ids: Arc<ids::Ids>,
 }
 
 /// How soon what failed is tried again.
@@ -217,9 +266,10 @@ impl Journal {
         let limits = BatchLimits {
             items_max: config.batch_rows_max,
             linger: Duration::from_millis(config.batch_delay_ms),
-            waiting_max: config.batch_rows_max * 16,
+            waiting_max: config.batch_rows_max * 8,
         };
         let more_due = Arc::new(AtomicBool::new(false));
+        let ids = Arc::new(ids::Ids::default());
         let writer = Writer {
             runtime: runtime.clone(),
             queue,
@@ -227,6 +277,8 @@ impl Journal {
             opt_outs: runtime.kept(|_| OptOuts::default()),
             progress: answer::Progress::default(),
             sent: sent::Sent::new(config.sent_in_memory_max),
+            blocked: blocked::Blocked::default(),
+            ids: ids.clone(),
             backlog: Vec::new(),
             held: None,
             more_due: more_due.clone(),
@@ -234,7 +286,18 @@ impl Journal {
         };
         let (batcher, work) = Batcher::new(limits, writer, runtime.writers.stopping().cancelled_owned());
         runtime.writers.spawn("journal", work);
-        Self { batcher, waiting_max: limits.waiting_max, more_due }
+        Self { batcher, waiting_max: limits.waiting_max, more_due, ids }
+    }
+
+    /// How a carrier's receipts write the ids of its responses, as far as that was found out.
+    #[must_use]
+    pub fn receipt_ids(&self, connection: ConnectionId) -> Option<Learned> {
+        self.ids.learned(connection)
+    }
+
+    /// Begins anew to find out how a carrier's receipts write ids.
+    pub(crate) fn forget_receipt_ids(&self, connection: ConnectionId) {
+        self.ids.forget(connection);
     }
 
     /// Writes an entry and gives its reply after the commit.
@@ -298,6 +361,10 @@ struct Writer {
     progress: answer::Progress,
     /// What awaits its receipt.
     sent: sent::Sent,
+    /// For whom carriers took nothing lately.
+    blocked: blocked::Blocked,
+    /// How each carrier's receipts write the ids of its responses.
+    ids: Arc<ids::Ids>,
     /// Entries that must not be lost and could not be written: answers and acknowledgements. Bounded by the windows,
     /// because nothing new leaves while a claim cannot be written.
     backlog: Vec<Entry>,
@@ -342,19 +409,7 @@ impl Writer {
         work: &mut [(Option<usize>, Entry)],
         replies: &mut [Result<()>],
     ) -> Result<Vec<After>> {
-        let tx = self.runtime.db.write(Tenancy::Every).await?;
-        let mut batch = Batch {
-            tx,
-            now: self.runtime.clock.now(),
-            runtime: self.runtime.clone(),
-            events: BTreeMap::new(),
-            tally: BTreeMap::new(),
-            settled: Vec::new(),
-            pushes: Vec::new(),
-            carried: Carried::default(),
-            ended: HashSet::new(),
-            after: Vec::new(),
-        };
+        let mut batch = Batch::begin(&self.runtime).await?;
         if self.held.is_none() {
             self.held = Some(receipt::count_held(&mut batch).await?);
         }
@@ -362,26 +417,28 @@ impl Writer {
         accept::accept(&mut batch, work, replies, &self.queue).await?;
         accept::claim(&mut batch, work).await?;
         let answered = answer::answer(&mut batch, work, &self.progress).await?;
-        // Receipts of this batch look at the rows: what its answers changed must stand there.
-        rows::write_settled(&mut batch).await?;
         let any_held = self.held.unwrap_or(0) > 0;
-        receipt::receipts(&mut batch, work, &answered.parts, &self.sent, any_held).await?;
+        let known = receipt::Known { sent: &self.sent, ids: &self.ids };
+        receipt::receipts(&mut batch, work, &answered.parts, &known, any_held).await?;
         inbound::inbound(&mut batch, work).await?;
         settle::pushed(&mut batch, work).await?;
         settle::cancel(&mut batch, work, replies, &self.queue).await?;
+        hold::hold(&mut batch, work, &self.queue).await?;
         settle::write(&mut batch).await?;
         if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
             if self.held.unwrap_or(0) > 0 {
                 receipt::match_by_address(&mut batch).await?;
                 receipt::forget_held(&mut batch).await?;
             }
-            let more_due = settle::wake(&mut batch, &self.queue).await?;
+            let more_aside = pause::set_aside(&mut batch, &self.queue).await?;
+            let more_due = settle::wake(&mut batch, &self.queue, &self.blocked).await?;
             // A look over all that is overdue costs more, and a second late is early enough.
             self.looks = self.looks.wrapping_add(1);
             let more_overdue =
                 self.looks.is_multiple_of(4) && settle::end_overdue(&mut batch, &self.queue).await?;
-            self.more_due.store(more_due || more_overdue, Ordering::Relaxed);
             settle::write(&mut batch).await?;
+            let more_wakes = pause::wake_some(&mut batch, &self.queue).await?;
+            self.more_due.store(more_due || more_overdue || more_aside || more_wakes, Ordering::Relaxed);
         }
         rows::write_tally(&mut batch).await?;
         let happened = std::mem::take(&mut batch.events)
@@ -398,6 +455,9 @@ impl Writer {
         let written = outbox::write(&mut batch.tx, happened).await?;
         batch.tx.commit().await?;
         written.tell(&self.runtime.live);
+        for (key, message) in batch.sent {
+            self.sent.insert(key, message);
+        }
         self.progress.apply(answered.progress);
         for (_, entry) in work.iter_mut() {
             if let Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) = entry
@@ -411,18 +471,34 @@ impl Writer {
 
     /// After the commit: acknowledges, hands on, and remembers what is claimed.
     fn finish(&mut self, after: Vec<After>) {
+        let mut refused = Vec::new();
         for after in after {
             match after {
                 After::Dispatch(queued) => self.queue.put(queued),
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
-                After::Sent(connection, id, message) => self.sent.insert(connection, &id, message),
-                After::Receipted(connection, id) => self.sent.remove(connection, &id),
+                After::Receipted(key) => self.sent.remove(&key),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
+                After::Rests(message) => {
+                    if self.queue.rest.withdraw(message) {
+                        self.queue.release(message);
+                    }
+                }
+                After::Resumes(queued) => {
+                    if self.queue.rest.withdraw(queued.message.id) {
+                        self.queue.put(queued);
+                    }
+                }
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
                 After::OptedOut(noted) => self.opt_outs.note(&noted),
+                After::Blocked(destination, why) => refused.push((destination, why)),
             }
+        }
+        if !refused.is_empty() {
+            let now = self.runtime.clock.now();
+            // They end with the next batch; the tick brings one.
+            self.backlog.extend(self.blocked.note(refused, now, &self.queue));
         }
     }
 
@@ -442,7 +518,7 @@ impl Writer {
         metrics::counter!("switchboard_journal_failures_total").increment(1);
         for (at, entry) in work {
             match entry {
-                Entry::Accept(_) | Entry::Claim { .. } | Entry::Cancel { .. } => {
+                Entry::Accept(_) | Entry::Claim { .. } | Entry::Cancel { .. } | Entry::Hold { .. } => {
                     if let Entry::Accept(accept) = &entry {
                         for new in &accept.messages {
                             self.queue.release(new.message.id);
@@ -455,6 +531,10 @@ impl Writer {
                 Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) => {
                     if let Some(delivered) = delivered {
                         delivered.refuse(Verdict::NotNow);
+                    }
+                    // Who came to a hook waits for the reply.
+                    if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
+                        *reply = Err(Error::new(error.code(), error.message()).retry_after_s(1));
                     }
                 }
                 Entry::Answered(_) | Entry::Pushed { .. } => self.backlog.push(entry),

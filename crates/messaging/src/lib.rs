@@ -5,11 +5,17 @@
 //! - [`account`]: customers' systems that bind to us
 //! - [`connection`]: carriers that we bind to
 //! - [`route`]: which message goes through which connection
+//! - [`sendsms`]: a door for those who speak to Kannel
 //! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
 //! - [`lookup`]: which network a number is of
+//! - [`distribution`]: recipients under one name, for submit_multi
+//! - [`queue`]: what waits, by connection and lane; [`pause`]: what is kept from leaving; [`dead_letter`]: what came to
+//!   nothing, sent again
+//! - [`accounting`]: whether the books balance
 //! - [`intent`]: what a message is for
+//! - [`fault`]: why a message was not delivered, in words that all carriers share
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
 //! - [`engine`]: what of these is alive
@@ -20,6 +26,7 @@ use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod account;
+pub mod accounting;
 mod api;
 pub mod assemble;
 pub mod blacklist;
@@ -27,9 +34,12 @@ pub mod callback;
 pub mod cdr;
 pub mod connection;
 pub mod conversation;
+pub mod dead_letter;
 mod deliver;
 pub mod dispatch;
+pub mod distribution;
 pub mod engine;
+pub mod fault;
 pub mod firewall;
 pub mod gate;
 pub mod hours;
@@ -41,13 +51,16 @@ pub mod lookup;
 pub mod message;
 pub mod opt_out;
 mod pages;
+pub mod pause;
 pub mod push;
 pub mod queue;
+mod reachable;
 pub mod recover;
 pub mod reports;
 pub mod retention;
 pub mod route;
 pub mod sender;
+pub mod sendsms;
 pub mod sessions;
 pub mod settings;
 pub mod smpp_server;
@@ -55,7 +68,7 @@ pub mod smpp_server;
 mod tests;
 pub mod ucp_server;
 
-pub use api::Gateway;
+pub use api::{Gateway, doors};
 pub use engine::Engine;
 pub use intent::Intent;
 pub use pages::{NAV, pages};
@@ -67,6 +80,12 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0005_gates", text: include_str!("../migrations/0005_gates.sql") },
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
+    Migration { name: "messaging/0008_http", text: include_str!("../migrations/0008_http.sql") },
+    Migration { name: "messaging/0010_queue", text: include_str!("../migrations/0010_queue.sql") },
+    Migration {
+        name: "messaging/0012_distribution",
+        text: include_str!("../migrations/0012_distribution.sql"),
+    },
 ];
 
 /// The JSON API of this crate.
@@ -74,8 +93,13 @@ pub fn api() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
         .merge(message::api::router())
         .merge(account::api::router())
+        .merge(distribution::api::router())
+        .merge(accounting::api::router())
         .merge(connection::api::router())
         .merge(route::api::router())
+        .merge(pause::api::router())
+        .merge(queue::api::router())
+        .merge(dead_letter::api::router())
         .merge(cdr::api::router())
         .merge(gate::api::router())
         .merge(sender::api::router())
@@ -94,6 +118,7 @@ pub fn api() -> OpenApiRouter<Gateway> {
 pub fn jobs(engine: &Engine) -> Vec<(&'static str, Handler)> {
     vec![
         (callback::KIND, callback::handler()),
+        (sendsms::dlr::KIND, sendsms::dlr::handler()),
         (inbound::job::WEBHOOK, inbound::job::webhook()),
         (inbound::job::REPLY, inbound::job::reply(engine.clone())),
         (cdr::hook::UPLOAD, cdr::hook::upload()),

@@ -11,6 +11,8 @@ pub mod api;
 pub mod pages;
 pub mod pdu;
 pub mod query;
+pub mod quote;
+pub mod replace;
 pub mod sm;
 pub mod submit;
 
@@ -136,9 +138,15 @@ pub struct Options {
     /// Where receipts are posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
+    /// Where reports go by GET, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dlr: Option<crate::sendsms::dlr::Dlr>,
     /// Why it is held, while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// The message that failed and that this one is sent for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<MessageId>,
     /// The firewall rules that marked it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,

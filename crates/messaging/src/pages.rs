@@ -12,6 +12,7 @@ use web::ui::{live, timeline};
 use web::{PageProblem, Visitor};
 
 use crate::api::Gateway;
+use crate::connection::ErrorRule;
 use crate::settings::Patch;
 
 /// The console's pages of this crate.
@@ -19,9 +20,12 @@ pub fn pages() -> Router<Gateway> {
     Router::new()
         .merge(crate::message::pages::router())
         .merge(crate::account::pages::router())
+        .merge(crate::distribution::pages::router())
         .merge(crate::connection::pages::router())
         .merge(crate::route::pages::router())
         .merge(crate::cdr::pages::router())
+        .merge(crate::queue::pages::router())
+        .merge(crate::dead_letter::pages::router())
         .merge(crate::sender::pages::router())
         .merge(crate::blacklist::pages::router())
         .merge(crate::firewall::pages::router())
@@ -38,6 +42,7 @@ pub const NAV: &[NavEntry] = &[
     crate::message::pages::HOME,
     crate::message::pages::SEND,
     crate::message::pages::MESSAGES,
+    crate::queue::pages::QUEUE,
     NavEntry {
         group: "Gateway",
         label: "Connections",
@@ -70,6 +75,7 @@ pub const NAV: &[NavEntry] = &[
         key: Some('a'),
         permission: Permission::AccountView,
     },
+    crate::distribution::pages::LISTS,
     crate::cdr::pages::RECORDS,
     crate::conversation::pages::CONVERSATIONS,
     crate::inbound::pages::NUMBERS,
@@ -138,6 +144,8 @@ pub(crate) enum Kind {
     List,
     /// Optional parameters of SMPP: `0x1401=0a0b`, separated by commas.
     Parameters,
+    /// Lines of an error table: see [`ErrorRule`](crate::connection::ErrorRule).
+    Errors,
 }
 
 /// Settings that belong together.
@@ -203,6 +211,16 @@ fn value(setting: &Setting, text: &str) -> Result<Value> {
             number.ok_or_else(why)?.into()
         }
         Kind::List => list(text).into(),
+        Kind::Errors => text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let rule = ErrorRule::of_line(line).map_err(|why| Error::invalid(setting.name, why))?;
+                serde_json::to_value(rule).map_err(Error::internal)
+            })
+            .collect::<Result<Vec<_>>>()?
+            .into(),
         Kind::Parameters => {
             list(text).iter().map(|item| parameter(setting.name, item)).collect::<Result<Vec<_>>>()?.into()
         }
@@ -285,7 +303,7 @@ impl<'a> Shown<'a> {
         let control: Field<'_> = match setting.kind {
             Kind::Text => field::text(setting.name, setting.label),
             Kind::Code => field::text(setting.name, setting.label).mono(),
-            Kind::Lines => field::textarea(setting.name, setting.label).mono().wide(),
+            Kind::Lines | Kind::Errors => field::textarea(setting.name, setting.label).mono().wide(),
             Kind::Number(least, most) => field::number(setting.name, setting.label).range(least, most),
             Kind::Choice(_) | Kind::Flag => field::select(setting.name, setting.label, &choices),
             Kind::List => field::tags(setting.name, setting.label, &[]).wide(),
@@ -295,10 +313,10 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The field of a refusal's place: `settings.allow_from[0]` is `allow_from`.
+/// The field of a refusal's place: `settings.allow_from[0]` is `allow_from`, and so is `settings.allow_from[0].member`.
 fn field_at(place: &str) -> &str {
-    let place = place.rsplit_once('.').map_or(place, |(_, member)| member);
-    place.split('[').next().unwrap_or(place)
+    let place = place.split('[').next().unwrap_or(place);
+    place.rsplit_once('.').map_or(place, |(_, member)| member)
 }
 
 /// A value as a form's field holds it.
@@ -306,6 +324,11 @@ fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
+        Value::Array(items) if items.first().is_some_and(|item| item.get("class").is_some()) => {
+            let line =
+                |item: &Value| serde_json::from_value(item.clone()).ok().map(|rule: ErrorRule| rule.line());
+            items.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+        }
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         Value::Object(parameter) => {
             let tag = parameter.get("tag").and_then(Value::as_u64).unwrap_or_default();
@@ -418,6 +441,7 @@ mod tests {
             form.contains("&lt;b&gt;") && form.contains("f-host-error") && !form.contains("f-window-error")
         );
         assert_eq!(field_at("settings.allow_from[0]"), "allow_from");
+        assert_eq!(field_at("settings.errors[3].code"), "errors");
     }
 
     #[test]

@@ -58,6 +58,13 @@ pub enum PushKind {
         /// The carrier's or our reason, where it is no delivery.
         error: Option<String>,
     },
+    /// Where a message is on its way.
+    Notice {
+        /// As the carrier says it.
+        state: sms::MessageState,
+        /// The carrier's error, where it names one.
+        error: Option<String>,
+    },
     /// A message from a phone.
     Message {
         /// How its octets are to be read.
@@ -72,6 +79,7 @@ impl PushKind {
     pub(crate) fn columns(&self) -> (&'static str, &'static str, Option<&str>) {
         match self {
             Self::Receipt { state, error } => ("receipt", state.as_str(), error.as_deref()),
+            Self::Notice { state, error } => ("notice", state.text(), error.as_deref()),
             Self::Message { .. } => ("message", State::Received.as_str(), None),
         }
     }

@@ -3,17 +3,26 @@
 //! A message has a *place* from its acceptance until a carrier has answered for it. Without a place it waits in the
 //! table and is read from there, so memory stays flat however much is accepted.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
-use types::{ConnectionId, MessageId, RouteId};
+use types::{ConnectionId, MessageId, PauseId, RouteId};
 
 use crate::Intent;
 use crate::load::Loads;
 use crate::message::{Outgoing, Why};
+use crate::pause::Rest;
 use crate::route::{Ask, Board, Chosen, Decision, Liveness, Routes};
+
+pub mod api;
+mod lane;
+pub(crate) mod pages;
+pub mod steer;
+pub mod view;
+
+use lane::Lane;
 
 /// A message for a connection.
 #[derive(Debug, Clone)]
@@ -35,6 +44,8 @@ pub struct Queue {
     routes: ArcSwap<Routes>,
     alive: RwLock<HashMap<ConnectionId, Liveness>>,
     loads: ArcSwap<Loads>,
+    /// What is paused.
+    pub(crate) rest: Rest,
 }
 
 /// How connections stand, as routes ask for it.
@@ -90,6 +101,7 @@ impl Queue {
             routes: ArcSwap::default(),
             alive: RwLock::default(),
             loads: ArcSwap::default(),
+            rest: Rest::default(),
         }
     }
 
@@ -123,6 +135,16 @@ impl Queue {
         self.places.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// The messages that have a place.
+    pub(crate) fn places(&self) -> Vec<MessageId> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    /// Places that there are.
+    pub(crate) fn places_max(&self) -> usize {
+        self.places_max
+    }
+
     /// Puts a message into its lane; into another connection's, if its own has died meanwhile and a route leads elsewhere.
     pub fn put(&self, queued: Queued) {
         let Queued { message, connection, first } = queued;
@@ -130,7 +152,33 @@ impl Queue {
             Liveness::Up => connection,
             _ => self.route(&Ask::of(&message)).map_or(connection, |chosen| chosen.connection),
         };
-        self.line(connection).put(message, first);
+        self.enter(connection, message, first);
+    }
+
+    /// Puts a message into a connection's lane, or aside where a pause keeps it.
+    fn enter(&self, connection: ConnectionId, message: Arc<Outgoing>, first: bool) {
+        match self.paused(&message, connection) {
+            Some(pause) => self.rest.put(message, connection, pause),
+            None => self.line(connection).put(message, first),
+        }
+    }
+
+    /// The pause that a message for a connection waits for, if it does.
+    pub(crate) fn paused(&self, message: &Outgoing, connection: ConnectionId) -> Option<PauseId> {
+        self.rest.pauses().of(message, connection, || self.route_of(&Ask::of(message)))
+    }
+
+    /// Sets aside what waits in memory and is paused now.
+    pub(crate) fn set_aside(&self) {
+        let lines: Vec<_> = {
+            let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
+            lines.iter().map(|(connection, line)| (*connection, line.clone())).collect()
+        };
+        for (connection, line) in lines {
+            for message in line.take_where(|message| self.paused(message, connection).is_some()) {
+                self.enter(connection, message, false);
+            }
+        }
     }
 
     /// A connection's line; made when there is none.
@@ -214,7 +262,7 @@ impl Queue {
         for message in line.take(usize::MAX).into_iter().rev() {
             let next = self.route(&Ask::of(&message)).map_or(connection, |chosen| chosen.connection);
             moved += usize::from(next != connection);
-            self.line(next).put(message, true);
+            self.enter(next, message, true);
         }
         moved
     }
@@ -228,7 +276,7 @@ impl Queue {
     pub fn withdraw(&self, message: MessageId) -> bool {
         let lines: Vec<_> =
             self.lines.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let found = lines.iter().any(|line| line.withdraw(message));
+        let found = lines.iter().any(|line| line.withdraw(message)) || self.rest.withdraw(message);
         if found {
             self.release(message);
         }
@@ -239,7 +287,7 @@ impl Queue {
 /// What waits for one connection.
 #[derive(Debug, Default)]
 pub struct Line {
-    lanes: Mutex<[VecDeque<Arc<Outgoing>>; Intent::ALL.len()]>,
+    lanes: Mutex<[Lane; Intent::ALL.len()]>,
     filled: Notify,
 }
 
@@ -247,23 +295,18 @@ impl Line {
     /// Puts a message into its lane, at the back or `first`.
     pub fn put(&self, message: Arc<Outgoing>, first: bool) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = &mut lanes[message.intent.lane()];
-        if first {
-            lane.push_front(message);
-        } else {
-            lane.push_back(message);
-        }
+        let lane = message.intent.lane();
+        lanes[lane].put(message, first);
         drop(lanes);
         self.filled.notify_one();
     }
 
-    /// Takes up to so many, the first lane first.
+    /// Takes up to so many, the first lane first, and in each lane the accounts in turns.
     pub fn take(&self, max: usize) -> Vec<Arc<Outgoing>> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = Vec::with_capacity(max.min(lanes.iter().map(VecDeque::len).sum()));
+        let mut taken = Vec::with_capacity(max.min(lanes.iter().map(Lane::len).sum()));
         for lane in lanes.iter_mut() {
-            let n = lane.len().min(max - taken.len());
-            taken.extend(lane.drain(..n));
+            lane.take(max - taken.len(), &mut taken);
         }
         taken
     }
@@ -284,14 +327,17 @@ impl Line {
         std::array::from_fn(|lane| lanes[lane].len())
     }
 
+    /// Takes what is so, in its order.
+    pub(crate) fn take_where(&self, so: impl Fn(&Outgoing) -> bool) -> Vec<Arc<Outgoing>> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter_mut().flat_map(|lane| lane.take_where(&so)).collect()
+    }
+
     fn withdraw(&self, message: MessageId) -> bool {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        for lane in lanes.iter_mut() {
-            if let Some(at) = lane.iter().position(|waiting| waiting.id == message) {
-                lane.remove(at);
-                return true;
-            }
-        }
-        false
+        lanes.iter_mut().any(|lane| lane.withdraw(message))
     }
 }
+
+#[cfg(test)]
+mod tests;

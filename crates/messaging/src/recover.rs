@@ -2,7 +2,7 @@
 
 use db::{Arg, Tenancy, args, record, sql};
 use runtime::Runtime;
-use types::{AccountId, ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
+use types::{AccountId, ConnectionId, Error, MessageId, PauseId, Result, TenantId, Timestamp};
 
 use crate::Intent;
 use crate::journal::{Ending, Standing, Wake, unhex};
@@ -66,11 +66,13 @@ record! {
         pub done_at: Option<Timestamp>,
         /// When something must be done about it next.
         pub wake_at: Option<Timestamp>,
+        /// The pause that it waits for.
+        pub paused_by: Option<PauseId>,
     }
 }
 
 impl MessageRecord {
-    fn options(&self) -> Result<Option<Options>> {
+    pub(crate) fn options(&self) -> Result<Option<Options>> {
         self.options.as_deref().map(serde_json::from_str).transpose().map_err(Error::internal)
     }
 

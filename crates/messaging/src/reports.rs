@@ -4,16 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report, State};
+use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report};
 use smpp::{MessageType, Sm, Status};
 use sms::{Receipt, udh};
 use tokio::sync::mpsc;
 use types::{AccountId, Address, ConnectionId, Event, Npi, TenantId, Ton, event};
 
-use crate::connection::{Protocol, ReceiptIds};
+use crate::connection::errors::ErrorTable;
+use crate::connection::{self, ConnectionSettings, Protocol, ReceiptIds, Unanswered};
 use crate::dispatch::Tag;
 use crate::engine::Engine;
+use crate::fault::ErrorClass;
 use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
+use crate::message::State;
 use crate::route::Liveness;
 
 /// Which account owns a number, for each tenant; made anew when an account changes.
@@ -29,12 +32,131 @@ pub struct Reader {
     pub connection: ConnectionId,
     /// Its name.
     pub name: String,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// How the ids in its receipts relate to those in its responses.
-    pub receipt_ids: ReceiptIds,
+    /// How its carrier speaks.
+    pub tongue: Tongue,
     /// Which account owns a number.
     pub numbers: Numbers,
+}
+
+/// How a carrier says what became of messages.
+#[derive(Debug, Clone)]
+pub struct Tongue {
+    protocol: Protocol,
+    receipt_ids: ReceiptIds,
+    /// States that it names in its own way.
+    states: Vec<(String, sms::MessageState)>,
+    errors: ErrorTable,
+    unanswered: Unanswered,
+    /// What recipients lose and get on their way out.
+    strip: String,
+    prefix: String,
+}
+
+impl Tongue {
+    /// As a connection's settings say.
+    pub fn of(settings: &ConnectionSettings) -> Self {
+        let state = |text: &String| {
+            connection::receipt_state(text).map(|(stat, state)| (stat.to_ascii_lowercase(), state))
+        };
+        Self {
+            protocol: settings.protocol,
+            receipt_ids: settings.receipt_ids,
+            states: settings.receipt_states.iter().filter_map(state).collect(),
+            errors: ErrorTable::new(&settings.errors, settings.error_convention),
+            unanswered: settings.unanswered,
+            strip: settings.dest_strip.clone(),
+            prefix: settings.dest_prefix.trim_start_matches('+').to_owned(),
+        }
+    }
+
+    /// The state of a receipt; `stat` is as it is written.
+    fn state(&self, stat: Option<&str>, read: Option<sms::MessageState>) -> sms::MessageState {
+        let number = read.map(|state| state.number().to_string());
+        let named = |name: &str| self.states.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let own = stat.and_then(named).or_else(|| number.as_deref().and_then(named));
+        own.map(|(_, state)| *state).or(read).unwrap_or(sms::MessageState::Unknown)
+    }
+
+    /// A number as it was before it was written for this carrier.
+    fn number(&self, text: &str) -> String {
+        let text = text.trim_start_matches('+');
+        if self.strip.is_empty() && self.prefix.is_empty() {
+            return text.to_owned();
+        }
+        text.strip_prefix(&self.prefix)
+            .map_or_else(|| text.to_owned(), |rest| format!("{}{rest}", self.strip))
+    }
+
+    /// A receipt of a protocol that says what is one.
+    pub(crate) fn said(
+        &self,
+        whose: (TenantId, ConnectionId),
+        receipt: &connectors::Receipt,
+    ) -> CarrierReceipt {
+        let id = receipt.message_id.clone();
+        let told = (self.state(None, Some(receipt.state)), receipt.error.clone());
+        self.carrier_receipt(whose, (&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
+    }
+
+    /// What a receipt says, with what the connection's table makes of its error.
+    fn carrier_receipt(
+        &self,
+        (tenant, connection): (TenantId, ConnectionId),
+        (phone, sender): (&str, &str),
+        provider_id: String,
+        (mut state, error): (sms::MessageState, Option<String>),
+        ids: ReceiptIds,
+    ) -> CarrierReceipt {
+        let read = error.map(|error| self.errors.receipt(&error));
+        let failed = State::from_receipt(state).is_some_and(|state| state != State::Delivered);
+        let class = read.as_ref().and_then(|read| read.class).filter(|_| failed);
+        if class == Some(ErrorClass::Success) {
+            state = sms::MessageState::Delivered;
+        }
+        let temporary = class == Some(ErrorClass::Temporary);
+        let retry_s =
+            read.as_ref().filter(|_| temporary).map(|read| read.retry_s.to_vec()).unwrap_or_default();
+        CarrierReceipt {
+            tenant,
+            connection,
+            phone: self.number(phone),
+            sender: sender.trim_start_matches('+').to_owned(),
+            provider_id,
+            state: state.number(),
+            error: read.map(|read| read.why),
+            ids,
+            retry_s,
+            blocks: class == Some(ErrorClass::BlockedDestination),
+        }
+    }
+
+    fn outcome(&self, answer: Answer) -> Outcome {
+        let resend = match self.unanswered {
+            Unanswered::ByIntent => None,
+            Unanswered::Wait => Some(false),
+            Unanswered::Resend => Some(true),
+        };
+        let unanswered = |why| Outcome::Unanswered { why, resend };
+        match answer {
+            // No receipt will ever name it: what became of the message is as unknown as without an answer.
+            Answer::Accepted { message_id } if message_id.len() > PROVIDER_ID_OCTETS_MAX => {
+                unanswered("the carrier answered with an id that is longer than any can be")
+            }
+            Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
+            Answer::Refused { refusal: Refusal::Smpp(Status::ROK), .. } => {
+                Outcome::Taken { provider_id: String::new() }
+            }
+            Answer::Refused { refusal, class } => {
+                let (why, retry_s) = self.errors.answer(&refusal);
+                Outcome::Refused { class, why, retry_s }
+            }
+            Answer::NoAnswer(NoAnswer::TimedOut) => unanswered("the carrier did not answer in time"),
+            Answer::NoAnswer(NoAnswer::BindLost) => unanswered("the bind was lost"),
+            Answer::NoAnswer(NoAnswer::Unclear) => unanswered("the carrier's answer could not be read"),
+            Answer::Unfit(why) => Outcome::Unsendable { why },
+            Answer::NotSent(_) => Outcome::NotSent,
+        }
+    }
 }
 
 impl Reader {
@@ -42,21 +164,27 @@ impl Reader {
     pub async fn run(self, mut reports: mpsc::Receiver<Report<Tag>>) {
         while let Some(report) = reports.recv().await {
             let entry = match report {
-                Report::Answered { tag, answer, .. } => self.answered(tag, outcome(answer)),
+                Report::Answered { tag, answer, .. } => {
+                    let outcome = self.tongue.outcome(answer);
+                    self.answered(tag, outcome)
+                }
                 Report::Late { tag, answer: Answer::Accepted { message_id }, .. } => {
                     self.answered(tag, Outcome::Late { provider_id: message_id })
                 }
                 Report::Late { .. } => continue,
                 Report::Delivered(delivered) => self.delivered(delivered),
+                Report::Reachable { phone } => {
+                    self.engine.reachable(self.tenant, &self.tongue.number(&phone));
+                    continue;
+                }
                 Report::Bound { kind, peer } => {
                     self.stands();
-                    self.link_event(Event::ConnectionBound, peer.to_string(), kind.name().to_owned()).await;
+                    self.link_event(Event::ConnectionBound, peer, kind.name().to_owned()).await;
                     continue;
                 }
                 Report::Lost { peer, why, .. } => {
                     self.stands();
-                    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-                    self.link_event(Event::ConnectionLost, peer, why).await;
+                    self.link_event(Event::ConnectionLost, peer.unwrap_or_default(), why).await;
                     continue;
                 }
             };
@@ -69,7 +197,8 @@ impl Reader {
 
     /// Notes whether the link can send now; what waits for a dead one goes elsewhere.
     fn stands(&self) {
-        let sends = |bind: &BindStatus| bind.kind != BindKind::Receiver && bind.state == State::Bound;
+        let sends =
+            |bind: &BindStatus| bind.kind != BindKind::Receiver && bind.state == connectors::State::Bound;
         let up = self
             .engine
             .connection_status(self.connection)
@@ -107,29 +236,19 @@ impl Reader {
     fn delivered(&self, delivered: Delivered) -> Entry {
         let sm = match &delivered.content {
             Content::Receipt(receipt) => {
-                return Entry::Receipt(Box::new(self.said(receipt)), Some(delivered));
+                let said = self.tongue.said(self.whose(), receipt);
+                return Entry::Receipt(Box::new(said), Some(delivered));
             }
             Content::Sm(sm) => sm,
         };
         // Only SMPP has receipts that come as messages.
-        let receipt = if self.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
+        let receipt = if self.tongue.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
             Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),
-            None => Entry::Inbound(Box::new(self.inbound(sm)), Some(delivered)),
-        }
-    }
-
-    /// A receipt of a protocol that says what is one.
-    fn said(&self, receipt: &connectors::Receipt) -> CarrierReceipt {
-        let number = |text: &str| text.trim_start_matches('+').to_owned();
-        CarrierReceipt {
-            tenant: self.tenant,
-            connection: self.connection,
-            phone: number(&receipt.phone),
-            sender: number(&receipt.sender),
-            provider_id: receipt.message_id.clone(),
-            state: receipt.state.number(),
-            error: receipt.error.clone(),
+            None => {
+                let part = inbound_part(self.whose(), &self.numbers, sm);
+                Entry::Inbound(Box::new(part), Some(delivered))
+            }
         }
     }
 
@@ -152,76 +271,52 @@ impl Reader {
             sm.tlvs.network_error_code().map(|code| format!("network {}:{}", code.network, code.code));
         let error =
             read.err.filter(|err| err.chars().any(|ch| ch != '0')).map(str::to_owned).or(network_error);
-        Some(CarrierReceipt {
-            tenant: self.tenant,
-            connection: self.connection,
-            phone: address(&sm.source).text,
-            sender: address(&sm.destination).text,
-            provider_id: as_responded(self.receipt_ids, read.id.as_deref().unwrap_or_default()),
-            state: read.state.unwrap_or(sms::MessageState::Unknown).number(),
-            error,
-        })
+        let addresses = (address(&sm.source).text, address(&sm.destination).text);
+        let id = read.id.as_deref().unwrap_or_default().to_owned();
+        let state = self.tongue.state(read.stat, read.state);
+        let ids = self.tongue.receipt_ids;
+        Some(self.tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids))
     }
 
-    fn inbound(&self, sm: &Sm) -> InboundPart {
-        let content = sm.content();
-        let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
-            udh::split(content).ok()
-        } else {
-            None
-        };
-        let (place, body) = match header {
-            Some((header, body)) => {
-                (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
-            }
-            None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
-        };
-        let recipient = address(&sm.destination);
-        let account = self.numbers.load().get(&(self.tenant, recipient.text.clone())).copied();
-        InboundPart {
-            tenant: self.tenant,
-            connection: self.connection,
-            sender: address(&sm.source),
-            recipient,
-            data_coding: sm.data_coding.0,
-            body: body.to_vec(),
-            place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
-            account,
-        }
+    fn whose(&self) -> (TenantId, ConnectionId) {
+        (self.tenant, self.connection)
     }
 }
 
-/// A receipt's id in the form of the response, where the two are known to differ. Otherwise the journal tries every form.
-fn as_responded(receipt_ids: ReceiptIds, id: &str) -> String {
-    let converted = match receipt_ids {
-        ReceiptIds::Auto | ReceiptIds::Same => None,
-        ReceiptIds::HexToDecimal => sms::id::decimal_to_hexadecimal(id),
-        ReceiptIds::DecimalToHex => sms::id::hexadecimal_to_decimal(id),
+/// A message from a phone, or a part of one, as it came through a connection.
+pub(crate) fn inbound_part(
+    (tenant, connection): (TenantId, ConnectionId),
+    numbers: &Numbers,
+    sm: &Sm,
+) -> InboundPart {
+    let content = sm.content();
+    let header = if sm.esm_class.udhi() || udh::looks_like_concatenation(content) {
+        udh::split(content).ok()
+    } else {
+        None
     };
-    converted.unwrap_or_else(|| id.to_owned())
+    let (place, body) = match header {
+        Some((header, body)) => {
+            (header.concatenation().map(|place| (place.reference, place.total, place.part)), body)
+        }
+        None => (sm.tlvs.sar().map(|sar| (sar.reference, sar.total, sar.sequence)), content),
+    };
+    let recipient = address(&sm.destination);
+    let account = numbers.load().get(&(tenant, recipient.text.clone())).copied();
+    InboundPart {
+        tenant,
+        connection,
+        sender: address(&sm.source),
+        recipient,
+        data_coding: sm.data_coding.0,
+        body: body.to_vec(),
+        place: place.filter(|(_, total, part)| (1..=*total).contains(part) && *total > 1),
+        account,
+    }
 }
 
 /// What a message_id has room for beside its NUL (SMPP v5 §4.7.14).
 const PROVIDER_ID_OCTETS_MAX: usize = 64;
-
-fn outcome(answer: Answer) -> Outcome {
-    match answer {
-        // No receipt will ever name it: what became of the message is as unknown as without an answer.
-        Answer::Accepted { message_id } if message_id.len() > PROVIDER_ID_OCTETS_MAX => {
-            Outcome::Unanswered { why: "the carrier answered with an id that is longer than any can be" }
-        }
-        Answer::Accepted { message_id } => Outcome::Taken { provider_id: message_id },
-        Answer::Refused { refusal: Refusal::Smpp(Status::ROK) } => {
-            Outcome::Taken { provider_id: String::new() }
-        }
-        Answer::Refused { refusal } => Outcome::Refused { refusal },
-        Answer::NoAnswer(NoAnswer::TimedOut) => {
-            Outcome::Unanswered { why: "the carrier did not answer in time" }
-        }
-        Answer::NoAnswer(NoAnswer::BindLost) => Outcome::Unanswered { why: "the bind was lost" },
-        Answer::Unfit(why) => Outcome::Unsendable { why },
-    }
-}
 
 /// An address from the wire.
 pub(crate) fn address(address: &smpp::Address) -> Address {

@@ -53,31 +53,7 @@ pub async fn forget_messages(runtime: &Runtime, before: Timestamp, at_most: usiz
     }
     let rows: Vec<OldRow> =
         old.iter().map(|one| OldRow { t: one.tenant_id.raw(), m: one.id.raw() }).collect();
-    tx.execute(
-        sql!(
-            "delete from part where message_id in (select cast(r.value ->> 'm' as bigint) from json_rows($1) r) \
-             /* every tenant: age alone decides */"
-        ),
-        vec![Arg::json(&rows)?],
-    )
-    .await?;
-    tx.execute(
-        sql!(
-            "delete from attempt where (tenant_id, message_id) in \
-             (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
-        ),
-        vec![Arg::json(&rows)?],
-    )
-    .await?;
-    // A phone of which nothing newer is kept has no conversation any more.
-    tx.execute(
-        sql!(
-            "delete from conversation where (tenant_id, last_id) in \
-             (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
-        ),
-        vec![Arg::json(&rows)?],
-    )
-    .await?;
+    forget_beside(&mut tx, &rows).await?;
     let forgotten = tx
         .execute(
             sql!(
@@ -101,6 +77,44 @@ pub async fn forget_messages(runtime: &Runtime, before: Timestamp, at_most: usiz
     .await?;
     tx.commit().await?;
     Ok(forgotten)
+}
+
+/// Forgets what lies beside messages: parts, attempts, conversations, and as what they were sent again.
+async fn forget_beside(tx: &mut db::Tx, rows: &[OldRow]) -> Result<()> {
+    tx.execute(
+        sql!(
+            "delete from part where message_id in (select cast(r.value ->> 'm' as bigint) from json_rows($1) r) \
+             /* every tenant: age alone decides */"
+        ),
+        vec![Arg::json(rows)?],
+    )
+    .await?;
+    tx.execute(
+        sql!(
+            "delete from attempt where (tenant_id, message_id) in \
+             (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
+        ),
+        vec![Arg::json(rows)?],
+    )
+    .await?;
+    // A phone of which nothing newer is kept has no conversation any more.
+    tx.execute(
+        sql!(
+            "delete from conversation where (tenant_id, last_id) in \
+             (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
+        ),
+        vec![Arg::json(rows)?],
+    )
+    .await?;
+    tx.execute(
+        sql!(
+            "delete from redrive where (tenant_id, message_id) in \
+             (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
+        ),
+        vec![Arg::json(rows)?],
+    )
+    .await?;
+    Ok(())
 }
 
 /// What is forgotten leaves its state, and is counted once more so that the sums can name it. In the order of the keys,

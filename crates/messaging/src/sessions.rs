@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use runtime::pace::Pace;
+use runtime::wire::Outlet;
 use smpp::{Sequence, State};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,12 @@ struct Registry {
     by_account: HashMap<AccountId, Customer>,
     bound: usize,
     serial: u64,
+    /// The rates of accounts that come without a session, while they have none.
+    callers: HashMap<AccountId, (u32, Arc<Mutex<Pace>>)>,
 }
+
+/// Accounts without a session whose rates are remembered.
+const CALLERS_MAX: usize = 10_000;
 
 /// An account with at least one session.
 struct Customer {
@@ -83,6 +89,8 @@ pub(crate) struct Session {
     answered: Notify,
     /// Of the requests that we send.
     sequence: Mutex<Sequence>,
+    /// Where it is written to, once it is served.
+    outlet: OnceLock<Outlet>,
     /// Done when somebody wants the session to end.
     pub(crate) ending: CancellationToken,
 }
@@ -113,8 +121,60 @@ impl Sessions {
         }
     }
 
+    /// Whether a session of the account receives.
+    pub(crate) fn receives(&self, account: AccountId) -> bool {
+        let registry = self.lock();
+        let customer = registry.by_account.get(&account);
+        customer.is_some_and(|customer| customer.sessions.iter().any(|session| session.state.can_deliver()))
+    }
+
+    /// Writes something that has no answer to a session of the account that receives over SMPP, with that session's next
+    /// number. False where there is none.
+    pub(crate) fn tell(&self, account: AccountId, write: impl FnOnce(u32, &mut Vec<u8>)) -> bool {
+        let receiver = {
+            let registry = self.lock();
+            let receives = |session: &&Arc<Session>| {
+                session.protocol == Protocol::Smpp
+                    && session.state.can_deliver()
+                    && session.outlet.get().is_some()
+            };
+            let customer = registry.by_account.get(&account);
+            customer.and_then(|customer| customer.sessions.iter().find(receives).cloned())
+        };
+        let Some(session) = receiver else { return false };
+        let number = session.next_sequence();
+        session.outlet.get().is_some_and(|outlet| outlet.write(|out| write(number, out)).is_ok())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Registry> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes leave for so many parts of an account that comes without a session; false when it is above its rate, which all
+    /// its sessions share.
+    pub(crate) fn may_submit(&self, account: AccountId, rate: u32, parts: u32, now: Timestamp) -> bool {
+        if rate == 0 {
+            return true;
+        }
+        let mut registry = self.lock();
+        let pace = match registry.by_account.get(&account) {
+            Some(customer) => Arc::clone(&customer.pace.1),
+            None => {
+                if registry.callers.len() >= CALLERS_MAX {
+                    registry.callers.clear();
+                }
+                let called = registry.callers.entry(account);
+                let called = called.or_insert_with(|| (rate, Arc::new(Mutex::new(Pace::new(rate, rate)))));
+                if called.0 != rate {
+                    called.0 = rate;
+                    let mut pace = called.1.lock().unwrap_or_else(PoisonError::into_inner);
+                    pace.set(now.unix_ms(), rate, rate);
+                }
+                Arc::clone(&called.1)
+            }
+        };
+        drop(registry);
+        pace.lock().unwrap_or_else(PoisonError::into_inner).take(now.unix_ms(), parts).is_ok()
     }
 
     /// Gives a bind its place, where account and server have one.
@@ -138,9 +198,10 @@ impl Sessions {
         registry.serial += 1;
         let serial = registry.serial;
         let rate = account.settings.throughput;
+        let called = registry.callers.remove(&account.id);
         let customer = registry.by_account.entry(account.id).or_insert_with(|| Customer {
             sessions: Vec::new(),
-            pace: (rate, Arc::new(Mutex::new(Pace::new(rate, rate)))),
+            pace: called.unwrap_or_else(|| (rate, Arc::new(Mutex::new(Pace::new(rate, rate))))),
         });
         if customer.pace.0 != rate {
             customer.pace.0 = rate;
@@ -166,6 +227,7 @@ impl Sessions {
             unanswered: AtomicU32::new(0),
             answered: Notify::new(),
             sequence: Mutex::default(),
+            outlet: OnceLock::new(),
             ending: CancellationToken::new(),
         });
         customer.sessions.push(Arc::clone(&session));
@@ -254,6 +316,12 @@ impl Session {
     /// The number of our next request.
     pub(crate) fn next_sequence(&self) -> u32 {
         self.sequence.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Where it is written to from now on.
+    pub(crate) fn served_by(&self, outlet: &Outlet) {
+        // A session is served once.
+        let _ = self.outlet.set(outlet.clone());
     }
 
     /// Counts a push that was taken.

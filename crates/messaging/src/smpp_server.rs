@@ -10,6 +10,7 @@
 //! - `ancillary` asks, takes back and replaces
 //! - `deliver_sm` writes receipts and inbound messages; who is bound, and what is given to whom, is common to all protocols
 //!   ([`sessions`](crate::sessions), `deliver`)
+//! - `outbind` calls systems that are to be called
 //! - `refusal` knows what a refusal is on the wire
 //!
 //! # Where this deviates from the specification
@@ -36,6 +37,7 @@ mod ancillary;
 pub(crate) mod bind;
 mod connection;
 pub(crate) mod deliver_sm;
+pub(crate) mod outbind;
 mod refusal;
 mod session;
 pub(crate) mod submit;
@@ -87,6 +89,7 @@ pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
         }
         None => None,
     };
+    runtime.tasks.spawn("smpp-outbinds", outbind::call(hub.clone()));
     Ok(Server { address: open(hub, address, None).await?, tls })
 }
 

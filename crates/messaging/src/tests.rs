@@ -4,8 +4,9 @@ use db::{Db, Options};
 use identity::tenant::{self, NewTenant};
 use runtime::{Actor, Clock, Config, Origin, Runtime, Scope, outbox};
 use serde_json::Value;
-use types::{Permissions, TenantId, Timestamp};
+use types::{MessageId, Permissions, TenantId, Timestamp};
 
+use crate::Engine;
 use crate::settings::Patch;
 
 mod pages;
@@ -60,6 +61,24 @@ impl House {
     /// Somebody with only these rights.
     pub(crate) fn scope(&self, tenant: TenantId, permissions: Permissions) -> Scope {
         grant(&self.runtime, tenant, permissions)
+    }
+
+    /// An engine whose one route leads to a carrier that nobody answers for: what is sent waits.
+    pub(crate) async fn engine_without_carrier(&self) -> Engine {
+        let connection = serde_json::json!({
+            "name": "Away", "settings": { "host": "127.0.0.1", "port": 1, "system_id": "x" }
+        });
+        let connection = serde_json::from_value(connection).unwrap();
+        let connection = crate::connection::create(&self.ours, connection).await.unwrap();
+        let route = serde_json::json!({ "name": "All", "rule": { "targets": [connection.id] } });
+        crate::route::create(&self.ours, serde_json::from_value(route).unwrap()).await.unwrap();
+        Engine::start(&self.runtime).await.unwrap()
+    }
+
+    /// Sends a message in the first tenant's name.
+    pub(crate) async fn send(&self, engine: &Engine, message: Value) -> MessageId {
+        let message = serde_json::from_value(message).unwrap();
+        crate::message::submit::send(&self.ours, engine, &message).await.unwrap().id
     }
 
     /// The first tenant's whole stream, as text.

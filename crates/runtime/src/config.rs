@@ -19,8 +19,8 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Messaging, Outbound, Security, Simulator,
-    Smpp, SmppTls, Ucp,
+    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Messaging, Outbound, Security, SendSms,
+    Simulator, Smpp, SmppTls, Ucp,
 };
 pub use values::{DatabaseUrl, Listen, LogFormat, Network, Secret, Synchronous};
 
@@ -41,6 +41,8 @@ pub struct Config {
     pub smpp: Smpp,
     /// The UCP listener.
     pub ucp: Ucp,
+    /// The door for systems that speak to Kannel.
+    pub sendsms: SendSms,
     /// Where rows are kept.
     pub database: Database,
     /// The engine.

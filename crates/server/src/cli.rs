@@ -25,6 +25,7 @@ mod client;
 mod config;
 mod connection;
 mod conversation;
+mod distribution;
 mod doctor;
 mod events;
 mod failure;
@@ -36,6 +37,7 @@ mod lookup;
 mod message;
 mod migrate;
 mod opt_out;
+mod queue;
 mod route;
 mod send;
 mod sender;
@@ -46,6 +48,7 @@ mod sim;
 mod status;
 mod tenant;
 mod user;
+mod verify;
 
 /// Switchboard: every conversation between an organisation and the people it serves.
 #[derive(Debug, Parser)]
@@ -131,6 +134,9 @@ enum Command {
     Message(message::MessageCommand),
     /// Events in their order, as they happen with --follow
     Events(events::EventsArgs),
+    /// What waits, pauses, holds, dead letters
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Connections to carriers
     #[command(subcommand, visible_alias = "connections")]
     Connection(connection::ConnectionCommand),
@@ -158,6 +164,9 @@ enum Command {
     /// Working hours and limits
     #[command(subcommand)]
     Hours(hours::HoursCommand),
+    /// Recipients under one name, to which SMPP accounts send with submit_multi
+    #[command(subcommand, visible_alias = "lists")]
+    List(distribution::ListCommand),
     /// Numbers that phones write to, and their keywords
     #[command(subcommand, visible_alias = "numbers")]
     Number(inbound::NumberCommand),
@@ -179,6 +188,9 @@ enum Command {
     /// The configuration: check it, show it, read the manual
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Whether what is kept adds up
+    #[command(subcommand)]
+    Verify(verify::VerifyCommand),
     /// Bring the database's schema up to date
     Migrate,
     /// The simulated carrier alone
@@ -214,6 +226,7 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Bench(command) => on_all_processors(bench::run(&command, out)),
         Command::Doctor => wait(doctor::run(config, reach, out)),
         Command::Cdr(command) => wait(cdr::run(&command, config, reach, out)),
+        Command::Verify(command) => wait(verify::run(&command, config, reach, out)),
         Command::User(command) => wait(user::run(&command, config, reach, out)),
         command => {
             let client = Client::new(config, reach)?;
@@ -228,6 +241,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Send(args) => send::run(&args, client, out).await,
         Command::Message(command) => message::run(&command, client, out).await,
         Command::Events(args) => events::run(&args, client, out).await,
+        Command::Queue(command) => queue::run(&command, client, out).await,
         Command::Connection(command) => connection::run(&command, client, out).await,
         Command::Route(command) => route::run(&command, client, out).await,
         Command::Lookup(command) => lookup::run(&command, client, out).await,
@@ -236,6 +250,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Blacklist(command) => blacklist::run(&command, client, out).await,
         Command::Firewall(command) => firewall::run(&command, client, out).await,
         Command::Hours(command) => hours::run(&command, client, out).await,
+        Command::List(command) => distribution::run(&command, client, out).await,
         Command::Number(command) => inbound::run(&command, client, out).await,
         Command::Conversation(command) => conversation::run(&command, client, out).await,
         Command::OptOut(command) => opt_out::run(&command, client, out).await,

@@ -80,6 +80,7 @@ async fn connect(scope: &Scope, simulator: &Smsc) -> Result<ConnectionId> {
     let new = NewConnection {
         name: "Simulator".to_owned(),
         password: Some(PASSWORD.to_owned()),
+        hook_secret: None,
         wanted: None,
         settings: members(settings),
     };

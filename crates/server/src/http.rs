@@ -46,6 +46,7 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .merge(Router::from(identity::api()).with_state(app.clone()))
         .merge(Router::from(web::stream::api()).with_state(app.clone()))
         .merge(Router::from(messaging::api()).with_state(gateway.clone()));
+    let doors = messaging::doors(app.runtime.config.sendsms.enabled).with_state(gateway.clone());
     let mut pages = Router::new()
         .merge(identity::pages().with_state(app.clone()))
         .merge(web::stream::pages().with_state(app.clone()))
@@ -60,12 +61,13 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .merge(docs::pages::router())
         .with_state(app.clone());
-    web::shield::around(api.merge(pages).merge(own).merge(web::assets::router()), app)
+    web::shield::around(api.merge(pages).merge(doors).merge(own).merge(web::assets::router()), app)
 }
 
 record! { struct One { n: i64 } }
 
-/// Ready when the database answers and the program is not stopping.
+/// Ready when the database answers and the program is not stopping. Whether the books balance is told and decides nothing:
+/// a server that is taken out of service for it would only add to what is wrong.
 async fn ready(State(app): State<App>) -> Response {
     let answers = async {
         let mut tx = app.runtime.db.read(Tenancy::Every).await?;
@@ -74,7 +76,12 @@ async fn ready(State(app): State<App>) -> Response {
     let stopping = app.runtime.tasks.stopping().is_cancelled();
     let database = answers.await.is_ok();
     let status = if database && !stopping { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": database && !stopping, "database": database, "stopping": stopping })))
+    let balanced = messaging::accounting::watch::standing(&app.runtime).balanced;
+    let ready = database && !stopping;
+    (
+        status,
+        Json(json!({ "ready": ready, "database": database, "stopping": stopping, "balanced": balanced })),
+    )
         .into_response()
 }
 

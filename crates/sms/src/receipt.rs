@@ -165,7 +165,28 @@ impl<'a> Receipt<'a> {
 /// `000`.
 impl fmt::Display for Receipt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let date = |date: Option<Date>| date.map_or_else(|| "0000000000".to_owned(), |date| date.to_string());
+        self.write(f, false)
+    }
+}
+
+/// A receipt whose dates are written with their seconds: twelve digits, as many centres do.
+#[derive(Debug, Clone, Copy)]
+pub struct WithSeconds<'r, 'a>(pub &'r Receipt<'a>);
+
+impl fmt::Display for WithSeconds<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, true)
+    }
+}
+
+impl Receipt<'_> {
+    fn write(&self, f: &mut fmt::Formatter<'_>, seconds: bool) -> fmt::Result {
+        let date = |date: Option<Date>| match (date, seconds) {
+            (Some(date), false) => date.to_string(),
+            (Some(date), true) => format!("{date}{:02}", date.second),
+            (None, false) => "0000000000".to_owned(),
+            (None, true) => "000000000000".to_owned(),
+        };
         write!(
             f,
             "id:{} sub:{:03} dlvrd:{:03} submit date:{} done date:{} stat:{} err:{} text:",

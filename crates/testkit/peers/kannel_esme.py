@@ -1,6 +1,7 @@
 """Kannel as a customer: bearerbox holds the bind, smsbox takes our messages over HTTP and reports receipts to us over HTTP.
 
-Arguments and output: README.md; here two more may follow: the protocol (`smpp`, `emi` for UCP, `cimd2`), and how many inbound
+Arguments and output: README.md; here two more may follow: the protocol (`smpp`, `emi` for UCP, `cimd2`, `http` for
+`/cgi-bin/sendsms`), and how many inbound
 messages to wait for. Only Python's own library.
 """
 
@@ -42,7 +43,7 @@ group = smsc
 smsc = {protocol}
 smsc-id = peer
 host = {host}
-port = {port}
+port = {smsc_port}
 smsc-username = {system_id}
 smsc-password = {password}
 reconnect-delay = 1
@@ -76,6 +77,11 @@ max-pending-submits = {window}""",
 window = {window}
 keepalive = 5""",
     "cimd2": """keepalive = 5""",
+    "http": """system-type = kannel
+connect-allow-ip = 127.0.0.1
+send-url = "http://{host}:{port}/cgi-bin/sendsms"
+dlr-url = "http://127.0.0.1:{receive}/?username={system_id}&password={password}&to=%p&text=%A"
+max-pending-submits = {window}""",
 }
 
 
@@ -220,8 +226,10 @@ def drive(folder, boxes, reports, errors):
     host, port, system_id, password, count, window, first, *more = sys.argv[1:]
     count, window, first = map(int, (count, window, first))
     protocol, inbound = (more + ["smpp", "0"][len(more):])[:2]
-    dialect = DIALECTS[protocol].format(window=window)
-    admin, box, sendsms = free_ports(3)
+    admin, box, sendsms, receive = free_ports(4)
+    # Over HTTP the port is where Kannel itself listens for what comes back.
+    smsc_port = receive if protocol == "http" else port
+    dialect = DIALECTS[protocol].format(**locals())
     report_port = receiver(reports)
     config = f"{folder}/kannel.conf"
     with open(config, "w", encoding="ascii") as file:
@@ -277,4 +285,5 @@ def main():
     os._exit(0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use types::TenantId;
 
 /// Somebody who asks.
 #[derive(Debug, Clone)]
@@ -65,6 +66,12 @@ impl Client {
             .build()
             .expect("a client without options can be built");
         Self { base: format!("http://{address}"), key: None, http }
+    }
+
+    /// The same door without credentials.
+    #[must_use]
+    pub fn without_key(&self) -> Self {
+        Self { key: None, ..self.clone() }
     }
 
     /// The same somebody with an API key.
@@ -134,4 +141,43 @@ impl Client {
         headers.push(("content-type", "application/x-www-form-urlencoded"));
         self.ask("POST", path, &headers, Some(body.as_bytes().to_vec())).await
     }
+
+    /// The session cookie of whoever follows a one-time link.
+    ///
+    /// # Panics
+    /// When the link is not good.
+    pub async fn sign_in(&self, link: &str) -> String {
+        let token = link.rsplit_once("token=").map(|(_, token)| token).unwrap_or_default();
+        let signed_in = self.form("/sign-in/link", &[], &format!("token={token}")).await;
+        assert_eq!(signed_in.status, 303, "{}", signed_in.text);
+        let cookies = signed_in.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+        let session = cookies.into_iter().find(|value| value.contains("session")).unwrap_or_default();
+        session.split(';').next().unwrap_or_default().to_owned()
+    }
+
+    /// Another tenant's administrator, made by this one, who has platform rights.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn neighbour(&self) -> (TenantId, Self) {
+        let new = json!({ "name": "Neighbour", "administrator": { "email": "neighbour@example.org", "name": "N" } });
+        let made = self.post("/api/v1/tenants", &new).await.expect(201);
+        let stranger = self.without_key();
+        let cookie = stranger.sign_in(made["link"]["url"].as_str().unwrap_or_default()).await;
+        let catalogue = self.get("/api/v1/permissions").await.expect(200);
+        let scopes: Vec<String> = permissions(&catalogue);
+        let body = serde_json::to_vec(&json!({ "name": "theirs", "scopes": scopes })).expect("JSON");
+        let headers = [("content-type", "application/json"), ("cookie", cookie.as_str())];
+        let made_key = stranger.ask("POST", "/api/v1/api-keys", &headers, Some(body)).await.expect(201);
+        let tenant = made["id"].as_str().and_then(|id| id.parse().ok()).expect("a tenant's id");
+        (tenant, stranger.with_key(made_key["secret"].as_str().unwrap_or_default()))
+    }
+}
+
+fn permissions(catalogue: &Value) -> Vec<String> {
+    types::Permissions::all_of_a_tenant()
+        .iter()
+        .map(|permission| permission.as_str().to_owned())
+        .filter(|name| catalogue.to_string().contains(name.as_str()))
+        .collect()
 }

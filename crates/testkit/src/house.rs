@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime::{Clock, Config};
-use serde_json::{Value, json};
+use serde_json::json;
 use server::Server;
 use types::TenantId;
 
@@ -88,27 +88,12 @@ impl House {
 
     /// The session cookie of whoever follows a one-time link.
     pub async fn sign_in(&self, link: &str) -> String {
-        let token = link.rsplit_once("token=").map(|(_, token)| token).unwrap_or_default();
-        let signed_in = self.anonymous().form("/sign-in/link", &[], &format!("token={token}")).await;
-        assert_eq!(signed_in.status, 303, "{}", signed_in.text);
-        let cookies = signed_in.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-        let session = cookies.into_iter().find(|value| value.contains("session")).unwrap_or_default();
-        session.split(';').next().unwrap_or_default().to_owned()
+        self.anonymous().sign_in(link).await
     }
 
     /// Another tenant's administrator.
     pub async fn neighbour(&self) -> (TenantId, Client) {
-        let new = json!({ "name": "Neighbour", "administrator": { "email": "neighbour@example.org", "name": "N" } });
-        let made = self.admin.post("/api/v1/tenants", &new).await.expect(201);
-        let cookie = self.sign_in(made["link"]["url"].as_str().unwrap_or_default()).await;
-        let catalogue = self.admin.get("/api/v1/permissions").await.expect(200);
-        let scopes: Vec<String> = permissions(&catalogue);
-        let body = serde_json::to_vec(&json!({ "name": "theirs", "scopes": scopes })).expect("JSON");
-        let headers = [("content-type", "application/json"), ("cookie", cookie.as_str())];
-        let made_key =
-            self.anonymous().ask("POST", "/api/v1/api-keys", &headers, Some(body)).await.expect(201);
-        let tenant = made["id"].as_str().and_then(|id| id.parse().ok()).expect("a tenant's id");
-        (tenant, self.anonymous().with_key(made_key["secret"].as_str().unwrap_or_default()))
+        self.admin.neighbour().await
     }
 
     /// Waits until something is so.
@@ -129,12 +114,4 @@ impl House {
     pub async fn stop(self) {
         self.server.stop().await;
     }
-}
-
-fn permissions(catalogue: &Value) -> Vec<String> {
-    types::Permissions::all_of_a_tenant()
-        .iter()
-        .map(|permission| permission.as_str().to_owned())
-        .filter(|name| catalogue.to_string().contains(name.as_str()))
-        .collect()
 }

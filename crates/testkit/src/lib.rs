@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod customer;
 pub mod house;
 pub mod peers;
 pub mod postgres;
@@ -9,5 +10,6 @@ pub mod process;
 pub mod tether;
 
 pub use client::Client;
+pub use customer::Customer;
 pub use house::House;
 pub use process::Process;

@@ -130,10 +130,35 @@ pub async fn smpplib_client(
     count: u32,
     window: u32,
 ) -> Result<Outcome> {
-    let python = installed()?.join("venv/bin/python");
-    let mut program = Command::new(python);
-    program.arg(script("smpplib_esme.py"));
-    customer(program, addr, system_id, password, count, window).await
+    customer(python("smpplib_esme.py")?, addr, system_id, password, count, window).await
+}
+
+/// A customer made of aiosmpplib, as [`node_smpp_client`]. It takes passwords of at most 8 octets.
+///
+/// # Errors
+/// As [`node_smpp_client`].
+pub async fn aiosmpplib_client(
+    addr: SocketAddr,
+    system_id: &str,
+    password: &str,
+    count: u32,
+    window: u32,
+) -> Result<Outcome> {
+    customer(python("aiosmpplib_esme.py")?, addr, system_id, password, count, window).await
+}
+
+/// A customer made of jSMPP, as [`node_smpp_client`]. It takes passwords of at most 8 octets.
+///
+/// # Errors
+/// As [`node_smpp_client`]; nothing installs jSMPP, see `peers/README.md`.
+pub async fn jsmpp_client(
+    addr: SocketAddr,
+    system_id: &str,
+    password: &str,
+    count: u32,
+    window: u32,
+) -> Result<Outcome> {
+    customer(jsmpp("JsmppEsme.java")?, addr, system_id, password, count, window).await
 }
 
 /// A customer made of Kannel's bearerbox and smsbox, as [`node_smpp_client`].
@@ -178,6 +203,16 @@ pub async fn node_smpp_smsc(system_id: &str, password: &str) -> Result<Smsc> {
     carrier(node("node_smsc.js")?, system_id, password).await
 }
 
+/// A provider over HTTP made of Kannel's smsbox and bearerbox, which hands everything on to a centre over SMPP.
+///
+/// # Errors
+/// As [`node_smpp_smsc`].
+pub async fn kannel_provider(user: &str, password: &str, centre: SocketAddr) -> Result<Smsc> {
+    let mut program = Command::new("python3");
+    program.arg(script("kannel_provider.py")).args([centre.ip().to_string(), centre.port().to_string()]);
+    carrier(program, user, password).await
+}
+
 /// A carrier made of osmo-msc: accepts everything under one message id, keeps it for a subscriber who never appears and
 /// never sends a receipt.
 ///
@@ -187,6 +222,26 @@ pub async fn osmo_msc(system_id: &str, password: &str) -> Result<Smsc> {
     let mut program = Command::new("python3");
     program.arg(script("osmo_msc.py"));
     carrier(program, system_id, password).await
+}
+
+/// A carrier of Kannel's own tests: over `smpp` one that knows no transceivers, answers with empty ids and delivers twenty
+/// receipts for a message that never was, over `cimd2` one that answers everything well.
+///
+/// # Errors
+/// As [`node_smpp_smsc`].
+pub async fn kannel_smsc(protocol: &str, system_id: &str, password: &str) -> Result<Smsc> {
+    let mut program = Command::new("python3");
+    program.arg(script("kannel_smsc.py"));
+    carrier_with(program, &[system_id, password, protocol]).await
+}
+
+/// A carrier made of jSMPP: answers each message with an id of its own and, where asked to, sends a receipt (`DELIVRD`) at
+/// once on the session that submitted, before or after the answer.
+///
+/// # Errors
+/// As [`jsmpp_client`].
+pub async fn jsmpp_smsc(system_id: &str, password: &str) -> Result<Smsc> {
+    carrier(jsmpp("JsmppSmsc.java")?, system_id, password).await
 }
 
 fn installed() -> Result<PathBuf> {
@@ -200,6 +255,23 @@ fn script(name: &str) -> String {
 fn node(name: &str) -> Result<Command> {
     let mut program = Command::new("node");
     program.arg(script(name)).env("NODE_PATH", installed()?.join("node/node_modules"));
+    Ok(program)
+}
+
+fn python(name: &str) -> Result<Command> {
+    let mut program = Command::new(installed()?.join("venv/bin/python"));
+    program.arg(script(name));
+    Ok(program)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no registry that install asks has jSMPP, so whoever has it says where"
+)]
+fn jsmpp(name: &str) -> Result<Command> {
+    let path = std::env::var_os("JSMPP_CLASSPATH").context("JSMPP_CLASSPATH does not say where jSMPP is")?;
+    let mut program = Command::new("java");
+    program.arg("-cp").arg(path).arg(script(name));
     Ok(program)
 }
 
@@ -249,8 +321,12 @@ async fn customer_with(
     })
 }
 
-async fn carrier(mut program: Command, system_id: &str, password: &str) -> Result<Smsc> {
-    let (mut child, mut output) = spawn(program.args([system_id, password]))?;
+async fn carrier(program: Command, system_id: &str, password: &str) -> Result<Smsc> {
+    carrier_with(program, &[system_id, password]).await
+}
+
+async fn carrier_with(mut program: Command, arguments: &[&str]) -> Result<Smsc> {
+    let (mut child, mut output) = spawn(program.args(arguments))?;
     let Some(line) = output.next_line().await? else {
         bail!("the carrier did not start: {}", complaint(&mut child).await);
     };
@@ -321,6 +397,11 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn aiosmpplib_meets_node_smpp() {
+        meet(|addr, count, window| aiosmpplib_client(addr, "switchboard", "secret", count, window)).await;
+    }
+
+    #[tokio::test]
     async fn kannel_meets_node_smpp() {
         if !PathBuf::from("/usr/sbin/bearerbox").exists() {
             eprintln!("Kannel is not installed: not tested");
@@ -339,6 +420,7 @@ mod tests {
         for outcome in [
             node_smpp_client(smsc.addr, "switchboard", "wrong", 1, 1).await.unwrap(),
             smpplib_client(smsc.addr, "switchboard", "wrong", 1, 1).await.unwrap(),
+            aiosmpplib_client(smsc.addr, "switchboard", "wrong", 1, 1).await.unwrap(),
         ] {
             assert_eq!((outcome.sent, outcome.errors.len()), (0, 1), "{outcome:?}");
         }

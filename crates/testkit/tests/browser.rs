@@ -12,6 +12,8 @@ mod gateway;
 mod languages;
 #[path = "browser/person.rs"]
 mod person;
+#[path = "browser/queue.rs"]
+mod queue;
 #[path = "browser/records.rs"]
 mod records;
 #[path = "browser/sending.rs"]

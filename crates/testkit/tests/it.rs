@@ -4,10 +4,16 @@
 
 #[path = "it/cdr.rs"]
 mod cdr;
+#[path = "it/disconnects.rs"]
+mod disconnects;
 #[path = "it/events.rs"]
 mod events;
 #[path = "it/gates.rs"]
 mod gates;
+#[path = "it/holding.rs"]
+mod holding;
+#[path = "it/http.rs"]
+mod http;
 #[path = "it/idempotency.rs"]
 mod idempotency;
 #[path = "it/inbound.rs"]
@@ -16,6 +22,10 @@ mod inbound;
 mod limits;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/queue.rs"]
+mod queue;
+#[path = "it/rates.rs"]
+mod rates;
 #[path = "it/refusals.rs"]
 mod refusals;
 #[path = "it/routes.rs"]
@@ -24,6 +34,8 @@ mod routes;
 mod routing;
 #[path = "it/schema.rs"]
 mod schema;
+#[path = "it/smpp_carriers.rs"]
+mod smpp_carriers;
 #[path = "it/storage.rs"]
 mod storage;
 #[path = "it/tls.rs"]

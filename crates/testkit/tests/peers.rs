@@ -15,6 +15,10 @@ use testkit::peers::{self, Outcome, Seen, Smsc};
 
 /// Messages that each customer sends at each window.
 const MANY: u32 = 10_000;
+/// At window 1, where each waits for a commit of its own, unless `PEERS_FULL` is set.
+const SINGLY: u32 = 2_000;
+/// A password that every library takes: SMPP has room for 8 octets.
+const PASSWORD: &str = "secret12";
 /// Messages that a customer sends in another protocol than SMPP.
 const OTHERS: u32 = 1_000;
 /// Messages that go out to a foreign carrier, in batches.
@@ -40,19 +44,24 @@ fn in_state(sums: &Value, state: &str) -> u64 {
     states.iter().find(|one| one["name"] == state).map_or(0, |one| one["n"].as_u64().unwrap())
 }
 
-/// One customer binds for each pair of count and window, sends, waits for its receipts and unbinds; then what the customer
+#[expect(clippy::disallowed_methods, reason = "a long run is asked for by its environment")]
+fn singly() -> u32 {
+    if std::env::var_os("PEERS_FULL").is_some() { MANY } else { SINGLY }
+}
+
+/// One customer binds for each window, sends, waits for its receipts and unbinds; then what the customer
 /// says, our sums and the carrier behind us must agree on every message.
-async fn serve<F>(customer: impl Fn(SocketAddr, String, u32, u32) -> F, runs: &[(u32, u32)])
+async fn serve<F>(customer: impl Fn(SocketAddr, u32, u32) -> F)
 where
     F: Future<Output = anyhow::Result<Outcome>>,
 {
     let house = House::start().await;
-    let new = json!({ "system_id": "peer", "settings": { "window_max": 200, "throughput": 0 } });
+    let settings = json!({ "window_max": 200, "throughput": 0 });
+    let new = json!({ "system_id": "peer", "password": PASSWORD, "settings": settings });
     let account = house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
-    let password = account["password"].as_str().unwrap();
     let mut sent: Vec<Range<u64>> = Vec::new();
-    for &(count, window) in runs {
-        let outcome = customer(house.server.smpp, password.to_owned(), count, window).await.unwrap();
+    for (count, window) in [(singly(), 1), (MANY, 10), (MANY, 100)] {
+        let outcome = customer(house.server.smpp, count, window).await.unwrap();
         outcome.assert_complete(count);
         eprintln!("{count} messages at window {window}: {:.1} s", outcome.seconds);
         sent.push(u64::from(outcome.first)..u64::from(outcome.first + count));
@@ -74,28 +83,31 @@ where
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_smpp_is_served() {
-    let customer = async |addr, password: String, count, window| {
-        peers::node_smpp_client(addr, "peer", &password, count, window).await
-    };
-    serve(customer, &[(MANY, 1), (MANY, 10), (MANY, 100)]).await;
+    serve(|addr, count, window| peers::node_smpp_client(addr, "peer", PASSWORD, count, window)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn smpplib_is_served() {
-    let customer = async |addr, password: String, count, window| {
-        peers::smpplib_client(addr, "peer", &password, count, window).await
-    };
-    serve(customer, &[(MANY, 1), (MANY, 10), (MANY, 100)]).await;
+    serve(|addr, count, window| peers::smpplib_client(addr, "peer", PASSWORD, count, window)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aiosmpplib_is_served() {
+    serve(|addr, count, window| peers::aiosmpplib_client(addr, "peer", PASSWORD, count, window)).await;
+}
+
+/// Its queue for deliver_sm is short: what does not fit is answered with ESME_RTHROTTLED and must come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "nothing installs jSMPP: crates/testkit/peers/README.md"]
+async fn jsmpp_is_served() {
+    serve(|addr, count, window| peers::jsmpp_client(addr, "peer", PASSWORD, count, window)).await;
+}
+
+/// At window 1 Kannel takes ten milliseconds for each message, whoever the carrier is: its acknowledgements are delayed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kannel_is_served() {
     require("bearerbox");
-    let customer = async |addr, password: String, count, window| {
-        peers::kannel_client(addr, "peer", &password, count, window).await
-    };
-    // At window 1 Kannel takes ten milliseconds for each message, whoever the carrier is: its acknowledgements are delayed.
-    serve(customer, &[(MANY, 1), (MANY, 10), (MANY, 100)]).await;
+    serve(|addr, count, window| peers::kannel_client(addr, "peer", PASSWORD, count, window)).await;
 }
 
 /// Kannel's EMI module is UCP as a customer's system speaks it.
@@ -155,10 +167,16 @@ async fn kannel_is_served_by_the_simulators_text_centres() {
 
 /// The program without its own carrier, bound to a foreign one that takes everything. Gives the connection's path.
 async fn bound_to(carrier: &Smsc) -> (House, String) {
+    bound_with(carrier, &json!({})).await
+}
+
+/// The same, with settings of the connection.
+async fn bound_with(carrier: &Smsc, more: &Value) -> (House, String) {
     let house = House::start_with(|config| config.simulator.enabled = false).await;
-    let settings = json!({
+    let mut settings = json!({
         "host": carrier.addr.ip().to_string(), "port": carrier.addr.port(), "system_id": "us", "window": 50,
     });
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let new = json!({ "name": "Foreign", "password": "secret", "settings": settings });
     let connection = house.admin.post("/api/v1/connections", &new).await.expect(201);
     let route = json!({ "name": "All", "rule": { "targets": [connection["id"]] } });
@@ -203,9 +221,8 @@ async fn until_all(house: &House, count: usize, state: &str) {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn node_smpp_carries_and_reports() {
-    let carrier = peers::node_smpp_smsc("us", "secret").await.unwrap();
+/// All goes out to a carrier, and all its receipts come back.
+async fn is_carried_and_reported(carrier: Smsc) {
     let (house, path) = bound_to(&carrier).await;
     for begin in (0..OUTWARD).step_by(BATCH) {
         send(&house, begin..begin + BATCH).await;
@@ -225,6 +242,110 @@ async fn node_smpp_carries_and_reports() {
         errors: Vec::new(),
     };
     assert_eq!(seen, all);
+}
+
+/// Kannel's smsbox is our provider, and hands everything on to a centre; receipts come back by its `dlr-url`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannel_carries_over_http_and_reports() {
+    require("bearerbox");
+    let tasks = Tasks::new();
+    let centre =
+        simulator::Smsc::start(simulator::Settings::default(), &tasks, Clock::system()).await.unwrap();
+    let carrier = peers::kannel_provider("us", "secret", centre.address()).await.unwrap();
+    let house = House::start_with(|config| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        config.http.listen = SocketAddr::from(([127, 0, 0, 1], port));
+        config.http.public_url = format!("http://127.0.0.1:{port}");
+        config.outbound.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
+        config.simulator.enabled = false;
+    })
+    .await;
+    let http = json!({ "dialect": "kannel", "url": format!("http://{}", carrier.addr) });
+    let settings = json!({ "protocol": "http", "system_id": "us", "window": 20, "http": http });
+    let new = json!({ "name": "Kannel", "password": "secret", "settings": settings });
+    let connection = house.admin.post("/api/v1/connections", &new).await.expect(201);
+    let route = json!({ "name": "All", "rule": { "targets": [connection["id"]] } });
+    house.admin.post("/api/v1/routes", &route).await.expect(201);
+    send(&house, 0..BATCH).await;
+    send(&house, BATCH..OTHERS as usize).await;
+    until_all(&house, OTHERS as usize, "delivered").await;
+    // Long, in another alphabet, and with what an address has to be escaped for.
+    let text = "Ж & ? = % # + ".repeat(12);
+    let long = json!({ "to": "+4915199999999", "from": "A&B", "text": text });
+    house.admin.post("/api/v1/messages", &long).await.expect(202);
+    until_all(&house, OTHERS as usize + 1, "delivered").await;
+    let screen = centre.phones().screen("+4915199999999");
+    assert_eq!((screen.len(), screen[0].text.as_str(), screen[0].peer.as_str()), (1, text.as_str(), "A&B"));
+    let seen = centre.seen();
+    assert_eq!((seen.total, seen.distinct), (OTHERS.into(), OTHERS.into()), "each once at the centre");
+    house.stop().await;
+    let seen = carrier.stop().await.unwrap();
+    assert_eq!(seen.errors, Vec::<String>::new());
+    tasks.stop(Duration::from_secs(1)).await;
+}
+
+/// Kannel's HTTP module speaks to another smsbox, and to our door as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannel_is_served_over_http() {
+    require("bearerbox");
+    let house = House::start_with(|config| {
+        config.sendsms.enabled = true;
+        config.outbound.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let new = json!({ "system_id": "peer", "settings": { "throughput": 0 } });
+    let account = house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
+    let password = account["password"].as_str().unwrap().to_owned();
+    let carrier = house.server.simulator.clone().unwrap();
+    // Kannel knows a message for its reports only once it has read the answer to its request.
+    carrier.change(|settings| settings.latency.ms = 300);
+    let customer = peers::kannel_client_over("http", house.server.http, ("peer", &password), (OTHERS, 20), 0);
+    let outcome = customer.await.unwrap();
+    outcome.assert_complete(OTHERS);
+    let sums = sums(&house).await;
+    let seen = carrier.seen();
+    assert_eq!((in_state(&sums, "delivered"), seen.total), (OTHERS.into(), OTHERS.into()), "{sums}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_smpp_carries_and_reports() {
+    is_carried_and_reported(peers::node_smpp_smsc("us", "secret").await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "nothing installs jSMPP: crates/testkit/peers/README.md"]
+async fn jsmpp_carries_and_reports() {
+    is_carried_and_reported(peers::jsmpp_smsc("us", "secret").await.unwrap()).await;
+}
+
+/// Kannel's own centre knows transmitters and receivers only, gives no ids, and sends receipts that belong to nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannels_centre_carries() {
+    let carrier = peers::kannel_smsc("smpp", "us", "secret").await.unwrap();
+    let (house, path) = bound_with(&carrier, &json!({ "bind": "transmitter_receiver" })).await;
+    send(&house, 0..BATCH).await;
+    until_all(&house, BATCH, "sent").await;
+    stop(house, &path).await;
+    let seen = carrier.stop().await.unwrap();
+    assert_eq!((seen.submits, seen.messages), (BATCH as u64, BATCH as u64), "{seen:?}");
+    assert_eq!((seen.receipts, seen.errors.len()), (Some(20), 0), "each delivery is answered once: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kannels_cimd2_centre_carries() {
+    let carrier = peers::kannel_smsc("cimd2", "us", "secret").await.unwrap();
+    let (house, path) = bound_with(&carrier, &json!({ "protocol": "cimd2", "window": 8 })).await;
+    send(&house, 0..BATCH).await;
+    until_all(&house, BATCH, "sent").await;
+    stop(house, &path).await;
+    let seen = carrier.stop().await.unwrap();
+    let count = BATCH as u64;
+    assert_eq!(
+        (seen.submits, seen.messages, seen.binds, seen.unbinds),
+        (count, count, Some(1), Some(1)),
+        "{seen:?}"
+    );
 }
 
 /// It answers every message with the same id and never reports, so a message stays `sent`.

@@ -71,6 +71,7 @@ codes! {
     InvalidSchedule "invalid_schedule" 422 "The time to send is not one we can keep" "Give a time in the future, within the allowed horizon.";
     InvalidValidity "invalid_validity" 422 "The validity is not one we can keep" "Give seconds within the range that the detail names.";
     InvalidUrl "invalid_url" 422 "The address is not one we may call" "Give an http or https address on a public host, or have the host allowed.";
+    ServiceTypeNotAllowed "service_type_not_allowed" 422 "The account may not use this service type" "Use one that the account may use, or have the account changed.";
     SenderNotAllowed "sender_not_allowed" 422 "This sender may not be used here" "Use a sender that the account may use, or have the senders page changed.";
     SenderNotRegistered "sender_not_registered" 422 "The sender is not approved for this country" "Register it, wait for its approval, or use one that is approved.";
     SenderBlacklisted "sender_blacklisted" 422 "The sender is on the blacklist" "Use another sender, or have the entry removed.";

@@ -82,6 +82,19 @@ pub struct FileClosed {
     pub rows: i64,
 }
 
+/// How the kept sums stand against the messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Accounting {
+    /// The rule that does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<std::borrow::Cow<'static, str>>,
+    /// The first message that does not add up, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// What was found, in words.
+    pub detail: String,
+}
+
 /// A session of the wire protocols opened or closed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Link {
@@ -193,6 +206,12 @@ events! {
     HoursChanged(Change) "hours.changed" true;
     /// A rule of working hours and throughput was deleted.
     HoursDeleted(Change) "hours.deleted" true;
+    /// A distribution list was created.
+    DistributionListCreated(Change) "distribution_list.created" true;
+    /// A distribution list was changed.
+    DistributionListChanged(Change) "distribution_list.changed" true;
+    /// A distribution list was deleted.
+    DistributionListDeleted(Change) "distribution_list.deleted" true;
     /// A number that phones write to was created.
     InboundNumberCreated(Change) "inbound_number.created" true;
     /// A number that phones write to, or its keywords, was changed.
@@ -205,6 +224,18 @@ events! {
     OptOutRemoved(Change) "opt_out.removed" true;
     /// A held message was released by a person.
     MessageReleased(MessageChange) "message.released" true;
+    /// Something was paused: a connection, an account, a route, an intent or the whole tenant.
+    PauseCreated(Change) "pause.created" true;
+    /// Something that was paused goes on.
+    PauseEnded(Change) "pause.ended" true;
+    /// Somebody held, released, cancelled or redrove waiting or failed messages.
+    QueueSteered(Change) "queue.steered" true;
+    /// A waiting message was held until a person releases it.
+    MessageHeld(MessageChange) "message.held" false;
+    /// The sums and the messages do not agree any more.
+    AccountingUnbalanced(Accounting) "accounting.unbalanced" false;
+    /// The sums and the messages agree again.
+    AccountingBalanced(Accounting) "accounting.balanced" false;
     /// All routing rules were replaced at once: rolled back, or by a published draft.
     RoutesReplaced(Change) "route.replaced" true;
     /// A draft of the routing rules was begun, changed or discarded.

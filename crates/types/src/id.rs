@@ -72,8 +72,12 @@ pub mod kind {
         Refusal "rfs" "refusal";
         /// A number that phones write to.
         InboundNumber "num" "inbound number";
+        /// Recipients under one name.
+        DistributionList "dls" "distribution list";
         /// An entry of the opt-out list.
         OptOut "opt" "opt-out";
+        /// Something that is paused.
+        Pause "pse" "pause";
     }
 }
 

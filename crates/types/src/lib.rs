@@ -56,3 +56,7 @@ pub type RefusalId = Id<kind::Refusal>;
 pub type InboundNumberId = Id<kind::InboundNumber>;
 /// The id of an entry of the opt-out list.
 pub type OptOutId = Id<kind::OptOut>;
+/// Recipients under one name.
+pub type DistributionListId = Id<kind::DistributionList>;
+/// A pause's id.
+pub type PauseId = Id<kind::Pause>;

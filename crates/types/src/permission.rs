@@ -53,6 +53,8 @@ permissions! {
     InboundManage "inbound.manage" "Inbound" "Change numbers and their keywords";
     OptOutView "opt_out.view" "Inbound" "See who opted out";
     OptOutManage "opt_out.manage" "Inbound" "Change who opted out";
+    QueueView "queue.view" "Queue" "See what waits, what is paused and what failed";
+    QueueManage "queue.manage" "Queue" "Pause, resume, hold, release, cancel and redrive";
     KeyView "key.view" "API keys" "See API keys";
     KeyManage "key.manage" "API keys" "Create and revoke API keys";
     UserView "user.view" "Users" "See users";

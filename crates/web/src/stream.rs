@@ -261,6 +261,7 @@ fn topic(event: &types::Event, single: bool) -> String {
         | Event::MessageRetried(change)
         | Event::MessageReceived(change)
         | Event::MessageReleased(change)
+        | Event::MessageHeld(change)
             if single =>
         {
             format!("{kind}:{}", change.message)

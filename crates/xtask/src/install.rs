@@ -11,8 +11,8 @@ use crate::postgres;
 
 /// Packages of the npm registry, with their exact versions.
 const NPM: [(&str, &str); 2] = [("smpp", "0.6.0-rc.4"), ("axe-core", "4.14.1")];
-/// The package of PyPI, with its exact version.
-const SMPPLIB: &str = "2.2.4";
+/// Packages of PyPI, with their exact versions.
+const PYPI: [(&str, &str); 2] = [("smpplib", "2.2.4"), ("aiosmpplib", "0.7.4")];
 
 /// Something that suites need beside Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +21,13 @@ pub(crate) enum Need {
     Postgres,
     /// The browser, and fonts for it: without any, every glyph is a box.
     Chromium,
-    /// bearerbox and smsbox.
+    /// bearerbox and smsbox, and the message centres of its own tests.
     Kannel,
     /// A carrier.
     OsmoMsc,
     /// The runtime, and node-smpp and axe-core.
     Node,
-    /// The runtime, and smpplib.
+    /// The runtime, and smpplib and aiosmpplib.
     Python,
 }
 
@@ -44,7 +44,10 @@ impl Need {
             Need::Chromium => {
                 missing(is_program("chromium"), &["chromium", "fonts-liberation", "fonts-dejavu-core"])
             }
-            Need::Kannel => missing(is_program("bearerbox"), &["kannel"]),
+            Need::Kannel => {
+                let centres = Path::new("/usr/lib/kannel/test/drive_smpp").exists();
+                missing(is_program("bearerbox") && centres, &["kannel", "kannel-extras"])
+            }
             Need::OsmoMsc => missing(is_program("osmo-msc"), &["osmo-msc"]),
             // Where Node.js is not Debian's, npm comes with it and Debian's npm conflicts.
             Need::Node if is_program("node") => missing(is_program("npm"), &["npm"]),
@@ -68,7 +71,7 @@ pub(crate) fn ensure(needs: &[Need], target: &Path) -> Result<()> {
         ensure_node_packages(&peers.join("node"))?;
     }
     if needs.contains(&Need::Python) {
-        ensure_smpplib(&peers.join("venv"))?;
+        ensure_python_packages(&peers.join("venv"))?;
     }
     Ok(())
 }
@@ -137,16 +140,18 @@ fn ensure_node_packages(folder: &Path) -> Result<()> {
     step(&mut command)
 }
 
-fn ensure_smpplib(folder: &Path) -> Result<()> {
-    let name = format!("smpplib-{SMPPLIB}.dist-info");
+fn ensure_python_packages(folder: &Path) -> Result<()> {
     let versions = fs::read_dir(folder.join("lib")).into_iter().flatten().flatten();
-    if versions.into_iter().any(|version| version.path().join("site-packages").join(&name).is_dir()) {
+    let there = |packages: &Path| {
+        PYPI.iter().all(|(name, version)| packages.join(format!("{name}-{version}.dist-info")).is_dir())
+    };
+    if versions.into_iter().any(|version| there(&version.path().join("site-packages"))) {
         return Ok(());
     }
     step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
-    let package = format!("smpplib=={SMPPLIB}");
+    let packages = PYPI.map(|(name, version)| format!("{name}=={version}"));
     let quiet = ["install", "--quiet", "--disable-pip-version-check"];
-    step(Command::new(folder.join("bin/pip")).args(quiet).arg(package))
+    step(Command::new(folder.join("bin/pip")).args(quiet).args(packages))
 }
 
 /// Runs a command in sight, with the seconds it took.

@@ -226,7 +226,7 @@ fn meaning(packet: &Packet, with_checksum: bool) -> Heard {
         other if Some(other) == Operation::LOGOUT.response() => Heard::MayLeave,
         other if Some(other) == Operation::ALIVE.response() => Heard::Alive,
         other if Some(other) == Operation::SUBMIT.response() => answered(match packet.error() {
-            Some(error) => Answer::Refused { refusal: Refusal::Cimd(error) },
+            Some(error) => Answer::refused(Refusal::Cimd(error)),
             None => {
                 let (to, at) = (packet.text(parameter::DESTINATION), packet.text(parameter::TIME_STAMP));
                 Answer::Accepted { message_id: named_by_time(&to, &at) }
@@ -235,7 +235,7 @@ fn meaning(packet: &Packet, with_checksum: bool) -> Heard {
         Operation::GENERAL_ERROR | Operation::NACK => {
             // Of a request that the centre could not read or could not serve.
             let error = packet.error().unwrap_or(ErrorCode::SYSTEM);
-            answered(Answer::Refused { refusal: Refusal::Cimd(error) })
+            answered(Answer::refused(Refusal::Cimd(error)))
         }
         other if other.is_response() => Heard::Odd(Vec::new()),
         _ => Heard::Odd(written(&packet.refusal(ErrorCode::UNEXPECTED), with_checksum)),

@@ -139,6 +139,9 @@ fn meaning(kind: BindKind, header: Header, pdu: Pdu) -> Heard {
         Pdu::EnquireLinkResp => Heard::Alive,
         Pdu::Unbind => Heard::Left(self::header(CommandId::UNBIND_RESP, Status::ROK, header.sequence)),
         Pdu::UnbindResp => Heard::MayLeave,
+        Pdu::AlertNotification(alert) if !alert.source.addr.is_empty() => {
+            Heard::Reachable { phone: alert.source.addr.as_str().into_owned() }
+        }
         Pdu::AlertNotification(_) | Pdu::Outbind(_) => Heard::Notice,
         _ => out_of_place(kind, header),
     }
@@ -186,13 +189,13 @@ fn unreadable(error: DecodeError) -> Heard {
 fn answered(header: Header, body: &MessageIdResp) -> Heard {
     let answer = match header.status {
         Status::ROK => Answer::Accepted { message_id: body.message_id.as_str().into_owned() },
-        status => Answer::Refused { refusal: Refusal::Smpp(status) },
+        status => Answer::refused(Refusal::Smpp(status)),
     };
     Heard::Answered { number: header.sequence, answer, congestion: body.tlvs.congestion_state() }
 }
 
 fn answered_with(number: u32, status: Status) -> Heard {
-    Heard::Answered { number, answer: Answer::Refused { refusal: Refusal::Smpp(status) }, congestion: None }
+    Heard::Answered { number, answer: Answer::refused(Refusal::Smpp(status)), congestion: None }
 }
 
 /// A refusal in words. Wrong credentials stay wrong, and many carriers lock out who insists; a bind that is still taken, or

@@ -12,10 +12,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::backoff::Backoff;
+use super::hosts::{needed, relieve};
 use super::session::{READ_BYTES, Session};
 use super::shared::{Phase, Shared};
 use super::wire::{Heard, Wire};
-use super::{BindKind, Settings};
+use super::{BindKind, Host, Settings};
 use crate::{Report, State};
 
 /// A connection, encrypted or not.
@@ -54,12 +55,21 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
     let mut phase = shared.phase.subscribe();
     let mut backoff = Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms);
     let mut told = String::new();
+    let entry = shared.entry(bind);
+    let hosts = shared.hosts(entry.standby);
+    let home = entry.home(hosts.len());
+    let mut at = home;
     loop {
-        shared.note(bind, State::Binding, |_| ());
+        tokio::select! {
+            biased;
+            () = stopping(&mut phase) => break,
+            () = needed(&shared, &entry) => {}
+        }
+        shared.note(bind, State::Binding, |entry| entry.at = at);
         let attempt = tokio::select! {
             biased;
             () = stopping(&mut phase) => break,
-            attempt = establish::<W>(settings, kind) => attempt,
+            attempt = establish::<W>(settings, hosts[at], kind) => attempt,
         };
         match attempt {
             Ok(bound) => {
@@ -69,8 +79,9 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                 if began.elapsed() >= Duration::from_millis(settings.reconnect_max_ms) {
                     backoff.reset();
                 }
+                at = home;
                 note_down(&shared, bind, &why);
-                let _ = reports.send(Report::Lost { kind, peer: Some(peer), why }).await;
+                let _ = reports.send(Report::Lost { kind, peer: Some(peer.to_string()), why }).await;
             }
             Err(Failure { peer, why, lasting }) => {
                 if lasting {
@@ -80,7 +91,13 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                 if told != why {
                     tracing::warn!(connection = %settings.name, protocol = W::NAME, bind = %kind, %why, "no session");
                     told.clone_from(&why);
+                    let peer = peer.map(|peer| peer.to_string());
                     let _ = reports.send(Report::Lost { kind, peer, why }).await;
+                }
+                at = (at + 1) % hosts.len();
+                if at != home {
+                    // Another host is asked before anybody waits.
+                    continue;
                 }
             }
         }
@@ -105,13 +122,20 @@ async fn live<T: Clone + Send + 'static, W: Wire>(
     let Bound { halves, peer, wire, peer_system_id } = bound;
     tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, "bound");
     // Told before anything is answered on it.
-    let _ = reports.send(Report::Bound { kind, peer }).await;
+    let _ = reports.send(Report::Bound { kind, peer: peer.to_string() }).await;
     shared.note(bind, State::Bound, |entry| {
         entry.peer = Some(peer);
         entry.peer_system_id = Some(peer_system_id);
     });
     let session = Session::begin(Arc::clone(shared), reports.clone(), bind, kind, peer);
-    let why = session.run(halves.reading, halves.writing, wire).await;
+    let entry = shared.entry(bind);
+    let regular = usize::from(shared.is_regular(&entry));
+    shared.regulars.send_modify(|regulars| *regulars += regular);
+    let why = tokio::select! {
+        why = session.run(halves.reading, halves.writing, wire) => why,
+        never = relieve(shared, bind, &entry) => match never {},
+    };
+    shared.regulars.send_modify(|regulars| *regulars -= regular);
     tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, %why, "bind ended");
     why
 }
@@ -131,10 +155,14 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
 }
 
 /// Connects and logs in.
-async fn establish<W: Wire>(settings: &Settings<W::Login>, kind: BindKind) -> Result<Bound<W>, Failure> {
+async fn establish<W: Wire>(
+    settings: &Settings<W::Login>,
+    host: &Host,
+    kind: BindKind,
+) -> Result<Bound<W>, Failure> {
     let mut peer = None;
     let connecting =
-        timeout(Duration::from_millis(settings.connect_timeout_ms), connect(settings, &mut peer));
+        timeout(Duration::from_millis(settings.connect_timeout_ms), connect(settings, host, &mut peer));
     let connected = connecting.await.unwrap_or_else(|_| {
         let what = if peer.is_some() { "no TLS" } else { "no connection" };
         Err(Failure {
@@ -154,10 +182,11 @@ async fn establish<W: Wire>(settings: &Settings<W::Login>, kind: BindKind) -> Re
 /// Connects, and encrypts the connection where it is to be. `peer` is told as soon as somebody is there.
 async fn connect<L>(
     settings: &Settings<L>,
+    host: &Host,
     peer: &mut Option<SocketAddr>,
 ) -> Result<(Halves, SocketAddr), Failure> {
     let connecting = async {
-        let stream = TcpStream::connect((settings.host.as_str(), settings.port)).await?;
+        let stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
         // A PDU must not wait for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
         let address = stream.peer_addr()?;
@@ -173,7 +202,8 @@ async fn connect<L>(
         let (reading, writing) = stream.into_split();
         return Ok((Halves { reading: Box::new(reading), writing: Box::new(writing) }, address));
     };
-    let stream = tls::connect(stream, &wanted.server_name, &wanted.ca).await.map_err(|failure| Failure {
+    let server_name = if wanted.server_name.is_empty() { &host.name } else { &wanted.server_name };
+    let stream = tls::connect(stream, server_name, &wanted.ca).await.map_err(|failure| Failure {
         peer: Some(address),
         why: format!("no TLS: {}", failure.why),
         lasting: failure.lasting,

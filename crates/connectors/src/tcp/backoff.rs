@@ -2,7 +2,7 @@
 
 /// A row of pauses: the first, then twice as long each time up to the longest, until it is reset. Pure: chance is an argument.
 #[derive(Clone, Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     min_ms: u64,
     max_ms: u64,
     /// The pause before this one, without jitter; 0 after a reset.
@@ -11,14 +11,14 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// Pauses from `min_ms` to `max_ms`; zero counts as one, and a longest below the shortest as the shortest.
-    pub(super) fn new(min_ms: u64, max_ms: u64) -> Self {
+    pub(crate) fn new(min_ms: u64, max_ms: u64) -> Self {
         let min_ms = min_ms.max(1);
         Self { min_ms, max_ms: max_ms.max(min_ms), last_ms: 0 }
     }
 
     /// The next pause. `chance`, 0 to 1, spreads it over its upper half, so that many who were cut off together do not come
     /// back together.
-    pub(super) fn next(&mut self, chance: f64) -> u64 {
+    pub(crate) fn next(&mut self, chance: f64) -> u64 {
         let doubled = self.last_ms.saturating_mul(2);
         self.last_ms = doubled.clamp(self.min_ms, self.max_ms);
         let half = self.last_ms / 2;
@@ -27,12 +27,12 @@ impl Backoff {
     }
 
     /// The next pause is the longest: trying again soon would change nothing.
-    pub(super) fn skip_to_longest(&mut self) {
+    pub(crate) fn skip_to_longest(&mut self) {
         self.last_ms = self.max_ms;
     }
 
     /// The next pause is the first again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.last_ms = 0;
     }
 }

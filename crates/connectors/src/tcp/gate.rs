@@ -48,7 +48,7 @@ impl Places {
     }
 
     /// Uses one place of this gate for a PDU on the bind with the most room. `None` where no place or no bind is left.
-    pub(super) fn take(&mut self, gate: &Arc<Gate>) -> Option<Turn> {
+    pub(crate) fn take(&mut self, gate: &Arc<Gate>) -> Option<Turn> {
         if self.n == 0 || !Arc::ptr_eq(gate, &self.gate) {
             return None;
         }
@@ -68,14 +68,14 @@ impl Drop for Places {
 
 /// The right to write one PDU on this bind, as long as it is the same session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) bind: usize,
-    pub(super) epoch: u64,
+pub(crate) struct Turn {
+    pub(crate) bind: usize,
+    pub(crate) epoch: u64,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     state: Mutex<State>,
     /// Rung when there may be more room than before, or when the gate closes.
     freed: Notify,
@@ -84,36 +84,36 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// A gate for so many binds, all of them closed.
-    pub(super) fn new(binds: usize, throughput: u32, throttle: Throttle) -> Arc<Self> {
+    /// A gate for these binds, all of them closed; for each, whether it is on standby.
+    pub(crate) fn new(standby: &[bool], throughput: u32, throttle: Throttle) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State::new(binds, throughput, throttle)),
+            state: Mutex::new(State::new(standby, throughput, throttle)),
             freed: Notify::new(),
             started: Instant::now(),
         })
     }
 
     /// Milliseconds since the connection was started.
-    pub(super) fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.now_us() / 1000
     }
 
     /// Microseconds since the connection was started.
-    pub(super) fn now_us(&self) -> i64 {
+    pub(crate) fn now_us(&self) -> i64 {
         i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets those who wait for places look again.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.freed.notify_waiters();
     }
 
     /// Waits for at least one place and takes up to `max`.
-    pub(super) async fn places(self: &Arc<Self>, max: usize) -> Result<Places, Stopped> {
+    pub(crate) async fn places(self: &Arc<Self>, max: usize) -> Result<Places, Stopped> {
         loop {
             // Created before the look, so that what is freed in between is not missed.
             let freed = self.freed.notified();
@@ -150,6 +150,8 @@ struct Room {
     used: usize,
     /// More waits to be written than should.
     clogged: bool,
+    /// Used only while no other has a limit.
+    standby: bool,
 }
 
 impl Room {
@@ -159,7 +161,7 @@ impl Room {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     binds: Vec<Room>,
     /// Places given and not yet used.
     reserved: usize,
@@ -170,15 +172,16 @@ pub(super) struct State {
     pace: Option<(u32, Pace)>,
     /// Places that were paid for at `pace` and given back, at most one burst.
     paid: usize,
-    pub(super) throttle: Throttle,
+    pub(crate) throttle: Throttle,
     meter: Meter<500>,
-    pub(super) counters: Counters,
+    pub(crate) counters: Counters,
 }
 
 impl State {
-    fn new(binds: usize, throughput: u32, throttle: Throttle) -> Self {
+    fn new(standby: &[bool], throughput: u32, throttle: Throttle) -> Self {
+        let room = |standby: &bool| Room { standby: *standby, ..Room::default() };
         Self {
-            binds: vec![Room::default(); binds],
+            binds: standby.iter().map(room).collect(),
             reserved: 0,
             closed: false,
             throughput,
@@ -198,7 +201,8 @@ impl State {
         if pause_ms > 0 {
             return Grant::In(pause_ms);
         }
-        let open = self.binds.iter().filter(|room| !room.clogged);
+        let regular = self.has_regular();
+        let open = self.binds.iter().filter(|room| !(room.clogged || regular && room.standby));
         let free: usize = open.map(|room| self.throttle.window(room.limit).saturating_sub(room.used)).sum();
         let wanted = free.saturating_sub(self.reserved).min(max.max(1));
         if wanted == 0 {
@@ -243,17 +247,23 @@ impl State {
         }
     }
 
+    /// Whether a bind that is not on standby may send.
+    fn has_regular(&self) -> bool {
+        self.binds.iter().any(|room| !room.standby && room.limit > 0)
+    }
+
     fn take(&mut self, now_ms: i64) -> Option<Turn> {
         self.reserved = self.reserved.saturating_sub(1);
         if self.closed {
             return None;
         }
+        let regular = self.has_regular();
         // The most room wins, which also takes equal binds in turn; a clogged one only where all others are full.
         let (bind, room) = self
             .binds
             .iter_mut()
             .enumerate()
-            .filter(|(_, room)| room.free() > 0)
+            .filter(|(_, room)| room.free() > 0 && !(regular && room.standby))
             .max_by_key(|(_, room)| (!room.clogged, room.free()))?;
         room.used += 1;
         self.meter.add(1, now_ms);
@@ -268,25 +278,30 @@ impl State {
     }
 
     /// A session may send from now on, with a window of `limit`. Gives its epoch.
-    pub(super) fn open(&mut self, bind: usize, limit: usize) -> u64 {
-        let epoch = self.binds[bind].epoch + 1;
-        self.binds[bind] = Room { epoch, limit, used: 0, clogged: false };
-        epoch
+    pub(crate) fn open(&mut self, bind: usize, limit: usize) -> u64 {
+        let Room { epoch, standby, .. } = self.binds[bind];
+        self.binds[bind] = Room { epoch: epoch + 1, limit, used: 0, clogged: false, standby };
+        epoch + 1
+    }
+
+    /// It may have so many open requests from now on, those that are open included.
+    pub(crate) fn widen(&mut self, bind: usize, limit: usize) {
+        self.binds[bind].limit = limit;
     }
 
     /// The session sends no new requests; those that are open stay.
-    pub(super) fn retire(&mut self, bind: usize) {
+    pub(crate) fn retire(&mut self, bind: usize) {
         self.binds[bind].limit = 0;
     }
 
     /// The session is over, and with it all its open requests.
-    pub(super) fn close(&mut self, bind: usize) {
-        let epoch = self.binds[bind].epoch;
-        self.binds[bind] = Room { epoch, ..Room::default() };
+    pub(crate) fn close(&mut self, bind: usize) {
+        let Room { epoch, standby, .. } = self.binds[bind];
+        self.binds[bind] = Room { epoch, standby, ..Room::default() };
     }
 
     /// A request of this turn is open no longer.
-    pub(super) fn release(&mut self, turn: Turn) {
+    pub(crate) fn release(&mut self, turn: Turn) {
         let room = &mut self.binds[turn.bind];
         if room.epoch == turn.epoch {
             room.used = room.used.saturating_sub(1);
@@ -294,25 +309,25 @@ impl State {
     }
 
     /// A request of this turn came to an end that is counted.
-    pub(super) fn settle(&mut self, turn: Turn, count: impl FnOnce(&mut Counters)) {
+    pub(crate) fn settle(&mut self, turn: Turn, count: impl FnOnce(&mut Counters)) {
         self.release(turn);
         count(&mut self.counters);
     }
 
     /// The turn was not used: nothing was written.
-    pub(super) fn undo(&mut self, turn: Turn) {
+    pub(crate) fn undo(&mut self, turn: Turn) {
         self.release(turn);
         self.counters.submitted = self.counters.submitted.saturating_sub(1);
     }
 
     /// Whether too much waits to be written on the bind of this turn.
-    pub(super) fn is_clogged(&self, turn: Turn) -> bool {
+    pub(crate) fn is_clogged(&self, turn: Turn) -> bool {
         let room = self.binds[turn.bind];
         room.epoch == turn.epoch && room.clogged
     }
 
     /// Too much waits to be written on this bind, or no longer so.
-    pub(super) fn clog(&mut self, turn: Turn, clogged: bool) {
+    pub(crate) fn clog(&mut self, turn: Turn, clogged: bool) {
         let room = &mut self.binds[turn.bind];
         if room.epoch == turn.epoch {
             room.clogged = clogged;
@@ -320,18 +335,18 @@ impl State {
     }
 
     /// No more places, for good.
-    pub(super) fn shut(&mut self) {
+    pub(crate) fn shut(&mut self) {
         self.closed = true;
     }
 
     /// Open requests of a bind, and how many it may have now.
-    pub(super) fn window(&self, bind: usize) -> (usize, usize) {
+    pub(crate) fn window(&self, bind: usize) -> (usize, usize) {
         let room = self.binds[bind];
         (room.used, self.throttle.window(room.limit))
     }
 
     /// Parts handed over per second, lately.
-    pub(super) fn per_second(&self, now_ms: i64) -> f64 {
+    pub(crate) fn per_second(&self, now_ms: i64) -> f64 {
         self.meter.per_second(now_ms)
     }
 }
@@ -346,7 +361,8 @@ mod tests {
     use super::*;
 
     fn gate(limits: &[usize], throughput: u32) -> State {
-        let mut state = State::new(limits.len(), throughput, Throttle::new(1_000, 30_000));
+        let standby = vec![false; limits.len()];
+        let mut state = State::new(&standby, throughput, Throttle::new(1_000, 30_000));
         for (bind, limit) in limits.iter().enumerate() {
             state.open(bind, *limit);
         }
@@ -367,6 +383,21 @@ mod tests {
         gate.release(Turn { bind: 1, epoch: 1 });
         assert_eq!(gate.grant(4, 0), Grant::Now(1));
         assert_eq!(gate.take(0).unwrap().bind, 1);
+    }
+
+    #[test]
+    fn a_bind_on_standby_is_used_while_no_other_can_send() {
+        let mut gate = State::new(&[false, true], 0, Throttle::new(1_000, 30_000));
+        gate.open(0, 2);
+        gate.open(1, 5);
+        assert_eq!(gate.grant(9, 0), Grant::Now(2), "the other's room does not count");
+        assert_eq!([(); 2].map(|()| gate.take(0).unwrap().bind), [0, 0]);
+        assert_eq!(gate.grant(9, 0), Grant::WhenFreed);
+        gate.close(0);
+        assert_eq!(gate.grant(9, 0), Grant::Now(5));
+        assert_eq!(gate.take(0).unwrap().bind, 1);
+        gate.open(0, 2);
+        assert_eq!(gate.take(0).unwrap().bind, 0, "it is back");
     }
 
     #[test]
@@ -432,7 +463,7 @@ mod tests {
     /// What part of a peer's rate gets through when we send as fast as we may and the peer throttles: over a minute, after
     /// ten seconds to learn.
     fn goodput(per_second: u32, burst: u32, window: usize, round_trip_ms: i64) -> f64 {
-        let mut gate = State::new(1, 0, Throttle::new(1_000, 30_000));
+        let mut gate = State::new(&[false], 0, Throttle::new(1_000, 30_000));
         gate.open(0, window);
         let mut peer = Pace::new(per_second, burst);
         let mut under_way = std::collections::VecDeque::new();

@@ -17,6 +17,8 @@ pub(super) struct Lane<T, W: Wire> {
     pub(super) attend: Notify,
     /// Of the last answer; 0 before the first.
     round_trip_us: AtomicU64,
+    /// Why the session is asked to step down.
+    leave: Mutex<Option<&'static str>>,
 }
 
 struct Sending<T, W: Wire> {
@@ -59,15 +61,32 @@ pub(super) struct Rest<T> {
 impl<T, W: Wire> Lane<T, W> {
     /// A lane without a session.
     pub(super) fn new() -> Self {
-        Self { sending: Mutex::new(None), attend: Notify::new(), round_trip_us: AtomicU64::new(0) }
+        Self {
+            sending: Mutex::new(None),
+            attend: Notify::new(),
+            round_trip_us: AtomicU64::new(0),
+            leave: Mutex::default(),
+        }
     }
 
     fn sending(&self) -> MutexGuard<'_, Option<Sending<T, W>>> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks the session to send nothing more and to end when nothing is open.
+    pub(super) fn ask_to_leave(&self, why: &'static str) {
+        *self.leave.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.attend.notify_one();
+    }
+
+    /// Why the session was asked to leave, once.
+    pub(super) fn asked_to_leave(&self) -> Option<&'static str> {
+        self.leave.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// A session begins to send.
     pub(super) fn open(&self, epoch: u64, outlet: Outlet, numbers: W::Numbers, window: usize) {
+        self.asked_to_leave();
         let window = Window::new(window);
         *self.sending() = Some(Sending { epoch, outlet, numbers, window, unfit: Vec::new() });
     }

@@ -237,6 +237,10 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
             Heard::Asked(answer) => self.say(&answer),
             Heard::Alive => {}
             Heard::Notice => self.shared.gate.state().counters.notices += 1,
+            Heard::Reachable { phone } => {
+                self.shared.gate.state().counters.notices += 1;
+                self.emit(Report::Reachable { phone }).await;
+            }
             Heard::Left(answer) => {
                 self.say(&answer);
                 return Flow::Ends(format!("the peer {}", W::LEFT));
@@ -256,6 +260,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         let Some(open) = self.lane().complete(number) else {
             return self.answered_late(number, answer).await;
         };
+        let answer = answer.read_by(&self.shared.settings.classes);
         let (sent_ms, now_us) = (open.sent_ms(), self.shared.gate.now_us());
         self.lane().note_round_trip(now_us - open.sent_us);
         self.govern(&answer, congestion, sent_ms, now_us / 1000);
@@ -268,23 +273,22 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         let mut gate = self.shared.gate.state();
         gate.release(self.turn);
         gate.throttle.congestion(congestion, sent_ms, now_ms, chance);
-        let Answer::Refused { refusal } = answer else {
+        let Answer::Refused { refusal, class } = answer else {
             gate.throttle.accepted(sent_ms, now_ms);
             gate.counters.accepted += 1;
             return;
         };
-        let class = refusal.class();
         match class {
             Class::Throttled => gate.throttle.too_fast(sent_ms, now_ms, chance),
             Class::QueueFull => gate.throttle.queue_full(sent_ms, now_ms, chance),
             // The others of the window may still be answered; a sudden end would leave their fate unknown.
             Class::Reconnect => gate.retire(self.turn.bind),
-            Class::Permanent | Class::Temporary => {}
+            Class::Permanent | Class::Temporary | Class::Blocked => {}
         }
         gate.counters.refused += 1;
         gate.counters.throttled += u64::from(matches!(class, Class::Throttled | Class::QueueFull));
         drop(gate);
-        if class == Class::Reconnect && self.retired.is_none() {
+        if *class == Class::Reconnect && self.retired.is_none() {
             self.retired = Some(format!("the peer no longer knows the session: {refusal}"));
         }
     }
@@ -292,6 +296,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     async fn answered_late(&mut self, sequence: u32, answer: Answer) {
         match self.late.complete(sequence) {
             Some(tag) => {
+                let answer = answer.read_by(&self.shared.settings.classes);
                 self.shared.gate.state().counters.late += 1;
                 let at_ms = self.shared.clock.now().unix_ms();
                 self.emit(Report::Late { tag, answer, at_ms }).await;
@@ -316,7 +321,14 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     async fn attend(&mut self) {
         let unfit = self.lane().unfit();
         self.report_unfit(unfit).await;
-        self.clogged = self.shared.gate.state().is_clogged(self.turn);
+        let asked = self.lane().asked_to_leave();
+        let mut gate = self.shared.gate.state();
+        self.clogged = gate.is_clogged(self.turn);
+        if let Some(why) = asked.filter(|_| self.retired.is_none()) {
+            gate.retire(self.turn.bind);
+            drop(gate);
+            self.retired = Some(why.to_owned());
+        }
     }
 
     async fn report_unfit(&mut self, unfit: Vec<(T, String)>) {

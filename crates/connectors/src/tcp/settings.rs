@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+use crate::Classed;
 
 /// Which binds a connection keeps (SMPP v5 §2.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,10 +58,44 @@ impl fmt::Display for BindKind {
 /// Whom a connection over TLS trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// The host name or address that the peer's certificate must be for.
+    /// The host name or address that the peer's certificate must be for; the host that is connected to when empty.
     pub server_name: String,
     /// PEM text of who may have issued it; empty for the roots of this machine.
     pub ca: String,
+}
+
+/// A place where a peer listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Host name (asked of the DNS at each attempt) or address.
+    pub name: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.contains(':') {
+            write!(f, "[{}]:{}", self.name, self.port)
+        } else {
+            write!(f, "{}:{}", self.name, self.port)
+        }
+    }
+}
+
+/// The hosts of a peer that has several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Hosts beside the first. Each has its share of the binds; one that is down is stood in for by the next.
+    pub hosts: Vec<Host>,
+    /// Hosts that are used while no bind to any of the others can send.
+    pub standby: Vec<Host>,
+    /// Whether those are bound all the time, or only when they are needed.
+    pub warm: bool,
+    /// How long no other bind must have been there before those that are not warm are bound.
+    pub standby_after_ms: u64,
+    /// How often a bind that stands with another host than its own looks whether that is back; 0 for never.
+    pub rebalance_ms: u64,
 }
 
 /// One connection to a carrier. All times are milliseconds. Zero counts as one where zero would make no sense
@@ -66,10 +104,12 @@ pub struct Tls {
 pub struct Settings<L> {
     /// The connection's name, for logs.
     pub name: String,
-    /// Host name (asked of the DNS at each attempt) or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
+    /// The first host.
+    pub host: Host,
+    /// The others.
+    pub reach: Reach,
+    /// What its refusals mean, where that is not what its protocol says.
+    pub classes: Arc<[Classed]>,
     /// Who we are: `system_id` of SMPP, OAdC of UCP's operation 60, user identity of CIMD2.
     pub system_id: String,
     /// What proves it.
@@ -114,7 +154,7 @@ impl<L: fmt::Debug> fmt::Debug for Settings<L> {
         f.debug_struct("Settings")
             .field("name", &self.name)
             .field("host", &self.host)
-            .field("port", &self.port)
+            .field("reach", &self.reach)
             .field("system_id", &self.system_id)
             .field("bind", &self.bind)
             .field("binds", &self.binds)

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use types::Timestamp;
 
-use super::Settings;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::throttle::Throttle;
 use super::wire::Wire;
+use super::{Host, Settings};
 use crate::{BindKind, BindStatus, State, Status};
 
 /// Whether the connection is to live.
@@ -39,6 +39,8 @@ pub(super) struct Shared<T, W: Wire> {
     /// One for each session that is kept.
     pub(super) lanes: Vec<Lane<T, W>>,
     board: Mutex<Vec<Entry>>,
+    /// How many binds that are not on standby can send now, or receive where the connection never sends.
+    pub(super) regulars: watch::Sender<usize>,
     pub(super) phase: watch::Sender<Phase>,
     /// Counts the tasks of the binds.
     pub(super) tracker: TaskTracker,
@@ -48,6 +50,12 @@ pub(super) struct Shared<T, W: Wire> {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) kind: BindKind,
+    /// Whether it is used only while no other bind can send.
+    pub(super) standby: bool,
+    /// Its place among the binds of its rank; both halves of a pair have the same.
+    pub(super) nth: usize,
+    /// The place of the host that it is, or is to be, bound to, among those of its rank.
+    pub(super) at: usize,
     pub(super) state: State,
     pub(super) peer: Option<SocketAddr>,
     pub(super) peer_system_id: Option<String>,
@@ -59,29 +67,64 @@ impl<T, W: Wire> Shared<T, W> {
     pub(super) fn new(settings: Settings<W::Login>, clock: Clock) -> Self {
         let settings = usable::<W>(settings);
         let since = clock.now();
-        let entry = |kind: &BindKind| Entry {
-            kind: *kind,
-            state: State::Binding,
-            peer: None,
-            peer_system_id: None,
-            since,
-            last_error: None,
-        };
-        let board: Vec<Entry> =
-            (0..settings.binds).flat_map(|_| settings.bind.sessions()).map(entry).collect();
+        let mut board: Vec<Entry> = Vec::new();
+        for standby in [false, true] {
+            let hosts = if standby { settings.reach.standby.len() } else { settings.reach.hosts.len() + 1 };
+            for nth in (0..usize::from(settings.binds)).filter(|_| hosts > 0) {
+                board.extend(settings.bind.sessions().iter().map(|kind| Entry {
+                    kind: *kind,
+                    standby,
+                    nth,
+                    at: nth % hosts,
+                    state: if standby && !settings.reach.warm { State::Down } else { State::Binding },
+                    peer: None,
+                    peer_system_id: None,
+                    since,
+                    last_error: None,
+                }));
+            }
+        }
+        let standby: Vec<bool> = board.iter().map(|entry| entry.standby).collect();
         let throttle = Throttle::new(settings.throttle_min_ms, settings.throttle_max_ms);
         let tracker = TaskTracker::new();
         tracker.close();
         Self {
-            gate: Gate::new(board.len(), settings.throughput, throttle),
+            gate: Gate::new(&standby, settings.throughput, throttle),
             lanes: board.iter().map(|_| Lane::new()).collect(),
             board: Mutex::new(board),
+            regulars: watch::Sender::new(0),
             phase: watch::Sender::new(Phase::Running),
             writer: W::writer(&settings, &clock),
             settings,
             clock,
             tracker,
         }
+    }
+
+    /// The hosts of a rank.
+    pub(super) fn hosts(&self, standby: bool) -> Vec<&Host> {
+        let settings = &self.settings;
+        if standby {
+            settings.reach.standby.iter().collect()
+        } else {
+            std::iter::once(&settings.host).chain(&settings.reach.hosts).collect()
+        }
+    }
+
+    /// What stands about one bind.
+    pub(super) fn entry(&self, bind: usize) -> Entry {
+        self.board()[bind].clone()
+    }
+
+    /// What stands about all of them.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.board().clone()
+    }
+
+    /// Whether a bind counts among [`regulars`](Self::regulars) while it is there.
+    pub(super) fn is_regular(&self, entry: &Entry) -> bool {
+        let sends = self.settings.bind != BindKind::Receiver;
+        !entry.standby && entry.kind.submits() == sends
     }
 
     fn board(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -131,7 +174,7 @@ impl<T, W: Wire> Shared<T, W> {
     }
 
     pub(super) fn status(&self) -> Status {
-        let entries = self.board().clone();
+        let entries = self.entries();
         let phase = *self.phase.borrow();
         let now_ms = self.gate.now_ms();
         let mut gate = self.gate.state();
@@ -143,6 +186,8 @@ impl<T, W: Wire> Shared<T, W> {
             BindStatus {
                 kind: entry.kind,
                 state: if draining { State::Draining } else { entry.state },
+                host: self.hosts(entry.standby).get(entry.at).map_or_else(String::new, ToString::to_string),
+                standby: entry.standby,
                 peer: entry.peer,
                 peer_system_id: entry.peer_system_id,
                 since: entry.since,
@@ -210,6 +255,9 @@ mod tests {
     fn entries(states: &[(BindKind, State)]) -> Vec<Entry> {
         let entry = |(kind, state): &(BindKind, State)| Entry {
             kind: *kind,
+            standby: false,
+            nth: 0,
+            at: 0,
             state: *state,
             peer: None,
             peer_system_id: None,

@@ -14,7 +14,7 @@ const WHOLE_SHARE: usize = 8;
 
 /// The governor of one connection. Pure: `now_ms` and `sent_ms` are milliseconds on one clock that does not go back.
 #[derive(Clone, Debug)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     rate: Pause,
     queue: Pause,
     ceiling: Ceiling,
@@ -53,7 +53,7 @@ impl Pause {
 
 impl Throttle {
     /// No pause yet; pauses will be `min_ms` to `max_ms` long, and four times that when the peer's queue is full.
-    pub(super) fn new(min_ms: u64, max_ms: u64) -> Self {
+    pub(crate) fn new(min_ms: u64, max_ms: u64) -> Self {
         Self {
             rate: Pause::new(min_ms, max_ms),
             queue: Pause::new(
@@ -67,19 +67,24 @@ impl Throttle {
     }
 
     /// ESME_RTHROTTLED came for what was sent at `sent_ms`.
-    pub(super) fn too_fast(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
+    pub(crate) fn too_fast(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
         if self.rate.begin(sent_ms, now_ms, chance) {
             self.ceiling.too_fast(now_ms);
         }
     }
 
     /// ESME_RMSGQFUL came for what was sent at `sent_ms`.
-    pub(super) fn queue_full(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
+    pub(crate) fn queue_full(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
         self.queue.begin(sent_ms, now_ms, chance);
     }
 
+    /// The peer says for how long it wants to be left alone.
+    pub(crate) fn wait(&mut self, ms: u64, now_ms: i64) {
+        self.rate.until_ms = self.rate.until_ms.max(now_ms.saturating_add_unsigned(ms));
+    }
+
     /// What was sent at `sent_ms` was accepted: pauses start small again.
-    pub(super) fn accepted(&mut self, sent_ms: i64, now_ms: i64) {
+    pub(crate) fn accepted(&mut self, sent_ms: i64, now_ms: i64) {
         self.ceiling.accepted(now_ms);
         self.rate.went_well(sent_ms);
         self.queue.went_well(sent_ms);
@@ -88,7 +93,7 @@ impl Throttle {
     /// The congestion_state of an answer, where it had one. Below 80 the peer has room, 80 to 89 is what it likes best, from
     /// 90 on we halve what is under way, at 100 we pause. An answer without it says nothing against more: some peers name
     /// congestion only while there is any.
-    pub(super) fn congestion(&mut self, state: Option<u8>, sent_ms: i64, now_ms: i64, chance: f64) {
+    pub(crate) fn congestion(&mut self, state: Option<u8>, sent_ms: i64, now_ms: i64, chance: f64) {
         if state.is_some_and(|state| state >= 100) {
             self.rate.begin(sent_ms, now_ms, chance);
         }
@@ -108,18 +113,18 @@ impl Throttle {
     }
 
     /// How long nothing may leave; 0 for no pause.
-    pub(super) fn pause_ms(&self, now_ms: i64) -> u64 {
+    pub(crate) fn pause_ms(&self, now_ms: i64) -> u64 {
         let until_ms = self.rate.until_ms.max(self.queue.until_ms);
         u64::try_from(until_ms.saturating_sub(now_ms)).unwrap_or(0)
     }
 
     /// Parts per second that the peer was found to take; `None` while it has not complained.
-    pub(super) fn ceiling(&mut self, now_ms: i64) -> Option<u32> {
+    pub(crate) fn ceiling(&mut self, now_ms: i64) -> Option<u32> {
         self.ceiling.rate(now_ms)
     }
 
     /// How much of a window of this size may be used now: all of it, or less while the peer is congested, at least one.
-    pub(super) fn window(&self, whole: usize) -> usize {
+    pub(crate) fn window(&self, whole: usize) -> usize {
         if self.share == WHOLE_SHARE { whole } else { (whole * self.share / WHOLE_SHARE).max(whole.min(1)) }
     }
 }

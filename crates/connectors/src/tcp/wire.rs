@@ -104,6 +104,11 @@ pub enum Heard {
     Odd(Vec<u8>),
     /// The peer tells something that nobody needs here.
     Notice,
+    /// A phone can be reached again.
+    Reachable {
+        /// Its number, as the peer writes it.
+        phone: String,
+    },
     /// The peer answered a question of ours.
     Alive,
     /// The peer ends the session; the answer to that.

@@ -280,7 +280,7 @@ fn answer(outcome: &Outcome) -> Answer {
             let (recipient, time_stamp) = message.rsplit_once(':').unwrap_or(("", message));
             Answer::Accepted { message_id: named_by_time(recipient.trim(), time_stamp.trim()) }
         }
-        Outcome::Nack { error, .. } => Answer::Refused { refusal: Refusal::Ucp(*error) },
+        Outcome::Nack { error, .. } => Answer::refused(Refusal::Ucp(*error)),
     }
 }
 

@@ -1,14 +1,17 @@
 //! A connection against a small message centre over loopback.
 
+mod hosts;
 mod life;
 mod outcomes;
 mod peer;
 mod smsc;
 mod storm;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::smpp::{Answer, BindKind, Content, Delivered, Link, Login, Places, Report, Settings, State};
+use connectors::{Host, Reach};
 use runtime::{Clock, Tasks};
 use smpp::{Address, Sm};
 use smsc::{Peer, Smsc};
@@ -25,8 +28,9 @@ struct Ours {
 fn settings(port: u16) -> Settings {
     Settings {
         name: "test".into(),
-        host: "localhost".into(),
-        port,
+        host: Host { name: "localhost".into(), port },
+        reach: Reach::default(),
+        classes: Arc::new([]),
         system_id: "gateway".into(),
         password: "secret".into(),
         bind: BindKind::Transceiver,

@@ -21,14 +21,8 @@ async fn answers_come_in_any_order_and_each_to_its_own() {
     peer.header(CommandId::GENERIC_NACK, Status::RINVCMDID, got[3].0).await;
     peer.header(CommandId::SUBMIT_SM_RESP, Status::ROK, got[1].0).await;
     assert_eq!(ours.answered().await, ("c".into(), accepted("id-c")));
-    assert_eq!(
-        ours.answered().await,
-        ("a".into(), Answer::Refused { refusal: Refusal::Smpp(Status::RINVDSTADR) })
-    );
-    assert_eq!(
-        ours.answered().await,
-        ("d".into(), Answer::Refused { refusal: Refusal::Smpp(Status::RINVCMDID) })
-    );
+    assert_eq!(ours.answered().await, ("a".into(), Answer::refused(Refusal::Smpp(Status::RINVDSTADR))));
+    assert_eq!(ours.answered().await, ("d".into(), Answer::refused(Refusal::Smpp(Status::RINVCMDID))));
     assert_eq!(ours.answered().await, ("b".into(), accepted("")), "a header alone is an answer");
     let status = ours.link.status();
     assert_eq!((status.state, status.binds[0].window_used), (State::Bound, 0));
@@ -136,7 +130,7 @@ async fn throttling_pauses_all_binds_and_the_message_is_given_back() {
     ours.submit(&["a", "b"]).await;
     let (sequence, text) = one.submit().await;
     one.refuse(sequence, Status::RTHROTTLED).await;
-    assert_eq!(ours.answered().await, (text, Answer::Refused { refusal: Refusal::Smpp(Status::RTHROTTLED) }));
+    assert_eq!(ours.answered().await, (text, Answer::refused(Refusal::Smpp(Status::RTHROTTLED))));
     let status = ours.link.status();
     assert_eq!(status.state, State::Throttled);
     assert!((50..=200).contains(&status.pause_ms), "{}", status.pause_ms);

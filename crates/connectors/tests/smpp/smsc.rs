@@ -20,6 +20,21 @@ impl Smsc {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.expect("loopback") }
     }
 
+    pub(crate) fn of(listener: TcpListener) -> Self {
+        Self { listener }
+    }
+
+    /// The next connection that binds; one that only looks whether somebody is here is passed over.
+    pub(crate) async fn bound_at_last(&self) -> (Peer, CommandId) {
+        loop {
+            let mut peer = self.connection().await;
+            if let Some((header, _)) = peer.try_next().await {
+                peer.accept_bind(header).await;
+                return (peer, header.command_id);
+            }
+        }
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.listener.local_addr().expect("bound").port()
     }

@@ -99,6 +99,7 @@ async fn every_message_is_reported_exactly_once() {
     let counters = status.counters;
     assert_eq!(counters.submitted, (SUBMITTERS * EACH) as u64);
     assert_eq!(counters.accepted + counters.refused + counters.timed_out + counters.lost, counters.submitted);
-    assert!(counters.lost > 0 && counters.timed_out > 0 && counters.refused > 0, "{counters:?}");
+    // What a silent peer left open ends by its time or with its session, whichever comes first.
+    assert!(counters.lost + counters.timed_out > 0 && counters.refused > 0, "{counters:?}");
     assert!(status.binds.iter().all(|bind| bind.window_used == 0), "{status:?}");
 }

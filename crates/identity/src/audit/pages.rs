@@ -63,6 +63,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::FirewallRuleChanged(change)
         | Event::FirewallRuleDeleted(change)
         | Event::HoursCreated(change)
+        | Event::DistributionListCreated(change)
+        | Event::DistributionListChanged(change)
+        | Event::DistributionListDeleted(change)
         | Event::InboundNumberCreated(change)
         | Event::InboundNumberChanged(change)
         | Event::InboundNumberDeleted(change)
@@ -75,6 +78,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::LookupCreated(change)
         | Event::LookupChanged(change)
         | Event::LookupDeleted(change)
+        | Event::PauseCreated(change)
+        | Event::PauseEnded(change)
+        | Event::QueueSteered(change)
         | Event::NumberPlanImported(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)
@@ -91,7 +97,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::MessageRetried(MessageChange { message, .. })
         | Event::MessageReceived(MessageChange { message, .. })
         | Event::MessageReleased(MessageChange { message, .. })
+        | Event::MessageHeld(MessageChange { message, .. })
         | Event::MessageAmended(PartChange { message, .. }) => (message.to_string(), None),
+        Event::AccountingUnbalanced(told) | Event::AccountingBalanced(told) => (told.detail.clone(), None),
         Event::CdrClosed(FileClosed { name, .. }) => (name.clone(), None),
     }
 }

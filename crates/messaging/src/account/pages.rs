@@ -53,6 +53,12 @@ const SECTIONS: &[Section] = &[
                 Kind::List,
             ),
             setting("require_tls", "Over TLS only", "Binds on the port without TLS are refused.", Kind::Flag),
+            setting(
+                "bind_kinds",
+                "Kinds of bind",
+                "transmitter, receiver, transceiver; empty for all.",
+                Kind::List,
+            ),
         ],
     },
     Section {
@@ -83,6 +89,28 @@ const SECTIONS: &[Section] = &[
                 ]),
             ),
             setting("tlv_tags", "Listed parameters", "Tags such as 0x1401.", Kind::List),
+            setting(
+                "service_types",
+                "Service types",
+                "That its messages may name; empty for any.",
+                Kind::List,
+            ),
+            setting(
+                "service_type_default",
+                "Service type",
+                "Of messages that name none; mostly empty.",
+                Kind::Code,
+            ),
+            setting(
+                "id_form",
+                "Message ids",
+                "In responses, receipts, and what is asked by them.",
+                Kind::Choice(&[
+                    ("native", "13 letters and digits"),
+                    ("decimal", "Decimal"),
+                    ("hex", "Hexadecimal"),
+                ]),
+            ),
         ],
     },
     Section {
@@ -102,6 +130,50 @@ const SECTIONS: &[Section] = &[
                 Kind::Code,
             ),
             setting("numbers", "Numbers", "Whose inbound messages this account gets.", Kind::List),
+            setting(
+                "receipt_format",
+                "Receipts consist of",
+                "",
+                Kind::Choice(&[
+                    ("both", "Text and parameters"),
+                    ("text", "Text alone"),
+                    ("tlvs", "Parameters alone"),
+                ]),
+            ),
+            setting(
+                "receipt_dates",
+                "Their dates",
+                "",
+                Kind::Choice(&[("minutes", "Ten digits"), ("seconds", "Twelve digits, with seconds")]),
+            ),
+            setting(
+                "receipt_errors",
+                "Their err",
+                "",
+                Kind::Choice(&[
+                    ("carrier", "The carrier's code"),
+                    ("fault", "Our number, the same for every carrier"),
+                ]),
+            ),
+            setting("receipt_codes", "Codes of its own", "Such as filtered=045.", Kind::List),
+            setting(
+                "receipts_in",
+                "Brought by",
+                "",
+                Kind::Choice(&[("deliver_sm", "deliver_sm"), ("data_sm", "data_sm")]),
+            ),
+            setting(
+                "outbind",
+                "Outbind to",
+                "Host and port where its system listens; mostly empty.",
+                Kind::Code,
+            ),
+            setting(
+                "alerts",
+                "Tell when phones are back",
+                "By alert_notification, where the carrier tells us.",
+                Kind::Flag,
+            ),
         ],
     },
 ];

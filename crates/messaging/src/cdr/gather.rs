@@ -266,7 +266,7 @@ impl Known {
             provider_id: None,
             state: message.state.clone(),
             part_state: None,
-            error: message.error.clone(),
+            error: message.error.as_deref().map(raw),
             attempts: message.attempts,
             maybe_twice: message.maybe_twice,
             accepted_at: message.accepted_at,
@@ -279,6 +279,11 @@ impl Known {
     }
 }
 
+/// A reason as the carrier said it.
+fn raw(kept: &str) -> String {
+    crate::fault::Reason::read(kept).raw.to_owned()
+}
+
 impl PartRow {
     /// Writes what the carrier said of the part into its row.
     fn tell(&self, row: &mut Row) {
@@ -287,7 +292,7 @@ impl PartRow {
         row.sent_at = Some(self.sent_at);
         row.receipt_at = self.done_at;
         if self.error.is_some() {
-            row.error.clone_from(&self.error);
+            row.error = self.error.as_deref().map(raw);
         }
     }
 }

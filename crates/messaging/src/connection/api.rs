@@ -4,15 +4,19 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use connectors::Status;
 use serde::Serialize;
-use types::{ConnectionId, Page};
+use types::{ConnectionId, Page, Permission};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::problem::ProblemBody;
 use web::{Answer, Caller, Json, Paging, Problem, Query, Writer};
 
-use super::{Connection, ConnectionPatch, NewConnection, Wanted};
+use super::preview::{Previewed, Sample};
+use super::{Connection, ConnectionPatch, ErrorConvention, ErrorRule, NewConnection, Wanted};
 use crate::api::{Gateway, Tagged, decided_on, follow};
 use crate::engine::Engine;
+use crate::fault::Fault;
+use crate::journal::Learned;
+use crate::message::query::FaultTold;
 
 /// A connection and how it stands.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -24,10 +28,43 @@ struct Seen {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     status: Option<Status>,
+    /// How its receipts write ids, as far as that was found out; absent before the first, and where it is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learned_ids: Option<Learned>,
 }
 
 fn seen(engine: &Engine, connection: Connection) -> Seen {
-    Seen { status: engine.connection_status(connection.id), connection }
+    let learned_ids = engine.journal().receipt_ids(connection.id);
+    Seen { status: engine.connection_status(connection.id), learned_ids, connection }
+}
+
+/// A ready error table.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Convention {
+    /// Its name, as `error_convention` takes it.
+    name: ErrorConvention,
+    /// Its lines.
+    rules: Vec<ErrorRule>,
+}
+
+/// The ready error tables, and what our own words for errors are.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Conventions {
+    /// The tables.
+    conventions: Vec<Convention>,
+    /// The words: each with its number and what it means.
+    faults: Vec<FaultTold>,
+}
+
+/// The ready error tables, to be chosen or to begin one's own with, and our own words for errors.
+#[utoipa::path(get, path = "/api/v1/error-conventions", tag = "connections",
+    responses((status = 200, body = Conventions), (status = 403, body = ProblemBody)))]
+async fn conventions(Caller(scope): Caller) -> Result<Answer<200, Conventions>, Problem> {
+    scope.require(Permission::ConnectionView)?;
+    let conventions = ErrorConvention::ALL.map(|name| Convention { name, rules: name.rules() }).into();
+    let told =
+        |fault: &Fault| FaultTold { code: *fault, number: fault.number(), text: fault.text().to_owned() };
+    Ok(Answer(Conventions { conventions, faults: Fault::ALL.iter().map(told).collect() }))
 }
 
 fn tagged<const STATUS: u16>(connection: Connection) -> Tagged<STATUS, Connection> {
@@ -145,12 +182,28 @@ async fn drain(
     Ok(tagged(connection))
 }
 
+/// What would be sent for a message, part by part. Nothing is sent; secrets are hidden.
+#[utoipa::path(post, path = "/api/v1/connections/{id}/preview", tag = "connections", params(("id" = ConnectionId, Path)),
+    request_body = Sample,
+    responses((status = 200, body = Vec<Previewed>), (status = 404, body = ProblemBody),
+        (status = 409, description = "The connection cannot carry it", body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn preview(
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    Json(sample): Json<Sample>,
+) -> Result<Answer<200, Vec<Previewed>>, Problem> {
+    Ok(Answer(super::preview::preview(&scope, id.parse()?, &sample).await?))
+}
+
 /// The routes.
 pub(crate) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, change, delete))
+        .routes(routes!(conventions))
         .routes(routes!(start))
         .routes(routes!(stop))
         .routes(routes!(drain))
+        .routes(routes!(preview))
+        .merge(super::hook::api::router())
 }

@@ -1,6 +1,11 @@
 //! What can be set about a connection: where it leads, how fast it goes, and what the carrier's side is like.
 
 use super::BindKind;
+use super::errors::{self, ErrorConvention, ErrorRule};
+use super::words::{
+    self, Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
+};
+use connectors::http::Description;
 use runtime::Config;
 use serde::{Deserialize, Serialize};
 use types::{Error, Result};
@@ -12,12 +17,23 @@ use crate::settings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionSettings {
-    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI) or `cimd2`. What follows is SMPP's unless it says otherwise.
+    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI), `cimd2` or `http`. What follows is SMPP's unless it says otherwise.
     pub protocol: Protocol,
-    /// The carrier's host name or address.
+    /// The carrier's host name or address; over HTTP that of `http.url`.
     pub host: String,
-    /// Its TCP port; 2775 when not given.
+    /// Its TCP port; 2775 when not given. Over HTTP that of `http.url`.
     pub port: u16,
+    /// More hosts of the carrier, each with its port, at most 8: `smsc2.example:2775`. The binds are dealt out over all of
+    /// them in turns; while one is down the next stands in for it.
+    pub hosts: Vec<String>,
+    /// Hosts with their ports, at most 8, that are used while no bind to any of the others can send.
+    pub standby_hosts: Vec<String>,
+    /// `cold`: binds to those are made when they are needed. `warm`: they are there all the time, as many as `binds` says.
+    pub standby: Standby,
+    /// How long no other bind must have been there before cold ones are made, 100 to 3,600,000.
+    pub standby_after_ms: u64,
+    /// How often a bind that stands with another host than its own looks whether that is back, 100 to 86,400,000; 0 for never.
+    pub rebalance_ms: u64,
     /// Whether the connection is encrypted with TLS, 1.2 or 1.3; whatever the protocol.
     pub tls: bool,
     /// The name that the carrier's certificate must be for; `host` when empty.
@@ -25,7 +41,8 @@ pub struct ConnectionSettings {
     /// The certificates, as PEM, of who may have issued the carrier's, at most 65,536 characters; empty for the roots of
     /// the machine that Switchboard runs on.
     pub tls_ca: String,
-    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32.
+    /// The name that we bind with, 1 to 15 characters; of a UCP large account 1 to 16, of a CIMD2 user 1 to 32. Over
+    /// HTTP the user or account, `{user}` in the description's templates, at most 255; perhaps none.
     pub system_id: String,
     /// What kind of system we are, as the carrier wants it; mostly empty, at most 12 characters.
     pub system_type: String,
@@ -65,15 +82,53 @@ pub struct ConnectionSettings {
     pub throttle_max_ms: u64,
     /// What data_coding 0 means to the carrier (SMPP v3.4 §5.2.19 leaves it open).
     pub default_alphabet: Alphabet,
+    /// National languages whose tables the carrier's phones know, at most 13: `turkish`, `spanish`, `portuguese`, `bengali`,
+    /// `gujarati`, `hindi`, `kannada`, `malayalam`, `oriya`, `punjabi`, `tamil`, `telugu`, `urdu`. A text that would go as
+    /// UCS-2 goes in one of them where that takes fewer parts (3GPP TS 23.038 §6.2.1.2.4). With `udh8` and `udh16` only.
+    pub national_tables: Vec<String>,
+    /// Whether typographic characters are replaced by plain ones where that keeps a text out of UCS-2.
+    pub smart_replace: bool,
     /// How a text of several parts is handed over.
     pub long_messages: LongMessages,
-    /// How the ids in receipts relate to those in responses.
+    /// How the ids in receipts relate to those in responses; `auto` finds out, and the connection's
+    /// `learned_ids` says what was found.
     pub receipt_ids: ReceiptIds,
+    /// States that the carrier names in its own way, at most 32: `ACCEPTD=delivered`. The states are `enroute`, `accepted`,
+    /// `delivered`, `expired`, `deleted`, `undeliverable`, `rejected` and `unknown`.
+    pub receipt_states: Vec<String>,
+    /// What the carrier's errors mean and what is done about them, at most 200 lines; the first that fits counts.
+    pub errors: Vec<ErrorRule>,
+    /// The ready table behind those: `standard`, `gsm_map` or `aggregator`.
+    pub error_convention: ErrorConvention,
+    /// What becomes of a message that left and was not answered: `by_intent`, `wait` or `resend`.
+    pub unanswered: Unanswered,
     /// Type of number that every sender is given, 0 to 255; as the sender's form tells when not given.
     pub source_ton: Option<u8>,
     /// Numbering plan that every sender is given, 0 to 255; as the sender's form tells when not given.
     pub source_npi: Option<u8>,
-    /// registered_delivery of every message (SMPP v3.4 §5.2.17), 0 to 255; the final outcome (1) when not given.
+    /// Type of number that every recipient is given, 0 to 255; as it was submitted when not given.
+    pub dest_ton: Option<u8>,
+    /// Numbering plan that every recipient is given, 0 to 255; as it was submitted when not given.
+    pub dest_npi: Option<u8>,
+    /// Digits that are taken away from the front of a recipient that begins with them; mostly empty, at most 20.
+    pub dest_strip: String,
+    /// What is put in their place, or before every recipient where none are taken away: digits or `+`; mostly empty, at
+    /// most 20.
+    pub dest_prefix: String,
+    /// How the validity that a sender chose is written: `absolute`, `relative` or `none`.
+    pub validity_format: TimeFormat,
+    /// protocol_id of every message, 0 to 255; as it was submitted when not given.
+    pub protocol_id: Option<u8>,
+    /// replace_if_present_flag of every message.
+    pub replace_if_present: bool,
+    /// priority_flag of one-time codes that name none, 0 to 255; 0 when not given.
+    pub priority_otp: Option<u8>,
+    /// priority_flag of transactional messages that name none, 0 to 255; 0 when not given.
+    pub priority_transactional: Option<u8>,
+    /// priority_flag of marketing messages that name none, 0 to 255; 0 when not given.
+    pub priority_marketing: Option<u8>,
+    /// registered_delivery of every message (SMPP v3.4 §5.2.17), 0 to 255; when not given the final outcome (1), and
+    /// intermediate notifications and acknowledgements of the phone as each message asks.
     pub registered_delivery: Option<u8>,
     /// service_type of every message, at most 5 characters; mostly empty.
     pub service_type: String,
@@ -97,128 +152,11 @@ pub struct ConnectionSettings {
     pub announce_window: bool,
     /// CIMD2: whether packets carry a checksum.
     pub checksum: bool,
-}
-
-/// What a carrier speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// SMPP 3.4 or 5.0.
-    #[default]
-    Smpp,
-    /// UCP/EMI 4.6 to 5.2.
-    Ucp,
-    /// CIMD2.
-    Cimd2,
-}
-
-impl Protocol {
-    /// As people write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Smpp => "SMPP",
-            Self::Ucp => "UCP",
-            Self::Cimd2 => "CIMD2",
-        }
-    }
-
-    /// Requests that a session can leave unanswered: the protocol has no more numbers.
-    const fn window_max(self) -> u16 {
-        match self {
-            Self::Smpp => u16::MAX,
-            Self::Ucp => 100,
-            Self::Cimd2 => 128,
-        }
-    }
-}
-
-/// `interface_version` of a bind (SMPP v5 §4.7.13).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-pub enum Version {
-    /// SMPP 3.4, which nearly every carrier speaks.
-    #[default]
-    #[serde(rename = "3.4")]
-    V34,
-    /// SMPP 5.0.
-    #[serde(rename = "5.0")]
-    V50,
-}
-
-impl Version {
-    /// The octet that the bind carries.
-    pub const fn interface_version(self) -> u8 {
-        match self {
-            Self::V34 => 0x34,
-            Self::V50 => 0x50,
-        }
-    }
-}
-
-/// What a carrier takes data_coding 0 for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Alphabet {
-    /// The GSM default alphabet, one septet in each octet.
-    #[default]
-    Gsm7,
-    /// The GSM default alphabet, eight septets packed into seven octets.
-    Gsm7Packed,
-    /// ISO 8859-1.
-    Latin1,
-    /// UTF-16, most significant octet first.
-    Ucs2,
-}
-
-/// How a text of several parts is handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LongMessages {
-    /// Parts with a user data header and an 8-bit reference (3GPP TS 23.040 §9.2.3.24.1).
-    #[default]
-    Udh8,
-    /// Parts with a user data header and a 16-bit reference (3GPP TS 23.040 §9.2.3.24.8).
-    Udh16,
-    /// Parts with sar_msg_ref_num, sar_total_segments and sar_segment_seqnum (SMPP v3.4 §5.3.2.22).
-    Sar,
-    /// Whole, in message_payload (SMPP v3.4 §5.3.2.32); the carrier splits it.
-    Payload,
-}
-
-/// How the ids in a carrier's receipts relate to those in its responses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReceiptIds {
-    /// Tried in every form that is in use: as it is, in either base, in either case, with or without zeros in front.
-    #[default]
-    Auto,
-    /// The same text.
-    Same,
-    /// Hexadecimal in the response, decimal in the receipt.
-    HexToDecimal,
-    /// Decimal in the response, hexadecimal in the receipt.
-    DecimalToHex,
-}
-
-/// An optional parameter (SMPP v3.4 §5.3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ExtraTlv {
-    /// Its tag: 5120 to 16383 (0x1400 to 0x3FFF) are the carriers' own.
-    pub tag: u16,
-    /// Its value in hexadecimal, at most 255 octets.
-    pub hex: String,
-}
-
-impl ExtraTlv {
-    /// The value's octets; nothing where the text is not hexadecimal, which no stored one is.
-    pub fn octets(&self) -> Option<Vec<u8>> {
-        let digits = self.hex.as_bytes();
-        if !digits.len().is_multiple_of(2) {
-            return None;
-        }
-        let digit = |octet: u8| char::from(octet).to_digit(16);
-        digits.chunks(2).map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()).collect()
-    }
+    /// HTTP: what is asked, how answers are read, and what comes back by itself. `{"dialect": "twilio"}` is enough to begin
+    /// with: a ready dialect is copied, and what else is named here is changed in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Description>)]
+    pub http: Option<Box<Description>>,
 }
 
 /// Refuses what is not digits, or too many.
@@ -233,8 +171,9 @@ const EXTRA_MAX: usize = 16;
 const EXTRA_OCTETS_MAX: usize = 255;
 /// Room for some dozen issuers.
 const CA_CHARS_MAX: usize = 65_536;
-/// The longest host name (RFC 1035 §2.3.4).
-const HOST_CHARS_MAX: usize = 253;
+const HOSTS_MAX: usize = 8;
+const STATES_MAX: usize = 32;
+const PREFIX_CHARS_MAX: usize = 20;
 
 impl Default for ConnectionSettings {
     fn default() -> Self {
@@ -242,6 +181,11 @@ impl Default for ConnectionSettings {
             protocol: Protocol::Smpp,
             host: String::new(),
             port: 2775,
+            hosts: Vec::new(),
+            standby_hosts: Vec::new(),
+            standby: Standby::Cold,
+            standby_after_ms: 10_000,
+            rebalance_ms: 60_000,
             tls: false,
             tls_server_name: String::new(),
             tls_ca: String::new(),
@@ -264,8 +208,24 @@ impl Default for ConnectionSettings {
             throttle_min_ms: 1_000,
             throttle_max_ms: 30_000,
             default_alphabet: Alphabet::Gsm7,
+            national_tables: Vec::new(),
+            smart_replace: false,
             long_messages: LongMessages::Udh8,
             receipt_ids: ReceiptIds::Auto,
+            receipt_states: Vec::new(),
+            errors: Vec::new(),
+            error_convention: ErrorConvention::Standard,
+            unanswered: Unanswered::ByIntent,
+            dest_ton: None,
+            dest_npi: None,
+            dest_strip: String::new(),
+            dest_prefix: String::new(),
+            validity_format: TimeFormat::Absolute,
+            protocol_id: None,
+            replace_if_present: false,
+            priority_otp: None,
+            priority_transactional: None,
+            priority_marketing: None,
             source_ton: None,
             source_npi: None,
             registered_delivery: None,
@@ -280,6 +240,7 @@ impl Default for ConnectionSettings {
             subaddress: String::new(),
             announce_window: false,
             checksum: true,
+            http: None,
         }
     }
 }
@@ -305,12 +266,13 @@ impl ConnectionSettings {
     /// The settings in their normal form, when every value is one that its field takes.
     pub(super) fn checked(mut self, config: &Config) -> Result<Self> {
         self.host = self.host.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let plain = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '.' | '-' | '_' | ':');
-        if self.host.is_empty() || self.host.len() > HOST_CHARS_MAX || !self.host.chars().all(plain) {
+        if !words::is_host(&self.host) {
             let why = "give the carrier's host name or address, without a port";
             return Err(Error::invalid("settings.host", why));
         }
         settings::within("settings.port", &self.port, &(1..=u16::MAX))?;
+        self.check_hosts()?;
+        self.check_dialect()?;
         self = self.checked_tls()?;
         self.check_protocol()?;
         settings::c_octets("settings.system_type", &self.system_type, &(0..=12))?;
@@ -335,10 +297,46 @@ impl ConnectionSettings {
         Ok(self)
     }
 
+    fn check_hosts(&self) -> Result<()> {
+        for (field, hosts) in
+            [("settings.hosts", &self.hosts), ("settings.standby_hosts", &self.standby_hosts)]
+        {
+            settings::at_most(field, hosts, HOSTS_MAX)?;
+            for host in hosts {
+                words::host(field, host)?;
+            }
+        }
+        settings::within("settings.standby_after_ms", &self.standby_after_ms, &(100..=3_600_000))?;
+        if self.rebalance_ms > 0 {
+            settings::within("settings.rebalance_ms", &self.rebalance_ms, &(100..=86_400_000))?;
+        }
+        Ok(())
+    }
+
+    fn check_dialect(&self) -> Result<()> {
+        errors::check(&self.errors)?;
+        settings::at_most("settings.national_tables", &self.national_tables, words::LANGUAGES.len())?;
+        if let Some(unknown) = self.national_tables.iter().find(|name| words::language(name).is_none()) {
+            let known: Vec<_> = words::LANGUAGES.iter().map(|(name, _)| *name).collect();
+            let why = format!("{unknown:?} has no national table; there are {}", known.join(", "));
+            return Err(Error::invalid("settings.national_tables", why));
+        }
+        settings::at_most("settings.receipt_states", &self.receipt_states, STATES_MAX)?;
+        for state in &self.receipt_states {
+            if words::receipt_state(state).is_none() {
+                let why = format!(
+                    "{state:?} is not what the carrier writes and a state, such as ACCEPTD=delivered"
+                );
+                return Err(Error::invalid("settings.receipt_states", why));
+            }
+        }
+        digits("settings.dest_strip", &self.dest_strip, PREFIX_CHARS_MAX)?;
+        digits("settings.dest_prefix", self.dest_prefix.trim_start_matches('+'), PREFIX_CHARS_MAX - 1)
+    }
+
     fn checked_tls(mut self) -> Result<Self> {
         self.tls_server_name = self.tls_server_name.trim().to_owned();
-        let plain = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '.' | '-' | '_' | ':');
-        if self.tls_server_name.len() > HOST_CHARS_MAX || !self.tls_server_name.chars().all(plain) {
+        if !self.tls_server_name.is_empty() && !words::is_host(&self.tls_server_name) {
             return Err(Error::invalid(
                 "settings.tls_server_name",
                 "give a host name or address, without a port",
@@ -363,8 +361,10 @@ impl ConnectionSettings {
             Protocol::Smpp => 15,
             Protocol::Ucp => 16,
             Protocol::Cimd2 => 32,
+            Protocol::Http => 255,
         };
-        settings::c_octets("settings.system_id", &self.system_id, &(1..=longest))?;
+        let shortest = usize::from(self.protocol != Protocol::Http);
+        settings::c_octets("settings.system_id", &self.system_id, &(shortest..=longest))?;
         digits("settings.alert_pid", &self.alert_pid, 4)?;
         digits("settings.notification_address", &self.notification_address, 16)?;
         digits("settings.notification_pid", &self.notification_pid, 4)?;
@@ -384,8 +384,12 @@ impl ConnectionSettings {
         if self.bind != BindKind::Transceiver {
             return only("settings.bind", "sessions for both directions only: transceiver");
         }
-        if !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
-            return only("settings.long_messages", "parts with a user data header only: udh8 or udh16");
+        let whole = self.protocol == Protocol::Http && self.long_messages == LongMessages::Payload;
+        if !whole && !matches!(self.long_messages, LongMessages::Udh8 | LongMessages::Udh16) {
+            return only(
+                "settings.long_messages",
+                "parts with a user data header only: udh8 or udh16, and over HTTP payload",
+            );
         }
         if self.default_alphabet != Alphabet::Gsm7 {
             return only("settings.default_alphabet", "one default alphabet: gsm7");

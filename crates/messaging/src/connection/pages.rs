@@ -17,12 +17,14 @@ use web::ui::tone::Tone;
 use web::ui::{badge, browse, chart, feedback, field};
 use web::{Form, PageProblem, Paging, Query, Visitor};
 
-use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Wanted};
+use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Protocol, ReceiptIds, Wanted};
 use crate::api::{Gateway, follow};
+use crate::journal::Learned;
 use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_button, region, words};
 use crate::settings;
 
 mod form_sections;
+mod over_http;
 use form_sections::SECTIONS;
 
 /// Traffic moves windows and rates though nothing is said about the connection itself.
@@ -128,7 +130,7 @@ async fn list(
     let empty = feedback::empty(
         Icon::Plug,
         "No connections yet",
-        "A connection binds to a carrier over SMPP, UCP or CIMD2, and routes send messages through it.",
+        "A connection leads to a carrier over SMPP, UCP, CIMD2 or HTTP, and routes send messages through it.",
         &add_button(&visitor),
     );
     let older = page.next.as_deref().map(|next| format!("/connections?after={next}"));
@@ -137,8 +139,8 @@ async fn list(
         (browse::pager(words(&visitor), None, older.as_deref(), ""))
     };
     let body = region(&visitor, "connections-live", TOPICS, inner);
-    Ok(visitor
-        .page_or_fragment(Content { actions: add_button(&visitor), ..Content::new("Connections", body) }))
+    let actions = html! { (over_http::add_button(&visitor)) (add_button(&visitor)) };
+    Ok(visitor.page_or_fragment(Content { actions, ..Content::new("Connections", body) }))
 }
 
 fn binds_table(status: &Status) -> Markup {
@@ -152,8 +154,9 @@ fn binds_table(status: &Status) -> Markup {
             LinkState::Stopped => ("stopped", "Stopped"),
         };
         row(vec![
-            html! { (bind.kind) },
+            html! { (bind.kind) @if bind.standby { " " (badge::tag("standby")) } },
             badge::connection_state(name, label),
+            html! { code { (bind.host) } },
             bind.peer.map_or_else(none, |peer| html! { code { (peer) } }),
             moment(bind.since),
             window(bind.window_used, bind.window_limit),
@@ -165,6 +168,7 @@ fn binds_table(status: &Status) -> Markup {
     let columns = vec![
         column("Bind"),
         column("State"),
+        column("Host").detail(),
         column("Peer").detail(),
         column("Since"),
         column("Window"),
@@ -174,11 +178,35 @@ fn binds_table(status: &Status) -> Markup {
     table("Binds", columns, rows.collect()).id("binds").render()
 }
 
-fn live_part(visitor: &Visitor, connection: &Connection, status: Option<&Status>) -> Markup {
+/// How the ids in a carrier's receipts are written, as far as that is known.
+fn receipt_ids(connection: &Connection, learned: Option<Learned>) -> Markup {
+    let words = |form| match form {
+        ReceiptIds::Auto => "being found out",
+        ReceiptIds::Same => "the same as in responses",
+        ReceiptIds::HexToDecimal => "decimal, where responses are hexadecimal",
+        ReceiptIds::DecimalToHex => "hexadecimal, where responses are decimal",
+    };
+    match (connection.settings.receipt_ids, learned) {
+        (ReceiptIds::Auto, Some(learned)) => html! {
+            (words(learned.form)) ", "
+            @if learned.certain { "certain after " } @else { "probably, after " }
+            (count(u64::from(learned.matches))) " receipts"
+        },
+        (set, _) => html! { (words(set)) },
+    }
+}
+
+fn live_part(
+    visitor: &Visitor,
+    connection: &Connection,
+    status: Option<&Status>,
+    learned: Option<Learned>,
+) -> Markup {
     let facts = card::facts(&[
         ("State", state(connection, status)),
         ("Protocol", html! { (connection.settings.protocol.name()) }),
         ("Wanted", html! { (connection.wanted.as_str()) }),
+        ("Ids in receipts", receipt_ids(connection, learned)),
     ]);
     let Some(status) = status else {
         return html! { (card::card("Now", &buttons(visitor, connection), &facts)) };
@@ -231,7 +259,8 @@ async fn detail(
 ) -> Result<Response, PageProblem> {
     let connection = super::get(&visitor.scope, id.parse()?).await?;
     let status = gateway.engine.connection_status(connection.id);
-    let inner = live_part(&visitor, &connection, status.as_ref());
+    let learned = gateway.engine.journal().receipt_ids(connection.id);
+    let inner = live_part(&visitor, &connection, status.as_ref(), learned);
     let live = region(&visitor, "connection-live", TOPICS, inner);
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new(&connection.name, live)));
@@ -240,9 +269,14 @@ async fn detail(
     let shown = Shown::of(settings);
     let manage = may(&visitor, Permission::ConnectionManage);
     let at = format!("/connections/{}", connection.id);
+    let over_http = connection.settings.protocol == Protocol::Http;
+    let hooks = over_http::hooks_card(&visitor, &connection).await?;
+    let sections: &[_] = if over_http { &[] } else { SECTIONS };
     let body = html! {
         (live)
-        @for section in SECTIONS {
+        (hooks)
+        @if over_http { (over_http::facts(&connection)?) }
+        @for section in sections {
             @let facts: Vec<(&str, Markup)> = section.settings.iter().filter(|setting| !shown.value(setting.name).is_empty())
                 .map(|setting| (setting.label, html! { code { (shown.value(setting.name)) } })).collect();
             @if !facts.is_empty() { (card::card(section.title, &html! {}, &card::facts(&facts))) }
@@ -261,7 +295,10 @@ async fn detail(
         }
     };
     let edit = format!("{at}/edit");
-    let actions = html! { @if manage { (form::link("Edit", &edit).icon(Icon::Edit)) } };
+    let actions = html! {
+        @if over_http { (over_http::try_button(&connection)) }
+        @if manage { (form::link("Edit", &edit).icon(Icon::Edit)) }
+    };
     let breadcrumbs =
         browse::breadcrumbs(words(&visitor), &[("Connections", "/connections")], &connection.name);
     Ok(visitor.page_or_fragment(Content { title: &connection.name, body, actions, breadcrumbs }))
@@ -319,6 +356,7 @@ async fn create(
         let new = NewConnection {
             name: fields.owned("name").unwrap_or_default(),
             password: fields.owned("password"),
+            hook_secret: None,
             wanted: None,
             settings: patch(SECTIONS, &fields)?,
         };
@@ -346,6 +384,9 @@ async fn create(
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::ConnectionManage)?;
     let connection = super::get(&visitor.scope, id.parse()?).await?;
+    if connection.settings.protocol == Protocol::Http {
+        return Ok(visitor.page(over_http::edit_page(&visitor, &connection)?));
+    }
     let mut members = settings::members(&connection.settings)?;
     members.insert("name".to_owned(), connection.name.into());
     members.insert("revision".to_owned(), connection.revision.into());
@@ -366,6 +407,7 @@ async fn change(
         let wanted = ConnectionPatch {
             name: Some(fields.owned("name").unwrap_or_default()),
             password: fields.owned("password"),
+            hook_secret: None,
             settings: patch(SECTIONS, &fields)?,
             revision: fields.revision(),
         };
@@ -452,4 +494,5 @@ pub(crate) fn router() -> Router<Gateway> {
         .route("/connections/{id}/stop", post(stop))
         .route("/connections/{id}/drain", post(drain))
         .route("/connections/{id}/delete", post(delete))
+        .merge(over_http::router())
 }

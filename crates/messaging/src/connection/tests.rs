@@ -20,7 +20,7 @@ async fn the_password_opens_for_the_link_and_shows_nowhere() {
         panic!("SMPP unless said otherwise")
     };
     assert_eq!(
-        (link.host.as_str(), link.password.as_str(), link.login.version, link.port),
+        (link.host.name.as_str(), link.password.as_str(), link.login.version, link.host.port),
         ("smsc.example", "hunter2!", 0x34, 2775)
     );
     assert!(!made.password_sealed.contains("hunter2!"));

@@ -18,8 +18,11 @@ use crate::recover::MessageRecord;
 /// Why a message is held, kept with it until it is released.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// What people call the rule.
+    /// What people call the rule; or who held it, where no rule did.
     pub by: String,
+    /// Whether a person held it and no rule.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub person: bool,
     /// When the message would have gone; at once when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
@@ -38,7 +41,7 @@ impl Pass {
         match &self.held_by {
             None => planned,
             Some(by) => {
-                options.held = Some(Held { by: by.clone(), not_before: planned });
+                options.held = Some(Held { by: by.clone(), person: false, not_before: planned });
                 Some(expires_at)
             }
         }
@@ -71,7 +74,9 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Message>> {
 /// # Errors
 /// [`Code::NotFound`]; [`Code::Conflict`] for one that is not held, or not any more.
 pub async fn release(scope: &Scope, id: MessageId) -> Result<Message> {
-    scope.require(Permission::FirewallManage)?;
+    if !scope.permissions().contains(Permission::QueueManage) {
+        scope.require(Permission::FirewallManage)?;
+    }
     let now = scope.now();
     let mut write = scope.write().await?;
     let found: Option<MessageRecord> = write
@@ -82,6 +87,9 @@ pub async fn release(scope: &Scope, id: MessageId) -> Result<Message> {
     let text = record.options.as_deref().filter(|_| record.state == State::Scheduled.as_str());
     let mut options: Options = serde_json::from_str(text.ok_or_else(not_held)?).map_err(Error::internal)?;
     let held = options.held.take().ok_or_else(not_held)?;
+    if !held.person {
+        scope.require(Permission::FirewallManage)?;
+    }
     let goes_at = held.not_before.unwrap_or(now).max(now);
     let kept = (options != Options::default()).then(|| serde_json::to_string(&options)).transpose();
     let kept = kept.map_err(Error::internal)?;

@@ -49,6 +49,15 @@ pub(crate) async fn accept(
                 continue;
             }
         }
+        if let (Some(old), Some(new)) = (accept.redrive_of, accept.messages.first())
+            && !keep_redrive(batch, new, old).await?
+        {
+            batch.after.push(After::Release(new.message.id));
+            if let Some(reply) = at.and_then(|at| replies.get_mut(at)) {
+                *reply = Err(Error::new(Code::Conflict, "the message was sent again already"));
+            }
+            continue;
+        }
         for new in &accept.messages {
             begin(batch, new, queue, &mut rows)?;
         }
@@ -145,6 +154,21 @@ async fn keep_answer(
                  on conflict (tenant_id, key) do nothing"
             ),
             args![tenant, &keyed.key, &keyed.request_hash, keyed.status, answer, batch.now],
+        )
+        .await?;
+    Ok(kept == 1)
+}
+
+/// Notes that a failed message is sent again as another; false when it was before.
+async fn keep_redrive(batch: &mut Batch, new: &NewMessage, old: types::MessageId) -> Result<bool> {
+    let kept = batch
+        .tx
+        .execute(
+            sql!(
+                "insert into redrive (tenant_id, message_id, new_id, at) values ($1, $2, $3, $4) \
+                 on conflict (tenant_id, message_id) do nothing"
+            ),
+            args![new.message.tenant, old, new.message.id, batch.now],
         )
         .await?;
     Ok(kept == 1)

@@ -6,16 +6,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use connectors::{Class, Refusal};
+use connectors::Class;
 use db::{Rows, args, record, sql};
 use rand::RngExt;
 use types::event::MessageChange;
 use types::{ConnectionId, Error, Event, MessageId, Result, Timestamp};
 
+use super::blocked::Destination;
 use super::rows::{Attempt, Standing, Wake, write_attempts};
 use super::{After, Batch, ClaimId, Entry, settle};
 use crate::message::{Outgoing, PartSet, State};
 use crate::queue::Queued;
+use crate::sendsms::dlr;
 
 /// What became of one part.
 pub struct Answered {
@@ -43,13 +45,24 @@ pub enum Outcome {
     },
     /// The carrier refused it.
     Refused {
-        /// Why, in its protocol's own table.
-        refusal: Refusal,
+        /// What to do.
+        class: Class,
+        /// Why, as it is kept: see [`Reason`](crate::fault::Reason).
+        why: String,
+        /// Seconds before the next tries; the installation's pauses when empty.
+        retry_s: Arc<[u32]>,
+    },
+    /// It had not left, and the carrier takes nothing for its recipient.
+    Blocked {
+        /// As the carrier said it.
+        why: String,
     },
     /// It left, and no answer came.
     Unanswered {
         /// What happened instead.
         why: &'static str,
+        /// Whether it is sent again; as its intent says when not given.
+        resend: Option<bool>,
     },
     /// It did not leave.
     NotSent,
@@ -75,10 +88,11 @@ enum Worst {
     Taken,
     NotSent,
     Throttled,
-    Temporary(String),
-    Unanswered(String),
+    Temporary(String, Arc<[u32]>),
+    Unanswered(String, Option<bool>),
     Expired,
     Refused(String),
+    Blocked(String),
 }
 
 impl Worst {
@@ -86,15 +100,16 @@ impl Worst {
         match outcome {
             Outcome::Taken { .. } | Outcome::AllTaken | Outcome::Late { .. } => Self::Taken,
             Outcome::NotSent => Self::NotSent,
-            Outcome::Unanswered { why } => Self::Unanswered((*why).to_owned()),
-            Outcome::Unsendable { why } => Self::Refused(why.clone()),
+            Outcome::Unanswered { why, resend } => Self::Unanswered((*why).to_owned(), *resend),
+            Outcome::Unsendable { why } | Outcome::Blocked { why } => Self::Refused(why.clone()),
             Outcome::Expired => Self::Expired,
-            Outcome::Refused { refusal } => match refusal.class() {
+            Outcome::Refused { class, why, retry_s } => match class {
                 Class::Throttled => Self::Throttled,
                 Class::Temporary | Class::QueueFull | Class::Reconnect => {
-                    Self::Temporary(refusal.to_string())
+                    Self::Temporary(why.clone(), retry_s.clone())
                 }
-                Class::Permanent => Self::Refused(refusal.to_string()),
+                Class::Permanent => Self::Refused(why.clone()),
+                Class::Blocked => Self::Blocked(why.clone()),
             },
         }
     }
@@ -206,6 +221,9 @@ pub(crate) async fn answer(
     let states = states_of(batch, &surprising).await?;
     for (answered, worst, taken) in decided {
         let from = states.get(&answered.message.id).copied().unwrap_or(State::Queued);
+        if let Worst::Blocked(why) = &worst {
+            batch.after.push(After::Blocked(Destination::of(answered), why.clone()));
+        }
         decide(batch, answered, worst, taken, from).await?;
     }
     shrink_claims(batch, progress, &found.progress).await?;
@@ -228,9 +246,10 @@ fn note_part(answered: &Answered, parts: &mut Vec<PartRow>) {
 fn note_attempt(answered: &Answered, attempts: &mut Vec<Attempt>) {
     let outcome = match &answered.outcome {
         Outcome::Taken { .. } | Outcome::AllTaken | Outcome::NotSent | Outcome::Expired => return,
-        Outcome::Refused { refusal } if refusal.class() == Class::Throttled => return,
-        Outcome::Refused { refusal } => format!("refused: {refusal}"),
-        Outcome::Unanswered { why } => format!("left, and no answer came: {why}"),
+        Outcome::Refused { class: Class::Throttled, .. } => return,
+        Outcome::Refused { why, .. } => format!("refused: {why}"),
+        Outcome::Blocked { why } => format!("not sent, as its recipient is blocked: {why}"),
+        Outcome::Unanswered { why, .. } => format!("left, and no answer came: {why}"),
         Outcome::Unsendable { why } => format!("cannot be sent: {why}"),
         Outcome::Late { provider_id } => format!("answered late: {provider_id}"),
     };
@@ -370,27 +389,27 @@ async fn decide(
             batch.count(message.tenant, Some(from), State::Sent);
             batch.set(message.id, standing(State::Sent, None, Wake::AsBefore));
             batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
-            await_receipt(batch, answered);
+            taken_over(batch, answered)?;
         }
         // Nothing was tried: back to the front of the queue, and no attempt is counted.
         Worst::NotSent | Worst::Throttled => {
             place = again(message, taken, message.attempts, message.maybe_twice, answered.connection);
         }
-        Worst::Temporary(why) if exhausted(batch, message) => {
+        Worst::Temporary(why, _) if exhausted(batch, message) => {
             let why = format!("given up after {} attempts: {why}", message.attempts + 1);
             ended = Some((State::Failed, Some(why)));
         }
-        Worst::Temporary(why) => {
-            let at = next_try(batch, message);
+        Worst::Temporary(why, retry_s) => {
+            let at = next_try(batch, message, &retry_s);
             batch.set(message.id, standing(State::Queued, Some(why.clone()), Wake::At(at)));
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
         }
-        Worst::Unanswered(why)
-            if message.intent.resends() && batch.now < message.expires_at && !exhausted(batch, message) =>
+        Worst::Unanswered(why, resend)
+            if resend.unwrap_or(message.intent.resends()) && may_try(batch, message) =>
         {
             // The first time at once; a carrier that stays silent is not asked again without a pause.
             let at_once = !message.maybe_twice;
-            let wake = if at_once { Wake::AsBefore } else { Wake::At(next_try(batch, message)) };
+            let wake = if at_once { Wake::AsBefore } else { Wake::At(next_try(batch, message, &[])) };
             let resent = standing(State::Queued, Some(why.clone()), wake);
             batch.set(message.id, Standing { maybe_twice: true, ..resent });
             batch.event(message.tenant, Event::MessageRetried(change(State::Queued, Some(why))));
@@ -398,13 +417,13 @@ async fn decide(
                 place = again(message, taken, message.attempts + 1, true, answered.connection);
             }
         }
-        Worst::Unanswered(why) => {
+        Worst::Unanswered(why, _) => {
             batch.count(message.tenant, Some(from), State::Indeterminate);
             batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), Wake::AsBefore));
             batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
         }
         Worst::Expired => ended = Some((State::Expired, None)),
-        Worst::Refused(why) => ended = Some((State::Rejected, Some(why))),
+        Worst::Refused(why) | Worst::Blocked(why) => ended = Some((State::Rejected, Some(why))),
     }
     if let Some((to, why)) = ended {
         settle::end(batch, &settle::Ending::of(message, from, to, why), connection).await?;
@@ -413,16 +432,19 @@ async fn decide(
     Ok(())
 }
 
-/// Keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
+/// Tells a customer who wants to hear of it, and keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
 /// has all of them.
-fn await_receipt(batch: &mut Batch, answered: &Answered) {
-    let Answered { message, connection, outcome: Outcome::Taken { provider_id }, .. } = answered else {
-        return;
-    };
-    if message.parts == 1 && message.attempts == 0 && !connectors::is_named_by_time(provider_id) {
-        let id = sms::id::key(provider_id).into_owned();
-        batch.after.push(After::Sent(*connection, id, message.clone()));
+fn taken_over(batch: &mut Batch, answered: &Answered) -> Result<()> {
+    let Answered { message, connection, outcome, .. } = answered;
+    if let Outcome::Taken { provider_id } = outcome
+        && message.parts == 1
+        && message.attempts == 0
+        && !connectors::is_named_by_time(provider_id)
+    {
+        let key = (*connection, Box::from(sms::id::key(provider_id)));
+        batch.sent.insert(key, message.clone());
     }
+    dlr::taken_over(batch, message, *connection)
 }
 
 fn again(
@@ -445,14 +467,29 @@ fn again(
     After::Dispatch(Queued { message, connection, first: true })
 }
 
-/// When a message is tried again: doubling from the shortest to the longest pause, within its validity.
+/// When a message is tried again, within its validity: by the schedule, whose last pause repeats, or without one doubling
+/// from the shortest to the longest pause.
 ///
-/// A quarter more or less, so that what failed together does not come back together.
-fn next_try(batch: &Batch, message: &Outgoing) -> Timestamp {
+/// A quarter more or less, so that what failed together does not come back together; a schedule is kept to a twentieth.
+fn next_try(batch: &Batch, message: &Outgoing, retry_s: &[u32]) -> Timestamp {
+    next_look(batch, message.attempts, message.expires_at, retry_s)
+}
+
+/// As [`next_try`], for a message of so many attempts.
+pub(crate) fn next_look(batch: &Batch, attempts: u32, expires_at: Timestamp, retry_s: &[u32]) -> Timestamp {
     let config = &batch.runtime.config.messaging;
-    let doubled = config.retry_min_ms.saturating_mul(1 << message.attempts.min(16)).min(config.retry_max_ms);
-    let pause = rand::rng().random_range(doubled - doubled / 4..=doubled + doubled / 4);
-    batch.now.plus_ms(i64::try_from(pause).unwrap_or(i64::MAX)).min(message.expires_at)
+    let nth = usize::try_from(attempts).unwrap_or(usize::MAX);
+    let (pause, spread) = match retry_s.get(nth).or(retry_s.last()) {
+        Some(seconds) => (u64::from(*seconds) * 1_000, 20),
+        None => (config.retry_min_ms.saturating_mul(1 << attempts.min(16)).min(config.retry_max_ms), 4),
+    };
+    let pause = rand::rng().random_range(pause - pause / spread..=pause + pause / spread);
+    batch.now.plus_ms(i64::try_from(pause).unwrap_or(i64::MAX)).min(expires_at)
+}
+
+/// Whether a message may be handed over once more.
+fn may_try(batch: &Batch, message: &Outgoing) -> bool {
+    batch.now < message.expires_at && !exhausted(batch, message)
 }
 
 /// Whether a message has been handed over as often as is allowed.

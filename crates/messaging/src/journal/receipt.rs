@@ -1,19 +1,25 @@
 //! Receipts from carriers: matched to their part in every form an id can take, aggregated over a message's parts, held
 //! when they overtake the response.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use db::{Arg, Rows, args, record, sql};
 use serde::{Deserialize, Serialize};
-use types::event::PartChange;
+use types::event::{MessageChange, PartChange};
 use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
-use super::answer::PartRow;
-use super::sent::Sent;
-use super::settle::{self, Ending};
-use super::{After, Batch, Entry};
+use super::answer::{PartRow, next_look};
+use super::blocked::Destination;
+use super::sent;
+use super::settle::{self, Ending, Notice};
+use super::{After, Batch, Entry, Standing, Wake};
+use crate::connection::ReceiptIds;
 use crate::message::{Options, Outgoing, State, address_of};
+
+mod find;
+
+pub(crate) use find::Known;
+use find::{Found, Match, find};
 
 /// A carrier's receipt, read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +36,24 @@ pub struct CarrierReceipt {
     pub(crate) provider_id: String,
     /// `message_state` as a number.
     pub(crate) state: u8,
-    /// The carrier's error, where it names one.
+    /// The carrier's error, where it names one, as it is kept: see [`Reason`](crate::fault::Reason).
     pub(crate) error: Option<String>,
+    /// How the ids of its connection are set to be written.
+    #[serde(default)]
+    pub(crate) ids: ReceiptIds,
+    /// Seconds before the next tries, where the failure that it tells of is to be tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) retry_s: Vec<u32>,
+    /// Whether the carrier takes nothing for this phone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) blocks: bool,
+}
+
+impl CarrierReceipt {
+    /// The state that it brings a message to, if it brings it to an end.
+    fn to(&self) -> Option<State> {
+        State::from_receipt(sms::MessageState::from_number(self.state))
+    }
 }
 
 record! { struct Count { n: i64 } }
@@ -48,29 +70,12 @@ pub(crate) async fn count_held(batch: &mut Batch) -> Result<i64> {
     Ok(count.n)
 }
 
-struct LookupRow<'a> {
-    i: usize,
-    n: usize,
-    c: i64,
-    k: &'a str,
-}
-
-record! {
-    struct Match {
-        idx: i64, nth: i64, message_id: MessageId, part: i64, attempt: i64, tenant_id: TenantId, state: String,
-        account_id: Option<AccountId>, connection_id: Option<ConnectionId>, parts: i64, attempts: u32,
-        maybe_twice: bool, registered: u8, sender: String, sender_kind: i64, recipient: String, recipient_kind: i64,
-        options: Option<String>, accepted_at: Timestamp, expires_at: Timestamp, done_at: Option<Timestamp>,
-        part_done_at: Option<Timestamp>,
-    }
-}
-
 /// Works through the batch's receipts, and those held for parts that this batch learnt of.
 pub(crate) async fn receipts(
     batch: &mut Batch,
     work: &[(Option<usize>, Entry)],
     parts: &[PartRow],
-    sent: &Sent,
+    known: &Known<'_>,
     any_held: bool,
 ) -> Result<()> {
     let mut receipts: Vec<CarrierReceipt> = Vec::new();
@@ -85,14 +90,32 @@ pub(crate) async fn receipts(
     if receipts.is_empty() {
         return Ok(());
     }
-    let matches = find(batch, &receipts, sent).await?;
+    let anew = take_all(batch, receipts, known).await?;
+    if anew.is_empty() {
+        return Ok(());
+    }
+    // It is another question now which messages those are for that wait.
+    let waiting = held_of(batch, &anew).await?;
+    take_all(batch, waiting, known).await.map(drop)
+}
+
+/// Finds what receipts speak of and applies them; those that speak of nothing known are held. Gives the connections whose
+/// held receipts are to be looked at again.
+async fn take_all(
+    batch: &mut Batch,
+    receipts: Vec<CarrierReceipt>,
+    known: &Known<'_>,
+) -> Result<Vec<ConnectionId>> {
+    let matches = find(batch, &receipts, known).await?;
     let mut unknown = Vec::new();
     let mut parts_done = Vec::new();
     let mut long = Vec::new();
-    for (receipt, found) in receipts.into_iter().zip(matches) {
+    for (receipt, found) in receipts.into_iter().zip(matches.found) {
         match found {
             None => unknown.push(receipt),
-            Some(Found::Sent(message)) => apply_to_sent(batch, &receipt, &message).await?,
+            Some(Found::Sent(message, key)) => {
+                apply_to_sent(batch, &receipt, (&message, key), &mut parts_done).await?;
+            }
             Some(Found::Row(found)) => apply(batch, &receipt, *found, &mut parts_done, &mut long).await?,
         }
     }
@@ -100,128 +123,33 @@ pub(crate) async fn receipts(
     for found in long {
         aggregate(batch, found).await?;
     }
-    hold(batch, unknown).await
+    hold(batch, unknown).await?;
+    Ok(matches.anew)
 }
 
-/// What a receipt speaks of.
-enum Found {
-    /// A message of one part that memory holds.
-    Sent(Arc<Outgoing>),
-    /// A part, with its message.
-    Row(Box<Match>),
-}
+/// Held receipts of one connection that are looked at again at once.
+const AGAIN_MAX: i64 = 2_000;
 
-/// What each receipt speaks of: in memory or in the table by the id as we keep it, then in the other forms it can take.
-async fn find(batch: &mut Batch, receipts: &[CarrierReceipt], sent: &Sent) -> Result<Vec<Option<Found>>> {
-    let known = |receipt: &CarrierReceipt| {
-        let message = sent.get(receipt.connection, &sms::id::key(&receipt.provider_id))?;
-        // Beyond its validity it may have been ended already.
-        (batch.now < message.expires_at).then(|| message.clone())
-    };
-    let known: Vec<Option<Arc<Outgoing>>> = receipts.iter().map(known).collect();
-    let mut fits: Vec<Vec<Match>> = receipts.iter().map(|_| Vec::new()).collect();
-    let keys: Vec<_> = receipts.iter().map(|receipt| sms::id::key(&receipt.provider_id)).collect();
-    let rows: Vec<_> = receipts
-        .iter()
-        .zip(&keys)
-        .enumerate()
-        .filter(|(at, (_, key))| known[*at].is_none() && !key.is_empty())
-        .map(|(at, (receipt, key))| LookupRow { i: at, n: 0, c: receipt.connection.raw(), k: key })
-        .collect();
-    look_up(batch, &rows, &mut fits).await?;
-    let missing: Vec<usize> =
-        (0..receipts.len()).filter(|at| known[*at].is_none() && fits[*at].is_empty()).collect();
-    if missing.is_empty() {
-        return Ok(chosen(receipts, known, fits));
-    }
-    let forms: Vec<(usize, Vec<_>)> =
-        missing.iter().map(|at| (*at, sms::id::candidates(&receipts[*at].provider_id).collect())).collect();
-    let rows: Vec<_> = forms
-        .iter()
-        .flat_map(|(at, forms)| {
-            forms.iter().enumerate().map(|(nth, key)| LookupRow {
-                i: *at,
-                n: nth,
-                c: receipts[*at].connection.raw(),
-                k: key,
-            })
-        })
-        .collect();
-    look_up(batch, &rows, &mut fits).await?;
-    Ok(chosen(receipts, known, fits))
-}
-
-/// One message or part for each receipt, of those that fit, which are ordered from the least to the most likely.
-///
-/// Where messages have no ids but recipient and time, those to one recipient within one second have the same name: their
-/// receipts are taken in the order in which they were submitted, and one for which none is open waits.
-fn chosen(
-    receipts: &[CarrierReceipt],
-    known: Vec<Option<Arc<Outgoing>>>,
-    fits: Vec<Vec<Match>>,
-) -> Vec<Option<Found>> {
-    let mut taken = HashSet::new();
-    let mut in_order = |receipt: &CarrierReceipt, mut fits: Vec<Match>| {
-        let name = |fit: &Match| (fit.message_id, fit.part, fit.attempt);
-        // With one part it is the message that ends.
-        let open = |fit: &Match| fit.part_done_at.is_none() && (fit.parts > 1 || fit.done_at.is_none());
-        if fits.len() < 2 {
-            return fits.pop();
-        }
-        fits.sort_by_key(name);
-        let first = fits.iter().position(|fit| open(fit) && !taken.contains(&name(fit)))?;
-        let first = fits.swap_remove(first);
-        if State::from_receipt(sms::MessageState::from_number(receipt.state)).is_some() {
-            taken.insert(name(&first));
-        }
-        Some(first)
-    };
-    let choose = |((receipt, known), mut fits): ((&CarrierReceipt, Option<Arc<Outgoing>>), Vec<Match>)| {
-        if let Some(message) = known {
-            return Some(Found::Sent(message));
-        }
-        let row = if connectors::is_named_by_time(&receipt.provider_id) {
-            in_order(receipt, fits)
-        } else {
-            fits.pop()
-        };
-        row.map(|row| Found::Row(Box::new(row)))
-    };
-    receipts.iter().zip(known).zip(fits).map(choose).collect()
-}
-
-async fn look_up(batch: &mut Batch, rows: &[LookupRow<'_>], fits: &mut [Vec<Match>]) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let rows = rows
-        .iter()
-        .map(|row| [(row.i as i64).into(), (row.n as i64).into(), row.c.into(), row.k.into()])
-        .collect();
-    // Ids recur: of several messages the newest that is not at its end counts, else the newest. All forms of one id
-    // stand in one row's neighbourhood, but not always in one run of the batch, so the order is made here.
-    let mut matches: Vec<Match> = batch
-        .tx
-        .all_rows(
-            sql!(
-                "select r.idx, r.nth, p.message_id, p.part, p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, \
-                 m.parts, m.attempts, m.maybe_twice, m.registered, m.sender, m.sender_kind, m.recipient, m.recipient_kind, \
-                 m.options, m.accepted_at, m.expires_at, m.done_at, p.done_at as part_done_at \
-                 from rows(idx bigint, nth bigint, connection bigint, key text) r join part p on p.connection_id = r.connection \
-                 and p.provider_key = r.key join message m on m.id = p.message_id \
-                 /* every tenant: a connection belongs to one tenant, and so do its parts */"
-            ),
-            args![],
-            rows,
-        )
-        .await?;
-    matches.sort_by_key(|one| (one.idx, std::cmp::Reverse(one.nth), one.done_at.is_none(), one.message_id));
-    for one in matches {
-        if let Some(fits) = usize::try_from(one.idx).ok().and_then(|at| fits.get_mut(at)) {
-            fits.push(one);
+/// Takes out the receipts that are held for these connections.
+async fn held_of(batch: &mut Batch, connections: &[ConnectionId]) -> Result<Vec<CarrierReceipt>> {
+    let mut receipts = Vec::new();
+    for connection in connections {
+        let held: Vec<Held> = batch
+            .tx
+            .all(
+                sql!(
+                    "delete from held_receipt where id in (select id from held_receipt where connection_id = $1 order by id limit $2) \
+                     returning receipt /* every tenant: a connection belongs to one tenant */"
+                ),
+                args![*connection, AGAIN_MAX],
+            )
+            .await?;
+        batch.after.push(After::HeldChanged(-(held.len() as i64)));
+        for held in held {
+            receipts.push(serde_json::from_str(&held.receipt).map_err(Error::internal)?);
         }
     }
-    Ok(())
+    Ok(receipts)
 }
 
 struct DoneRow {
@@ -232,16 +160,81 @@ struct DoneRow {
     e: Option<String>,
 }
 
+impl DoneRow {
+    /// The end of a part: message, part and attempt.
+    fn of((m, p, n): (i64, i64, i64), to: State, receipt: &CarrierReceipt) -> Self {
+        let e = receipt.error.clone().filter(|_| to != State::Delivered);
+        Self { m, p, n, s: to.as_str(), e }
+    }
+}
+
 /// A receipt for a message that memory holds. Its part's row stays as it is: with one part, the message says it all.
-async fn apply_to_sent(batch: &mut Batch, receipt: &CarrierReceipt, message: &Arc<Outgoing>) -> Result<()> {
-    let Some(to) = State::from_receipt(sms::MessageState::from_number(receipt.state)) else { return Ok(()) };
+async fn apply_to_sent(
+    batch: &mut Batch,
+    receipt: &CarrierReceipt,
+    (message, key): (&Arc<Outgoing>, sent::Key),
+    parts_done: &mut Vec<DoneRow>,
+) -> Result<()> {
     if already_ended(batch, message.id) {
         return Ok(());
     }
+    let Some(to) = receipt.to() else {
+        settle::notify(batch, Notice::of(message), receipt);
+        return Ok(());
+    };
     let error = receipt.error.clone().filter(|_| to != State::Delivered);
-    let id = sms::id::key(&receipt.provider_id).into_owned();
-    batch.after.push(After::Receipted(receipt.connection, id));
-    settle::end(batch, &Ending::of(message, State::Sent, to, error), Some(receipt.connection)).await
+    if batch.sent.get(&key).is_some_and(|answered| answered.id == message.id) {
+        batch.sent.remove(&key);
+    } else {
+        batch.after.push(After::Receipted(key));
+    }
+    let ending = Ending::of(message, State::Sent, to, error);
+    if sent_again(batch, receipt, &ending) {
+        let done = (message.id.raw(), 1, i64::from(message.attempts));
+        parts_done.push(DoneRow::of(done, to, receipt));
+        return Ok(());
+    }
+    settle::end(batch, &ending, Some(receipt.connection)).await
+}
+
+/// Lets a message of one part be tried again that a carrier gave up for a reason that passes. False where it is to end:
+/// nobody asked for another try, or it had all of them.
+fn sent_again(batch: &mut Batch, receipt: &CarrierReceipt, ending: &Ending) -> bool {
+    if receipt.blocks && ending.to != State::Delivered {
+        let destination = Destination::new(receipt.connection, ending.tenant, &ending.recipient.text);
+        batch.after.push(After::Blocked(destination, ending.error.clone().unwrap_or_default()));
+    }
+    let attempts_max = batch.runtime.config.messaging.attempts_max;
+    let passes = !receipt.retry_s.is_empty() && matches!(ending.to, State::Failed | State::Expired);
+    if !passes || ending.attempts >= attempts_max || batch.now >= ending.expires_at {
+        return false;
+    }
+    let at = next_look(batch, ending.attempts.saturating_sub(1), ending.expires_at, &receipt.retry_s);
+    let connection = Some(receipt.connection);
+    batch.ended.insert(ending.message);
+    batch.count(ending.tenant, Some(ending.from), State::Queued);
+    batch.set(
+        ending.message,
+        Standing {
+            state: State::Queued,
+            connection,
+            attempts: ending.attempts,
+            maybe_twice: ending.maybe_twice,
+            error: ending.error.clone(),
+            wake: Wake::At(at),
+        },
+    );
+    batch.event(
+        ending.tenant,
+        Event::MessageRetried(MessageChange {
+            message: ending.message,
+            state: State::Queued.as_str().into(),
+            account: ending.account,
+            connection,
+            error: ending.error.clone(),
+        }),
+    );
+    true
 }
 
 async fn apply(
@@ -251,18 +244,19 @@ async fn apply(
     parts_done: &mut Vec<DoneRow>,
     long: &mut Vec<Match>,
 ) -> Result<()> {
-    let Some(to) = State::from_receipt(sms::MessageState::from_number(receipt.state)) else {
-        // On its way, buffered, accepted: nothing that a sender could act upon.
+    let Some(from) = State::named(&found.state) else { return Ok(()) };
+    let Some(to) = receipt.to() else {
+        // On its way, buffered, accepted. Of a long message the first part speaks for all.
+        if !from.is_final() && !already_ended(batch, found.message_id) && found.part == 1 {
+            settle::notify(batch, notice(&found), receipt);
+        }
         return Ok(());
     };
-    parts_done.push(DoneRow {
-        m: found.message_id.raw(),
-        p: found.part,
-        n: found.attempt,
-        s: to.as_str(),
-        e: receipt.error.clone().filter(|_| to != State::Delivered),
-    });
-    let Some(from) = State::named(&found.state) else { return Ok(()) };
+    if found.parts <= 1 && found.part_done_at.is_some() && !from.is_final() {
+        // A repetition: what it tells of has led to another try already.
+        return Ok(());
+    }
+    parts_done.push(DoneRow::of((found.message_id.raw(), found.part, found.attempt), to, receipt));
     if from.is_final() || already_ended(batch, found.message_id) {
         amend(batch, &found, to, receipt, parts_done);
         return Ok(());
@@ -273,7 +267,25 @@ async fn apply(
     }
     let connection = Some(receipt.connection);
     let error = receipt.error.clone().filter(|_| to != State::Delivered);
-    settle::end(batch, &ending(&found, from, to, error)?, connection).await
+    let ending = ending(&found, from, to, error)?;
+    if sent_again(batch, receipt, &ending) {
+        return Ok(());
+    }
+    settle::end(batch, &ending, connection).await
+}
+
+/// A message that is on its way, for whoever wants to know.
+fn notice(found: &Match) -> Notice {
+    Notice {
+        message: found.message_id,
+        tenant: found.tenant_id,
+        account: found.account_id,
+        registered: found.registered,
+        sender: address_of(found.sender.clone(), found.sender_kind),
+        recipient: address_of(found.recipient.clone(), found.recipient_kind),
+        accepted_at: found.accepted_at,
+        expires_at: found.expires_at,
+    }
 }
 
 /// Tells of a receipt that comes after its message's end and is the first for its part: the message stays as it ended, and
@@ -535,6 +547,3 @@ pub(crate) async fn forget_held(batch: &mut Batch) -> Result<()> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,7 +9,7 @@ use types::{ConnectionId, MessageId};
 use crate::message::Outgoing;
 
 /// A carrier's id in the form that receipts are matched by.
-type Key = (ConnectionId, Box<str>);
+pub(crate) type Key = (ConnectionId, Box<str>);
 
 /// Messages of one part that are with their carrier. What is not here is in the table all the same.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Sent {
     }
 
     /// Remembers a message; the one that has waited longest makes room.
-    pub(crate) fn insert(&mut self, connection: ConnectionId, id: &str, message: Arc<Outgoing>) {
+    pub(crate) fn insert(&mut self, key: Key, message: Arc<Outgoing>) {
         if self.max == 0 {
             return;
         }
@@ -37,20 +37,19 @@ impl Sent {
                 self.messages.remove(&key);
             }
         }
-        let key = (connection, Box::from(id));
         self.order.push_back((key.clone(), message.id));
         // Ids recur: a receipt is for the newest message under its id.
         self.messages.insert(key, message);
     }
 
     /// The message under a carrier's id.
-    pub(crate) fn get(&self, connection: ConnectionId, id: &str) -> Option<&Arc<Outgoing>> {
-        self.messages.get(&(connection, Box::from(id)))
+    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Outgoing>> {
+        self.messages.get(key)
     }
 
     /// Forgets a message that has come to its end.
-    pub(crate) fn remove(&mut self, connection: ConnectionId, id: &str) {
-        self.messages.remove(&(connection, Box::from(id)));
+    pub(crate) fn remove(&mut self, key: &Key) {
+        self.messages.remove(key);
     }
 }
 
@@ -58,27 +57,29 @@ impl Sent {
 mod tests {
     use super::*;
 
-    const CONNECTION: ConnectionId = ConnectionId::from_raw(1);
+    fn key(connection: i64, id: &str) -> Key {
+        (ConnectionId::from_raw(connection), Box::from(id))
+    }
 
     #[test]
     fn the_oldest_makes_room_and_the_newest_of_an_id_counts() {
         let mut sent = Sent::new(2);
         for (id, message) in [("a", 1), ("b", 2), ("c", 3)] {
-            sent.insert(CONNECTION, id, Outgoing::of_test(message));
+            sent.insert(key(1, id), Outgoing::of_test(message));
         }
-        let known = |sent: &Sent, id| sent.get(CONNECTION, id).map(|message| message.id.raw());
+        let known = |sent: &Sent, id| sent.get(&key(1, id)).map(|message| message.id.raw());
         assert_eq!(["a", "b", "c"].map(|id| known(&sent, id)), [None, Some(2), Some(3)]);
-        assert!(sent.get(ConnectionId::from_raw(2), "c").is_none(), "another carrier's id is another");
-        sent.insert(CONNECTION, "c", Outgoing::of_test(4));
+        assert!(sent.get(&key(2, "c")).is_none(), "another carrier's id is another");
+        sent.insert(key(1, "c"), Outgoing::of_test(4));
         assert_eq!(known(&sent, "c"), Some(4));
-        sent.remove(CONNECTION, "c");
+        sent.remove(&key(1, "c"));
         for n in 0..100 {
-            sent.insert(CONNECTION, "d", Outgoing::of_test(n));
-            sent.remove(CONNECTION, "d");
+            sent.insert(key(1, "d"), Outgoing::of_test(n));
+            sent.remove(&key(1, "d"));
         }
         assert!(sent.order.len() <= 4 && sent.messages.len() <= 2, "what is gone takes no room for ever");
         let mut none = Sent::new(0);
-        none.insert(CONNECTION, "a", Outgoing::of_test(1));
-        assert!(none.get(CONNECTION, "a").is_none());
+        none.insert(key(1, "a"), Outgoing::of_test(1));
+        assert!(none.get(&key(1, "a")).is_none());
     }
 }

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use db::{Rows, args, record, sql};
+use runtime::job;
 use types::event::MessageChange;
-use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, PauseId, Result, TenantId, Timestamp};
 
 use super::accept::GRACE_MS;
+use super::blocked::Blocked;
 use super::rows::{self, Standing, Wake};
-use super::{After, Batch, Entry};
+use super::{After, Batch, CarrierReceipt, Entry};
 use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
 use crate::message::{Options, Outgoing, PartSet, State};
+use crate::pause;
 use crate::push::{Push, PushKind};
 use crate::queue::{Queue, Queued};
 use crate::recover::MessageRecord;
+use crate::sendsms::dlr;
 
 /// A message that comes to its end, and what its sender must be told.
 pub(crate) struct Ending {
@@ -93,6 +97,9 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
         }),
     );
     let options = ending.options.as_ref();
+    if let Some(dlr) = options.and_then(|options| options.dlr.as_ref()) {
+        return dlr::end(batch, ending, connection, dlr);
+    }
     if let Some(url) = options.and_then(|options| options.callback_url.as_deref()) {
         return callback::enqueue(batch, ending, url).await;
     }
@@ -115,9 +122,64 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
     Ok(())
 }
 
+/// A message that is on its way, and who may want to know.
+pub(crate) struct Notice {
+    pub(crate) message: MessageId,
+    pub(crate) tenant: TenantId,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) registered: u8,
+    pub(crate) sender: types::Address,
+    pub(crate) recipient: types::Address,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl Notice {
+    /// Of a message that the engine holds.
+    pub(crate) fn of(message: &Arc<Outgoing>) -> Self {
+        Self {
+            message: message.id,
+            tenant: message.tenant,
+            account: message.account,
+            registered: message.registered,
+            sender: message.sender.clone(),
+            recipient: message.recipient.clone(),
+            accepted_at: message.accepted_at,
+            expires_at: message.expires_at,
+        }
+    }
+}
+
+/// Asks for intermediate notifications (SMPP v5 §4.7.21).
+pub(crate) const INTERMEDIATE: u8 = 0x10;
+
+/// Tells its sender where a message is on its way, where it asked for that.
+pub(crate) fn notify(batch: &mut Batch, notice: Notice, receipt: &CarrierReceipt) {
+    let Some(account) = notice.account.filter(|_| notice.registered & INTERMEDIATE != 0) else { return };
+    let id = batch.runtime.ids.next::<types::kind::Job>().raw();
+    let state = sms::MessageState::from_number(receipt.state);
+    batch.push(Push {
+        id,
+        tenant: notice.tenant,
+        account,
+        message: notice.message,
+        kind: PushKind::Notice { state, error: receipt.error.clone() },
+        sender: notice.recipient,
+        recipient: notice.sender,
+        accepted_at: notice.accepted_at,
+        at: batch.now,
+        // It is worth nothing once the message has ended.
+        expires_at: notice.expires_at,
+    });
+}
+
 /// Writes the batch's standings and pushes.
 pub(crate) async fn write(batch: &mut Batch) -> Result<()> {
     rows::write_settled(batch).await?;
+    if !batch.jobs.is_empty() {
+        let (jobs, runtime, now) = (std::mem::take(&mut batch.jobs), batch.runtime.clone(), batch.now);
+        job::enqueue_all(&mut batch.tx, &runtime, jobs, now).await?;
+    }
     rows::write_pushes(batch).await
 }
 
@@ -152,6 +214,8 @@ pub(crate) async fn cancel(
 ) -> Result<()> {
     for (at, entry) in work {
         let Entry::Cancel { tenant, message } = entry else { continue };
+        // It sees what this batch has done to the message before.
+        rows::write_settled(batch).await?;
         let found: Option<MessageRecord> = batch
             .tx
             .optional(
@@ -187,7 +251,7 @@ pub(crate) async fn cancel(
 const WAKE_MAX: usize = 500;
 
 /// Takes into memory what is to be sent now, as far as there is room. True when there may be more.
-pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<bool> {
+pub(crate) async fn wake(batch: &mut Batch, queue: &Queue, blocked: &Blocked) -> Result<bool> {
     let room = queue.room().min(WAKE_MAX);
     if room == 0 {
         return Ok(false);
@@ -204,10 +268,16 @@ pub(crate) async fn wake(batch: &mut Batch, queue: &Queue) -> Result<bool> {
         )
         .await?;
     let full = due.len() == room;
+    let mut paused = Vec::new();
     for record in due {
         if let Some(from) = State::named(&record.state) {
-            begin_again(batch, queue, &record, from).await?;
+            paused.extend(begin_again(batch, queue, blocked, &record, from).await?);
         }
+    }
+    if !paused.is_empty() {
+        // A scheduled message is queued from now on, and only then at rest.
+        rows::write_settled(batch).await?;
+        pause::rest(batch, &paused).await?;
     }
     Ok(full)
 }
@@ -261,8 +331,14 @@ pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool
 }
 
 /// Takes a message from the table into memory, by the route that leads to its recipient now. Where none does it stays and
-/// is looked at again.
-async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, from: State) -> Result<()> {
+/// is looked at again. Where a pause keeps it, the two are given back.
+async fn begin_again(
+    batch: &mut Batch,
+    queue: &Queue,
+    blocked: &Blocked,
+    record: &MessageRecord,
+    from: State,
+) -> Result<Option<(MessageId, PauseId)>> {
     let mut message = record.outgoing()?;
     if message.parts > 1 && message.attempts > 0 {
         message.parts_done = parts_taken(batch, record).await?;
@@ -277,10 +353,16 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
                 Some("no route leads to its recipient now".to_owned()),
             ),
         );
-        return Ok(());
+        return Ok(None);
     };
-    if !queue.reserve(message.id) {
-        return Ok(());
+    if let Some(why) = blocked.why(&message, connection) {
+        let ending = record.ending(from, State::Rejected, Some(why.to_owned()))?;
+        end(batch, &ending, Some(connection)).await?;
+        return Ok(None);
+    }
+    let pause = queue.paused(&message, connection);
+    if pause.is_none() && !queue.reserve(message.id) {
+        return Ok(None);
     }
     if from == State::Scheduled {
         batch.count(record.tenant_id, Some(from), State::Queued);
@@ -294,9 +376,11 @@ async fn begin_again(batch: &mut Batch, queue: &Queue, record: &MessageRecord, f
         wake: Wake::At(message.expires_at.plus_ms(GRACE_MS)),
     };
     batch.set(record.id, standing);
-    let first = message.attempts > 0;
-    batch.after.push(After::Dispatch(Queued { message, connection, first }));
-    Ok(())
+    if pause.is_none() {
+        let first = message.attempts > 0;
+        batch.after.push(After::Dispatch(Queued { message, connection, first }));
+    }
+    Ok(pause.map(|pause| (record.id, pause)))
 }
 
 record! { struct PartTaken { part: u8 } }

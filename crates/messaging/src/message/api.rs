@@ -10,6 +10,8 @@ use web::{Answer, Caller, Json, Problem, Query, Writer};
 
 use super::pdu::{self, WirePdu};
 use super::query::{self, Message, MessageFilter, Reasons, Step, Sums};
+use super::quote::{self, ItemQuote, Quote};
+use super::replace::{self, Replace};
 use super::submit::{self, Accepted, ItemResult, SendMessage};
 use crate::api::Gateway;
 
@@ -110,6 +112,46 @@ async fn cancel(
     Ok(Answer(submit::cancel(&scope, &gateway.engine, id).await?))
 }
 
+/// Put another text, time or validity into a message that is scheduled or held.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/replace", tag = "messages", params(("id" = String, Path)),
+    request_body = Replace, responses((status = 200, body = Message)))]
+async fn replace_message(
+    Writer(scope): Writer<200>,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+    Json(with): Json<Replace>,
+) -> Result<Answer<200, Message>, Problem> {
+    Ok(Answer(replace::replace(&scope, &gateway.engine, id.parse()?, &with).await?))
+}
+
+/// What a message would take and what would become of it. Nothing is sent, counted or kept.
+#[utoipa::path(post, path = "/api/v1/messages/quote", tag = "messages", request_body = SendMessage,
+    responses((status = 200, body = Quote)))]
+async fn quote_one(
+    Caller(scope): Caller,
+    Extract(gateway): Extract<Gateway>,
+    Json(message): Json<SendMessage>,
+) -> Result<Answer<200, Quote>, Problem> {
+    Ok(Answer(quote::quote(&scope, &gateway.engine, &message)?))
+}
+
+/// Each message's quote, in the order of the request.
+#[derive(Serialize, utoipa::ToSchema)]
+struct BatchQuotes {
+    results: Vec<ItemQuote>,
+}
+
+/// What each message of a batch would take. Nothing is sent, counted or kept.
+#[utoipa::path(post, path = "/api/v1/messages/batch/quote", tag = "messages", request_body = SendBatch,
+    responses((status = 200, body = BatchQuotes)))]
+async fn quote_batch(
+    Caller(scope): Caller,
+    Extract(gateway): Extract<Gateway>,
+    Json(batch): Json<SendBatch>,
+) -> Result<Answer<200, BatchQuotes>, Problem> {
+    Ok(Answer(BatchQuotes { results: quote::quote_batch(&scope, &gateway.engine, &batch.messages)? }))
+}
+
 /// What was accepted, and where all of it stands.
 #[utoipa::path(get, path = "/api/v1/messages/sums", tag = "messages", responses((status = 200, body = Sums)))]
 async fn sums(Caller(scope): Caller) -> Result<Answer<200, Sums>, Problem> {
@@ -122,6 +164,9 @@ pub fn router() -> OpenApiRouter<Gateway> {
         .routes(routes!(send, list))
         .routes(routes!(send_batch))
         .routes(routes!(sums))
+        .routes(routes!(quote_one))
+        .routes(routes!(quote_batch))
+        .routes(routes!(replace_message))
         .routes(routes!(get))
         .routes(routes!(timeline))
         .routes(routes!(why))

@@ -18,12 +18,15 @@ pub struct WirePdu {
     pub connection: ConnectionId,
     /// The whole PDU in hex, header included.
     pub hex: String,
+    /// The request as text, over HTTP; absent in other protocols.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     #[serde(skip)]
     pub(super) octets: Vec<u8>,
 }
 
 /// The PDUs of a message that goes out, as its connection's dialect writes them now. The sequence number is 0: each session
-/// gives its own. None for a message from a phone, and for one whose connection is gone.
+/// gives its own. A request over HTTP hides its secrets. None for a message from a phone, and for one whose connection is gone.
 ///
 /// # Errors
 /// [`types::Code::NotFound`]; [`types::Code::Conflict`] when the dialect cannot carry the message.
@@ -40,12 +43,15 @@ pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
     let message = record.outgoing()?;
     let unfit =
         |why: String| Error::new(types::Code::Conflict, format!("the connection cannot carry it: {why}"));
-    let assembled = dialect.assemble(&message).map_err(unfit)?;
+    let assembled = dialect.assemble(&message, scope.now()).map_err(unfit)?;
     let mut pdus = Vec::with_capacity(assembled.len());
     for piece in assembled.pieces() {
         let sm = dialect.sm(&message, &assembled, piece);
-        let octets = settings.written(&scope.runtime().clock, &sm).map_err(unfit)?;
-        pdus.push(WirePdu { part: piece.number(), connection, hex: hex(&octets), octets });
+        let named = (message.id.bare(), piece.number());
+        let octets = settings.written(&scope.runtime().clock, (&named.0, named.1), &sm).map_err(unfit)?;
+        let text = matches!(settings, connectors::Settings::Http(_))
+            .then(|| String::from_utf8_lossy(&octets).into_owned());
+        pdus.push(WirePdu { part: piece.number(), connection, hex: hex(&octets), text, octets });
     }
     Ok(pdus)
 }

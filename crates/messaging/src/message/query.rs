@@ -3,8 +3,11 @@
 use db::{args, record, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, ConnectionId, Error, MessageId, Page, Permission, Result, RouteId, Timestamp};
+use types::{
+    AccountId, ConnectionId, Error, MessageId, Page, PauseId, Permission, Result, RouteId, Timestamp,
+};
 
+use crate::fault::{Fault, Reason};
 use crate::intent::Intent;
 use crate::message::{Options, State, Why, address_of};
 use crate::recover::MessageRecord;
@@ -45,12 +48,21 @@ pub struct Message {
     pub attempts: u32,
     /// Whether it may have reached a carrier more than once.
     pub maybe_twice: bool,
-    /// The last reason, where something went wrong.
+    /// The last reason, where something went wrong; a carrier's in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What that reason means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultTold>,
     /// The firewall rule that holds it for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
+    /// The pause that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<PauseId>,
+    /// The message that failed and that this one was sent for again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<MessageId>,
     /// The firewall rules that marked it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
@@ -63,15 +75,47 @@ pub struct Message {
     pub done_at: Option<Timestamp>,
 }
 
+/// What a carrier's reason means, in words that are the same for every carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FaultTold {
+    /// Its name.
+    pub code: Fault,
+    /// Its number, 1 to 99.
+    pub number: u16,
+    /// What it means, and what the connection's error table adds.
+    pub text: String,
+}
+
+impl FaultTold {
+    /// The carrier's own words of a reason that is kept, and what they mean.
+    pub(crate) fn split(kept: &str) -> (String, Option<Self>) {
+        let reason = Reason::read(kept);
+        let told = reason.meaning().map(|fault| Self {
+            code: fault,
+            number: fault.number(),
+            text: match reason.text {
+                "" => fault.text().to_owned(),
+                more => format!("{}: {more}", fault.text()),
+            },
+        });
+        (reason.raw.to_owned(), told)
+    }
+}
+
 impl Message {
     pub(crate) fn of(record: MessageRecord) -> Self {
+        let reason = record.error.as_deref().map(FaultTold::split);
+        let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
-        let options =
-            record.options.as_deref().filter(|text| text.contains("\"held\"") || text.contains("\"marks\""));
+        let options = record.options.as_deref().filter(|text| {
+            ["\"held\"", "\"marks\"", "\"redrive_of\""].iter().any(|member| text.contains(member))
+        });
         let options: Options = options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Self {
             held_by: options.held.map(|held| held.by),
             marks: options.marks,
+            redrive_of: options.redrive_of,
+            paused_by: record.paused_by.filter(|_| record.state == State::Queued.as_str()),
             id: record.id,
             state: State::named(&record.state).unwrap_or(State::Indeterminate),
             from: address_of(record.sender, record.sender_kind).to_string(),
@@ -85,7 +129,8 @@ impl Message {
             client_ref: record.client_ref,
             attempts: record.attempts,
             maybe_twice: record.maybe_twice,
-            error: record.error,
+            error,
+            fault,
             accepted_at: record.accepted_at,
             expires_at: record.expires_at,
             done_at: record.done_at,
@@ -206,9 +251,12 @@ pub struct Step {
     /// The carrier's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
-    /// More, in words.
+    /// More, in words; a carrier's reason in its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What that reason means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultTold>,
 }
 
 record! {
@@ -256,6 +304,7 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         connection: None,
         provider_id: None,
         detail: None,
+        fault: None,
     };
     let begin = if record.direction == "in" { "received" } else { "accepted" };
     let mut steps = vec![Step {
@@ -298,6 +347,11 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         }
         _ => {}
     }
+    for step in &mut steps {
+        if let Some((raw, fault)) = step.detail.as_deref().map(FaultTold::split) {
+            (step.detail, step.fault) = (Some(raw), fault);
+        }
+    }
     steps
 }
 
@@ -324,8 +378,17 @@ pub struct Reasons {
     /// number is not registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbound: Option<crate::inbound::decide::Decision>,
+    /// The pause that it waits for, while it does: of what, by whom, since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<crate::pause::Pause>,
     /// What its intent means for it.
     pub intent: String,
+    /// Why it was not delivered, as the carrier said it and as it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What that means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultTold>,
 }
 
 /// What is kept with a message from a phone.
@@ -345,6 +408,10 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
     let inbound = record.why.as_deref().filter(|_| record.direction == "in");
     let inbound: Option<KeptInbound> =
         inbound.map(serde_json::from_str).transpose().map_err(Error::internal)?;
+    let paused = match record.paused_by.filter(|_| record.state == State::Queued.as_str()) {
+        Some(pause) => crate::pause::kept_by(scope, pause).await?,
+        None => None,
+    };
     let message = record.outgoing()?;
     let intent = message.intent;
     let routes = engine.queue().routes();
@@ -354,6 +421,8 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         let then = crate::route::Ask { at: Some(record.accepted_at), ..crate::route::Ask::of(&message) };
         (now, kept.as_ref().map_or_else(Vec::new, |why| routes.tell(&then, why.rules.clone())))
     };
+    let reason = record.error.as_deref().map(FaultTold::split);
+    let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
     let again = if intent.resends() {
         "it is sent again when no answer came, and marked then"
     } else {
@@ -367,7 +436,10 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         traffic: now.traffic,
         network: now.network,
         inbound: inbound.and_then(|kept| kept.i),
+        paused,
         intent: format!("{}: {again}", intent.as_str()),
+        error,
+        fault,
     })
 }
 

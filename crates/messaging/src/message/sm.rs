@@ -14,11 +14,13 @@ use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
 use crate::gate::{self, Counted};
 use crate::journal::{Accept, Entry, hex};
+use crate::message::replace::{self, NewContent};
 use crate::message::submit::Let;
-use crate::message::{Options, Outgoing, PartSet, State, address_of};
+use crate::message::{Options, Outgoing, PartSet, State};
 use crate::recover::MessageRecord;
 use crate::route::traffic::Traffic;
 use crate::route::{Ask, Tlvs};
+use crate::sendsms::dlr::Dlr;
 use crate::smpp_server;
 
 /// A bound system that asks.
@@ -48,6 +50,15 @@ pub struct Submitted {
     pub counted: Counted,
 }
 
+/// The times of a replace_sm as they came; an empty one keeps what is (SMPP v3.4 §4.10.1).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReplacedTimes<'a> {
+    /// schedule_delivery_time.
+    pub schedule: &'a [u8],
+    /// validity_period.
+    pub validity: &'a [u8],
+}
+
 /// What is known of a message, as query_sm_resp says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -73,16 +84,32 @@ impl Engine {
     /// # Errors
     /// Why nothing was accepted.
     pub fn take_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
-        self.accept_sm(from, sm).inspect_err(|error| {
+        self.take_sm_reported(from, sm, None)
+    }
+
+    /// As [`Engine::take_sm`], for a message whose reports go to an address of its own.
+    ///
+    /// # Errors
+    /// Why nothing was accepted.
+    pub(crate) fn take_sm_reported(
+        &self,
+        from: &Sender,
+        sm: &SmRef<'_>,
+        dlr: Option<Dlr>,
+    ) -> Result<Submitted> {
+        self.accept_sm(from, sm, dlr).inspect_err(|error| {
             metrics::counter!("switchboard_submit_refused_total", "code" => error.code().as_str())
                 .increment(1);
         })
     }
 
-    fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>) -> Result<Submitted> {
+    fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>, dlr: Option<Dlr>) -> Result<Submitted> {
         let now = self.runtime().clock.now();
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
+        if !from.settings.may_use(sm.service_type) {
+            return Err(Error::new(Code::ServiceTypeNotAllowed, "the account may not use this service type"));
+        }
         let content = Content::read(self, sm)?;
         let schedule_at = time(sm.schedule_delivery_time, now)
             .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
@@ -97,6 +124,9 @@ impl Engine {
         let Let { mut pass, why } = self.let_pass(&ask, &way, now)?;
         let sender = pass.sender.take().unwrap_or(sender);
         let mut options = options(from, sm, expires_at.is_some());
+        if dlr.is_some() {
+            options.get_or_insert_default().dlr = dlr;
+        }
         let planned = pass.postponed_to.or(schedule_at);
         let expires_at = expires_at.unwrap_or_else(|| {
             let default_s = self.runtime().config.messaging.validity_default_s;
@@ -109,6 +139,8 @@ impl Engine {
         };
         let id = self.runtime().ids.next();
         let parts = content.parts;
+        let asks_for_alert = from.settings.alerts || sm.tlvs.get(Tag::SET_DPF) == Some(&[1][..]);
+        let alert = asks_for_alert.then(|| (recipient.text.clone(), sender.clone()));
         let outgoing = Outgoing {
             id,
             tenant: from.tenant,
@@ -130,8 +162,11 @@ impl Engine {
             parts_done: PartSet::default(),
         };
         let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, why);
-        let committed =
-            self.journal().enqueue(Entry::Accept(Box::new(Accept { messages: vec![new], answer: None })));
+        let accept = Accept { messages: vec![new], ..Accept::default() };
+        let committed = self.journal().enqueue(Entry::Accept(Box::new(accept)));
+        if let Some((phone, sender)) = alert {
+            self.awaited().note(from.tenant, &phone, from.account, sender);
+        }
         let committed = committed.inspect_err(|_| {
             self.queue().release(id);
             self.gates().take_back(&pass.counted);
@@ -200,63 +235,46 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts another text into an account's message that waits for its time. Its id stays.
+    /// Puts another text into an account's message that waits for its time, and another time and validity where they are
+    /// not empty. Its id stays.
     ///
     /// # Errors
-    /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`].
-    pub async fn replace_sm(&self, from: &Sender, message_id: &str, source: &str, text: &[u8]) -> Result<()> {
+    /// [`Code::NotFound`], [`Code::NotCancellable`], [`Code::EmptyText`], [`Code::InvalidSchedule`],
+    /// [`Code::InvalidValidity`].
+    pub async fn replace_sm(
+        &self,
+        from: &Sender,
+        message_id: &str,
+        source: &str,
+        text: &[u8],
+        times: ReplacedTimes<'_>,
+    ) -> Result<()> {
         let record = self.own(from, message_id, source).await?;
         if text.is_empty() {
             return Err(Error::new(Code::EmptyText, "the replacing text is empty"));
         }
-        if record.state != State::Scheduled.as_str() {
-            return Err(Error::new(Code::NotCancellable, format!("the message is {} already", record.state)));
-        }
+        replace::refuse_started(&record)?;
+        let now = self.runtime().clock.now();
         let encoding = Encoding::from_data_coding(record.data_coding, Encoding::GSM7);
         let parts = parts_of(self, text, encoding)?;
         let shown = encoding.decode(text).replace('\0', "\u{fffd}");
-        self.judge_replacement(from, &record, &shown)?;
+        replace::judge(self, &record, &shown, from.from)?;
+        let new =
+            NewContent { text: Some(shown), octets: Some(hex(text)), data_coding: record.data_coding, parts };
+        let at = time(times.schedule, now)
+            .map_err(|()| Error::new(Code::InvalidSchedule, "schedule_delivery_time is no SMPP time"))?;
+        let goes_at = at.map(|at| at.max(now));
+        let validity = time(times.validity, goes_at.unwrap_or(now))
+            .map_err(|()| Error::new(Code::InvalidValidity, "validity_period is no SMPP time"))?;
+        let again = replace::Again::of(&record, goes_at, validity, now)?;
         let mut tx = self.runtime().db.write(Tenancy::Tenant(from.tenant)).await?;
-        let replaced = tx
-            .execute(
-                sql!(
-                    "update message set text = $3, octets = $4, updated_at = $5, parts = $6 \
-                     where tenant_id = $1 and id = $2 and state = 'scheduled'"
-                ),
-                args![from.tenant, record.id, shown, hex(text), self.runtime().clock.now(), parts],
-            )
-            .await?;
-        tx.commit().await?;
-        if replaced == 1 {
-            Ok(())
-        } else {
-            Err(Error::new(Code::NotCancellable, "the message has left meanwhile"))
-        }
-    }
-
-    /// Refuses a text that the gates would not have let through.
-    fn judge_replacement(&self, from: &Sender, record: &MessageRecord, text: &str) -> Result<()> {
-        let ask = gate::Ask {
-            tenant: from.tenant,
-            account: Some(from.account),
-            key: None,
-            from: from.from,
-            sender: &address_of(record.sender.clone(), record.sender_kind),
-            named: true,
-            recipient: &record.recipient,
-            intent: Intent::named(&record.intent).unwrap_or_default(),
-            text: Some(text),
-            octets: &[],
-            parts: 1,
-            schedule_at: record.wake_at,
-            expires_at: None,
-        };
-        self.gates().judge_replacement(&ask, self.runtime().clock.now()).map_err(|refusal| refusal.error())
+        replace::put(&mut tx, &record, Some(new), &again, now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// An account's own message, by the id that it was given; its source address must be the message's own (SMPP v3.4 §4.8).
     async fn own(&self, from: &Sender, message_id: &str, source: &str) -> Result<MessageRecord> {
-        let id: MessageId = message_id.parse().map_err(|_| Error::not_found("message"))?;
+        let id = from.settings.id_form.read(message_id)?;
         let mut tx = self.runtime().db.read(Tenancy::Tenant(from.tenant)).await?;
         let record: Option<MessageRecord> = tx
             .optional(
@@ -385,7 +403,10 @@ fn way<'a>(
 
 fn options(from: &Sender, sm: &SmRef<'_>, validity_chosen: bool) -> Option<Options> {
     let options = Options {
-        service_type: String::from_utf8_lossy(sm.service_type).into_owned(),
+        service_type: match String::from_utf8_lossy(sm.service_type) {
+            none if none.is_empty() => from.settings.service_type_default.clone(),
+            named => named.into_owned(),
+        },
         protocol_id: sm.protocol_id,
         esm_class: sm.esm_class.0,
         priority: sm.priority_flag,

@@ -31,6 +31,14 @@ pub struct SendMessage {
     pub text: Option<String>,
     /// Octets in base 64, sent as 8-bit data; at most 140.
     pub binary: Option<String>,
+    /// Which alphabet the text goes in: `auto` takes the 7-bit alphabet where it suffices, `gsm7` refuses a text that does
+    /// not fit it, `ucs2` takes 16 bits a character; `auto` when not given.
+    pub encoding: Option<Alphabet>,
+    /// Whether typographic characters such as “ and … are replaced by plain ones where that keeps the text in the 7-bit
+    /// alphabet; false when not given. A quote shows what would be replaced.
+    pub replace: Option<bool>,
+    /// Whether phones show the text at once and do not keep it: message class 0 (3GPP TS 23.038 §4); false when not given.
+    pub flash: Option<bool>,
     /// What it is for; `transactional` when not given.
     pub intent: Option<Intent>,
     /// Your own reference, at most 100 characters; given back wherever the message is shown.
@@ -41,6 +49,19 @@ pub struct SendMessage {
     pub validity_s: Option<u64>,
     /// Where its end is posted to.
     pub callback_url: Option<String>,
+}
+
+/// Which alphabet a text goes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Alphabet {
+    /// The 7-bit alphabet where it suffices, else UCS-2.
+    #[default]
+    Auto,
+    /// The 7-bit alphabet of GSM, or nothing.
+    Gsm7,
+    /// UCS-2.
+    Ucs2,
 }
 
 /// What became of a request to send: the message is durable and will be sent.
@@ -102,13 +123,7 @@ pub enum ItemResult {
 /// When the batch is empty or too large, or cannot be made durable: nothing was accepted then.
 pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]) -> Result<Vec<ItemResult>> {
     scope.require(Permission::MessageSend)?;
-    let max = scope.runtime().config.messaging.api_batch_max;
-    if messages.is_empty() || messages.len() > max {
-        return Err(Error::invalid(
-            "messages",
-            format!("a batch has 1 to {max} messages, not {}", messages.len()),
-        ));
-    }
+    check_batch(scope, messages.len())?;
     engine.lookups().before_routing(scope.tenant(), messages.iter().map(|message| message.to.as_str())).await;
     let (mut accepted, mut counts) = (Vec::new(), Vec::new());
     let mut results = Vec::with_capacity(messages.len());
@@ -119,12 +134,7 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
                 counts.push(counted);
                 results.push(ItemResult::Accepted(one));
             }
-            Err(error) => {
-                let place = error
-                    .place()
-                    .map_or_else(|| format!("messages[{at}]"), |place| format!("messages[{at}].{place}"));
-                results.push(ItemResult::Refused { error: web::problem::ProblemBody::of(&error.at(place)) });
-            }
+            Err(error) => results.push(ItemResult::Refused { error: item_refused(at, error) }),
         }
     }
     let answer = scope.key().map(|key| serde_json::to_string(&results).map(|body| (key.clone(), body)));
@@ -133,6 +143,22 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
         engine.accept(accepted, answer, &counts).await?;
     }
     Ok(results)
+}
+
+/// Refuses a batch of no or too many messages.
+pub(super) fn check_batch(scope: &Scope, messages: usize) -> Result<()> {
+    let max = scope.runtime().config.messaging.api_batch_max;
+    if (1..=max).contains(&messages) {
+        return Ok(());
+    }
+    Err(Error::invalid("messages", format!("a batch has 1 to {max} messages, not {messages}")))
+}
+
+/// The refusal of one message of a batch, at its place.
+pub(super) fn item_refused(at: usize, error: Error) -> web::problem::ProblemBody {
+    let place =
+        error.place().map_or_else(|| format!("messages[{at}]"), |place| format!("messages[{at}].{place}"));
+    web::problem::ProblemBody::of(&error.at(place))
 }
 
 /// Reads, checks and routes a message. Nothing is kept yet but a place in memory and what the gates counted.
@@ -185,7 +211,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
         recipient,
         body: content.body,
         encoding: content.encoding,
-        data_coding: content.encoding.data_coding(),
+        data_coding: content.data_coding,
         parts: content.parts,
         intent,
         registered: 0,
@@ -229,13 +255,15 @@ pub(crate) fn default_sender() -> Address {
     Address { text: String::new(), ton: types::Ton::UNKNOWN, npi: types::Npi::UNKNOWN }
 }
 
-struct Content {
-    text: Option<String>,
-    octets: Option<String>,
-    body: Vec<u8>,
-    encoding: Encoding,
-    name: &'static str,
-    parts: u8,
+/// What a message says, as it goes out.
+pub(super) struct Content {
+    pub(super) text: Option<String>,
+    pub(super) octets: Option<String>,
+    pub(super) body: Vec<u8>,
+    pub(super) encoding: Encoding,
+    pub(super) data_coding: u8,
+    pub(super) name: &'static str,
+    pub(super) parts: u8,
 }
 
 impl Content {
@@ -262,7 +290,11 @@ impl Content {
 /// Octets of 8-bit data that one message carries (3GPP TS 23.040 §9.2.3.24).
 const BINARY_OCTETS_MAX: usize = 140;
 
-fn content(engine: &Engine, message: &SendMessage) -> Result<Content> {
+/// Reads what a message says.
+///
+/// # Errors
+/// A refusal naming the field.
+pub(super) fn content(engine: &Engine, message: &SendMessage) -> Result<Content> {
     match (&message.text, &message.binary) {
         (Some(_), Some(_)) => {
             Err(Error::invalid("binary", "a message has a text or binary content, not both"))
@@ -270,7 +302,7 @@ fn content(engine: &Engine, message: &SendMessage) -> Result<Content> {
         (None, None) => {
             Err(Error::new(Code::EmptyText, "the message has neither text nor binary content").at("text"))
         }
-        (Some(text), None) => text_content(engine, text),
+        (Some(text), None) => text_content(engine, message, text),
         (None, Some(binary)) => {
             let refuse = |why: String| Error::new(Code::InvalidBinary, why).at("binary");
             let body = base64::engine::general_purpose::STANDARD
@@ -280,36 +312,76 @@ fn content(engine: &Engine, message: &SendMessage) -> Result<Content> {
                 return Err(refuse(format!("{} octets are not from 1 to {BINARY_OCTETS_MAX}", body.len())));
             }
             let octets = Some(hex(&body));
-            Ok(Content { text: None, octets, body, encoding: Encoding::Binary, name: "binary", parts: 1 })
+            Ok(Content {
+                text: None,
+                octets,
+                body,
+                encoding: Encoding::Binary,
+                data_coding: Encoding::Binary.data_coding(),
+                name: "binary",
+                parts: 1,
+            })
         }
     }
 }
 
-fn text_content(engine: &Engine, text: &str) -> Result<Content> {
+fn text_content(engine: &Engine, message: &SendMessage, text: &str) -> Result<Content> {
     if text.is_empty() {
         return Err(Error::new(Code::EmptyText, "the text is empty").at("text"));
     }
+    let text = match message.replace {
+        Some(true) => analysis::replace(text),
+        _ => text.into(),
+    };
     let parts_max = engine.runtime().config.messaging.parts_max;
-    let count = sms::count(text, &analysis::Options::default());
-    let parts =
-        u8::try_from(count.parts).ok().filter(|parts| u32::from(*parts) <= parts_max).ok_or_else(|| {
-            Error::new(
-                Code::TextTooLong,
-                format!("the text needs {} parts, and {parts_max} are allowed", count.parts),
-            )
-            .at("text")
-        })?;
-    let body = count.encoding.encode_lossy(text);
+    let (encoding, parts) = coded(&text, message.encoding.unwrap_or_default())?;
+    let parts = u8::try_from(parts).ok().filter(|parts| u32::from(*parts) <= parts_max).ok_or_else(|| {
+        let why = format!("the text needs {parts} parts, and {parts_max} are allowed");
+        Error::new(Code::TextTooLong, why).at("text")
+    })?;
+    let body = encoding.encode_lossy(&text);
     // PostgreSQL keeps no NUL in a text; the octets do.
-    let octets = (text.contains('\0') || count.encoding.decode(&body) != text).then(|| hex(&body));
+    let octets = (text.contains('\0') || encoding.decode(&body) != text).then(|| hex(&body));
+    let flash = message.flash == Some(true);
     Ok(Content {
         text: Some(text.replace('\0', "\u{fffd}")),
         octets,
         body,
-        encoding: count.encoding,
-        name: encoding_name(count.encoding),
+        encoding,
+        data_coding: if flash { flash_of(encoding) } else { encoding.data_coding() },
+        name: encoding_name(encoding),
         parts,
     })
+}
+
+/// The encoding of a text and how many parts it takes in it.
+fn coded(text: &str, wanted: Alphabet) -> Result<(Encoding, usize)> {
+    let found = sms::analyse(text, &analysis::Options::default());
+    match wanted {
+        Alphabet::Auto => Ok((found.count.encoding, found.count.parts)),
+        Alphabet::Gsm7 => match found.forcing.first() {
+            None => Ok((found.count.encoding, found.count.parts)),
+            Some((at, character)) => Err(Error::invalid(
+                "encoding",
+                format!("the 7-bit alphabet lacks {character:?}, which is character {at} of the text"),
+            )
+            .hint("let `encoding` be auto, or `replace` put plain characters in")),
+        },
+        Alphabet::Ucs2 => {
+            let octets = Encoding::Ucs2.encode_lossy(text);
+            let parts = sms::segment(&octets, Encoding::Ucs2, &sms::segment::Options::default());
+            Ok((Encoding::Ucs2, parts.map_or(usize::MAX, |parts| parts.len())))
+        }
+    }
+}
+
+/// data_coding of message class 0 (3GPP TS 23.038 §4): general data coding with a class.
+const fn flash_of(encoding: Encoding) -> u8 {
+    match encoding {
+        Encoding::Ucs2 => 0x18,
+        Encoding::Binary => 0x14,
+        _ => 0x10,
+    }
 }
 
 /// An encoding's name, as the API shows it.
@@ -325,7 +397,7 @@ pub fn encoding_name(encoding: Encoding) -> &'static str {
 }
 
 /// When to send; a time that has just passed means now.
-fn schedule(engine: &Engine, at: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>> {
+pub(super) fn schedule(engine: &Engine, at: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>> {
     const LATE_MS_MAX: i64 = 60_000;
     let Some(at) = at else { return Ok(None) };
     let refuse = |why: String| Err(Error::new(Code::InvalidSchedule, why).at("schedule_at"));
@@ -339,7 +411,8 @@ fn schedule(engine: &Engine, at: Option<Timestamp>, now: Timestamp) -> Result<Op
     Ok(Some(at).filter(|at| *at > now))
 }
 
-fn expiry(engine: &Engine, validity_s: Option<u64>, from: Timestamp) -> Result<Timestamp> {
+/// When a message is worth nothing any more that goes at an instant.
+pub(crate) fn expiry(engine: &Engine, validity_s: Option<u64>, from: Timestamp) -> Result<Timestamp> {
     let config = &engine.runtime().config.messaging;
     let validity_s = validity_s.unwrap_or(config.validity_default_s);
     if !(1..=config.validity_max_s).contains(&validity_s) {
@@ -361,8 +434,13 @@ impl Engine {
         answer: Option<(Keyed, String)>,
         counted: &[Counted],
     ) -> Result<()> {
-        let ids: Vec<MessageId> = messages.iter().map(|new| new.message.id).collect();
-        let written = self.journal().write(Entry::Accept(Box::new(Accept { messages, answer }))).await;
+        self.accept_all(Accept { messages, answer, redrive_of: None }, counted).await
+    }
+
+    /// As [`Engine::accept`], with all that can be said of an acceptance.
+    pub(crate) async fn accept_all(&self, accept: Accept, counted: &[Counted]) -> Result<()> {
+        let ids: Vec<MessageId> = accept.messages.iter().map(|new| new.message.id).collect();
+        let written = self.journal().write(Entry::Accept(Box::new(accept))).await;
         if written.is_err() {
             ids.into_iter().for_each(|id| self.queue().release(id));
             counted.iter().for_each(|counted| self.gates().take_back(counted));

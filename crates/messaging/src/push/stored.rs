@@ -48,6 +48,9 @@ impl Row {
         let (kind, sender, recipient) = if self.kind == "message" {
             let body = body(self.text.as_deref(), self.octets.as_deref(), self.data_coding);
             (PushKind::Message { data_coding: self.data_coding, body }, message_sender, message_recipient)
+        } else if self.kind == "notice" {
+            let state = sms::MessageState::from_text(&self.state).unwrap_or(sms::MessageState::Unknown);
+            (PushKind::Notice { state, error: self.error }, message_recipient, message_sender)
         } else {
             // Only a newer version could have written a state that is not known here; its receipt says so.
             let state = State::named(&self.state).unwrap_or(State::Indeterminate);

@@ -5,6 +5,7 @@ use smpp::{CancelSm, Header, MessageState, Pdu, QuerySm, QuerySmResp, ReplaceSm,
 use super::connection::{End, refuse};
 use super::refusal::ancillary_status;
 use super::session::Bound;
+use crate::message::sm::ReplacedTimes;
 
 /// query_sm.
 pub(super) async fn query(bound: &Bound, header: &Header, query: &QuerySm) -> Result<(), End> {
@@ -48,19 +49,18 @@ pub(super) async fn cancel(bound: &Bound, header: &Header, cancel: &CancelSm) ->
     Ok(())
 }
 
-/// replace_sm: the text alone. Another time or validity is refused rather than passed over in silence.
+/// replace_sm: the text, and the times where they are given.
 pub(super) async fn replace(bound: &Bound, header: &Header, replace: &ReplaceSm) -> Result<(), End> {
-    let kept = replace.schedule_delivery_time.is_empty() && replace.validity_period.is_empty();
     // SMPP v5 §4.5.3: a text that does not fit short_message stands in message_payload.
     let text = replace.tlvs.message_payload().unwrap_or(&replace.short_message);
     let (id, source) = (replace.message_id.as_str(), replace.source.addr.as_str());
-    let status = if kept {
-        match bound.engine.replace_sm(&bound.session.sender, &id, &source, text).await {
-            Ok(()) => Status::ROK,
-            Err(error) => ancillary_status(error.code(), Status::RREPLACEFAIL),
-        }
-    } else {
-        Status::RREPLACEFAIL
+    let times = ReplacedTimes {
+        schedule: replace.schedule_delivery_time.as_bytes(),
+        validity: replace.validity_period.as_bytes(),
+    };
+    let status = match bound.engine.replace_sm(&bound.session.sender, &id, &source, text, times).await {
+        Ok(()) => Status::ROK,
+        Err(error) => ancillary_status(error.code(), Status::RREPLACEFAIL),
     };
     refuse(&bound.outlet, header, status);
     Ok(())

@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     WrongPassword,
     Inactive,
     Address,
+    /// The account may not use this kind of bind.
+    Kind,
     /// All is right but the port.
     NotEncrypted,
     Place(NoPlace),
@@ -46,7 +48,7 @@ impl Refusal {
             Self::WrongPassword if !hide => Status::RINVPASWD,
             Self::UnknownSystem | Self::WrongPassword | Self::Inactive | Self::Address => Status::RBINDFAIL,
             // Told in either case: who gets so far knows the password.
-            Self::NotEncrypted => Status::RPROHIBITED,
+            Self::NotEncrypted | Self::Kind => Status::RPROHIBITED,
             Self::Place(NoPlace::Account) => Status::RALYBND,
             Self::Place(NoPlace::Server) => Status::RBINDFAIL,
             Self::Broken => Status::RSYSERR,
@@ -59,6 +61,7 @@ impl Refusal {
             Self::WrongPassword => "wrong password",
             Self::Inactive => "not active",
             Self::Address => "address not allowed",
+            Self::Kind => "kind of bind not allowed",
             Self::NotEncrypted => "TLS required",
             Self::Place(NoPlace::Account) => "account has all its binds",
             Self::Place(NoPlace::Server) => "server has all its binds",
@@ -128,7 +131,15 @@ async fn try_bind(hub: &Hub, outlet: &Outlet, peer: Peer, header: &Header, bind:
         _ => State::BoundTrx,
     };
     let (system_id, password) = (bind.system_id.as_str(), bind.password.as_str());
+    let kind = match state {
+        State::BoundTx => "transmitter",
+        State::BoundRx => "receiver",
+        _ => "transceiver",
+    };
     let admitted = authenticate(runtime, &system_id, &password, peer).await.and_then(|account| {
+        if !account.settings.may_bind(kind) {
+            return Err(Refusal::Kind);
+        }
         let now = runtime.clock.now();
         hub.sessions
             .admit(account, (Protocol::Smpp, state), peer, now, config.binds_max)

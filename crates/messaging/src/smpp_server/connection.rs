@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Hub, bind, session as bound};
 use crate::sessions::Peer;
 
-/// Room that a read is offered: some hundred PDUs of the usual size.
+/// Room that a read is offered to a peer who sends much: some hundred PDUs of the usual size.
 const READ_OCTETS: usize = 32 * 1024;
+/// Room for a peer who has not filled it yet: most of a thousand idle binds need no more.
+const FIRST_READ_OCTETS: usize = 512;
 /// Octets that are read and thrown away after the last word, so that the peer can still read that word.
 const LINGER_OCTETS: usize = 1 << 20;
 
@@ -66,15 +68,25 @@ pub(super) struct Inlet {
     socket: Reading,
     pub(super) framer: Framer,
     outlet: Outlet,
+    room: usize,
 }
 
 impl Inlet {
+    fn new(socket: Reading, pdu_bytes_max: usize, outlet: Outlet) -> Self {
+        Self { socket, framer: Framer::new(pdu_bytes_max), outlet, room: FIRST_READ_OCTETS }
+    }
+
     /// Reads on, unless the peer does not read what we send: then its own next words wait. Safe to cancel.
     pub(super) async fn more(&mut self) -> Result<(), End> {
         self.outlet.room().await.map_err(|_| End::Lost)?;
-        match self.socket.read_buf(self.framer.buffer(READ_OCTETS)).await {
+        match self.socket.read_buf(self.framer.buffer(self.room)).await {
             Ok(0) | Err(_) => Err(End::Lost),
-            Ok(_) => Ok(()),
+            Ok(read) => {
+                if read >= self.room {
+                    self.room = READ_OCTETS;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -171,8 +183,8 @@ async fn serve(
         }
     };
     hub.engine.runtime().tasks.spawn("smpp-writer", pump);
-    let mut inlet = Inlet { socket: read, framer: Framer::new(config.pdu_bytes_max), outlet: outlet.clone() };
-    let end = match bind::introduce(hub, &mut inlet, &outlet, peer, by).await {
+    let mut inlet = Inlet::new(read, config.pdu_bytes_max, outlet.clone());
+    let end = match Box::pin(bind::introduce(hub, &mut inlet, &outlet, peer, by)).await {
         Ok(admitted) => {
             drop(place);
             bound::serve(hub, &mut inlet, &outlet, admitted).await

@@ -3,13 +3,15 @@
 use std::io::Write;
 
 use smpp::{
-    AddressRef, COctetString, DataCoding, EncodeError, EsmClass, MessageState, NetworkErrorCode, Npi, SmRef,
-    Status, Tlvs, Ton, Version, encode_deliver_sm,
+    AddressRef, COctetString, DataCoding, DataSm, EncodeError, EsmClass, MessageState, NetworkErrorCode, Npi,
+    Pdu, SmRef, Status, Tlvs, Ton, Version, encode_deliver_sm,
 };
-use sms::receipt::Date;
+use sms::receipt::{Date, WithSeconds};
 use sms::{Encoding, Receipt, segment};
 use types::{Address, Timestamp};
 
+use crate::account::{AccountSettings, ReceiptDates, ReceiptFormat, ReceiptsIn};
+use crate::fault::Reason;
 use crate::message::State;
 use crate::push::{Push, PushKind};
 
@@ -18,6 +20,8 @@ pub(crate) struct Parts {
     parts: Vec<(EsmClass, Vec<u8>)>,
     data_coding: DataCoding,
     tlvs: Tlvs,
+    /// A data_sm, whose text stands in message_payload.
+    as_data: bool,
 }
 
 /// network_error_code's network for an error that is the status of another SMPP centre.
@@ -25,16 +29,27 @@ const NETWORK_SMPP: u8 = 7;
 /// And for one that only that centre knows (SMPP v5 §4.8.4.42).
 const NETWORK_CENTRE: u8 = 8;
 
-/// What is to be sent for a push, to a peer of this version.
+/// What is to be sent for a push, to a peer of this version, as its account wants it.
 ///
 /// A message that is too long for one part is given as a phone would have sent it, in parts with a user data header: every
 /// client joins those, while message_payload is unknown to many. That stands in for more than 255 parts only.
 ///
 /// # Errors
 /// Why it can never be sent.
-pub(crate) fn parts(push: &Push, version: Version) -> Result<Parts, &'static str> {
+pub(crate) fn parts(
+    push: &Push,
+    version: Version,
+    settings: &AccountSettings,
+) -> Result<Parts, &'static str> {
     match &push.kind {
-        PushKind::Receipt { state, error } => Ok(receipt(push, *state, error.as_deref(), version)),
+        PushKind::Receipt { state, error } => {
+            let esm_class = if state.is_final() { EsmClass::RECEIPT } else { INTERMEDIATE };
+            let error = error.as_deref().filter(|_| *state != State::Delivered);
+            receipt(push, (esm_class, state.receipt()), error, version, settings)
+        }
+        PushKind::Notice { state, error } => {
+            receipt(push, (INTERMEDIATE, *state), error.as_deref(), version, settings)
+        }
         PushKind::Message { data_coding, body } => message(push, *data_coding, body, version),
     }
 }
@@ -57,6 +72,17 @@ impl Parts {
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let (esm_class, text) = &self.parts[part];
+        if self.as_data {
+            let data = DataSm {
+                source: smpp_address(&push.sender),
+                destination: smpp_address(&push.recipient),
+                esm_class: *esm_class,
+                data_coding: self.data_coding,
+                tlvs: self.tlvs.clone(),
+                ..DataSm::default()
+            };
+            return Pdu::DataSm(data).encode(sequence, Status::ROK, out);
+        }
         let sm = SmRef {
             source: address(&push.sender),
             destination: address(&push.recipient),
@@ -74,14 +100,30 @@ fn address(address: &Address) -> AddressRef<'_> {
     AddressRef { ton: Ton(address.ton.0), npi: Npi(address.npi.0), addr: address.text.as_bytes() }
 }
 
-fn receipt(push: &Push, state: State, error: Option<&str>, version: Version) -> Parts {
-    let id = push.message.bare();
-    let (err, network) = error_of(state, error);
-    let told = state.receipt();
+fn smpp_address(address: &Address) -> smpp::Address {
+    smpp::Address {
+        ton: Ton(address.ton.0),
+        npi: Npi(address.npi.0),
+        addr: COctetString::from(address.text.as_str()),
+    }
+}
+
+/// SMPP v5 §4.7.12: what is not the end is an intermediate notification.
+const INTERMEDIATE: EsmClass = EsmClass(0x20);
+
+fn receipt(
+    push: &Push,
+    (esm_class, told): (EsmClass, sms::MessageState),
+    error: Option<&str>,
+    version: Version,
+    settings: &AccountSettings,
+) -> Result<Parts, &'static str> {
+    let id = settings.id_form.write(push.message);
+    let (err, network) = error_of(error, settings);
     let receipt = Receipt {
         id: Some(id.as_str().into()),
         sub: Some(1),
-        dlvrd: Some(u32::from(state == State::Delivered)),
+        dlvrd: Some(u32::from(told == sms::MessageState::Delivered)),
         submit_date: date(push.accepted_at),
         done_date: date(push.at),
         state: Some(told),
@@ -89,31 +131,45 @@ fn receipt(push: &Push, state: State, error: Option<&str>, version: Version) -> 
         ..Receipt::default()
     };
     let mut text = Vec::with_capacity(128);
-    write!(text, "{receipt}").expect("a vector takes everything");
+    if settings.receipt_format != ReceiptFormat::Tlvs || !version.has_tlvs() {
+        let written = match settings.receipt_dates {
+            ReceiptDates::Minutes => write!(text, "{receipt}"),
+            ReceiptDates::Seconds => write!(text, "{}", WithSeconds(&receipt)),
+        };
+        written.expect("a vector takes everything");
+    }
     let mut tlvs = Tlvs::new();
-    if version.has_tlvs() {
+    if version.has_tlvs() && settings.receipt_format != ReceiptFormat::Text {
         let id = COctetString::from(id.as_str());
-        tlvs.set_receipted_message_id(&id).expect("13 octets are not too many");
+        tlvs.set_receipted_message_id(&id).expect("19 octets are not too many");
         tlvs.set_message_state(MessageState(told.number()));
         if let Some(network) = network {
             tlvs.set_network_error_code(network);
         }
     }
-    // SMPP v5 §4.7.12: what is not the end is an intermediate notification.
-    let esm_class = if state.is_final() { EsmClass::RECEIPT } else { EsmClass(0x20) };
-    Parts { parts: vec![(esm_class, text)], data_coding: DataCoding::DEFAULT, tlvs }
+    // Whoever cannot be sent optional parameters cannot be sent a data_sm either, which has no other place for a text.
+    let as_data = settings.receipts_in == ReceiptsIn::DataSm && version.has_tlvs();
+    if as_data && !text.is_empty() {
+        tlvs.set_message_payload(&text).map_err(|_| "longer than any message can be")?;
+    }
+    Ok(Parts { parts: vec![(esm_class, text)], data_coding: DataCoding::DEFAULT, tlvs, as_data })
 }
 
-/// The instant's ten digits, in UTC.
+/// The instant as a date in UTC.
 fn date(at: Timestamp) -> Option<Date> {
     smpp::time::format_absolute(at.unix_ms(), 0).ok().and_then(|digits| Date::parse(&digits.as_str()))
 }
 
 /// `err`, three characters, and network_error_code for the reason that stands with the message: a carrier's own error, the
 /// name of an SMPP status, or words of ours, which have no number.
-fn error_of(state: State, error: Option<&str>) -> (String, Option<NetworkErrorCode>) {
-    let Some(error) = error.filter(|_| state != State::Delivered) else { return ("000".to_owned(), None) };
-    let error = error.trim();
+fn error_of(error: Option<&str>, settings: &AccountSettings) -> (String, Option<NetworkErrorCode>) {
+    let Some(error) = error else { return ("000".to_owned(), None) };
+    let reason = Reason::read(error);
+    let (err, network) = carriers_error(reason.raw.trim());
+    (settings.code_of(reason).unwrap_or(err), network)
+}
+
+fn carriers_error(error: &str) -> (String, Option<NetworkErrorCode>) {
     if !error.is_empty() && error.len() <= 3 && error.bytes().all(|octet| octet.is_ascii_alphanumeric()) {
         let code = error.parse().ok().map(|code| NetworkErrorCode { network: NETWORK_CENTRE, code });
         return (format!("{error:0>3}"), code);
@@ -144,7 +200,7 @@ fn message(push: &Push, data_coding: u8, body: &[u8], version: Version) -> Resul
         }
         Err(_) => return Err("too long for a peer without message_payload"),
     };
-    Ok(Parts { parts, data_coding: DataCoding(data_coding), tlvs })
+    Ok(Parts { parts, data_coding: DataCoding(data_coding), tlvs, as_data: false })
 }
 
 /// The reference that a message's parts share: the same whenever it is given again, and seldom that of its neighbours,

@@ -26,6 +26,7 @@ pub fn status(code: Code) -> Status {
         | Code::SenderBlacklisted
         | Code::SenderImpersonation => Status::RINVSRCADR,
         Code::EmptyText | Code::TextTooLong | Code::TooLarge | Code::InvalidBinary => Status::RINVMSGLEN,
+        Code::ServiceTypeNotAllowed => Status::RINVSERTYP,
         Code::InvalidSchedule => Status::RINVSCHED,
         Code::InvalidValidity => Status::RINVEXPIRY,
         Code::InvalidId => Status::RINVMSGID,

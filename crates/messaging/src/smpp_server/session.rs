@@ -96,6 +96,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     let Admitted { seat, version } = admitted;
     let tasks = &hub.engine.runtime().tasks;
     let session = Arc::clone(&seat);
+    session.served_by(outlet);
     let bound = Bound {
         engine: hub.engine.clone(),
         submits: Submits::start(&hub.engine, &session, outlet, version),
@@ -107,7 +108,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
         session,
     };
     let bind = Event::AccountBound(link(&seat, seat.kind()));
-    hub.engine.happened(seat.sender.tenant, bind).await;
+    Box::pin(hub.engine.happened(seat.sender.tenant, bind)).await;
     let stopping = tasks.stopping();
     let end = bound.converse(inlet, stopping.cancelled()).await;
     if let Some(deliver) = &bound.deliver {
@@ -116,7 +117,7 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     // The place is free before anything more is waited for: the customer may be binding again already.
     drop(seat);
     let unbound = Event::AccountUnbound(link(&bound.session, end.as_str()));
-    hub.engine.happened(bound.session.sender.tenant, unbound).await;
+    Box::pin(hub.engine.happened(bound.session.sender.tenant, unbound)).await;
     end
 }
 
@@ -219,7 +220,8 @@ impl Bound {
             _ if command.is_response() || answer_by_state(&self.outlet, &header, self.session.state) => {
                 Ok(())
             }
-            _ => self.operation(&header, octets).await,
+            // On the heap while it lasts: an idle session need not hold the room that the rarest operation takes.
+            _ => Box::pin(self.operation(&header, octets)).await,
         }
     }
 

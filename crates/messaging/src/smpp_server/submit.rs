@@ -5,6 +5,7 @@
 //! those that are there in one go. The queue is as long as the session's window, so a full one stops the reader: the
 //! customer's own sending waits, and our memory does not grow.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use runtime::wire::Outlet;
@@ -21,6 +22,7 @@ use types::{MessageId, Result};
 use super::connection::{End, refuse};
 use super::refusal;
 use super::session::Bound;
+use crate::distribution;
 use crate::engine::Engine;
 use crate::message::sm::Submitted;
 use crate::sessions::Session;
@@ -105,35 +107,64 @@ impl Bound {
     /// One message for each destination; the answer names those for whom it failed.
     pub(super) async fn submit_multi(&self, header: &Header, multi: &SubmitMulti) -> Result<(), End> {
         self.session.room(self.submits.window).await;
-        let destinations = u32::try_from(multi.destinations.len()).unwrap_or(u32::MAX);
-        if destinations == 0 {
+        if multi.destinations.is_empty() {
             return self.answer_later(header, Err(Status::RINVNUMDESTS), 0).await;
         }
         let mut under_way = Multi { taken: Vec::new(), refused: Vec::new() };
         let sm = multi.message.view();
+        let addresses = match self.addresses(multi, &mut under_way.refused).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                return self.answer_later(header, Err(refusal::status(error.code())), 0).await;
+            }
+        };
+        let destinations = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         let leave = parts(&sm).saturating_mul(destinations);
         if !self.session.may_submit(leave, self.engine.runtime().clock.now()) {
             return self.answer_later(header, Err(Status::RTHROTTLED), 0).await;
         }
+        for address in addresses {
+            let sm = SmRef { destination: address.view(), ..sm };
+            match self.engine.submit_sm(&self.session.sender, &sm) {
+                Ok(submitted) => under_way.taken.push((address, submitted)),
+                Err(status) => under_way.refused.push(Unsuccessful { address, status }),
+            }
+        }
+        let taken = under_way.taken.len() as u64;
+        self.answer_later(header, Ok(Kind::Multi(Box::new(under_way))), taken).await
+    }
+
+    /// The addresses that a submit_multi is for, those of its lists too, each once; a list that the account does not know
+    /// is refused.
+    async fn addresses(
+        &self,
+        multi: &SubmitMulti,
+        refused: &mut Vec<Unsuccessful>,
+    ) -> Result<Vec<smpp::Address>> {
+        let sender = &self.session.sender;
+        let mut addresses = Vec::with_capacity(multi.destinations.len());
         for destination in &multi.destinations {
-            match destination {
+            let name = match destination {
                 Destination::Address(address) => {
-                    let sm = SmRef { destination: address.view(), ..sm };
-                    match self.engine.submit_sm(&self.session.sender, &sm) {
-                        Ok(submitted) => under_way.taken.push((address.clone(), submitted)),
-                        Err(status) => {
-                            under_way.refused.push(Unsuccessful { address: address.clone(), status });
-                        }
-                    }
+                    addresses.push(address.clone());
+                    continue;
                 }
-                Destination::List(name) => under_way.refused.push(Unsuccessful {
+                Destination::List(name) => name,
+            };
+            let runtime = self.engine.runtime();
+            match distribution::members(runtime, sender.tenant, sender.account, &name.as_str()).await? {
+                Some(members) => addresses.extend(
+                    members.iter().map(|member| smpp::Address::international(member.trim_start_matches('+'))),
+                ),
+                None => refused.push(Unsuccessful {
                     address: smpp::Address { addr: name.clone(), ..smpp::Address::default() },
                     status: Status::RINVDLNAME,
                 }),
             }
         }
-        let taken = under_way.taken.len() as u64;
-        self.answer_later(header, Ok(Kind::Multi(Box::new(under_way))), taken).await
+        let mut seen = HashSet::new();
+        addresses.retain(|address| seen.insert(address.addr.clone()));
+        Ok(addresses)
     }
 
     fn submit(&self, sm: &SmRef<'_>, parts: u32) -> Result<Submitted, Status> {
@@ -202,7 +233,8 @@ struct Answering {
 
 impl Answering {
     async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
-        let mut bunch = Vec::with_capacity(BUNCH);
+        // It grows with what comes: an idle session holds none.
+        let mut bunch = Vec::new();
         while queue.recv_many(&mut bunch, BUNCH).await > 0 {
             for Waiting { sequence, kind } in bunch.drain(..) {
                 match kind {
@@ -257,7 +289,7 @@ impl Answering {
 
     async fn one(&mut self, command: CommandId, sequence: u32, submitted: Submitted) {
         let (status, id) = match self.committed(submitted).await {
-            Ok(id) => (Status::ROK, id.bare()),
+            Ok(id) => (Status::ROK, self.session.sender.settings.id_form.write(id)),
             Err(status) => (status, String::new()),
         };
         let congestion = self.tells_congestion.then(|| self.engine.journal().congestion());
@@ -276,7 +308,7 @@ impl Answering {
                 Pdu::DataSmResp(response).encode(sequence, status, &mut self.out)
             }
         };
-        written.expect("an id of 13 characters fits its field");
+        written.expect("an id of at most 19 characters fits its field");
     }
 
     async fn multi(&mut self, sequence: u32, multi: Multi) {
@@ -294,7 +326,9 @@ impl Answering {
             encode_header(CommandId::SUBMIT_MULTI_RESP, status, sequence, &mut self.out);
             return;
         };
-        let message_id = COctetString::from(id.bare());
+        // The answer's count is one octet.
+        refused.truncate(usize::from(u8::MAX));
+        let message_id = COctetString::from(self.session.sender.settings.id_form.write(id));
         let response =
             Pdu::SubmitMultiResp(SubmitMultiResp { message_id, unsuccessful: refused, ..Default::default() });
         if let Err(error) = response.encode(sequence, Status::ROK, &mut self.out) {

@@ -16,6 +16,8 @@ use crate::connection::{self, NewConnection};
 use crate::route::{self, NewRoute};
 use crate::tests::{House, patch};
 
+mod asked;
+
 const PASSWORD: &str = "secret12";
 
 /// A house with an account, a route to a carrier that does not answer, and a server.

@@ -27,6 +27,10 @@ pub(crate) fn parts(push: &Push) -> Result<Parts, &'static str> {
             operation: Operation::NOTIFICATION,
             messages: vec![notification(push, *state, error.as_deref())],
         }),
+        PushKind::Notice { error, .. } => Ok(Parts {
+            operation: Operation::NOTIFICATION,
+            messages: vec![notification(push, State::Sent, error.as_deref())],
+        }),
         PushKind::Message { data_coding, body } => {
             let messages = deliveries(push, *data_coding, body)?;
             Ok(Parts { operation: Operation::DELIVER, messages })

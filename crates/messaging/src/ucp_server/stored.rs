@@ -9,7 +9,7 @@ use super::delivery::{stamp, standing};
 use super::submit::{plain_number, refusal};
 use crate::engine::Engine;
 use crate::message::State;
-use crate::message::sm::Sender;
+use crate::message::sm::{ReplacedTimes, Sender};
 
 /// What is said to a 54, 55 or 56: its result, and what follows it.
 pub(super) struct Said {
@@ -54,7 +54,7 @@ async fn carried_out(
                 Content::Numeric(digits) => digits.into_bytes(),
                 Content::Text(octets) | Content::Transparent(octets) => octets,
             };
-            engine.replace_sm(sender, &id, "", &text).await?;
+            engine.replace_sm(sender, &id, "", &text, ReplacedTimes::default()).await?;
             Ok(None)
         }
         Operation::DELETE => {

@@ -175,6 +175,8 @@ pub struct Messaging {
     pub receipt_hold_s: u64,
     /// Messages that await their receipt in memory.
     pub sent_in_memory_max: usize,
+    /// How often the sums are held against the messages; 0 for never.
+    pub accounting_every_s: u64,
     /// How long the parts of a long message are awaited before what has come is shown as incomplete.
     pub reassembly_s: u64,
     /// Long inbound messages whose parts are being collected, all tenants together.
@@ -337,6 +339,14 @@ pub struct Ucp {
     pub enabled: bool,
     /// Address and port for them.
     pub listen: SocketAddr,
+}
+
+/// `[sendsms]`: the door for systems that speak to Kannel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendSms {
+    /// Whether it is open.
+    pub enabled: bool,
 }
 
 /// `[simulator]`: the built-in carrier.

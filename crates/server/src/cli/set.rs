@@ -8,6 +8,12 @@ use super::failure::Failure;
 #[derive(Debug, Default)]
 pub(super) struct Members(Map<String, Value>);
 
+impl From<Map<String, Value>> for Members {
+    fn from(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+}
+
 impl Members {
     /// Adds a member where the flag was given.
     pub(super) fn with<T: Into<Value>>(mut self, name: &str, value: Option<T>) -> Self {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use runtime::{Clock, Tasks};
 use serde_json::{Map, Value, json};
+use simulator::provider::{self, Provider};
 use simulator::text_centre::{self, Protocol, TextCentre};
 use simulator::{Settings, Smsc};
 
@@ -95,6 +96,9 @@ pub(super) struct SimArgs {
     /// A CIMD2 centre beside it, on this address
     #[arg(long, value_name = "ADDR")]
     cimd2: Option<SocketAddr>,
+    /// Providers over HTTP beside it, on this address: Twilio, Infobip, Vonage and Kannel, each by its own path
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
     /// Makes chance repeatable
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -169,6 +173,24 @@ fn text_settings(protocol: Protocol, listen: SocketAddr, carrier: &Settings) -> 
     }
 }
 
+/// The providers behave as the carrier does.
+fn provider_settings(listen: SocketAddr, carrier: &Settings) -> provider::Settings {
+    let account =
+        |account: &simulator::smsc::Credentials| (account.system_id.clone(), account.password.clone());
+    provider::Settings {
+        listen,
+        accounts: carrier.accounts.iter().map(account).collect(),
+        latency_ms: carrier.latency.ms,
+        receipt_delay_ms: carrier.receipt_delay.ms,
+        throughput: carrier.throughput,
+        refused_percent: carrier.errors.iter().map(|error| error.percent).sum(),
+        unanswered_percent: carrier.drop_after_accept_percent,
+        undelivered_percent: carrier.undelivered_percent,
+        connections_max: carrier.connections_max,
+        ..provider::Settings::default()
+    }
+}
+
 fn unusable(why: &str) -> Failure {
     Failure::usage(why, "`switchboard sim --help` tells what each takes.")
 }
@@ -234,6 +256,13 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
             others.push((name, TextCentre::start(settings, &tasks, Clock::system()).await.map_err(taken)?));
         }
     }
+    let providers = match args.http {
+        Some(listen) => {
+            let settings = provider_settings(listen, &settings);
+            Some(Provider::start(settings, &tasks, Clock::system()).await.map_err(taken)?)
+        }
+        None => None,
+    };
     let smsc = Smsc::start(settings, &tasks, Clock::system()).await.map_err(taken)?;
     // A program that let the system choose the port reads it here.
     if out.json() {
@@ -241,10 +270,16 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
         for (name, centre) in &others {
             listening[*name] = json!(centre.address());
         }
+        if let Some(providers) = &providers {
+            listening["http"] = json!(providers.address());
+        }
         out.line(&listening.to_string());
     }
     for (name, centre) in &others {
         out.note(&format!("A {name} centre listens on {}.", centre.address()));
+    }
+    if let Some(providers) = &providers {
+        out.note(&format!("Providers over HTTP listen on {}.", providers.address()));
     }
     out.note(&format!(
         "The simulated carrier listens on {}. SIGINT stops it and prints what it did.",
@@ -252,11 +287,20 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
     ));
     wait_for_signal().await;
     tasks.stop(STOP_WITHIN).await;
+    told(out, &smsc, &others, providers.as_ref());
+    Ok(())
+}
+
+/// Prints what was done.
+fn told(out: &Out, smsc: &Smsc, others: &[(&'static str, TextCentre)], providers: Option<&Provider>) {
     let (counts, seen) = (smsc.counts(), smsc.seen());
     if out.json() {
         let mut done = json!({ "counts": counts, "seen": seen });
-        for (name, centre) in &others {
+        for (name, centre) in others {
             done[*name] = json!({ "counts": centre.counts(), "seen": centre.seen() });
+        }
+        if let Some(providers) = providers {
+            done["http"] = json!({ "counts": providers.counts(), "seen": providers.seen() });
         }
         out.line(&done.to_string());
     } else {
@@ -270,15 +314,21 @@ pub(super) async fn run(args: &SimArgs, out: &Out) -> Result<(), Failure> {
             &json!({ "total": seen.total, "distinct": seen.distinct, "repeated": seen.repeated, "came more than once": duplicates }),
             &["total", "distinct", "repeated"],
         );
-        for (name, centre) in &others {
+        for (name, centre) in others {
             out.heading(name);
             out.facts(
                 &json!(centre.counts()),
                 &["logins", "submits", "accepted", "throttled", "refused", "receipts"],
             );
         }
+        if let Some(providers) = providers {
+            out.heading("http");
+            out.facts(
+                &json!(providers.counts()),
+                &["submits", "accepted", "throttled", "refused", "unanswered", "receipts"],
+            );
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]

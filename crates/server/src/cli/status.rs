@@ -54,6 +54,12 @@ pub(super) async fn run(client: &Client, out: &Out) -> Result<(), Failure> {
     out.line("");
     out.heading("Messages");
     out.text(&sums_in_words(&sums.value, out));
+    let checked = match &ready.value["balanced"] {
+        Value::Bool(true) => out.paint(Tone::Good, "balanced"),
+        Value::Bool(false) => out.paint(Tone::Bad, "unbalanced: see `switchboard verify accounting`"),
+        _ => "not checked yet".to_owned(),
+    };
+    out.line(&format!("{:<20}  {checked}", "running check"));
     out.line("");
     out.heading("Process");
     for (name, value) in gauges {

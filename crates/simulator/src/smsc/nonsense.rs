@@ -4,6 +4,9 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use smpp::{CommandId, Status};
 
+/// Set in numbers that no delivery of the centre ever has.
+const BEYOND: u32 = 0x4000_0000;
+
 /// Appends one piece of nonsense in the place of the response to `sequence`.
 pub(super) fn write(random: &mut SmallRng, sequence: u32, out: &mut Vec<u8>) {
     match random.random_range(0..8_u8) {
@@ -26,8 +29,9 @@ pub(super) fn write(random: &mut SmallRng, sequence: u32, out: &mut Vec<u8>) {
             out.extend([b'9'; 300]);
         }
         _ => {
-            // A deliver_sm that ends in the middle of its addresses.
-            header(16 + 5, CommandId::DELIVER_SM, sequence, out);
+            // A deliver_sm that ends in the middle of its addresses. Its number is none that a delivery has: it is refused for
+            // good, and a receipt under the same number would be lost with it.
+            header(16 + 5, CommandId::DELIVER_SM, sequence | BEYOND, out);
             out.extend([0, 1, 1, b'3', b'3']);
         }
     }
@@ -36,5 +40,32 @@ pub(super) fn write(random: &mut SmallRng, sequence: u32, out: &mut Vec<u8>) {
 fn header(length: u32, command: CommandId, sequence: u32, out: &mut Vec<u8>) {
     for word in [length, command.0, Status::ROK.0, sequence] {
         out.extend(word.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use smpp::{Framer, Header};
+
+    use super::*;
+
+    #[test]
+    fn its_deliveries_have_numbers_that_receipts_have_not() {
+        let mut random = SmallRng::seed_from_u64(7);
+        let mut deliveries = 0;
+        for sequence in 1..500 {
+            let mut out = Vec::new();
+            write(&mut random, sequence, &mut out);
+            let mut framer = Framer::new(1024);
+            framer.feed(&out);
+            let Ok(Some(pdu)) = framer.next_pdu() else { continue };
+            let header = Header::read(pdu).unwrap();
+            if header.command_id == CommandId::DELIVER_SM {
+                deliveries += 1;
+                assert!(header.sequence > BEYOND, "{header:?}");
+            }
+        }
+        assert!(deliveries > 10);
     }
 }

@@ -74,6 +74,39 @@ async fn an_account_s_password_is_shown_once_and_routes_can_be_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_over_http_begins_with_a_dialect_and_shows_its_request() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/connections").await;
+    ana.click("a[href='/connections/http/new']").await.unwrap();
+    ana.sees("Another provider").await;
+    ana.judge_everywhere().await;
+    ana.click("main a[href='/connections/http/new?dialect=twilio']").await.unwrap();
+    ana.wait_for("#f-url", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.type_text("#f-name", "Provider").await.unwrap();
+    ana.type_text("#f-system_id", "AC1").await.unwrap();
+    ana.click("main form[action='/connections/http/new'] button[type=submit]").await.unwrap();
+    ana.sees("Give the provider the addresses of its hooks.").await;
+    assert!(ana.text("#hook-receipts").await.unwrap().contains("/hooks/connections/"));
+    ana.judge_everywhere().await;
+    ana.click("a[href$='/preview']").await.unwrap();
+    ana.sees("/2010-04-01/Accounts/AC1/Messages.json HTTP/1.1").await;
+    ana.judge_everywhere().await;
+
+    let connections = house.admin.get("/api/v1/connections").await.expect(200);
+    let id = connections["items"][0]["id"].as_str().unwrap();
+    ana.open(&format!("/connections/{id}/edit")).await;
+    let break_it = "(document.querySelector('#f-answers').value = '[', true)";
+    assert!(ana.holds(break_it).await);
+    ana.click(&format!("main form[action='/connections/{id}/http'] button[type=submit]")).await.unwrap();
+    ana.sees("it cannot be read as JSON").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_are_staged_tried_published_and_brought_back() {
     let house = House::start().await;
     let mut ana = Person::sign_in(&house).await;

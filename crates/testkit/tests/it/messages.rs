@@ -208,3 +208,78 @@ async fn a_reply_from_a_phone_is_stored_and_seen() {
     assert!(texts.contains(&"STOP it") && texts.contains(&long.trim()), "{texts:?}");
     house.stop().await;
 }
+
+/// What went over the wire for a message of one part.
+async fn on_the_wire(house: &House, id: &str) -> smpp::Sm {
+    let pdus = house.admin.get(&format!("/api/v1/messages/{id}/pdus")).await.expect(200);
+    let hex = pdus[0]["hex"].as_str().unwrap();
+    let octets: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    match smpp::decode(&octets, smpp::Mode::Strict).unwrap().1 {
+        smpp::Pdu::SubmitSm(sm) => sm,
+        _ => panic!("a submit_sm"),
+    }
+}
+
+#[tokio::test]
+async fn a_sender_chooses_alphabet_class_and_plain_characters() {
+    let house = House::start().await;
+    let send = async |more: Value| {
+        let mut message = json!({ "to": "+33612345678", "text": "“Hello”" });
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        house.admin.post("/api/v1/messages", &message).await
+    };
+    let accepted = async |more: Value| send(more).await.expect(202)["id"].as_str().unwrap().to_owned();
+    let flash = on_the_wire(&house, &accepted(json!({ "flash": true, "replace": true })).await).await;
+    assert_eq!((flash.data_coding.0, flash.short_message.as_slice()), (0x10, &b"\"Hello\""[..]));
+    let wide = on_the_wire(&house, &accepted(json!({ "flash": true })).await).await;
+    assert_eq!((wide.data_coding.0, wide.short_message.len()), (0x18, 14));
+    let forced = on_the_wire(&house, &accepted(json!({ "text": "plain", "encoding": "ucs2" })).await).await;
+    assert_eq!((forced.data_coding.0, forced.short_message.len()), (8, 10));
+    let refused = send(json!({ "encoding": "gsm7" })).await;
+    assert_eq!((refused.status, refused.json()["at"].as_str()), (422, Some("encoding")));
+    assert!(refused.text.contains('“'), "it names the character: {}", refused.text);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_quote_tells_what_a_message_would_take_and_sends_nothing() {
+    let house = House::start().await;
+    let message = json!({ "to": "+33612345678", "text": "Don’t wait" });
+    let quote = house.admin.post("/api/v1/messages/quote", &message).await.expect(200);
+    assert_eq!((&quote["parts"], &quote["encoding"]), (&json!(1), &json!("ucs2")));
+    assert_eq!(quote["forcing"], json!([{ "at": 3, "character": "’" }]));
+    assert_eq!(quote["replacements"], json!([{ "at": 3, "from": "’", "to": "'" }]));
+    assert_eq!(quote["gates"]["verdict"], "accepted");
+    assert!(quote["route"].is_string() && quote["connection"].is_string(), "{quote}");
+    let batch = json!({ "messages": [message, { "to": "nobody", "text": "x" }] });
+    let quotes = house.admin.post("/api/v1/messages/batch/quote", &batch).await.expect(200);
+    assert_eq!(quotes["results"][0]["parts"], 1);
+    assert_eq!(quotes["results"][1]["error"]["at"], "messages[1].to");
+    let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
+    assert_eq!(sums["accepted"], 0);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_its_time_gets_another_text_time_and_validity() {
+    let house = House::start().await;
+    let at = house.server.runtime.clock.now().plus_ms(3_600_000);
+    let message = json!({ "to": "+33612345678", "text": "Old", "schedule_at": at });
+    let id = house.admin.post("/api/v1/messages", &message).await.expect(202)["id"].clone();
+    let path = format!("/api/v1/messages/{}", id.as_str().unwrap());
+    let replace = async |with: Value| house.admin.post(&format!("{path}/replace"), &with).await;
+    let soon = house.server.runtime.clock.now().plus_ms(2_000);
+    let replaced =
+        replace(json!({ "text": "Neu €", "schedule_at": soon, "validity_s": 600 })).await.expect(200);
+    assert_eq!((&replaced["text"], &replaced["state"]), (&json!("Neu €"), &json!("scheduled")));
+    assert_eq!(replaced["expires_at"], json!(soon.plus_ms(600_000)));
+    assert_eq!(replace(json!({})).await.status, 422);
+    let ended = until_ended(&house, id.as_str().unwrap()).await;
+    assert_eq!(ended["state"], "delivered");
+    let phones = house.server.simulator.as_ref().unwrap().phones();
+    assert_eq!(phones.screen("33612345678")[0].text, "Neu €");
+    let late = replace(json!({ "text": "Too late" })).await;
+    assert_eq!((late.status, late.problem().as_str()), (409, "not_cancellable"));
+    house.stop().await;
+}

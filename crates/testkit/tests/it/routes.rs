@@ -46,6 +46,11 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
     let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
     let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
+    let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
+    let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
+    let over_http = made("/api/v1/connections", over_http).await;
+    let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
+    let pause = made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     BTreeMap::from([
@@ -57,9 +62,11 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/opt-outs", opted_out),
+        ("/api/v1/distribution-lists", list),
+        ("/api/v1/pauses", pause),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
-        ("/api/v1/connections", first(admin.get("/api/v1/connections").await.expect(200))),
+        ("/api/v1/connections", over_http),
         ("/api/v1/routes", first(admin.get("/api/v1/routes").await.expect(200))),
         ("/api/v1/lookup-providers", id(&lookup)),
         ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
@@ -160,6 +167,11 @@ fn plausible(method: &str, path: &str) -> Value {
     match (method, path.trim_start_matches("/api/v1/").split('/').collect::<Vec<_>>().as_slice()) {
         ("POST", ["messages"]) => json!({ "to": "+33612345678", "text": "x" }),
         ("POST", ["messages", "batch"]) => json!({ "messages": [{ "to": "+33612345678", "text": "x" }] }),
+        ("POST", ["messages", "quote"]) => json!({ "to": "+33612345678", "text": "x" }),
+        ("POST", ["messages", "batch", "quote"]) => {
+            json!({ "messages": [{ "to": "+33612345678", "text": "x" }] })
+        }
+        ("POST", ["messages", _, "replace"]) => json!({ "text": "x" }),
         ("POST", ["smpp-accounts"]) => json!({ "system_id": "another" }),
         ("POST", ["connections"]) => {
             json!({ "name": "Another", "settings": { "host": "127.0.0.1", "system_id": "x" } })
@@ -177,6 +189,8 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("PATCH", ["cdr-settings"]) => json!({ "active": true }),
         ("POST", ["senders"]) => json!({ "name": "Another" }),
+        ("POST", ["distribution-lists"]) => json!({ "name": "another" }),
+        ("PATCH", ["distribution-lists", _]) => json!({ "name": "changed" }),
         ("POST", ["sender-pools" | "firewall-rules" | "hours"]) => json!({ "name": "Another", "rule": {} }),
         ("PUT", ["sender-policies"]) => json!({ "whose": "api", "policy": {} }),
         ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
@@ -185,6 +199,10 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["conversations", _, "reply"]) => json!({ "text": "x" }),
         ("POST", ["opt-outs"]) => json!({ "phone": "+33600000008" }),
         ("POST", ["opt-outs", "import"]) => json!({ "text": "+33600000008" }),
+        ("POST", ["pauses"]) => json!({ "kind": "intent", "target": "otp" }),
+        ("POST", ["queue", _]) => json!({ "to": "+33612345678" }),
+        ("POST", ["dead-letters", "redrive"]) => json!({ "filter": {} }),
+        ("POST", ["dead-jobs", _]) => json!({ "all": true }),
         ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
         ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),

@@ -134,5 +134,6 @@ async fn a_carrier_that_talks_nonsense_harms_nobody() {
     });
     all_ended(&house).await;
     assert_eq!(simulator.missing(0..200), Vec::<u64>::new(), "each came to the carrier");
+    assert_eq!(simulator.counts().undeliverable, 0, "no receipt was refused for good");
     house.stop().await;
 }

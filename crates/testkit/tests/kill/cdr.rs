@@ -13,7 +13,7 @@ use simulator::bench;
 use testkit::process::Place;
 use testkit::{Process, postgres};
 
-use super::{carrier, furnish, load, sums};
+use super::{RATE, carrier, furnish, load, sums};
 
 const KILLS: usize = 12;
 /// What the carrier never answered for ends after this.
@@ -77,7 +77,7 @@ async fn survive(data: &Path, database: Option<&str>) {
     let passwords = furnish(&process, &carrier).await;
     process.admin.send("PATCH", "/api/v1/cdr-settings", &json!({ "active": true })).await.expect(200);
 
-    let mut options = load(&place, "transactional", &passwords[0], &(0..200 * 18));
+    let mut options = load(&place, "transactional", &passwords["transactional"], &(0..u64::from(RATE) * 18));
     options.receipt_timeout_ms = 40_000;
     let (running, under_load) = (tasks.clone(), tokio::sync::oneshot::channel());
     let (done, load_done) = under_load;

@@ -190,7 +190,7 @@ pub(super) fn dependencies_are_used(tree: &Tree) -> Vec<Violation> {
             let name = dependency.name.replace('-', "_");
             let shipped = own().any(|(file, rust)| {
                 let lines = rust.code.lines().take(rust.tests_from.saturating_sub(1));
-                !file.path[folder.len()..].starts_with("tests/")
+                !["tests/", "examples/"].iter().any(|dev| file.path[folder.len()..].starts_with(dev))
                     && lines.into_iter().any(|line| names(line, &name))
             });
             let tested = || own().any(|(_, rust)| names(&rust.code, &name));

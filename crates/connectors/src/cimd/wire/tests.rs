@@ -61,7 +61,7 @@ fn responses_name_the_message_or_the_error() {
     let taken = answer("53:003\t021:+33612345678\t060:261120101500\t");
     assert_eq!(taken, Answer::Accepted { message_id: "261120101500:33612345678".into() });
     for (octets, code) in [("53:003\t900:300\t", 300), ("98:003\t900:6\t", 6), ("99:003\t", 1)] {
-        assert_eq!(answer(octets), Answer::Refused { refusal: Refusal::Cimd(ErrorCode(code)) });
+        assert_eq!(answer(octets), Answer::refused(Refusal::Cimd(ErrorCode(code))));
     }
     assert!(matches!(meaning(&packet("90:005\t"), true), Heard::Alive));
     assert!(matches!(meaning(&packet("52:005\t"), true), Heard::MayLeave));

@@ -76,7 +76,7 @@ fn results_name_the_message_or_the_error() {
     };
     assert_eq!(answer, Answer::Accepted { message_id: "201126101500:33612345678".into() });
     let Heard::Answered { answer, .. } = heard("R/51/N/04/slow down") else { panic!("an answer") };
-    assert_eq!(answer, Answer::Refused { refusal: Refusal::Ucp(ErrorCode::NOT_ALLOWED) });
+    assert_eq!(answer, Answer::refused(Refusal::Ucp(ErrorCode::NOT_ALLOWED)));
     assert!(matches!(heard("R/60/A/"), Heard::LoggedIn { .. }));
     let Heard::LoginRefused { why, lasting: true } = heard("R/60/N/07/no such") else { panic!("a refusal") };
     assert_eq!(why, "session refused: 07 authentication failure no such");

@@ -30,6 +30,37 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "More hosts",
+        hint: Some("For a carrier with several. Binds are dealt out over all of them but those on standby."),
+        settings: &[
+            setting("hosts", "More hosts", "Each with its port, such as smsc2.example:2775.", Kind::List),
+            setting(
+                "standby_hosts",
+                "On standby",
+                "Used while no bind to any of the others can send.",
+                Kind::List,
+            ),
+            setting(
+                "standby",
+                "Binds on standby",
+                "",
+                Kind::Choice(&[("cold", "Made when they are needed"), ("warm", "There all the time")]),
+            ),
+            setting(
+                "standby_after_ms",
+                "Needed after",
+                "Milliseconds without another bind.",
+                Kind::Number("100", "3600000"),
+            ),
+            setting(
+                "rebalance_ms",
+                "Look for a host that was down",
+                "Milliseconds; 0 for never.",
+                Kind::Number("0", "86400000"),
+            ),
+        ],
+    },
+    Section {
         title: "Encryption",
         hint: Some("The carrier must offer TLS, mostly on a port of its own."),
         settings: &[
@@ -149,6 +180,18 @@ pub(super) const SECTIONS: &[Section] = &[
                 ]),
             ),
             setting(
+                "national_tables",
+                "National tables",
+                "Languages whose tables its phones know, such as turkish; fewer parts than UCS-2.",
+                Kind::List,
+            ),
+            setting(
+                "smart_replace",
+                "Replace typographic characters",
+                "Where that keeps a text out of UCS-2.",
+                Kind::Flag,
+            ),
+            setting(
                 "long_messages",
                 "Long messages",
                 "How several parts are handed over.",
@@ -171,6 +214,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 ]),
             ),
             setting(
+                "receipt_states",
+                "States of its own",
+                "What the carrier writes and what it means, such as ACCEPTD=delivered.",
+                Kind::List,
+            ),
+            setting(
                 "source_ton",
                 "Sender's type of number",
                 "As the sender's form tells when left empty.",
@@ -190,10 +239,94 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             setting("service_type", "Service type", "Mostly empty; at most 5 characters.", Kind::Code),
             setting(
+                "dest_ton",
+                "Recipient's type of number",
+                "As it was submitted when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting(
+                "dest_npi",
+                "Recipient's numbering plan",
+                "As it was submitted when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting("dest_strip", "Taken from recipients", "Digits at the front, such as 33.", Kind::Code),
+            setting(
+                "dest_prefix",
+                "Put before recipients",
+                "In place of those: digits or +, such as 0.",
+                Kind::Code,
+            ),
+            setting(
+                "validity_format",
+                "Validity is written as",
+                "Where a sender chose one.",
+                Kind::Choice(&[
+                    ("absolute", "An instant"),
+                    ("relative", "A time from now"),
+                    ("none", "Nothing"),
+                ]),
+            ),
+            setting(
+                "protocol_id",
+                "protocol_id",
+                "As it was submitted when left empty.",
+                Kind::Number("0", "255"),
+            ),
+            setting("replace_if_present", "replace_if_present_flag", "With every message.", Kind::Flag),
+            setting(
+                "priority_otp",
+                "Priority of one-time codes",
+                "priority_flag of those that name none.",
+                Kind::Number("0", "255"),
+            ),
+            setting(
+                "priority_transactional",
+                "Priority of transactional messages",
+                "",
+                Kind::Number("0", "255"),
+            ),
+            setting("priority_marketing", "Priority of marketing", "", Kind::Number("0", "255")),
+            setting(
                 "extra",
                 "Parameters with every message",
                 "Tag and octets, such as 0x1401=0a0b, separated by commas.",
                 Kind::Parameters,
+            ),
+        ],
+    },
+    Section {
+        title: "Errors",
+        hint: Some(
+            "What the carrier's numbers mean, and what is done about them. The first line that fits counts.",
+        ),
+        settings: &[
+            setting(
+                "errors",
+                "Error table",
+                "A line each: answer or receipt, code, class, then pauses in seconds, meaning and words if you like. \
+                 Such as: answer 0x400-0x4FF temporary 60/300 filtered by the firewall",
+                Kind::Errors,
+            ),
+            setting(
+                "error_convention",
+                "Behind it",
+                "A ready table for codes in receipts.",
+                Kind::Choice(&[
+                    ("standard", "Nothing more"),
+                    ("gsm_map", "The errors of MAP"),
+                    ("aggregator", "The short list of aggregators"),
+                ]),
+            ),
+            setting(
+                "unanswered",
+                "Left and not answered",
+                "What becomes of such a message.",
+                Kind::Choice(&[
+                    ("by_intent", "As its intent says"),
+                    ("wait", "It waits for its receipt"),
+                    ("resend", "It is sent again, and marked"),
+                ]),
             ),
         ],
     },
@@ -228,6 +361,96 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             setting("announce_window", "Name the window at login", "First versions refuse that.", Kind::Flag),
             setting("checksum", "Checksum", "Nearly every carrier takes one.", Kind::Flag),
+        ],
+    },
+];
+
+/// The form of a connection over HTTP.
+pub(super) const HTTP_SECTIONS: &[Section] = &[
+    Section {
+        title: "Where",
+        hint: None,
+        settings: &[
+            setting("url", "Address", "Where the provider is, such as https://api.example.com.", Kind::Code),
+            setting("system_id", "User", "Account or user, where the provider gives one.", Kind::Code),
+        ],
+    },
+    Section {
+        title: "Pace",
+        hint: None,
+        settings: &[
+            setting(
+                "window",
+                "Requests under way",
+                "Unanswered requests at once.",
+                Kind::Number("1", "10000"),
+            ),
+            setting(
+                "throughput",
+                "Requests a second",
+                "0 for no limit of ours.",
+                Kind::Number("0", "1000000"),
+            ),
+            setting("response_timeout_ms", "Await an answer", "Milliseconds.", Kind::Number("100", "600000")),
+            setting(
+                "connect_timeout_ms",
+                "Await a connection",
+                "Milliseconds.",
+                Kind::Number("100", "120000"),
+            ),
+            setting(
+                "throttle_min_ms",
+                "First pause when too fast",
+                "Milliseconds; it doubles.",
+                Kind::Number("10", "600000"),
+            ),
+            setting(
+                "throttle_max_ms",
+                "Longest pause when too fast",
+                "Milliseconds.",
+                Kind::Number("10", "600000"),
+            ),
+            setting(
+                "reconnect_min_ms",
+                "First pause before asking again",
+                "After the provider could not be reached; milliseconds, it doubles.",
+                Kind::Number("10", "3600000"),
+            ),
+            setting(
+                "reconnect_max_ms",
+                "Longest pause before asking again",
+                "Milliseconds.",
+                Kind::Number("10", "3600000"),
+            ),
+            setting(
+                "long_messages",
+                "Long messages",
+                "Whether the provider splits long texts itself.",
+                Kind::Choice(&[
+                    ("payload", "Whole: the provider splits"),
+                    ("udh8", "Parts, header with an 8-bit reference"),
+                    ("udh16", "Parts, header with a 16-bit reference"),
+                ]),
+            ),
+        ],
+    },
+    Section {
+        title: "Description",
+        hint: Some("As JSON. The paper on HTTP connections tells what each part may hold."),
+        settings: &[
+            setting("parameters", "Parameters", "Values of your own for the templates.", Kind::Lines),
+            setting("auth", "Authentication", "How we prove who we are.", Kind::Lines),
+            setting("request", "Request", "What is asked for each message.", Kind::Lines),
+            setting("answers", "Answers", "How answers are read; the first that fits decides.", Kind::Lines),
+            setting(
+                "signature",
+                "Signature of hooks",
+                "How what comes proves where it is from.",
+                Kind::Lines,
+            ),
+            setting("receipts", "Receipts", "How receipts are read.", Kind::Lines),
+            setting("inbound", "Messages from phones", "How they are read.", Kind::Lines),
+            setting("reply", "Reply of hooks", "What is answered when all is kept.", Kind::Lines),
         ],
     },
 ];

@@ -6,18 +6,7 @@ use crate::tests::House;
 
 /// A batch of its own around some work, committed.
 async fn write(house: &House, work: impl AsyncFnOnce(&mut Batch) -> Result<()>) {
-    let mut batch = Batch {
-        tx: house.runtime.db.write(Tenancy::Every).await.unwrap(),
-        now: house.runtime.clock.now(),
-        runtime: house.runtime.clone(),
-        events: Default::default(),
-        tally: Default::default(),
-        settled: Vec::new(),
-        pushes: Vec::new(),
-        carried: carry::Carried::default(),
-        ended: Default::default(),
-        after: Vec::new(),
-    };
+    let mut batch = Batch::begin(&house.runtime).await.unwrap();
     work(&mut batch).await.unwrap();
     batch.tx.commit().await.unwrap();
 }

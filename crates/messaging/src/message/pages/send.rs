@@ -19,7 +19,7 @@ use web::{Form, PageProblem, Refused, Visitor};
 
 use crate::api::Gateway;
 use crate::intent::Intent;
-use crate::message::submit::{self, SendMessage};
+use crate::message::submit::{self, Alphabet, SendMessage};
 
 /// What the form says; each member is its field's text.
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -33,6 +33,8 @@ pub(super) struct SendForm {
     validity_s: String,
     callback_url: String,
     client_ref: String,
+    encoding: String,
+    flash: String,
 }
 
 fn given(text: &str) -> Option<&str> {
@@ -66,6 +68,13 @@ impl SendForm {
             schedule_at,
             validity_s: validity_s.transpose()?,
             callback_url: given(&self.callback_url).map(str::to_owned),
+            encoding: match self.encoding.as_str() {
+                "gsm7" => Some(Alphabet::Gsm7),
+                "ucs2" => Some(Alphabet::Ucs2),
+                _ => None,
+            },
+            replace: None,
+            flash: (self.flash == "true").then_some(true),
         })
     }
 }
@@ -83,8 +92,15 @@ fn moment(text: &str) -> Result<Timestamp> {
     })
 }
 
-const FIELDS: [&str; 8] =
-    ["to", "from", "text", "intent", "schedule_at", "validity_s", "callback_url", "client_ref"];
+const FIELDS: [&str; 9] =
+    ["to", "from", "text", "intent", "schedule_at", "validity_s", "callback_url", "client_ref", "encoding"];
+
+/// What `encoding` takes, and what people call it.
+const ALPHABETS: [(&str, &str); 3] = [
+    ("", "The 7-bit alphabet where it suffices"),
+    ("gsm7", "The 7-bit alphabet or nothing"),
+    ("ucs2", "UCS-2"),
+];
 
 /// What the counter says of a text.
 fn counted<T>(text: &str, parts_max: u32, then: impl FnOnce(&PartCount<'_>) -> T) -> T {
@@ -197,7 +213,15 @@ fn page(visitor: &Visitor, given: &SendForm, refused: &Refused) -> Content<'stat
         choice("marketing", "Marketing", "Goes last. Never sent again when it may have left."),
     ];
     let intent = if given.intent.is_empty() { "transactional" } else { &given.intent };
-    let open = [&given.schedule_at, &given.validity_s, &given.callback_url, &given.client_ref];
+    let alphabets = ALPHABETS.map(|(value, label)| Choice::new(value, label));
+    let open = [
+        &given.schedule_at,
+        &given.validity_s,
+        &given.callback_url,
+        &given.client_ref,
+        &given.encoding,
+        &given.flash,
+    ];
     let open = open.iter().any(|text| !text.is_empty())
         || FIELDS[4..].iter().any(|field| refused.at(field).is_some());
     let later = html! {
@@ -206,6 +230,8 @@ fn page(visitor: &Visitor, given: &SendForm, refused: &Refused) -> Content<'stat
             (field::number("validity_s", "Valid for, seconds").value(&given.validity_s).range("1", "31536000").hint("After that it is worth nothing and is given up").error(refused.at("validity_s")))
             (field::url("callback_url", "Callback URL").value(&given.callback_url).placeholder("https://").hint("Its end is posted there").error(refused.at("callback_url")))
             (field::text("client_ref", "Your reference").value(&given.client_ref).max_chars(100).hint("Shown wherever the message is").error(refused.at("client_ref")))
+            (field::select("encoding", "Alphabet", &alphabets).value(&given.encoding).error(refused.at("encoding")))
+            (field::checkbox("flash", "Show at once, do not keep").checked(given.flash == "true").hint("Message class 0"))
         }
     };
     let to = field::tel("to", "To")

@@ -291,12 +291,17 @@ fn raw(words: &Words, pdus: &[WirePdu], content: &[u8]) -> Markup {
             (code::hex(words, "content", &format!("Content, {} octets", content.len()), content))
         } @else {
             p class="hint" {
-                "As the connection's dialect writes it. The sequence number is each session's own, and 0 here."
+                @if pdus.iter().any(|pdu| pdu.text.is_some()) { "As the connection's description writes it. Secrets are hidden." }
+                @else { "As the connection's dialect writes it. The sequence number is each session's own, and 0 here." }
             }
         }
         @for (at, pdu) in pdus.iter().take(PARTS_SHOWN_MAX).enumerate() {
-            @let label = format!("PDU, part {} of {total}, {} octets", pdu.part, pdu.octets.len());
-            (code::hex(words, &format!("pdu-{at}"), &label, &pdu.octets))
+            @if let Some(text) = &pdu.text {
+                (code::block(words, &format!("pdu-{at}"), &format!("Request, part {} of {total}", pdu.part), text))
+            } @else {
+                @let label = format!("PDU, part {} of {total}, {} octets", pdu.part, pdu.octets.len());
+                (code::hex(words, &format!("pdu-{at}"), &label, &pdu.octets))
+            }
         }
         @if total > PARTS_SHOWN_MAX { p class="hint" { (total - PARTS_SHOWN_MAX) " more parts are not shown." } }
     } };

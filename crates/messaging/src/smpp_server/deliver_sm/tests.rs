@@ -18,7 +18,7 @@ fn push(kind: PushKind) -> Push {
 }
 
 fn written(push: &Push, version: Version) -> Vec<smpp::Sm> {
-    let parts = parts(push, version).unwrap();
+    let parts = parts(push, version, &AccountSettings::default()).unwrap();
     (0..parts.count())
         .map(|part| {
             let mut out = Vec::new();
@@ -106,5 +106,60 @@ fn what_no_parts_can_hold_stands_in_message_payload() {
     let long = push(PushKind::Message { data_coding: 4, body: body.clone() });
     let sm = written(&long, Version::V3_4).remove(0);
     assert_eq!((sm.short_message.len(), sm.content()), (0, body.as_slice()));
-    assert!(parts(&long, Version::V3_3).is_err());
+    assert!(parts(&long, Version::V3_3, &AccountSettings::default()).is_err());
+}
+
+/// The one PDU of a receipt, as an account wants it.
+fn as_wanted(settings: &AccountSettings, kind: PushKind, version: Version) -> Pdu {
+    let push = push(kind);
+    let parts = parts(&push, version, settings).unwrap();
+    let mut out = Vec::new();
+    parts.encode(0, &push, 5, &mut out).unwrap();
+    decode(&out, Mode::Strict).unwrap().1
+}
+
+#[test]
+fn an_account_chooses_the_form_of_its_receipts() {
+    use crate::account::{IdForm, ReceiptErrors};
+    let failed =
+        || PushKind::Receipt { state: State::Failed, error: Some("27 [absent_subscriber]".to_owned()) };
+    let settings = |format| AccountSettings {
+        id_form: IdForm::Decimal,
+        receipt_format: format,
+        receipt_dates: ReceiptDates::Seconds,
+        receipt_errors: ReceiptErrors::Fault,
+        ..AccountSettings::default()
+    };
+    let Pdu::DeliverSm(text) = as_wanted(&settings(ReceiptFormat::Text), failed(), Version::V3_4) else {
+        panic!()
+    };
+    assert_eq!(
+        String::from_utf8(text.short_message).unwrap(),
+        "id:77 sub:001 dlvrd:000 submit date:270131093000 done date:270131093159 stat:UNDELIV err:002 text:"
+    );
+    assert!(text.tlvs.is_empty());
+    let Pdu::DeliverSm(tlvs) = as_wanted(&settings(ReceiptFormat::Tlvs), failed(), Version::V3_4) else {
+        panic!()
+    };
+    assert!(tlvs.short_message.is_empty());
+    assert_eq!(tlvs.tlvs.receipted_message_id().unwrap().as_bytes(), b"77");
+    let code = tlvs.tlvs.network_error_code().unwrap();
+    assert_eq!((code.network, code.code), (NETWORK_CENTRE, 27), "the carrier's own error");
+    let Pdu::DeliverSm(old) = as_wanted(&settings(ReceiptFormat::Tlvs), failed(), Version::V3_3) else {
+        panic!()
+    };
+    assert!(!old.short_message.is_empty(), "a peer of 3.3 knows no parameters");
+    let data = AccountSettings { receipts_in: ReceiptsIn::DataSm, ..AccountSettings::default() };
+    let Pdu::DataSm(data) = as_wanted(&data, failed(), Version::V3_4) else { panic!() };
+    assert_eq!(data.esm_class, EsmClass::RECEIPT);
+    assert!(data.tlvs.message_payload().unwrap().starts_with(b"id:"));
+}
+
+#[test]
+fn what_is_on_its_way_is_an_intermediate_notification() {
+    let notice = PushKind::Notice { state: sms::MessageState::Accepted, error: None };
+    let Pdu::DeliverSm(sm) = as_wanted(&AccountSettings::default(), notice, Version::V3_4) else { panic!() };
+    assert_eq!(sm.esm_class, EsmClass(0x20));
+    assert_eq!(sm.tlvs.message_state(), Some(MessageState::ACCEPTED));
+    assert!(String::from_utf8(sm.short_message).unwrap().contains("dlvrd:000"));
 }
