@@ -46,6 +46,7 @@ group = sendsms-user
 username = {user}
 password = {password}
 user-allow-ip = 127.0.0.1
+default-sender = 10000
 max-messages = 10
 
 group = sms-service

@@ -297,8 +297,12 @@ async fn kannel_is_served_over_http() {
     let account = house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
     let password = account["password"].as_str().unwrap().to_owned();
     let carrier = house.server.simulator.clone().unwrap();
-    // Kannel knows a message for its reports only once it has read the answer to its request.
-    carrier.change(|settings| settings.latency.ms = 300);
+    // Kannel knows a message for its reports once it has read the answer to its request, and forgets it after the final one;
+    // reports that are made within one moment may overtake each other.
+    carrier.change(|settings| {
+        settings.latency.ms = 300;
+        settings.receipt_delay.ms = 1_000;
+    });
     let customer = peers::kannel_client_over("http", house.server.http, ("peer", &password), (OTHERS, 20), 0);
     let outcome = customer.await.unwrap();
     outcome.assert_complete(OTHERS);
