@@ -101,6 +101,7 @@ async fn a_connection_over_http_begins_with_a_dialect_and_shows_its_request() {
     assert!(ana.holds(break_it).await);
     ana.click(&format!("main form[action='/connections/{id}/http'] button[type=submit]")).await.unwrap();
     ana.sees("it cannot be read as JSON").await;
+    ana.expect_problem("422").await.unwrap();
     ana.judge_everywhere().await;
     ana.leave().await;
     house.stop().await;
