@@ -165,6 +165,8 @@ struct State {
     phones: HashMap<String, Screen>,
     /// The numbers of all messages on screens, oldest first, so that the oldest of all can go.
     order: VecDeque<String>,
+    /// The numbers of phones that had nothing but a first part when it came, oldest first, so that they can go too.
+    begun: VecDeque<String>,
     bound: usize,
     /// Grows with each message; tells which phone had the latest.
     serial: u64,
@@ -188,7 +190,13 @@ struct Unfinished {
 
 impl Screens {
     pub(crate) fn new(bound: usize) -> Self {
-        let state = State { phones: HashMap::new(), order: VecDeque::new(), bound, serial: 0 };
+        let state = State {
+            phones: HashMap::new(),
+            order: VecDeque::new(),
+            begun: VecDeque::new(),
+            bound,
+            serial: 0,
+        };
         Self { state: Mutex::new(state), changes: watch::Sender::new(0) }
     }
 
@@ -240,6 +248,7 @@ impl Screens {
         let mut state = self.state();
         state.phones.clear();
         state.order.clear();
+        state.begun.clear();
         drop(state);
         self.changes.send_modify(|changes| *changes += 1);
     }
@@ -259,8 +268,10 @@ impl State {
             None => (encoding.decode(body), 1),
             Some(place) => {
                 let screen = self.phones.entry(number.clone()).or_default();
+                let is_new = screen.messages.is_empty() && screen.unfinished.is_empty();
                 let Some(whole) = screen.join(&arrival.from, place, body) else {
-                    return self.forget_if_empty_beyond_bound(&number);
+                    self.begun.extend(is_new.then_some(number));
+                    return self.keep_bound();
                 };
                 (encoding.decode(&whole), place.total)
             }
@@ -275,14 +286,6 @@ impl State {
             data_coding: arrival.data_coding.0,
         };
         self.show(number, message);
-    }
-
-    /// A phone with nothing but unfinished messages takes memory too.
-    fn forget_if_empty_beyond_bound(&mut self, number: &str) {
-        let empty = self.phones.get(number).is_some_and(|screen| screen.messages.is_empty());
-        if empty && self.phones.len() > self.bound {
-            self.phones.remove(number);
-        }
     }
 
     fn show(&mut self, number: String, message: Message) {
@@ -303,6 +306,13 @@ impl State {
                 if screen.messages.is_empty() {
                     self.phones.remove(&number);
                 }
+            }
+        }
+        while self.begun.len() > self.bound
+            && let Some(number) = self.begun.pop_front()
+        {
+            if self.phones.get(&number).is_some_and(|screen| screen.messages.is_empty()) {
+                self.phones.remove(&number);
             }
         }
     }

@@ -19,6 +19,10 @@ use crate::message::{Outgoing, PartSet, State};
 use crate::queue::Queued;
 use crate::sendsms::dlr;
 
+/// How long a message of unknown fate waits at least for a receipt that tells of it, even beyond its validity: longer than
+/// receipts are held before they are matched by their addresses.
+const RECEIPT_WAIT_MS: i64 = 30_000;
+
 /// What became of one part.
 pub struct Answered {
     /// The message.
@@ -418,8 +422,10 @@ async fn decide(
             }
         }
         Worst::Unanswered(why, _) => {
+            // Nothing is in memory or on the wire any more: only a receipt can still tell.
+            let until = message.expires_at.max(batch.now.plus_ms(RECEIPT_WAIT_MS));
             batch.count(message.tenant, Some(from), State::Indeterminate);
-            batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), Wake::AsBefore));
+            batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), Wake::At(until)));
             batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
         }
         Worst::Expired => ended = Some((State::Expired, None)),

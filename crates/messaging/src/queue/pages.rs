@@ -463,11 +463,12 @@ async fn steer(
 
 /// The routes.
 pub(crate) fn router() -> Router<Gateway> {
+    // A refused form is shown at the address it was posted to: the page's live part asks there again.
     Router::new()
         .route("/queue", get(show))
-        .route("/queue/pauses", post(pause))
+        .route("/queue/pauses", get(show).post(pause))
         .route("/queue/pauses/{id}/resume", post(resume))
-        .route("/queue/steer", post(steer))
+        .route("/queue/steer", get(show).post(steer))
 }
 
 #[cfg(test)]

@@ -63,9 +63,12 @@ fn the_oldest_messages_and_empty_phones_go() {
         let part = arrival(&number.to_string(), &[5, 0, 3, 9, 2, 1], |sm| sm.esm_class = EsmClass::UDHI);
         screens.receive([part].into_iter());
     }
-    assert!(screens.state().phones.len() <= 4);
+    assert_eq!(screens.state().phones.len(), 6, "as many begun ones as messages");
+    let last = arrival("199", &[5, 0, 3, 9, 2, 2, b'y'], |sm| sm.esm_class = EsmClass::UDHI);
+    screens.receive([last].into_iter());
+    assert_eq!(texts(&screens, "199"), ["y"], "a full house takes a new phone's long message");
     screens.set_bound(0);
-    assert!(screens.list().is_empty());
+    assert!(screens.state().phones.is_empty());
 }
 
 #[test]
