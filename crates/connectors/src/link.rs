@@ -11,7 +11,7 @@ use smpp::SmRef;
 use tokio::sync::mpsc;
 
 use crate::tcp::{self, Wire};
-use crate::{Places, Report, Status, Stopped, cimd, http, smpp as smpp_link, ucp};
+use crate::{Places, Report, Status, Stopped, cimd, http, mail, smpp as smpp_link, ucp};
 
 /// The settings of a connection, by its protocol.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub enum Settings {
     Ucp(ucp::Settings),
     /// CIMD2.
     Cimd(cimd::Settings),
+    /// Mail by SMTP.
+    Mail(mail::Settings),
     /// HTTP, as a description says.
     Http(Box<http::Settings>),
 }
@@ -45,6 +47,7 @@ impl Settings {
             Self::Smpp(settings) => written::<smpp_link::Wire>(settings, clock, sm),
             Self::Ucp(settings) => written::<ucp::Wire>(settings, clock, sm),
             Self::Cimd(settings) => written::<cimd::Wire>(settings, clock, sm),
+            Self::Mail(settings) => mail::written(settings, clock, named, sm),
             Self::Http(settings) => settings.preview(clock, named, sm).map(|request| request.written()),
         }
     }
@@ -60,6 +63,8 @@ pub enum Link<T: Clone + Send + 'static> {
     Ucp(ucp::Link<T>),
     /// CIMD2.
     Cimd(cimd::Link<T>),
+    /// Mail by SMTP.
+    Mail(mail::Link<T>),
     /// HTTP, as a description says.
     Http(http::Link<T>),
 }
@@ -71,6 +76,7 @@ macro_rules! each {
             Link::Smpp($one) => $does,
             Link::Ucp($one) => $does,
             Link::Cimd($one) => $does,
+            Link::Mail($one) => $does,
             Link::Http($one) => $does,
         }
     };
@@ -92,6 +98,10 @@ impl<T: Clone + Send + 'static> Link<T> {
             Settings::Cimd(settings) => {
                 let (link, reports) = cimd::Link::start(settings, tasks, clock);
                 (Self::Cimd(link), reports)
+            }
+            Settings::Mail(settings) => {
+                let (link, reports) = mail::Link::start(settings, tasks, clock);
+                (Self::Mail(link), reports)
             }
             Settings::Http(settings) => {
                 let (link, reports) = http::Link::start(*settings, tasks, clock);
@@ -122,6 +132,7 @@ impl<T: Clone + Send + 'static> Link<T> {
             Self::Cimd(link) => link.submit(places, sm, tag),
             // Who has no numbers of its own for requests is told ours for messages.
             Self::Http(link) => link.submit(places, named, sm, tag),
+            Self::Mail(link) => link.submit(places, named, sm, tag),
         }
     }
 

@@ -103,8 +103,52 @@ pub enum Refusal {
     Ucp(ucp::ErrorCode),
     /// Parameter 900.
     Cimd(cimd::ErrorCode),
+    /// Reply code and enhanced status code of SMTP.
+    Mail(MailCode),
     /// An answer over HTTP, as the connection's description reads it.
     Http(HttpRefusal),
+}
+
+/// A reply code of SMTP (RFC 5321 §4.2) with its enhanced status code (RFC 3463).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailCode {
+    /// The reply code, such as 550.
+    pub code: u16,
+    /// The first number of the enhanced status code; 0 where there is none.
+    pub class: u16,
+    /// Its second.
+    pub subject: u16,
+    /// Its third.
+    pub detail: u16,
+}
+
+impl MailCode {
+    /// A reply's code, and the enhanced one that its text begins with.
+    pub fn read(code: u16, text: &str) -> Self {
+        let enhanced = text.split_whitespace().next().unwrap_or_default();
+        let mut numbers = enhanced.split('.').map(|number| number.parse::<u16>().ok());
+        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(class @ (2 | 4 | 5))), Some(Some(subject)), Some(Some(detail)), None) => {
+                Self { code, class, subject, detail }
+            }
+            _ => Self { code, ..Self::default() },
+        }
+    }
+
+    /// Whether the same will be refused again (RFC 5321 §4.2.1).
+    pub fn is_permanent(self) -> bool {
+        self.code >= 500
+    }
+}
+
+impl fmt::Display for MailCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        match self.class {
+            0 => Ok(()),
+            class => write!(f, " {class}.{}.{}", self.subject, self.detail),
+        }
+    }
 }
 
 /// A refusal over HTTP.
@@ -181,6 +225,7 @@ impl Refusal {
             Self::Smpp(status) => status.0,
             Self::Ucp(error) => u32::from(error.0),
             Self::Cimd(error) => u32::from(error.0),
+            Self::Mail(code) => u32::from(code.code),
         }
     }
 
@@ -210,6 +255,12 @@ impl Refusal {
                 cimd::Class::Temporary => Class::Temporary,
                 cimd::Class::Throttled => Class::Throttled,
             },
+            Self::Mail(code) if code.is_permanent() => Class::Permanent,
+            // The system takes no messages now, or not so many (RFC 3463 §3.4, §3.5).
+            Self::Mail(MailCode { subject: 3, detail: 2, .. } | MailCode { subject: 4, detail: 5, .. }) => {
+                Class::Throttled
+            }
+            Self::Mail(_) => Class::Temporary,
         }
     }
 }
@@ -220,6 +271,7 @@ impl fmt::Display for Refusal {
             Self::Smpp(status) => status.fmt(f),
             Self::Ucp(error) => write!(f, "UCP error {error}"),
             Self::Cimd(error) => write!(f, "CIMD2 error {error}"),
+            Self::Mail(code) => write!(f, "SMTP {code}"),
             Self::Http(refusal) => refusal.fmt(f),
         }
     }
@@ -372,6 +424,9 @@ mod tests {
                 "CIMD2 error 10 temporary congestion",
             ),
             (Refusal::Cimd(cimd::ErrorCode::SYSTEM), Class::Temporary, "CIMD2 error 6 general system error"),
+            (Refusal::Mail(MailCode::read(550, "5.1.1 nobody")), Class::Permanent, "SMTP 550 5.1.1"),
+            (Refusal::Mail(MailCode::read(451, "try later")), Class::Temporary, "SMTP 451"),
+            (Refusal::Mail(MailCode::read(450, "4.3.2 busy")), Class::Throttled, "SMTP 450 4.3.2"),
         ] {
             assert_eq!((refusal.class(), refusal.to_string().as_str()), (class, words));
         }

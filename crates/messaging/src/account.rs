@@ -13,11 +13,14 @@ use crate::settings::{self, Patch};
 
 mod allowed;
 pub mod api;
+mod bind;
 pub mod pages;
 mod receipts;
 mod terms;
 
 pub use allowed::{TlvPolicy, TlvTag};
+pub(crate) use bind::find_for_gateway;
+pub use bind::{AccountForBind, find_for_bind, password_matches};
 pub use receipts::{IdForm, ReceiptDates, ReceiptErrors, ReceiptFormat, ReceiptsIn};
 pub use terms::{AccountSettings, RECEIPTS_KEEP_S};
 
@@ -93,32 +96,6 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// What the SMPP server must know to let somebody in.
-#[derive(Debug, Clone)]
-pub struct AccountForBind {
-    /// The account.
-    pub id: AccountId,
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// What people call it.
-    pub name: String,
-    /// Whether it may bind.
-    pub active: bool,
-    /// Whether its tenant is not suspended.
-    pub tenant_active: bool,
-    /// For [`password_matches`].
-    pub password_hash: String,
-    /// Its limits and defaults.
-    pub settings: AccountSettings,
-}
-
-record! {
-    struct StoredForBind {
-        id: AccountId, tenant_id: TenantId, name: String, active: bool, tenant_active: bool, password_hash: String,
-        settings: String,
-    }
-}
-
 record! {
     struct Stored {
         id: AccountId, tenant_id: TenantId, system_id: String, name: String, password_hash: String, active: bool,
@@ -151,18 +128,6 @@ fn made_password() -> String {
     (0..PASSWORD_CHARS)
         .map(|_| char::from(PASSWORD_ALPHABET[rand::random_range(0..PASSWORD_ALPHABET.len())]))
         .collect()
-}
-
-/// Whether a bind's password is the account's. Without an account the answer is no, after the same time.
-///
-/// # Errors
-/// When the hash cannot be computed.
-pub async fn password_matches(
-    runtime: &Runtime,
-    password: &str,
-    account: Option<&AccountForBind>,
-) -> Result<bool> {
-    password::verify(runtime, password, account.map(|account| account.password_hash.clone())).await
 }
 
 /// Creates an account.
@@ -351,38 +316,16 @@ pub async fn delete(scope: &Scope, id: AccountId) -> Result<()> {
     let account = present(&mut write, scope.tenant(), id).await?;
     route::refuse_use(&mut write, scope.tenant(), |rule| rule.names_account(id)).await?;
     write
+        .execute(
+            sql!("delete from mail_gateway where tenant_id = $1 and account_id = $2"),
+            args![scope.tenant(), id],
+        )
+        .await?;
+    write
         .execute(sql!("delete from smpp_account where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;
     write.happened(Event::AccountDeleted(audited(&account, Some(&account), None)?));
     write.commit(()).await
-}
-
-/// The account that a bind names, whoever's it is.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn find_for_bind(runtime: &Runtime, system_id: &str) -> Result<Option<AccountForBind>> {
-    let mut tx = runtime.db.read(Tenancy::Every).await?;
-    let found: Option<StoredForBind> = tx
-        .optional(
-            sql!(
-                "select a.id, a.tenant_id, a.name, a.active, t.status = 'active' as tenant_active, a.password_hash, a.settings
-                 from smpp_account a join tenant t on t.id = a.tenant_id
-                 where a.system_id = $1 /* every tenant: a bind names no tenant */"
-            ),
-            args![system_id],
-        )
-        .await?;
-    let Some(found) = found else { return Ok(None) };
-    Ok(Some(AccountForBind {
-        id: found.id,
-        tenant: found.tenant_id,
-        name: found.name,
-        active: found.active,
-        tenant_active: found.tenant_active,
-        password_hash: found.password_hash,
-        settings: settings::stored(&found.settings)?,
-    }))
 }
 
 /// Every tenant's accounts, for the engine's look-ups.

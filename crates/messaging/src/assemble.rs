@@ -89,7 +89,8 @@ impl Dialect {
                 .map_err(|_| "a parameter is too long".to_owned())?;
         }
         let split = self.split(message);
-        let whole = passes_header || self.settings.long_messages == LongMessages::Payload;
+        let mail = self.settings.protocol == Protocol::Mail;
+        let whole = passes_header || mail || self.settings.long_messages == LongMessages::Payload;
         let parts = if whole {
             vec![whole_piece(&body, tlvs, passes_header)?]
         } else {
@@ -107,6 +108,12 @@ impl Dialect {
     /// The body in what the carrier takes the coding for.
     fn coded<'a>(&self, message: &'a Outgoing) -> Result<(std::borrow::Cow<'a, [u8]>, Encoding, u8), String> {
         let own = (message.body.as_slice().into(), message.encoding, message.data_coding);
+        // Every text in the one coding that has all characters; whoever writes the mail codes it anew.
+        let headed = message.options.as_deref().is_some_and(|options| EsmClass(options.esm_class).udhi());
+        if self.settings.protocol == Protocol::Mail && message.encoding != Encoding::Binary && !headed {
+            let text = message.encoding.decode(&message.body);
+            return Ok((Encoding::Ucs2.encode_lossy(&text).into(), Encoding::Ucs2, 8));
+        }
         if self.settings.protocol != Protocol::Smpp {
             return Ok(match message.encoding {
                 Encoding::Gsm7(_) | Encoding::Ucs2 | Encoding::Binary => own,

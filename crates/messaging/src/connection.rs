@@ -16,11 +16,12 @@ mod dialect;
 pub(crate) mod errors;
 pub mod hook;
 mod http;
+mod mail;
 pub mod pages;
 pub mod preview;
 mod words;
 
-pub use dialect::ConnectionSettings;
+pub use dialect::{ConnectionSettings, MailReceipts};
 pub use errors::{ErrorConvention, ErrorPlace, ErrorRule};
 pub use words::{
     Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
@@ -436,6 +437,7 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
             };
             connectors::Settings::Cimd(over_tcp(runtime, connection, password, login))
         }
+        Protocol::Mail => connectors::Settings::Mail(mail::settings(runtime, connection, password)),
         Protocol::Http => {
             connectors::Settings::Http(Box::new(http_link(runtime, connection, password).await?))
         }

@@ -81,7 +81,7 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// A customer's session.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Bound {
-    /// `transceiver`, `transmitter` or `receiver`; `ucp` for a UCP session.
+    /// `transceiver`, `transmitter` or `receiver`; `ucp` for a UCP session, `mail` for one of SMTP.
     pub kind: &'static str,
     /// The far side's address.
     pub peer: String,

@@ -14,6 +14,7 @@ use types::{
     TenantId, Timestamp,
 };
 
+use crate::mail;
 use crate::opt_out::Extent;
 use crate::settings::{self, Patch};
 
@@ -130,6 +131,15 @@ pub enum Action {
         #[serde(default = "every_minutes")]
         every_minutes: u32,
     },
+    /// It is sent as mail, through the server of the configuration. Whoever answers the mail answers the phone.
+    Mail {
+        /// Where it goes: 1 to 20 addresses.
+        to: Vec<String>,
+        /// The subject, in which `{from}`, `{to}` and `{text}` are filled; at most 200 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(example = "Message from {from}")]
+        subject: Option<String>,
+    },
     /// It is kept for people to read, and goes nowhere else.
     Inbox,
 }
@@ -218,6 +228,9 @@ fn checked_actions(scope: &Scope, field: &str, actions: &[Action]) -> Result<()>
             Action::Webhook { url } => {
                 let refuse = |why: String| Error::new(Code::InvalidUrl, why).at(field);
                 scope.runtime().outbound.check_url(url).map_err(|error| refuse(error.to_string()))?;
+            }
+            Action::Mail { to, subject } => {
+                mail::job::check(scope.runtime(), field, to, subject.as_deref())?;
             }
             Action::Reply { text, every_minutes } => {
                 if text.trim().is_empty() {

@@ -9,6 +9,7 @@
 //! - [`gate`]: what a message passes before it is accepted: [`sender`], [`blacklist`], [`firewall`], [`hours`]
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
+//! - [`mail`]: mail for phones, and messages as mail; [`smtp_server`] takes it
 //! - [`lookup`]: which network a number is of
 //! - [`distribution`]: recipients under one name, for submit_multi
 //! - [`queue`]: what waits, by connection and lane; [`pause`]: what is kept from leaving; [`dead_letter`]: what came to
@@ -48,6 +49,7 @@ pub mod intent;
 pub mod journal;
 pub mod load;
 pub mod lookup;
+pub mod mail;
 pub mod message;
 pub mod opt_out;
 mod pages;
@@ -64,6 +66,7 @@ pub mod sendsms;
 pub mod sessions;
 pub mod settings;
 pub mod smpp_server;
+pub mod smtp_server;
 #[cfg(test)]
 mod tests;
 pub mod ucp_server;
@@ -81,6 +84,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0006_routing", text: include_str!("../migrations/0006_routing.sql") },
     Migration { name: "messaging/0007_inbound", text: include_str!("../migrations/0007_inbound.sql") },
     Migration { name: "messaging/0008_http", text: include_str!("../migrations/0008_http.sql") },
+    Migration { name: "messaging/0009_mail", text: include_str!("../migrations/0009_mail.sql") },
     Migration { name: "messaging/0010_queue", text: include_str!("../migrations/0010_queue.sql") },
     Migration {
         name: "messaging/0012_distribution",
@@ -112,6 +116,7 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(inbound::api::router())
         .merge(opt_out::api::router())
         .merge(conversation::api::router())
+        .merge(mail::api::router())
 }
 
 /// What runs each kind of durable job of this crate.
@@ -121,6 +126,8 @@ pub fn jobs(engine: &Engine) -> Vec<(&'static str, Handler)> {
         (sendsms::dlr::KIND, sendsms::dlr::handler()),
         (inbound::job::WEBHOOK, inbound::job::webhook()),
         (inbound::job::REPLY, inbound::job::reply(engine.clone())),
+        (mail::job::KIND, mail::job::handler()),
+        (mail::notice::KIND, mail::notice::handler()),
         (cdr::hook::UPLOAD, cdr::hook::upload()),
         (cdr::hook::COMMAND, cdr::hook::command()),
     ]

@@ -6,6 +6,7 @@ use types::{AccountId, Address, ConnectionId, MessageId, Npi, TenantId, Timestam
 
 use crate::gate::held::Held;
 use crate::intent::Intent;
+use crate::mail::notice::MailReturn;
 
 pub mod api;
 pub mod pages;
@@ -138,6 +139,9 @@ pub struct Options {
     /// Where receipts are posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
+    /// How the sender of the mail that it came in hears of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Box<MailReturn>>,
     /// Where reports go by GET, instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dlr: Option<crate::sendsms::dlr::Dlr>,

@@ -35,6 +35,7 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::inbound::pages::router())
         .merge(crate::opt_out::pages::router())
         .merge(crate::conversation::pages::router())
+        .merge(crate::mail::pages::router())
 }
 
 /// Their places in the navigation.
@@ -75,6 +76,7 @@ pub const NAV: &[NavEntry] = &[
         key: Some('a'),
         permission: Permission::AccountView,
     },
+    crate::mail::pages::GATEWAYS,
     crate::distribution::pages::LISTS,
     crate::cdr::pages::RECORDS,
     crate::conversation::pages::CONVERSATIONS,

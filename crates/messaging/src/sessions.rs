@@ -281,6 +281,7 @@ impl Session {
     pub(crate) fn kind(&self) -> &'static str {
         match self.state {
             _ if self.protocol == Protocol::Ucp => "ucp",
+            _ if self.protocol == Protocol::Mail => "mail",
             State::BoundTx => "transmitter",
             State::BoundRx => "receiver",
             _ => "transceiver",

@@ -19,10 +19,10 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Messaging, Outbound, Security, SendSms,
-    Simulator, Smpp, SmppTls, Ucp,
+    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security, SendSms,
+    Simulator, Smpp, SmppTls, Smtp, SmtpTls, Ucp,
 };
-pub use values::{DatabaseUrl, Listen, LogFormat, Network, Secret, Synchronous};
+pub use values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// The text of `config/default.toml`: every key, its meaning, range and default.
 pub const MANUAL: &str = include_str!("../config/default.toml");
@@ -41,6 +41,10 @@ pub struct Config {
     pub smpp: Smpp,
     /// The UCP listener.
     pub ucp: Ucp,
+    /// The SMTP listener.
+    pub smtp: Smtp,
+    /// The server through which mail is sent.
+    pub mail: Mail,
     /// The door for systems that speak to Kannel.
     pub sendsms: SendSms,
     /// Where rows are kept.
@@ -235,6 +239,7 @@ impl Config {
                 chosen("http.listen"),
                 chosen("smpp.listen"),
                 chosen("ucp.listen"),
+                chosen("smtp.listen"),
                 chosen("simulator.listen"),
             ],
             ..Sources::default()

@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod pace;
 pub mod scope;
 pub mod secrets;
+pub mod signed;
 pub mod tasks;
 pub mod telemetry;
 pub mod tls;

@@ -237,6 +237,16 @@ impl Vault {
         &self.root.id
     }
 
+    /// A key for one purpose, from the root key (HMAC-SHA-256 as a pseudorandom function, NIST SP 800-108): what it signs is
+    /// read again by whoever has the same root key, and says nothing about that key.
+    pub fn derive(&self, purpose: &'static str) -> Zeroizing<[u8; KEY_BYTES]> {
+        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.root.octets.as_slice())
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(b"switchboard derive ");
+        mac.update(purpose.as_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
+
     /// A new data key for a tenant, and its wrapped text to store with the tenant.
     ///
     /// # Errors

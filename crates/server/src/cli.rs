@@ -34,6 +34,7 @@ mod hours;
 mod inbound;
 mod key;
 mod lookup;
+mod mail;
 mod message;
 mod migrate;
 mod opt_out;
@@ -170,6 +171,9 @@ enum Command {
     /// Numbers that phones write to, and their keywords
     #[command(subcommand, visible_alias = "numbers")]
     Number(inbound::NumberCommand),
+    /// Mail for phones: gateways, and a test mail
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// What phones have written and were sent, in one thread each
     #[command(subcommand, visible_alias = "conversations")]
     Conversation(conversation::ConversationCommand),
@@ -250,6 +254,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Blacklist(command) => blacklist::run(&command, client, out).await,
         Command::Firewall(command) => firewall::run(&command, client, out).await,
         Command::Hours(command) => hours::run(&command, client, out).await,
+        Command::Mail(command) => mail::run(&command, client, out).await,
         Command::List(command) => distribution::run(&command, client, out).await,
         Command::Number(command) => inbound::run(&command, client, out).await,
         Command::Conversation(command) => conversation::run(&command, client, out).await,

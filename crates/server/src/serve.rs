@@ -40,6 +40,8 @@ pub struct Server {
     pub smpp_tls: Option<SocketAddr>,
     /// Where customers' systems open UCP sessions, where that is enabled.
     pub ucp: Option<SocketAddr>,
+    /// Where mail is taken, where that is enabled.
+    pub smtp: Option<messaging::smtp_server::Server>,
     /// The built-in carrier, where it is enabled.
     pub simulator: Option<Smsc>,
     /// What the first start made, or what was there.
@@ -140,6 +142,10 @@ impl Server {
             }
             false => None,
         };
+        let smtp = match runtime.config.smtp.enabled {
+            true => Some(messaging::smtp_server::listen(engine.clone()).await?),
+            false => None,
+        };
         let identity = Arc::new(Identity::new(runtime.clone()));
         runtime.tasks.spawn("identity", identity.clone().keep());
         let app = App {
@@ -152,7 +158,7 @@ impl Server {
         let http = listen::http(&runtime, routes).await?;
         upkeep::start(&runtime, &engine);
         let (smpp, smpp_tls) = (smpp.address, smpp.tls);
-        Ok(Self { runtime, engine, http, smpp, smpp_tls, ucp, simulator, first_start, demo })
+        Ok(Self { runtime, engine, http, smpp, smpp_tls, ucp, smtp, simulator, first_start, demo })
     }
 
     /// Stops in order: doors close, open work drains within the configured time, the database is closed last.

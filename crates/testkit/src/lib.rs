@@ -4,6 +4,7 @@ pub mod browser;
 pub mod client;
 pub mod customer;
 pub mod house;
+pub mod mail;
 pub mod peers;
 pub mod postgres;
 pub mod process;

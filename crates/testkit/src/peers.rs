@@ -194,6 +194,57 @@ pub async fn kannel_client_over(
     customer_with(program, addr, (system_id, password), (count, window), &more).await
 }
 
+/// Python's smtplib, which sends `count` mails one after the other over STARTTLS, each to a phone of its own and with an
+/// HTML part and an attachment beside its text.
+///
+/// # Errors
+/// As [`node_smpp_client`].
+pub async fn smtplib_client(addr: SocketAddr, user: &str, password: &str, count: u32) -> Result<Outcome> {
+    let mut program = Command::new(installed()?.join("venv/bin/python"));
+    program.arg(script("smtplib_client.py"));
+    customer(program, addr, user, password, count, 1).await
+}
+
+/// A mail server made of aiosmtpd: takes everything, and tells the return path of a mail to `full…` through `gateway` that
+/// the mailbox is full.
+#[derive(Debug)]
+pub struct MailServer {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    program: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl MailServer {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the peer is not installed or does not start.
+    pub async fn start(gateway: SocketAddr) -> Result<Self> {
+        let mut program = Command::new(installed()?.join("venv/bin/python"));
+        program.arg(script("aiosmtpd_server.py")).arg(gateway.to_string());
+        let (mut child, mut output) = spawn(&mut program)?;
+        let Some(line) = output.next_line().await? else {
+            bail!("the mail server did not start: {}", complaint(&mut child).await);
+        };
+        let line: Value = serde_json::from_str(&line)?;
+        let addr = line["listening"].as_str().with_context(|| format!("no address in {line}"))?.parse()?;
+        Ok(Self { addr, program: child, output })
+    }
+
+    /// Stops it and gives the mails that it took, as its own library reads them: `from`, `to`, `subject`, `text`.
+    ///
+    /// # Errors
+    /// When it ended before, or a notification of its own was refused.
+    pub async fn stop(mut self) -> Result<Vec<Value>> {
+        drop(self.program.stdin.take());
+        let line = last_words(&mut self.program, self.output.next_line().await?).await?;
+        let errors = texts(&line["errors"]);
+        ensure!(errors.is_empty(), "the mail server says {errors:?}");
+        Ok(line["mails"].as_array().cloned().unwrap_or_default())
+    }
+}
+
 /// A carrier made of node-smpp: answers each message with an id of its own and, where asked to, sends a receipt
 /// (`DELIVRD`, with the optional parameters) ten milliseconds later on the session that submitted.
 ///

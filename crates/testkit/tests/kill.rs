@@ -24,6 +24,8 @@ use testkit::{Customer, Process, postgres};
 
 #[path = "kill/cdr.rs"]
 mod cdr;
+#[path = "kill/mail.rs"]
+mod mail;
 
 /// Kills where `KILLS` does not say.
 const KILLS: u64 = 20;

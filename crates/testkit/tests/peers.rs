@@ -364,3 +364,52 @@ async fn osmo_msc_carries_and_is_silent() {
     let seen = carrier.stop().await.unwrap();
     assert_eq!((seen.submits, seen.messages, seen.errors), (20, 20, Vec::new()));
 }
+
+/// Mails of Python's smtplib become messages, and messages become mails that aiosmtpd takes and whose notification comes back.
+#[tokio::test]
+async fn mail_meets_smtplib_and_aiosmtpd() {
+    const MAILS: u32 = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, private) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&private, key.serialize_pem()).unwrap();
+    let house = House::start_with(move |config| {
+        config.smtp.enabled = true;
+        config.smtp.domain = "sms.example".to_owned();
+        config.smtp.tls.certificate = certificate;
+        config.smtp.tls.key = private;
+    })
+    .await;
+    let gateway = house.server.smtp.as_ref().unwrap().address;
+    let account =
+        house.admin.post("/api/v1/smpp-accounts", &json!({ "system_id": "peer" })).await.expect(201);
+    let password = account["password"].as_str().unwrap();
+    let outcome = peers::smtplib_client(gateway, "peer", password, MAILS).await.unwrap();
+    assert_eq!((outcome.accepted, outcome.errors.as_slice()), (u64::from(MAILS), &[][..]), "{outcome:?}");
+    house
+        .until("all are delivered", async || in_state(&sums(&house).await, "delivered") == u64::from(MAILS))
+        .await;
+    let list = house.admin.get("/api/v1/messages?limit=1").await.expect(200);
+    let last = outcome.first + MAILS - 1;
+    assert_eq!(list["items"][0]["text"], format!("ID{last} Ünïcode €"));
+
+    let server = peers::MailServer::start(gateway).await.unwrap();
+    let settings = json!({ "protocol": "mail", "host": "127.0.0.1", "port": server.addr.port(), "mail_to": "full{to}@x.example",
+        "mail_subject": "From {from}", "mail_receipts": "notification" });
+    let made =
+        house.admin.post("/api/v1/connections", &json!({ "name": "Mail", "settings": settings })).await;
+    let rule = json!({ "recipient_prefixes": ["49"], "targets": [made.expect(201)["id"]] });
+    let route = json!({ "name": "By mail", "priority": 900, "rule": rule });
+    house.admin.post("/api/v1/routes", &route).await.expect(201);
+    // aiosmtpd does not know DSN and says so: nothing is asked of it that it would refuse.
+    let body = json!({ "to": "+4915112345678", "from": "ACME", "text": "Grüße, 🍝" });
+    house.admin.post("/api/v1/messages", &body).await.expect(202);
+    house.until("its notification came back", async || in_state(&sums(&house).await, "failed") == 1).await;
+    let mails = server.stop().await.unwrap();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    let mail = (&mails[0]["to"][0], &mails[0]["subject"], &mails[0]["text"]);
+    assert_eq!(mail, (&json!("full4915112345678@x.example"), &json!("From ACME"), &json!("Grüße, 🍝")));
+    house.stop().await;
+}

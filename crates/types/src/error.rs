@@ -71,6 +71,9 @@ codes! {
     InvalidSchedule "invalid_schedule" 422 "The time to send is not one we can keep" "Give a time in the future, within the allowed horizon.";
     InvalidValidity "invalid_validity" 422 "The validity is not one we can keep" "Give seconds within the range that the detail names.";
     InvalidUrl "invalid_url" 422 "The address is not one we may call" "Give an http or https address on a public host, or have the host allowed.";
+    InvalidAddress "invalid_address" 422 "This is no e-mail address" "Write it like name@example.com.";
+    InvalidMail "invalid_mail" 422 "The mail cannot be read" "Send a mail by RFC 5322 with a text, at most as large as the server says.";
+    MailLoop "mail_loop" 422 "The mail was sent by a machine by itself" "Automatic answers, mailing lists and notifications are not sent to phones; remove their marks if this is none.";
     ServiceTypeNotAllowed "service_type_not_allowed" 422 "The account may not use this service type" "Use one that the account may use, or have the account changed.";
     SenderNotAllowed "sender_not_allowed" 422 "This sender may not be used here" "Use a sender that the account may use, or have the senders page changed.";
     SenderNotRegistered "sender_not_registered" 422 "The sender is not approved for this country" "Register it, wait for its approval, or use one that is approved.";

@@ -218,6 +218,12 @@ events! {
     InboundNumberChanged(Change) "inbound_number.changed" true;
     /// A number that phones write to was deleted.
     InboundNumberDeleted(Change) "inbound_number.deleted" true;
+    /// A mail gateway was created.
+    MailGatewayCreated(Change) "mail_gateway.created" true;
+    /// A mail gateway was changed.
+    MailGatewayChanged(Change) "mail_gateway.changed" true;
+    /// A mail gateway was deleted.
+    MailGatewayDeleted(Change) "mail_gateway.deleted" true;
     /// A phone opted out, or was put on the list by somebody.
     OptOutAdded(Change) "opt_out.added" true;
     /// A phone opted in again, or was taken off the list by somebody.

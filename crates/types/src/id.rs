@@ -76,6 +76,8 @@ pub mod kind {
         DistributionList "dls" "distribution list";
         /// An entry of the opt-out list.
         OptOut "opt" "opt-out";
+        /// A mail gateway of an account.
+        MailGateway "mgw" "mail gateway";
         /// Something that is paused.
         Pause "pse" "pause";
     }

@@ -56,6 +56,8 @@ pub type RefusalId = Id<kind::Refusal>;
 pub type InboundNumberId = Id<kind::InboundNumber>;
 /// The id of an entry of the opt-out list.
 pub type OptOutId = Id<kind::OptOut>;
+/// The id of a mail gateway of an account.
+pub type MailGatewayId = Id<kind::MailGateway>;
 /// Recipients under one name.
 pub type DistributionListId = Id<kind::DistributionList>;
 /// A pause's id.

@@ -32,6 +32,7 @@ fn kind_title(kind: &str) -> String {
 }
 
 /// What an event is about, in words, and what it changed.
+#[expect(clippy::too_many_lines, reason = "a line for each event, so that the compiler asks for the next")]
 fn about(event: &Event) -> (String, Option<&Change>) {
     match event {
         Event::TenantCreated(change)
@@ -69,6 +70,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::InboundNumberCreated(change)
         | Event::InboundNumberChanged(change)
         | Event::InboundNumberDeleted(change)
+        | Event::MailGatewayCreated(change)
+        | Event::MailGatewayChanged(change)
+        | Event::MailGatewayDeleted(change)
         | Event::OptOutAdded(change)
         | Event::OptOutRemoved(change)
         | Event::HoursChanged(change)

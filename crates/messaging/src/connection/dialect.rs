@@ -6,10 +6,12 @@ use super::words::{
     self, Alphabet, ExtraTlv, LongMessages, Protocol, ReceiptIds, Standby, TimeFormat, Unanswered, Version,
 };
 use connectors::http::Description;
+use connectors::mail::{Letter, filled};
 use runtime::Config;
 use serde::{Deserialize, Serialize};
 use types::{Error, Result};
 
+use crate::mail::outgoing;
 use crate::settings;
 
 /// Everything about a connection but its name and password. Times are milliseconds; what is not given has the
@@ -17,7 +19,8 @@ use crate::settings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionSettings {
-    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI), `cimd2` or `http`. What follows is SMPP's unless it says otherwise.
+    /// What the carrier speaks: `smpp`, `ucp` (UCP/EMI), `cimd2`, `http` or `mail` (SMTP). What follows is SMPP's unless it
+    /// says otherwise.
     pub protocol: Protocol,
     /// The carrier's host name or address; over HTTP that of `http.url`.
     pub host: String,
@@ -152,11 +155,37 @@ pub struct ConnectionSettings {
     pub announce_window: bool,
     /// CIMD2: whether packets carry a checksum.
     pub checksum: bool,
+    /// Mail: whether TLS begins with STARTTLS, where `tls` is set; from the first octet on otherwise.
+    pub starttls: bool,
+    /// Mail: the address that it comes from. When empty that of the configuration's section `mail`, or `switchboard` at the
+    /// SMTP server's domain.
+    pub mail_from: String,
+    /// Mail: what makes the address that it goes to: `{to}` is the recipient's digits, `{from}` the sender. Such as
+    /// `{to}@sms.example`.
+    pub mail_to: String,
+    /// Mail: what makes the subject, of `{to}`, `{from}` and `{text}`; at most 200 characters.
+    pub mail_subject: String,
+    /// Mail: what makes the body; at most 2,000 characters.
+    pub mail_body: String,
+    /// Mail: what a receipt is: `accepted` (the server's 250 counts as delivered) or `notification` (the server is asked for
+    /// one; one that does not offer DSN, RFC 3461, tells of failures alone).
+    pub mail_receipts: MailReceipts,
     /// HTTP: what is asked, how answers are read, and what comes back by itself. `{"dialect": "twilio"}` is enough to begin
     /// with: a ready dialect is copied, and what else is named here is changed in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Description>)]
     pub http: Option<Box<Description>>,
+}
+
+/// What a receipt of a mail connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MailReceipts {
+    /// The server's 250.
+    #[default]
+    Accepted,
+    /// A delivery status notification, which comes back to our SMTP server.
+    Notification,
 }
 
 /// Refuses what is not digits, or too many.
@@ -167,6 +196,8 @@ fn digits(field: &str, text: &str, most: usize) -> Result<()> {
     Err(Error::invalid(field, format!("it takes at most {most} digits")))
 }
 
+const SUBJECT_CHARS_MAX: usize = 200;
+const BODY_CHARS_MAX: usize = 2_000;
 const EXTRA_MAX: usize = 16;
 const EXTRA_OCTETS_MAX: usize = 255;
 /// Room for some dozen issuers.
@@ -176,6 +207,7 @@ const STATES_MAX: usize = 32;
 const PREFIX_CHARS_MAX: usize = 20;
 
 impl Default for ConnectionSettings {
+    #[expect(clippy::too_many_lines, reason = "a line for each setting")]
     fn default() -> Self {
         Self {
             protocol: Protocol::Smpp,
@@ -240,6 +272,12 @@ impl Default for ConnectionSettings {
             subaddress: String::new(),
             announce_window: false,
             checksum: true,
+            starttls: false,
+            mail_from: String::new(),
+            mail_to: String::new(),
+            mail_subject: String::new(),
+            mail_body: "{text}".to_owned(),
+            mail_receipts: MailReceipts::Accepted,
             http: None,
         }
     }
@@ -357,14 +395,15 @@ impl ConnectionSettings {
 
     /// What each protocol takes of the fields that all have, and of its own.
     fn check_protocol(&self) -> Result<()> {
-        let longest = match self.protocol {
-            Protocol::Smpp => 15,
-            Protocol::Ucp => 16,
-            Protocol::Cimd2 => 32,
-            Protocol::Http => 255,
+        let length = match self.protocol {
+            Protocol::Smpp => 1..=15,
+            Protocol::Ucp => 1..=16,
+            Protocol::Cimd2 => 1..=32,
+            // Without a name there is no sign-in.
+            Protocol::Mail => 0..=256,
+            Protocol::Http => 0..=255,
         };
-        let shortest = usize::from(self.protocol != Protocol::Http);
-        settings::c_octets("settings.system_id", &self.system_id, &(shortest..=longest))?;
+        settings::c_octets("settings.system_id", &self.system_id, &length)?;
         digits("settings.alert_pid", &self.alert_pid, 4)?;
         digits("settings.notification_address", &self.notification_address, 16)?;
         digits("settings.notification_pid", &self.notification_pid, 4)?;
@@ -381,6 +420,9 @@ impl ConnectionSettings {
         if self.protocol == Protocol::Ucp && self.system_id.contains('/') {
             return only("settings.system_id", "no name with a slash");
         }
+        if self.protocol == Protocol::Mail {
+            return self.check_mail();
+        }
         if self.bind != BindKind::Transceiver {
             return only("settings.bind", "sessions for both directions only: transceiver");
         }
@@ -396,6 +438,38 @@ impl ConnectionSettings {
         }
         if !self.extra.is_empty() {
             return only("settings.extra", "no optional parameters");
+        }
+        Ok(())
+    }
+
+    fn check_mail(&self) -> Result<()> {
+        if !self.hosts.is_empty() || !self.standby_hosts.is_empty() {
+            return Err(Error::invalid(
+                "settings.hosts",
+                "mail has one host; a second connection has another",
+            ));
+        }
+        if !self.mail_from.is_empty() {
+            outgoing::checked("settings.mail_from", &self.mail_from)?;
+        }
+        let sample = Letter { to: "33612345678".to_owned(), from: "ACME".to_owned(), text: String::new() };
+        let shown = filled(&self.mail_to, &sample);
+        outgoing::checked("settings.mail_to", &shown).map_err(|error| {
+            error.hint(
+                "write an address in which {to} stands for the recipient's digits, such as {to}@sms.example",
+            )
+        })?;
+        for (field, text, most) in [
+            ("settings.mail_subject", &self.mail_subject, SUBJECT_CHARS_MAX),
+            ("settings.mail_body", &self.mail_body, BODY_CHARS_MAX),
+        ] {
+            if text.chars().count() > most {
+                return Err(Error::invalid(field, format!("it takes at most {most} characters")));
+            }
+        }
+        if !self.mail_body.contains("{text}") && !self.mail_subject.contains("{text}") {
+            let why = "neither body nor subject holds the message: write {text}";
+            return Err(Error::invalid("settings.mail_body", why));
         }
         Ok(())
     }

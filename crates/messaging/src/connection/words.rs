@@ -14,6 +14,8 @@ pub enum Protocol {
     Ucp,
     /// CIMD2.
     Cimd2,
+    /// Mail by SMTP.
+    Mail,
     /// HTTP, as a description says.
     Http,
 }
@@ -25,6 +27,7 @@ impl Protocol {
             Self::Smpp => "SMPP",
             Self::Ucp => "UCP",
             Self::Cimd2 => "CIMD2",
+            Self::Mail => "mail",
             Self::Http => "HTTP",
         }
     }
@@ -35,6 +38,7 @@ impl Protocol {
             Self::Smpp | Self::Http => u16::MAX,
             Self::Ucp => 100,
             Self::Cimd2 => 128,
+            Self::Mail => 1_000,
         }
     }
 }

@@ -11,6 +11,7 @@ use types::{Address, Error, Event, MessageId, OptOutId, Result, TenantId};
 use super::decide::{Asked, Decision, Effects, is_phone};
 use super::{Desk, job as jobs};
 use crate::journal::{After, Batch};
+use crate::mail;
 use crate::opt_out::{Extent, Noted, OptOut, OptOuts};
 
 /// What a batch's messages from phones leave behind.
@@ -81,6 +82,18 @@ pub(crate) fn note(
             received_at: at,
         };
         batch.carried.jobs.push(NewJob::new(tenant, jobs::WEBHOOK, &jobs::Webhook { url, body })?);
+    }
+    for (mail_to, subject) in effects.mails {
+        let received = mail::job::Received {
+            mail_to,
+            subject,
+            id: *id,
+            from: asked.phone.to_string(),
+            to: recipient.to_string(),
+            text: asked.text.unwrap_or(octets).to_owned(),
+            received_at: at,
+        };
+        batch.carried.jobs.push(NewJob::new(tenant, mail::job::KIND, &received)?);
     }
     for reply in effects.replies {
         let answer = jobs::Answer {

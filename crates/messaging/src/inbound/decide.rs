@@ -65,6 +65,8 @@ pub struct Effects {
     pub accounts: Vec<AccountId>,
     /// Where it is posted to.
     pub webhooks: Vec<String>,
+    /// Where it is sent as mail, each with its subject.
+    pub mails: Vec<(String, String)>,
     /// What it is answered.
     pub replies: Vec<Reply>,
     /// What a phone that opts out gets no more of.
@@ -329,6 +331,11 @@ fn act(action: &Action, decision: &mut Decision, effects: &mut Effects, word: bo
         Action::Webhook { url } => {
             effects.webhooks.push(url.clone());
             format!("Posted to {}.", host(url))
+        }
+        Action::Mail { to, subject } => {
+            let subject = subject.clone().unwrap_or_default();
+            effects.mails.extend(to.iter().map(|to| (to.clone(), subject.clone())));
+            format!("Sent as mail to {}.", to.join(", "))
         }
         // Its own answer was given, or is none by choice.
         Action::Reply { .. } if word => return,

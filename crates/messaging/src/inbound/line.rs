@@ -2,7 +2,8 @@
 //!
 //! Words by commas are first words, with `*` at their ends beginnings; `/…/` is a pattern and `*` alone is any text. A line
 //! may begin with the keyword's name and `:=`; its words are its name otherwise. Actions are set apart by `|`: `account`
-//! and an id, `webhook` and an address, `reply` and a text, `reply/60` for once in 60 minutes, and `inbox`.
+//! and an id, `webhook` and an address, `mail` and addresses by commas (with `;` and a subject behind them), `reply` and a text,
+//! `reply/60` for once in 60 minutes, and `inbox`.
 
 use types::{Error, Result};
 
@@ -36,6 +37,8 @@ pub(super) fn actions(actions: &[Action]) -> String {
             format!("reply {text}")
         }
         Action::Reply { text, every_minutes } => format!("reply/{every_minutes} {text}"),
+        Action::Mail { to, subject: None } => format!("mail {}", to.join(", ")),
+        Action::Mail { to, subject: Some(subject) } => format!("mail {}; {subject}", to.join(", ")),
         Action::Inbox => "inbox".to_owned(),
     });
     texts.collect::<Vec<_>>().join(" | ")
@@ -102,6 +105,12 @@ fn read_action(field: &str, part: &str) -> Result<Action> {
             Ok(Action::Account { account: rest.parse().map_err(|error: Error| error.at(field))? })
         }
         ("webhook", _) => Ok(Action::Webhook { url: rest.to_owned() }),
+        ("mail", _) => {
+            let (to, subject) = rest.split_once(';').unwrap_or((rest, ""));
+            let to = to.split(',').map(str::trim).filter(|to| !to.is_empty()).map(str::to_owned).collect();
+            let subject = Some(subject.trim().to_owned()).filter(|subject| !subject.is_empty());
+            Ok(Action::Mail { to, subject })
+        }
         ("reply", _) => Ok(Action::Reply { text: rest.to_owned(), every_minutes: every_minutes() }),
         (_, Some(minutes)) => match minutes.parse() {
             Ok(every_minutes) => Ok(Action::Reply { text: rest.to_owned(), every_minutes }),
@@ -109,7 +118,7 @@ fn read_action(field: &str, part: &str) -> Result<Action> {
         },
         _ => Err(Error::invalid(
             field,
-            format!("{verb:?} is no action; they are account, webhook, reply and inbox"),
+            format!("{verb:?} is no action; they are account, webhook, mail, reply and inbox"),
         )),
     }
 }
@@ -121,7 +130,7 @@ mod tests {
     #[test]
     fn lines_come_back_as_they_were() {
         let text = "Votes := VOTE, cast it => reply/60 Thank you, => no | webhook https://h.example/x?a=b\n\
-                    promo*, offer*\n/^#\\d+/ => inbox\n* => reply Hi";
+                    promo*, offer* => mail a@x.example, b@x.example; From {from}\n/^#\\d+/ => inbox\n* => reply Hi";
         let read = read_keywords(text).unwrap();
         assert_eq!(read.len(), 4);
         assert_eq!(read[0].name, "Votes");

@@ -210,7 +210,7 @@ fn form_page<'a>(visitor: &Visitor, page: &Page<'a>, shown: &Shown<'_>) -> Conte
                 (field::textarea("keywords", "Keywords").value(&keywords).rows(6).wide().mono()
                     .error(shown.error("keywords").or(shown.error("when")).or(shown.error("actions")).or(shown.error("rule")))
                     .placeholder("VOTE, CAST => reply Thank you | webhook https://example.org/votes")
-                    .hint("word, word => actions. With * at its end a word is a beginning, /…/ is a pattern, * alone any text. Actions, by |: account acc_…, webhook https://…, reply text, reply/60 text (once in 60 minutes), inbox."))
+                    .hint("word, word => actions. With * at its end a word is a beginning, /…/ is a pattern, * alone any text. Actions, by |: account acc_…, webhook https://…, mail anna@example.com (several by commas; then ; and a subject), reply text, reply/60 text (once in 60 minutes), inbox."))
                 (field::text("otherwise", "When none fits").value(&otherwise).wide().mono().error(shown.error("otherwise"))
                     .hint("Actions as above. When empty: to the SMPP account that owns the number, or the inbox."))
             }))

@@ -13,6 +13,7 @@ use super::rows::{self, Standing, Wake};
 use super::{After, Batch, CarrierReceipt, Entry};
 use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
+use crate::mail::notice;
 use crate::message::{Options, Outgoing, PartSet, State};
 use crate::pause;
 use crate::push::{Push, PushKind};
@@ -97,6 +98,9 @@ pub(crate) async fn end(batch: &mut Batch, ending: &Ending, connection: Option<C
         }),
     );
     let options = ending.options.as_ref();
+    if let Some(back) = options.and_then(|options| options.mail.as_deref()) {
+        notice::enqueue(batch, ending, back).await?;
+    }
     if let Some(dlr) = options.and_then(|options| options.dlr.as_ref()) {
         return dlr::end(batch, ending, connection, dlr);
     }

@@ -13,7 +13,8 @@ use crate::Intent;
 use crate::account::{AccountSettings, RECEIPTS_KEEP_S};
 use crate::engine::Engine;
 use crate::gate::{self, Counted};
-use crate::journal::{Accept, Entry, hex};
+use crate::journal::{Accept, Entry, NewMessage, hex};
+use crate::mail::notice::MailReturn;
 use crate::message::replace::{self, NewContent};
 use crate::message::submit::Let;
 use crate::message::{Options, Outgoing, PartSet, State};
@@ -48,6 +49,25 @@ pub struct Submitted {
     pub committed: oneshot::Receiver<Result<()>>,
     /// What the gates counted for it; to be taken back when it does not become durable.
     pub counted: Counted,
+}
+
+/// To whom a message's end is reported beside its account.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    /// Where reports go by GET.
+    pub(crate) dlr: Option<Dlr>,
+    /// The sender of the mail that it came in.
+    pub(crate) mail: Option<MailReturn>,
+}
+
+/// A message that may be accepted.
+pub(crate) struct Prepared {
+    /// The message.
+    pub(crate) new: NewMessage,
+    /// What the gates counted for it; to be taken back when it does not become durable.
+    pub(crate) counted: Counted,
+    /// The phone and the sender, where its account wants to hear when the phone is reachable again.
+    alert: Option<(String, Address)>,
 }
 
 /// The times of a replace_sm as they came; an empty one keeps what is (SMPP v3.4 §4.10.1).
@@ -104,6 +124,23 @@ impl Engine {
     }
 
     fn accept_sm(&self, from: &Sender, sm: &SmRef<'_>, dlr: Option<Dlr>) -> Result<Submitted> {
+        let Prepared { new, counted, alert } = self.prepare_sm(from, sm, Reported { dlr, mail: None })?;
+        let (id, accepted_at, parts) = (new.message.id, new.message.accepted_at, new.message.parts);
+        let accept = Accept { messages: vec![new], ..Accept::default() };
+        let committed = self.journal().enqueue(Entry::Accept(Box::new(accept)));
+        if let Some((phone, sender)) = alert {
+            self.awaited().note(from.tenant, &phone, from.account, sender);
+        }
+        let committed = committed.inspect_err(|_| {
+            self.queue().release(id);
+            self.gates().take_back(&counted);
+        })?;
+        Ok(Submitted { id, accepted_at, parts, committed, counted })
+    }
+
+    /// Reads, checks and routes a message of an account. Nothing is kept yet but a place in memory and what the gates
+    /// counted.
+    pub(crate) fn prepare_sm(&self, from: &Sender, sm: &SmRef<'_>, reported: Reported) -> Result<Prepared> {
         let now = self.runtime().clock.now();
         let recipient = recipient(sm)?;
         let sender = sender(from, sm)?;
@@ -124,8 +161,9 @@ impl Engine {
         let Let { mut pass, why } = self.let_pass(&ask, &way, now)?;
         let sender = pass.sender.take().unwrap_or(sender);
         let mut options = options(from, sm, expires_at.is_some());
-        if dlr.is_some() {
-            options.get_or_insert_default().dlr = dlr;
+        if reported.dlr.is_some() || reported.mail.is_some() {
+            let options = options.get_or_insert_default();
+            (options.dlr, options.mail) = (reported.dlr, reported.mail.map(Box::new));
         }
         let planned = pass.postponed_to.or(schedule_at);
         let expires_at = expires_at.unwrap_or_else(|| {
@@ -162,16 +200,7 @@ impl Engine {
             parts_done: PartSet::default(),
         };
         let new = self.new_message(outgoing, content.text, content.octets, None, schedule_at, why);
-        let accept = Accept { messages: vec![new], ..Accept::default() };
-        let committed = self.journal().enqueue(Entry::Accept(Box::new(accept)));
-        if let Some((phone, sender)) = alert {
-            self.awaited().note(from.tenant, &phone, from.account, sender);
-        }
-        let committed = committed.inspect_err(|_| {
-            self.queue().release(id);
-            self.gates().take_back(&pass.counted);
-        })?;
-        Ok(Submitted { id, accepted_at: now, parts, committed, counted: pass.counted })
+        Ok(Prepared { new, counted: pass.counted, alert })
     }
 
     /// When a submitted message is worth nothing any more, where its sender says so.

@@ -1,5 +1,6 @@
 //! Accepting messages: read, check, route, and leave them at the journal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -7,7 +8,7 @@ use runtime::Scope;
 use runtime::scope::{Actor, Keyed};
 use serde::{Deserialize, Serialize};
 use sms::{Encoding, analysis};
-use types::{Address, Code, Error, MessageId, Permission, Result, Timestamp};
+use types::{Address, Code, Error, KeyId, MessageId, Permission, Result, TenantId, Timestamp};
 
 use crate::engine::Engine;
 use crate::gate::{self, Counted, Pass};
@@ -96,7 +97,7 @@ const CLIENT_REF_CHARS_MAX: usize = 100;
 pub async fn send(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<Accepted> {
     scope.require(Permission::MessageSend)?;
     engine.lookups().before_routing(scope.tenant(), std::iter::once(message.to.as_str())).await;
-    let (new, accepted, counted) = prepare(scope, engine, message)?;
+    let (new, accepted, counted) = prepare(&By::of(scope), engine, message)?;
     let answer = scope.key().map(|key| serde_json::to_string(&accepted).map(|body| (key.clone(), body)));
     let answer = answer.transpose().map_err(Error::internal)?;
     engine.accept(vec![new], answer, &[counted]).await?;
@@ -128,7 +129,7 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
     let (mut accepted, mut counts) = (Vec::new(), Vec::new());
     let mut results = Vec::with_capacity(messages.len());
     for (at, message) in messages.iter().enumerate() {
-        match prepare(scope, engine, message) {
+        match prepare(&By::of(scope), engine, message) {
             Ok((new, one, counted)) => {
                 accepted.push(new);
                 counts.push(counted);
@@ -143,6 +144,26 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
         engine.accept(accepted, answer, &counts).await?;
     }
     Ok(results)
+}
+
+/// On whose behalf a message is sent that is no SMPP account's.
+pub(crate) struct By {
+    /// Whose it is.
+    pub(crate) tenant: TenantId,
+    /// The API key.
+    pub(crate) key: Option<KeyId>,
+    /// The network address.
+    pub(crate) from: Option<IpAddr>,
+}
+
+impl By {
+    fn of(scope: &Scope) -> Self {
+        Self {
+            tenant: scope.tenant(),
+            key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
+            from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
+        }
+    }
 }
 
 /// Refuses a batch of no or too many messages.
@@ -162,19 +183,23 @@ pub(super) fn item_refused(at: usize, error: Error) -> web::problem::ProblemBody
 }
 
 /// Reads, checks and routes a message. Nothing is kept yet but a place in memory and what the gates counted.
-fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(NewMessage, Accepted, Counted)> {
-    let now = scope.now();
+pub(crate) fn prepare(
+    by: &By,
+    engine: &Engine,
+    message: &SendMessage,
+) -> Result<(NewMessage, Accepted, Counted)> {
+    let now = engine.runtime().clock.now();
     let recipient = Address::recipient(&message.to)?;
     let sender = message.from.as_deref().map_or_else(|| Ok(default_sender()), Address::sender)?;
     let content = content(engine, message)?;
     let schedule_at = schedule(engine, message.schedule_at, now)?;
     let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
-    check_references(scope, message)?;
+    check_references(engine, message)?;
     let intent = message.intent.unwrap_or_default();
-    let way = content.way(scope, &sender, &recipient, intent, schedule_at);
+    let way = content.way(by.tenant, &sender, &recipient, intent, schedule_at);
     let ask = gate::Ask {
-        key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
-        from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
+        key: by.key,
+        from: by.from,
         named: message.from.is_some(),
         expires_at: message.validity_s.map(|_| expires_at),
         ..gate::Ask::of(&way, &sender)
@@ -193,7 +218,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     };
     let schedule_at = pass.leave(&mut options, pass.postponed_to.or(schedule_at), expires_at);
     let options = (options != Options::default()).then(|| Box::new(options));
-    let id = scope.runtime().ids.next();
+    let id = engine.runtime().ids.next();
     let accepted = Accepted {
         id,
         state: if schedule_at.is_some() { State::Scheduled } else { State::Queued },
@@ -205,7 +230,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
     };
     let outgoing = Outgoing {
         id,
-        tenant: scope.tenant(),
+        tenant: by.tenant,
         account: None,
         sender,
         recipient,
@@ -235,7 +260,7 @@ fn prepare(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<(New
 }
 
 /// What only the caller has a use for: its reference, and where it wants to hear of the end.
-fn check_references(scope: &Scope, message: &SendMessage) -> Result<()> {
+fn check_references(engine: &Engine, message: &SendMessage) -> Result<()> {
     let unfit = |text: &str| text.chars().count() > CLIENT_REF_CHARS_MAX || text.contains('\0');
     if message.client_ref.as_deref().is_some_and(unfit) {
         return Err(Error::invalid(
@@ -245,7 +270,7 @@ fn check_references(scope: &Scope, message: &SendMessage) -> Result<()> {
     }
     if let Some(url) = &message.callback_url {
         let refuse = |why: String| Error::new(Code::InvalidUrl, why).at("callback_url");
-        scope.runtime().outbound.check_url(url).map_err(|error| refuse(error.to_string()))?;
+        engine.runtime().outbound.check_url(url).map_err(|error| refuse(error.to_string()))?;
     }
     Ok(())
 }
@@ -270,7 +295,7 @@ impl Content {
     /// A message of this content as routes see it.
     fn way<'a>(
         &'a self,
-        scope: &Scope,
+        tenant: TenantId,
         sender: &'a Address,
         recipient: &'a Address,
         intent: Intent,
@@ -282,7 +307,7 @@ impl Content {
             encoding: self.encoding,
             parts: self.parts,
             at,
-            ..Ask::new(scope.tenant(), None, &sender.text, &recipient.text, intent)
+            ..Ask::new(tenant, None, &sender.text, &recipient.text, intent)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tracing_subscriber::EnvFilter;
 
 use super::rules::RULES;
-use super::values::Synchronous;
+use super::values::{Encryption, Synchronous};
 use super::{Config, Finding, Severity};
 
 /// Characters that an administrator's key needs at least.
@@ -22,6 +22,7 @@ impl Config {
         check.ranges();
         check.listeners();
         check.tls();
+        check.mail();
         check.orders();
         check.public_url();
         check.database();
@@ -77,6 +78,12 @@ impl Check<'_> {
         if config.ucp.enabled {
             taken.push(("ucp.listen", config.ucp.listen));
         }
+        if config.smtp.enabled {
+            taken.push(("smtp.listen", config.smtp.listen));
+            if let Some(address) = config.smtp.tls.listen.0 {
+                taken.push(("smtp.tls.listen", address));
+            }
+        }
         if config.simulator.enabled {
             taken.push(("simulator.listen", config.simulator.listen));
         }
@@ -127,6 +134,43 @@ impl Check<'_> {
                     self.error(key, "not set, but smpp.tls.listen is", "name a PEM file");
                 }
             }
+        }
+    }
+
+    fn mail(&mut self) {
+        let (smtp, mail) = (&self.config.smtp, &self.config.mail);
+        let tls = &smtp.tls;
+        if tls.is_on() == tls.key.as_os_str().is_empty() {
+            let absent = if tls.is_on() { "smtp.tls.key" } else { "smtp.tls.certificate" };
+            self.error(absent, "not set, but the other of the pair is", "name a PEM file");
+        }
+        if tls.listen.0.is_some() && !tls.is_on() {
+            self.error("smtp.tls.certificate", "not set, but smtp.tls.listen is", "name a PEM file");
+        }
+        let name = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '.' | '-');
+        if !smtp.domain.chars().all(name) || smtp.domain.starts_with('.') || smtp.domain.ends_with('.') {
+            self.error("smtp.domain", "no domain name", "write it like \"sms.example.com\"");
+        }
+        if smtp.enabled && smtp.domain.is_empty() {
+            self.error("smtp.domain", "not set, but smtp.enabled is", "write it like \"sms.example.com\"");
+        }
+        if smtp.enabled && smtp.plain_auth && !smtp.listen.ip().is_loopback() {
+            let advice = "set smtp.tls.certificate, and smtp.plain_auth to false";
+            self.warning("smtp.plain_auth", "passwords can be read on the way", advice);
+        }
+        if mail.is_on() && !mail.from.contains('@') {
+            self.error(
+                "mail.from",
+                "no address, but mail.host is set",
+                "write it like \"gateway@sms.example.com\"",
+            );
+        }
+        if mail.is_on() && !mail.user.is_empty() && mail.tls == Encryption::None {
+            self.warning(
+                "mail.tls",
+                "the password can be read on the way",
+                "take \"starttls\" or \"implicit\"",
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{DatabaseUrl, Listen, LogFormat, Network, Secret, Synchronous};
+use super::values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// `[http]`: the HTTP listener: API and console.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -339,6 +339,88 @@ pub struct Ucp {
     pub enabled: bool,
     /// Address and port for them.
     pub listen: SocketAddr,
+}
+
+/// `[smtp]`: the SMTP listener: mail for phones, answers and notifications.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// Whether mail is taken.
+    pub enabled: bool,
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Domain of the addresses that mean phones.
+    pub domain: String,
+    /// Whether passwords are taken without TLS too.
+    pub plain_auth: bool,
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// Connections open at once from one address.
+    pub connections_per_address_max: usize,
+    /// Recipients of one mail.
+    pub recipients_max: usize,
+    /// Largest mail.
+    pub mail_bytes_max: usize,
+    /// Refused commands and recipients after which a connection is closed.
+    pub errors_max: u32,
+    /// How long a client may take for its next command, and between two pieces of a mail.
+    pub command_timeout_ms: u64,
+    /// How long a connection may last.
+    pub session_ms: u64,
+    /// For how many days a mail about a message from a phone can be answered.
+    pub reply_days: u32,
+    /// The certificate, and the port that is encrypted from its first octet on.
+    pub tls: SmtpTls,
+}
+
+/// `[smtp.tls]`: the SMTP listener with TLS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpTls {
+    /// Address and port for TLS from the beginning; none for no such port.
+    pub listen: Listen,
+    /// The PEM file of the certificate and its issuers; empty for no TLS.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
+    /// How often the files are looked at for changes.
+    pub reload_ms: u64,
+}
+
+impl SmtpTls {
+    /// Whether there is a certificate to show.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
+}
+
+/// `[mail]`: the server through which mail is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Its host name or address; empty where no mail is sent.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is encrypted.
+    pub tls: Encryption,
+    /// The PEM file of who may have issued its certificate; empty for the roots of this machine.
+    pub ca: PathBuf,
+    /// Name to sign in with; empty for none.
+    pub user: String,
+    /// Password to sign in with.
+    pub password: Secret,
+    /// Address that mail comes from.
+    pub from: String,
+    /// How long each step of sending may take.
+    pub timeout_ms: u64,
+}
+
+impl Mail {
+    /// Whether mail can be sent.
+    pub fn is_on(&self) -> bool {
+        !self.host.is_empty()
+    }
 }
 
 /// `[sendsms]`: the door for systems that speak to Kannel.

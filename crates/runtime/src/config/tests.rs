@@ -217,7 +217,7 @@ fn a_key_that_is_not_there_gets_a_hint() {
         ("http = 3", "http", "http is a section: write its keys under [http]"),
         ("[http.listen]\nport = 3", "http.listen", "write an IP address and a port"),
         ("[http.tls]\ncertificat = 3", "http.tls.certificat", "did you mean http.tls.certificate?"),
-        ("[http.proxy]\nport = 3", "http.proxy.port", "remove it"),
+        ("[http.proxy]\nzone = 3", "http.proxy.zone", "remove it"),
         ("[zoo]", "zoo", "remove it"),
     ];
     for (text, key, advice) in cases {

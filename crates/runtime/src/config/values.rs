@@ -128,6 +128,18 @@ impl<'de> Deserialize<'de> for Listen {
     }
 }
 
+/// How a connection to a mail server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Not at all.
+    None,
+    /// From STARTTLS on (RFC 3207), which the server must know.
+    Starttls,
+    /// From the first octet on (RFC 8314).
+    Implicit,
+}
+
 /// How much SQLite waits for the disk at each commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

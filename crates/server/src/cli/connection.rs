@@ -97,7 +97,7 @@ pub(super) enum ConnectionCommand {
 /// What new and changed connections have in common.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Flags {
-    /// What the carrier speaks: smpp, ucp, cimd2 or http
+    /// What the carrier speaks: smpp, ucp, cimd2, http or mail
     #[arg(long, value_name = "PROTOCOL")]
     protocol: Option<String>,
     /// The carrier's host name or address

@@ -65,6 +65,16 @@ fn greeting(server: &Server) -> String {
     if let Some(ucp) = server.ucp {
         let _ = writeln!(text, "  UCP              {ucp}");
     }
+    if let Some(smtp) = &server.smtp {
+        let _ = writeln!(
+            text,
+            "  SMTP             {}  (mail to NUMBER@{})",
+            smtp.address, server.runtime.config.smtp.domain
+        );
+        if let Some(tls) = smtp.tls {
+            let _ = writeln!(text, "  SMTP over TLS    {tls}");
+        }
+    }
     if let Some(simulator) = &server.simulator {
         let _ = writeln!(text, "  Simulator        {}  (the built-in carrier)", simulator.address());
     }

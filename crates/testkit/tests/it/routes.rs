@@ -45,6 +45,9 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let rule = made("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })).await;
     let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
     let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
+    let account = first(admin.get("/api/v1/smpp-accounts").await.expect(200));
+    let mail = json!({ "account": account, "subdomain": "mine" });
+    let mail = made("/api/v1/mail-gateways", mail).await;
     let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
     let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
     let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
@@ -61,6 +64,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/firewall-rules", rule),
         ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
+        ("/api/v1/mail-gateways", mail),
         ("/api/v1/opt-outs", opted_out),
         ("/api/v1/distribution-lists", list),
         ("/api/v1/pauses", pause),
@@ -196,6 +200,8 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
         ("POST", ["blacklist", "import"]) => json!({ "text": "+33600000001" }),
         ("POST", ["inbound-numbers"]) => json!({ "number": "+33700000001" }),
+        ("POST", ["mail-gateways"]) => json!({ "account": "acc_01h5b2c3d4e5f", "subdomain": "another" }),
+        ("POST", ["mail", "test"]) => json!({ "to": "anna@example.com" }),
         ("POST", ["conversations", _, "reply"]) => json!({ "text": "x" }),
         ("POST", ["opt-outs"]) => json!({ "phone": "+33600000008" }),
         ("POST", ["opt-outs", "import"]) => json!({ "text": "+33600000008" }),

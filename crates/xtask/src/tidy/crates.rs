@@ -4,12 +4,13 @@ use super::Violation;
 use super::tree::{File, Tree};
 
 /// The order of the house: a crate may depend on lower ranks only, never on its equals.
-const RANKS: [(&str, u8); 23] = [
+const RANKS: [(&str, u8); 24] = [
     ("types", 0),
     ("sms", 0),
     ("smpp", 0),
     ("ucp", 0),
     ("cimd", 0),
+    ("smtp", 0),
     ("db", 1),
     ("runtime", 2),
     ("web", 3),
@@ -31,7 +32,7 @@ const RANKS: [(&str, u8); 23] = [
 ];
 
 /// Crates that could be published alone: no crate of ours and no runtime, not even in their tests.
-const PROTOCOLS: [&str; 4] = ["sms", "smpp", "ucp", "cimd"];
+const PROTOCOLS: [&str; 5] = ["sms", "smpp", "ucp", "cimd", "smtp"];
 
 /// A crate's `Cargo.toml`.
 struct Manifest<'t> {

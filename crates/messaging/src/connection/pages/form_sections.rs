@@ -16,14 +16,19 @@ pub(super) const SECTIONS: &[Section] = &[
                 "protocol",
                 "Protocol",
                 "What the carrier speaks.",
-                Kind::Choice(&[("smpp", "SMPP"), ("ucp", "UCP/EMI"), ("cimd2", "CIMD2")]),
+                Kind::Choice(&[
+                    ("smpp", "SMPP"),
+                    ("ucp", "UCP/EMI"),
+                    ("cimd2", "CIMD2"),
+                    ("mail", "Mail (SMTP)"),
+                ]),
             ),
             setting("host", "Host", "Name or address, without a port.", Kind::Code),
             setting("port", "Port", "2775 when left empty.", Kind::Number("1", "65535")),
             setting(
                 "system_id",
                 "System id",
-                "The name that we bind with: large account of UCP, user of CIMD2.",
+                "The name that we bind with: large account of UCP, user of CIMD2; of mail the user, empty for no sign-in.",
                 Kind::Code,
             ),
             setting("system_type", "System type", "Mostly empty; at most 12 characters.", Kind::Code),
@@ -361,6 +366,33 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             setting("announce_window", "Name the window at login", "First versions refuse that.", Kind::Flag),
             setting("checksum", "Checksum", "Nearly every carrier takes one.", Kind::Flag),
+        ],
+    },
+    Section {
+        title: "Mail",
+        hint: Some(
+            "For messages that leave as mail. {to} is the recipient's digits, {from} the sender, {text} the text.",
+        ),
+        settings: &[
+            setting(
+                "starttls",
+                "TLS begins with STARTTLS",
+                "With encryption on; otherwise TLS comes first.",
+                Kind::Flag,
+            ),
+            setting("mail_to", "To", "Such as {to}@sms.example.", Kind::Code),
+            setting("mail_from", "From", "The address of the configuration when left empty.", Kind::Code),
+            setting("mail_subject", "Subject", "Mostly empty.", Kind::Text),
+            setting("mail_body", "Body", "{text} when left empty.", Kind::Lines),
+            setting(
+                "mail_receipts",
+                "A message is delivered",
+                "Notifications need our SMTP server, and a mail server that knows them.",
+                Kind::Choice(&[
+                    ("accepted", "When the mail server takes it"),
+                    ("notification", "When a notification says so"),
+                ]),
+            ),
         ],
     },
 ];
