@@ -16,4 +16,4 @@ pub use report::{
     Report, Verdict, is_named_by_time, named_by_time,
 };
 pub use status::{BindStatus, Counters, State, Status};
-pub use tcp::{BindKind, Host, Places, Reach, Stopped};
+pub use tcp::{Adapted, BindKind, Host, Places, Reach, Stopped};

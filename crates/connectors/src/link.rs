@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
+use runtime::measure::Sizes;
 use runtime::{Clock, Tasks};
 use smpp::SmRef;
 use tokio::sync::mpsc;
 
-use crate::tcp::{self, Wire};
+use crate::tcp::{self, Adapted, Wire};
 use crate::{Places, Report, Status, Stopped, cimd, http, mail, smpp as smpp_link, ucp};
 
 /// The settings of a connection, by its protocol.
@@ -139,6 +140,34 @@ impl<T: Clone + Send + 'static> Link<T> {
     /// What it looks like now.
     pub fn status(&self) -> Status {
         each!(self, link => link.status())
+    }
+
+    /// How long each answer took since the start, microseconds.
+    pub fn round_trips(&self) -> Sizes {
+        each!(self, link => link.round_trips())
+    }
+
+    /// Goes on under other settings, without ending a session that needs no end.
+    pub fn adapt(&self, settings: Settings) -> Adapted {
+        match (self, settings) {
+            (Self::Smpp(link), Settings::Smpp(settings)) => link.adapt(settings),
+            (Self::Ucp(link), Settings::Ucp(settings)) => link.adapt(settings),
+            (Self::Cimd(link), Settings::Cimd(settings)) => link.adapt(settings),
+            // Over HTTP and by mail there is no session that is worth keeping.
+            (Self::Smpp(_) | Self::Ucp(_) | Self::Cimd(_) | Self::Http(_) | Self::Mail(_), _) => {
+                Adapted::NotPossible
+            },
+        }
+    }
+
+    /// Ends one session, by its number from 1, when nothing is open on it; it comes back at once. False where there is none.
+    pub fn renew(&self, number: u64) -> bool {
+        match self {
+            Self::Smpp(link) => link.renew(number),
+            Self::Ucp(link) => link.renew(number),
+            Self::Cimd(link) => link.renew(number),
+            Self::Http(_) | Self::Mail(_) => false,
+        }
     }
 
     /// Hands over nothing more and waits for open answers. The sessions stay, for answers, receipts and inbound messages.

@@ -24,6 +24,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::measure::Sizes;
 use runtime::{Clock, Tasks};
 use smpp::SmRef;
 use tokio::sync::mpsc;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Report, Status};
 
+mod adapt;
 mod attempt;
 pub(crate) mod backoff;
 mod ceiling;
@@ -49,6 +51,7 @@ pub use gate::{Places, Stopped};
 pub use settings::{BindKind, Host, Reach, Settings, Tls};
 pub use wire::{Heard, Lost, Wire};
 
+pub use adapt::Adapted;
 use shared::{Phase, Shared, later};
 
 /// Reports that may wait for their owner.
@@ -68,13 +71,18 @@ impl<T: Clone + Send + 'static, W: Wire> Clone for Link<T, W> {
 
 impl<T: Clone + Send + 'static, W: Wire> std::fmt::Debug for Link<T, W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("settings", &self.owned.shared.settings).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("settings", &self.owned.shared.rules.load().settings)
+            .finish_non_exhaustive()
     }
 }
 
 /// What the tasks of the connection do not hold, so that they see when everybody has left.
 struct Owned<T, W: Wire> {
     shared: Arc<Shared<T, W>>,
+    /// Where more sessions run and report to, as long as there are any.
+    tasks: Tasks,
+    reports: mpsc::WeakSender<Report<T>>,
 }
 
 impl<T, W: Wire> Drop for Owned<T, W> {
@@ -93,18 +101,15 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
     ) -> (Self, mpsc::Receiver<Report<T>>) {
         let shared = Arc::new(Shared::new(settings, clock));
         let (reports, receiver) = mpsc::channel(REPORTS_MAX);
-        for (bind, kind) in shared.kinds().into_iter().enumerate() {
-            let alive = shared.tracker.token();
-            tasks.spawn(
-                "link-session",
-                attempt::keep_bound(Arc::clone(&shared), bind, kind, reports.clone(), alive),
-            );
-        }
-        if !shared.settings.reach.hosts.is_empty() && shared.settings.reach.rebalance_ms > 0 {
+        adapt::make_binds(&shared, tasks, &reports);
+        let weak = reports.downgrade();
+        let reach = shared.rules.load().settings.reach.clone();
+        if !reach.hosts.is_empty() && reach.rebalance_ms > 0 {
             tasks.spawn("link-hosts", hosts::rebalance(Arc::clone(&shared)));
         }
         tasks.spawn("link", watch_over(Arc::clone(&shared), reports, tasks.stopping()));
-        (Self { owned: Arc::new(Owned { shared }) }, receiver)
+        let owned = Owned { shared, tasks: tasks.clone(), reports: weak };
+        (Self { owned: Arc::new(owned) }, receiver)
     }
 
     /// Waits until at least one PDU may leave now (a bind has room, the rate allows it, the peer asked for no pause), and
@@ -127,11 +132,12 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
         let shared = &self.owned.shared;
         let Some(turn) = places.take(&shared.gate) else { return Err(tag) };
         let now_us = shared.gate.now_us();
-        let deadline_ms = (now_us / 1000).saturating_add_unsigned(shared.settings.response_timeout_ms);
-        let lane = &shared.lanes[turn.bind];
-        match lane.submit(turn, (&shared.writer, sm), tag, now_us, deadline_ms) {
+        let rules = shared.rules.load();
+        let deadline_ms = (now_us / 1000).saturating_add_unsigned(rules.settings.response_timeout_ms);
+        let lane = shared.lane(turn.bind);
+        match lane.submit(turn, (&rules.writer, sm), tag, now_us, deadline_ms) {
             Ok(waiting) => {
-                if waiting > shared.settings.write_queue_bytes_max {
+                if waiting > rules.settings.write_queue_bytes_max {
                     shared.gate.state().clog(turn, true);
                     lane.attend.notify_one();
                 }
@@ -147,6 +153,11 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
     /// What it looks like now.
     pub fn status(&self) -> Status {
         self.owned.shared.status()
+    }
+
+    /// How long each answer took since the start, microseconds.
+    pub fn round_trips(&self) -> Sizes {
+        self.owned.shared.round_trips()
     }
 
     /// Hands over nothing more and waits for open answers. The binds stay, for answers, receipts and inbound messages.

@@ -55,6 +55,7 @@ pub const ROLES: &[Role] = &[
             Permission::ConnectionView,
             Permission::ConnectionManage,
             Permission::ConnectionOperate,
+            Permission::TraceUse,
             Permission::RouteView,
             Permission::RouteManage,
             Permission::SenderView,

@@ -206,6 +206,26 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Account>> {
     Ok(Page::from_overfull(accounts, limit, |account| account.id.raw()))
 }
 
+/// The tenant's accounts by name, at most so many.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub async fn all(scope: &Scope, max: i64) -> Result<Vec<Account>> {
+    scope.require(Permission::AccountView)?;
+    let stored: Vec<Stored> = scope
+        .read()
+        .await?
+        .all(
+            sql!(
+                "select id, tenant_id, system_id, name, password_hash, active, settings, revision, created_at, changed_at
+                 from smpp_account where tenant_id = $1 order by name limit $2"
+            ),
+            args![scope.tenant(), max],
+        )
+        .await?;
+    stored.into_iter().map(Stored::account).collect()
+}
+
 /// One account.
 ///
 /// # Errors

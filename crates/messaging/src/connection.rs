@@ -8,6 +8,7 @@ use types::event::Change;
 use types::{Code, ConnectionId, Error, Event, Page, Permission, Result, TenantId, Timestamp};
 use web::Paging;
 
+use crate::live::meter::Board;
 use crate::route;
 use crate::settings::{self, Patch};
 
@@ -227,6 +228,26 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Connection>> {
         .await?;
     let connections = stored.into_iter().map(Stored::connection).collect::<Result<Vec<_>>>()?;
     Ok(Page::from_overfull(connections, limit, |connection| connection.id.raw()))
+}
+
+/// The tenant's connections by name, at most so many.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+pub async fn all(scope: &Scope, max: i64) -> Result<Vec<Connection>> {
+    scope.require(Permission::ConnectionView)?;
+    let stored: Vec<Stored> = scope
+        .read()
+        .await?
+        .all(
+            sql!(
+                "select id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at
+                 from connection where tenant_id = $1 order by name limit $2"
+            ),
+            args![scope.tenant(), max],
+        )
+        .await?;
+    stored.into_iter().map(Stored::connection).collect()
 }
 
 /// One connection.
@@ -512,6 +533,7 @@ fn over_tcp<L>(
         throttle_max_ms: settings.throttle_max_ms,
         pdu_bytes_max: config.pdu_bytes_max,
         write_queue_bytes_max: config.write_queue_bytes_max,
+        point: Board::of(runtime).connection(connection.id).point.clone(),
         login,
     }
 }

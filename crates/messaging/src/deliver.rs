@@ -5,6 +5,7 @@
 //! goes back to its place in the line, for whichever session is next.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -167,9 +168,9 @@ enum Step {
 impl Deliver {
     /// Starts the task that gives; it ends after [`Deliver::stop`].
     pub(crate) fn start(engine: &Engine, session: Arc<Session>, outlet: Outlet, form: Form) -> Arc<Self> {
-        let window = usize::from(session.sender.settings.window_max.max(1)).min(form.window_max());
+        let window = (session.window() as usize).min(form.window_max());
         let deliver = Arc::new(Self {
-            receiver: engine.pushes().receive(session.sender.account),
+            receiver: engine.pushes().receive(session.account),
             engine: engine.clone(),
             session,
             outlet,
@@ -270,6 +271,7 @@ impl Deliver {
         if state.paused_until.is_some_and(|until| until <= now) {
             state.paused_until = None;
         }
+        state.window.set_capacity((self.session.window() as usize).min(self.form.window_max()));
         let room = state.window.capacity().saturating_sub(state.window.len());
         match state.paused_until {
             Some(until) => Step::Wait(Some(until)),
@@ -290,7 +292,7 @@ impl Deliver {
     async fn read(&self, after: i64) {
         if let Err(error) = self.receiver.read_page(self.engine.runtime(), self.engine.journal(), after).await
         {
-            tracing::warn!(?error, account = %self.session.sender.account, "receipts and inbound messages cannot be read; tried again");
+            tracing::warn!(?error, account = %self.session.account, "receipts and inbound messages cannot be read; tried again");
             tokio::select! {
                 () = self.changed.notified() => {}
                 () = tokio::time::sleep(READ_AGAIN) => {}
@@ -301,7 +303,7 @@ impl Deliver {
     async fn give(&self, pushes: Vec<Waiting>, out: &mut Vec<u8>) {
         let mut pushes = pushes.into_iter();
         for waiting in pushes.by_ref() {
-            match self.form.parts(&waiting.push, &self.session.sender.settings) {
+            match self.form.parts(&waiting.push, &self.session.sender().settings) {
                 Ok(parts) => {
                     if !self.give_one(waiting, &parts, out).await {
                         break;
@@ -403,14 +405,17 @@ impl Deliver {
         self.changed.notify_one();
         let Some((waiting, verdict)) = settled else { return };
         count(verdict.as_str(), 1);
+        if verdict != Verdict::Taken {
+            self.session.meter.not_given.fetch_add(1, Ordering::Relaxed);
+        }
         match verdict {
             Verdict::Taken => {
-                self.session.took();
+                self.session.took(self.now());
                 self.remove(waiting.push.id).await;
             }
             Verdict::Refused => {
                 tracing::info!(
-                    account = %self.session.sender.account, about = %waiting.push.message, %status,
+                    account = %self.session.account, about = %waiting.push.message, %status,
                     "the customer's system refused a receipt or inbound message for good"
                 );
                 self.remove(waiting.push.id).await;
@@ -462,6 +467,7 @@ impl Deliver {
             .collect();
         drop(state);
         count("unanswered", silent.len());
+        self.session.meter.not_given.fetch_add(silent.len() as u64, Ordering::Relaxed);
         if self.form.numbers_recur() && !silent.is_empty() {
             // A late answer would be taken for that to whatever has the number next.
             self.lock().giving = false;
@@ -479,7 +485,7 @@ impl Deliver {
     }
 
     async fn drop_unsendable(&self, push: i64, why: &'static str) {
-        tracing::warn!(account = %self.session.sender.account, push, why, "a receipt or inbound message cannot be given and is dropped");
+        tracing::warn!(account = %self.session.account, push, why, "a receipt or inbound message cannot be given and is dropped");
         count("unsendable", 1);
         self.remove(push).await;
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use connectors::{Link, Places, Stopped};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
@@ -43,8 +44,8 @@ pub struct Dispatcher {
     pub connection: ConnectionId,
     /// Its link.
     pub link: Link<Tag>,
-    /// Its dialect.
-    pub dialect: Dialect,
+    /// Its dialect, which may change.
+    pub dialect: Arc<ArcSwap<Dialect>>,
     /// Where its messages wait.
     pub queue: Arc<Queue>,
     /// Where claims and outcomes are written.
@@ -56,6 +57,8 @@ pub struct Dispatcher {
 /// Messages that are taken, with their PDUs.
 struct Taken {
     claim: ClaimId,
+    /// By which they were assembled, and are written.
+    dialect: Arc<Dialect>,
     messages: Vec<(Arc<Outgoing>, Assembled)>,
     places: Places,
 }
@@ -96,20 +99,21 @@ impl Dispatcher {
     /// Takes as many messages as may leave.
     async fn take(&self, line: &Line, places: Places) -> Taken {
         let now = self.runtime.clock.now();
+        let dialect = self.dialect.load_full();
         let mut messages = Vec::with_capacity(places.len());
         for message in line.take(places.len()) {
             if message.expires_at <= now {
                 self.end(&message, Outcome::Expired).await;
                 continue;
             }
-            match self.dialect.assemble(&message, now) {
+            match dialect.assemble(&message, now) {
                 Ok(assembled) if !assembled.is_empty() => messages.push((message, assembled)),
                 // Every part is with the carrier already: only the answer that said so was lost.
                 Ok(_) => self.end(&message, Outcome::AllTaken).await,
                 Err(why) => self.end(&message, Outcome::Unsendable { why }).await,
             }
         }
-        Taken { claim: self.runtime.ids.next::<kind::Job>().raw(), messages, places }
+        Taken { claim: self.runtime.ids.next::<kind::Job>().raw(), dialect, messages, places }
     }
 
     /// Writes down what is about to leave.
@@ -131,19 +135,19 @@ impl Dispatcher {
         }
         let mut places = taken.places;
         for (message, assembled) in taken.messages {
-            self.hand_over(&message, &assembled, taken.claim, &mut places).await;
+            self.hand_over(&message, (&taken.dialect, &assembled), taken.claim, &mut places).await;
         }
     }
 
     async fn hand_over(
         &self,
         message: &Arc<Outgoing>,
-        assembled: &Assembled,
+        (dialect, assembled): (&Dialect, &Assembled),
         claim: ClaimId,
         places: &mut Places,
     ) {
         let handed_over = u8::try_from(assembled.len()).unwrap_or(u8::MAX);
-        let name = if self.dialect.names_messages() { message.id.bare() } else { String::new() };
+        let name = if dialect.names_messages() { message.id.bare() } else { String::new() };
         for piece in assembled.pieces() {
             // A long message needs more places than were taken for it; its parts go out as they come free.
             if places.is_empty() {
@@ -155,7 +159,7 @@ impl Dispatcher {
                 }
             }
             let tag = Tag { message: message.clone(), part: piece.number(), handed_over, claim };
-            let sm = self.dialect.sm(message, assembled, piece);
+            let sm = dialect.sm(message, assembled, piece);
             if let Err(tag) = self.link.submit(places, (&name, piece.number()), &sm, tag) {
                 self.answered(tag.message, tag.part, handed_over, claim, Outcome::NotSent).await;
             }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use connectors::{Link, Status};
+use connectors::{Adapted, Link, Status};
 use db::Tenancy;
 use runtime::Runtime;
+use runtime::measure::Sizes;
 use runtime::outbox::{self, Happened};
 use tokio_util::sync::CancellationToken;
 use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
@@ -19,6 +20,7 @@ use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
 use crate::inbound::Desk;
 use crate::journal::Journal;
+use crate::live::meter::Board;
 use crate::load::Patience;
 use crate::lookup::Lookups;
 use crate::opt_out::OptOuts;
@@ -30,7 +32,7 @@ use crate::route::{self, Liveness, Routes, World};
 use crate::sendsms::Guests;
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
-use crate::{account, accounting, cdr, load, pause, recover};
+use crate::{account, accounting, cdr, live, load, pause, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -61,6 +63,8 @@ struct Parts {
     gates: Arc<Gates>,
     /// Who does not want to be written to.
     opt_outs: Arc<OptOuts>,
+    /// What is counted about connections and accounts.
+    meters: Arc<Board>,
     /// What becomes of messages from phones.
     desk: Arc<Desk>,
     /// One change of a connection at a time; two at once could leave a link running that nobody knows.
@@ -70,6 +74,11 @@ struct Parts {
 /// A link that runs, and as what.
 struct Running {
     revision: i64,
+    name: String,
+    /// What the dispatcher writes messages by.
+    dialect: Arc<ArcSwap<Dialect>>,
+    /// What the reader of reports reads answers and receipts by.
+    tongue: Arc<ArcSwap<Tongue>>,
     patience: Patience,
     link: Link<Tag>,
     stopped: CancellationToken,
@@ -81,6 +90,8 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// A customer's session.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Bound {
+    /// Its number, by which it can be ended.
+    pub number: u64,
     /// `transceiver`, `transmitter` or `receiver`; `ucp` for a UCP session, `mail` for one of SMTP.
     pub kind: &'static str,
     /// The far side's address.
@@ -95,6 +106,14 @@ pub struct Bound {
     pub delivered: u64,
     /// Of its window, how many await our answer.
     pub window_used: u32,
+    /// How many may.
+    pub window_limit: u32,
+    /// The version that it speaks: `3.4`, `5.0`; absent where the protocol has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// When it submitted or took something last; absent where it has not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_at: Option<Timestamp>,
 }
 
 impl Engine {
@@ -122,10 +141,11 @@ impl Engine {
                 lookups,
                 links: Mutex::default(),
                 hooks: Listening::default(),
-                sessions: Arc::new(Sessions::new()),
+                sessions: Arc::new(Sessions::new(Board::of(runtime))),
                 guests: Guests::new(),
                 gates: Arc::new(Gates::new(&runtime.config.gates).with_opt_outs(opt_outs.clone())),
                 opt_outs,
+                meters: Board::of(runtime),
                 desk: runtime.kept(|_| Desk::default()),
                 changing: tokio::sync::Mutex::new(()),
             }),
@@ -145,6 +165,7 @@ impl Engine {
         runtime.tasks.spawn("push-sweep", sweep);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
         runtime.tasks.spawn("load", load::watch(engine.clone()));
+        runtime.tasks.spawn("samples", live::sample::run(engine.clone()));
         runtime.tasks.spawn("accounting", accounting::watch::run(engine.clone()));
         Ok(engine)
     }
@@ -177,6 +198,11 @@ impl Engine {
     /// Customers' sessions.
     pub fn sessions(&self) -> &Arc<Sessions> {
         &self.parts.sessions
+    }
+
+    /// What is counted about connections and accounts.
+    pub fn meters(&self) -> &Board {
+        &self.parts.meters
     }
 
     /// Where providers of connections over HTTP post.
@@ -299,11 +325,16 @@ impl Engine {
             return Ok(());
         }
         self.parts.hooks.follow(self.runtime(), id, connection).await?;
-        self.parts.queue.set_alive(id, liveness);
+        if liveness != Liveness::Down {
+            self.parts.queue.set_alive(id, liveness);
+        }
         match connection {
             Some(connection) if liveness == Liveness::Down => {
-                self.end_link(id).await;
-                self.start_link(connection).await?;
+                if !self.adapt_link(connection).await? {
+                    self.parts.queue.set_alive(id, liveness);
+                    self.end_link(id).await;
+                    self.start_link(connection).await?;
+                }
             }
             Some(_) if liveness == Liveness::Draining => {
                 if let Some(running) = self.links().get(&id) {
@@ -317,19 +348,42 @@ impl Engine {
         Ok(())
     }
 
+    /// Lets a link that runs go on under other settings. False where there is none, where it drains, and where it would be
+    /// another connection.
+    async fn adapt_link(&self, connection: &Connection) -> Result<bool> {
+        let takes = |running: &Running| !running.stopped.is_cancelled();
+        if !self.links().get(&connection.id).is_some_and(takes) {
+            return Ok(false);
+        }
+        let settings = connection::link_settings(self.runtime(), connection).await?;
+        let mut links = self.links();
+        let Some(running) = links.get_mut(&connection.id) else { return Ok(false) };
+        if running.link.adapt(settings) == Adapted::NotPossible {
+            return Ok(false);
+        }
+        running.dialect.store(Arc::new(Dialect::new(&connection.settings)));
+        running.tongue.store(Arc::new(Tongue::of(&connection.settings)));
+        self.parts.journal.forget_receipt_ids(connection.id);
+        running.revision = connection.revision;
+        running.name.clone_from(&connection.name);
+        running.patience = Patience::of(connection);
+        Ok(true)
+    }
+
     async fn start_link(&self, connection: &Connection) -> Result<()> {
         let runtime = self.runtime();
         let settings = connection::link_settings(runtime, connection).await?;
         // Another carrier, perhaps, or another form that is set.
         self.parts.journal.forget_receipt_ids(connection.id);
-        let dialect = Dialect::new(&connection.settings);
+        let dialect = Arc::new(ArcSwap::from_pointee(Dialect::new(&connection.settings)));
+        let tongue = Arc::new(ArcSwap::from_pointee(Tongue::of(&connection.settings)));
         let (link, reports) = Link::start(settings, &runtime.tasks, runtime.clock.clone());
         let stopped = runtime.tasks.stopping().child_token();
         let dispatcher = Dispatcher {
             runtime: runtime.clone(),
             connection: connection.id,
             link: link.clone(),
-            dialect,
+            dialect: dialect.clone(),
             queue: self.parts.queue.clone(),
             journal: self.parts.journal.clone(),
             stopped: stopped.clone(),
@@ -339,13 +393,22 @@ impl Engine {
             tenant: connection.tenant,
             connection: connection.id,
             name: connection.name.clone(),
-            tongue: Tongue::of(&connection.settings),
+            tongue: tongue.clone(),
+            meter: self.parts.meters.connection(connection.id),
             numbers: self.parts.numbers.clone(),
         };
         // Known before its first report is read, which looks it up.
         self.links().insert(
             connection.id,
-            Running { revision: connection.revision, patience: Patience::of(connection), link, stopped },
+            Running {
+                revision: connection.revision,
+                name: connection.name.clone(),
+                dialect,
+                tongue,
+                patience: Patience::of(connection),
+                link,
+                stopped,
+            },
         );
         runtime.tasks.spawn("dispatcher", dispatcher.run());
         runtime.tasks.spawn("carrier reports", reader.run(reports));
@@ -374,17 +437,39 @@ impl Engine {
         self.links().iter().map(|(id, running)| (*id, running.link.status(), running.patience)).collect()
     }
 
+    /// The links that run, with all their counters.
+    pub(crate) fn measured(&self) -> Vec<(ConnectionId, Status, Sizes)> {
+        let links = self.links();
+        let measured = |(id, running): (&ConnectionId, &Running)| {
+            (*id, running.link.status(), running.link.round_trips())
+        };
+        links.iter().map(measured).collect()
+    }
+
+    /// What people call a connection whose link runs.
+    pub(crate) fn link_name(&self, id: ConnectionId) -> Option<String> {
+        self.links().get(&id).map(|running| running.name.clone())
+    }
+
+    /// Ends one session of a connection when nothing is open on it; it comes back at once. False where there is none.
+    pub(crate) fn renew(&self, id: ConnectionId, bind: u64) -> bool {
+        self.links().get(&id).is_some_and(|running| running.link.renew(bind))
+    }
+
     /// How a connection stands for routing.
     pub fn liveness(&self, id: ConnectionId) -> Liveness {
         self.parts.queue.alive(id)
     }
 
-    /// Ends an account's sessions, so that they bind again under what its change allows; and learns its numbers.
+    /// Lets an account's sessions go on under what was changed, ends those that it no longer allows, and learns its numbers.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn account_changed(&self, id: AccountId) -> Result<()> {
-        self.parts.sessions.end(id);
+        match account::load(self.runtime(), id).await? {
+            Some(account) => self.parts.sessions.adapt(&account, self.runtime().clock.now()),
+            None => self.parts.sessions.end(id),
+        }
         self.parts.guests.forget(id);
         self.numbers_changed().await
     }
@@ -421,7 +506,10 @@ impl Engine {
     pub fn measure(&self) {
         metrics::gauge!("switchboard_queue_places_taken").set(self.parts.queue.taken() as f64);
         metrics::gauge!("switchboard_journal_waiting").set(self.parts.journal.waiting() as f64);
-        metrics::gauge!("switchboard_links").set(self.links().len() as f64);
+        let names: HashMap<ConnectionId, String> =
+            self.links().iter().map(|(id, running)| (*id, running.name.clone())).collect();
+        metrics::gauge!("switchboard_links").set(names.len() as f64);
+        live::sample::publish(self, &names);
     }
 
     /// Ends all links politely; what is open is answered or stays claimed.

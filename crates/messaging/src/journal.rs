@@ -20,6 +20,7 @@ use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
 use crate::inbound::carry::Carried;
 use crate::intent::Intent;
+use crate::live::meter::Board;
 use crate::message::{Outgoing, State, Why};
 use crate::opt_out::{Noted, OptOuts};
 use crate::pause;
@@ -169,6 +170,8 @@ pub(crate) enum After {
     HeldChanged(i64),
     /// The end came of what a carrier took over under this id.
     Receipted(sent::Key),
+    /// A receipt came for what a carrier had taken over then.
+    Lagged(ConnectionId, Timestamp),
     /// A carrier takes nothing for a recipient.
     Blocked(blocked::Destination, String),
     Release(MessageId),
@@ -277,6 +280,7 @@ impl Journal {
             opt_outs: runtime.kept(|_| OptOuts::default()),
             progress: answer::Progress::default(),
             sent: sent::Sent::new(config.sent_in_memory_max),
+            meters: Board::of(runtime),
             blocked: blocked::Blocked::default(),
             ids: ids.clone(),
             backlog: Vec::new(),
@@ -361,6 +365,8 @@ struct Writer {
     progress: answer::Progress,
     /// What awaits its receipt.
     sent: sent::Sent,
+    /// How long receipts take.
+    meters: Arc<Board>,
     /// For whom carriers took nothing lately.
     blocked: blocked::Blocked,
     /// How each carrier's receipts write the ids of its responses.
@@ -456,7 +462,7 @@ impl Writer {
         batch.tx.commit().await?;
         written.tell(&self.runtime.live);
         for (key, message) in batch.sent {
-            self.sent.insert(key, message);
+            self.sent.insert(key, message, batch.now);
         }
         self.progress.apply(answered.progress);
         for (_, entry) in work.iter_mut() {
@@ -471,13 +477,19 @@ impl Writer {
 
     /// After the commit: acknowledges, hands on, and remembers what is claimed.
     fn finish(&mut self, after: Vec<After>) {
+        let now = self.runtime.clock.now();
         let mut refused = Vec::new();
         for after in after {
             match after {
                 After::Dispatch(queued) => self.queue.put(queued),
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
-                After::Receipted(key) => self.sent.remove(&key),
+                After::Receipted(key) => {
+                    if let Some(sent_at) = self.sent.remove(&key) {
+                        self.lagged(key.0, sent_at, now);
+                    }
+                }
+                After::Lagged(connection, sent_at) => self.lagged(connection, sent_at, now),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
                 After::Rests(message) => {
@@ -499,6 +511,13 @@ impl Writer {
             let now = self.runtime.clock.now();
             // They end with the next batch; the tick brings one.
             self.backlog.extend(self.blocked.note(refused, now, &self.queue));
+        }
+    }
+
+    /// Measures how long after its answer a receipt came.
+    fn lagged(&self, connection: ConnectionId, sent_at: Timestamp, now: Timestamp) {
+        if let Some(meter) = self.meters.known_connection(connection) {
+            meter.lag.record(u64::try_from(now.since_ms(sent_at)).unwrap_or(0));
         }
     }
 

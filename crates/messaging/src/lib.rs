@@ -16,10 +16,11 @@
 //!   nothing, sent again
 //! - [`accounting`]: whether the books balance
 //! - [`intent`]: what a message is for
+//! - [`trace`]: PDUs as they pass
 //! - [`fault`]: why a message was not delivered, in words that all carriers share
 //! - [`cdr`]: call detail records
 //! - [`settings`]: how settings are changed
-//! - [`engine`]: what of these is alive
+//! - [`engine`]: what of these is alive, and [`live`]: what it does
 //! - [`retention`]: what is forgotten in time
 
 use db::Migration;
@@ -47,6 +48,7 @@ pub mod hours;
 pub mod inbound;
 pub mod intent;
 pub mod journal;
+pub mod live;
 pub mod load;
 pub mod lookup;
 pub mod mail;
@@ -69,6 +71,7 @@ pub mod smpp_server;
 pub mod smtp_server;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod ucp_server;
 
 pub use api::{Gateway, doors};
@@ -116,6 +119,8 @@ pub fn api() -> OpenApiRouter<Gateway> {
         .merge(inbound::api::router())
         .merge(opt_out::api::router())
         .merge(conversation::api::router())
+        .merge(live::api::router())
+        .merge(trace::api::router())
         .merge(mail::api::router())
 }
 

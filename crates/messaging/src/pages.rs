@@ -35,6 +35,8 @@ pub fn pages() -> Router<Gateway> {
         .merge(crate::inbound::pages::router())
         .merge(crate::opt_out::pages::router())
         .merge(crate::conversation::pages::router())
+        .merge(crate::live::pages::router())
+        .merge(crate::trace::pages::router())
         .merge(crate::mail::pages::router())
 }
 
@@ -44,6 +46,7 @@ pub const NAV: &[NavEntry] = &[
     crate::message::pages::SEND,
     crate::message::pages::MESSAGES,
     crate::queue::pages::QUEUE,
+    crate::live::pages::LIVE,
     NavEntry {
         group: "Gateway",
         label: "Connections",
@@ -77,6 +80,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::AccountView,
     },
     crate::mail::pages::GATEWAYS,
+    crate::trace::pages::TRACES,
     crate::distribution::pages::LISTS,
     crate::cdr::pages::RECORDS,
     crate::conversation::pages::CONVERSATIONS,

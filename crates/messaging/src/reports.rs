@@ -16,6 +16,7 @@ use crate::dispatch::Tag;
 use crate::engine::Engine;
 use crate::fault::ErrorClass;
 use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
+use crate::live::meter::{Meter, SessionEvent, code_of, code_of_silence};
 use crate::message::State;
 use crate::route::Liveness;
 
@@ -32,8 +33,10 @@ pub struct Reader {
     pub connection: ConnectionId,
     /// Its name.
     pub name: String,
-    /// How its carrier speaks.
-    pub tongue: Tongue,
+    /// How its carrier speaks, which may change.
+    pub tongue: Arc<ArcSwap<Tongue>>,
+    /// What is counted about it.
+    pub meter: Arc<Meter>,
     /// Which account owns a number.
     pub numbers: Numbers,
 }
@@ -165,7 +168,8 @@ impl Reader {
         while let Some(report) = reports.recv().await {
             let entry = match report {
                 Report::Answered { tag, answer, .. } => {
-                    let outcome = self.tongue.outcome(answer);
+                    self.count(&answer);
+                    let outcome = self.tongue.load().outcome(answer);
                     self.answered(tag, outcome)
                 }
                 Report::Late { tag, answer: Answer::Accepted { message_id }, .. } => {
@@ -174,17 +178,20 @@ impl Reader {
                 Report::Late { .. } => continue,
                 Report::Delivered(delivered) => self.delivered(delivered),
                 Report::Reachable { phone } => {
-                    self.engine.reachable(self.tenant, &self.tongue.number(&phone));
+                    self.engine.reachable(self.tenant, &self.tongue.load().number(&phone));
                     continue;
                 }
                 Report::Bound { kind, peer } => {
                     self.stands();
+                    self.note("bound", kind, peer.clone(), None);
                     self.link_event(Event::ConnectionBound, peer, kind.name().to_owned()).await;
                     continue;
                 }
-                Report::Lost { peer, why, .. } => {
+                Report::Lost { kind, peer, why } => {
                     self.stands();
-                    self.link_event(Event::ConnectionLost, peer.unwrap_or_default(), why).await;
+                    let peer = peer.unwrap_or_default();
+                    self.note("lost", kind, peer.clone(), Some(why.clone()));
+                    self.link_event(Event::ConnectionLost, peer, why).await;
                     continue;
                 }
             };
@@ -193,6 +200,20 @@ impl Reader {
                 return;
             }
         }
+    }
+
+    /// Counts why a submit was not taken.
+    fn count(&self, answer: &Answer) {
+        match answer {
+            Answer::Refused { refusal, .. } => self.meter.refusals.count(code_of(refusal), 1),
+            Answer::NoAnswer(why) => self.meter.refusals.count(code_of_silence(*why), 1),
+            Answer::Accepted { .. } | Answer::Unfit(_) | Answer::NotSent(_) => {}
+        }
+    }
+
+    fn note(&self, what: &'static str, kind: BindKind, peer: String, why: Option<String>) {
+        let at = self.engine.runtime().clock.now();
+        self.meter.note(SessionEvent { at, what, kind: kind.name().to_owned(), peer, why });
     }
 
     /// Notes whether the link can send now; what waits for a dead one goes elsewhere.
@@ -216,7 +237,9 @@ impl Reader {
     }
 
     async fn link_event(&self, kind: fn(event::Link) -> Event, peer: String, detail: String) {
-        let link = event::Link { id: self.connection.to_string(), name: self.name.clone(), peer, detail };
+        // It may have been given another name meanwhile.
+        let name = self.engine.link_name(self.connection).unwrap_or_else(|| self.name.clone());
+        let link = event::Link { id: self.connection.to_string(), name, peer, detail };
         self.engine.happened(self.tenant, kind(link)).await;
     }
 
@@ -236,15 +259,19 @@ impl Reader {
     fn delivered(&self, delivered: Delivered) -> Entry {
         let sm = match &delivered.content {
             Content::Receipt(receipt) => {
-                let said = self.tongue.said(self.whose(), receipt);
+                self.meter.receipts.count(receipt.state.number().into(), 1);
+                let said = self.tongue.load().said(self.whose(), receipt);
                 return Entry::Receipt(Box::new(said), Some(delivered));
             }
             Content::Sm(sm) => sm,
         };
         // Only SMPP has receipts that come as messages.
-        let receipt = if self.tongue.protocol == Protocol::Smpp { self.receipt(sm) } else { None };
+        let receipt = if self.tongue.load().protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
-            Some(receipt) => Entry::Receipt(Box::new(receipt), Some(delivered)),
+            Some(receipt) => {
+                self.meter.receipts.count(receipt.state.into(), 1);
+                Entry::Receipt(Box::new(receipt), Some(delivered))
+            }
             None => {
                 let part = inbound_part(self.whose(), &self.numbers, sm);
                 Entry::Inbound(Box::new(part), Some(delivered))
@@ -273,9 +300,10 @@ impl Reader {
             read.err.filter(|err| err.chars().any(|ch| ch != '0')).map(str::to_owned).or(network_error);
         let addresses = (address(&sm.source).text, address(&sm.destination).text);
         let id = read.id.as_deref().unwrap_or_default().to_owned();
-        let state = self.tongue.state(read.stat, read.state);
-        let ids = self.tongue.receipt_ids;
-        Some(self.tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids))
+        let tongue = self.tongue.load();
+        let state = tongue.state(read.stat, read.state);
+        let ids = tongue.receipt_ids;
+        Some(tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids))
     }
 
     fn whose(&self) -> (TenantId, ConnectionId) {

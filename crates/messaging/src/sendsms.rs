@@ -131,7 +131,7 @@ pub(crate) async fn send(engine: &Engine, asked: &Asked, from: Option<IpAddr>, e
 
 async fn take(engine: &Engine, asked: &Asked, from: Option<IpAddr>, encrypted: bool) -> Said {
     let address = SocketAddr::from((from.unwrap_or(IpAddr::from([0, 0, 0, 0])), 0));
-    let Some(sender) = guest(engine, asked, Peer { address, encrypted }).await else {
+    let Some(sender) = guest(engine, asked, Peer { address, local: None, encrypted }).await else {
         return refuse(403, "Authorization failed for sendsms");
     };
     let recipients: Vec<&str> = asked.to.split([' ', ',']).filter(|to| !to.is_empty()).collect();

@@ -2,25 +2,29 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use arc_swap::ArcSwap;
+use runtime::Runtime;
 use runtime::pace::Pace;
+use runtime::trace::{self, Line, Tap};
 use runtime::wire::Outlet;
 use smpp::{Sequence, State};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use types::{AccountId, Timestamp};
+use types::{AccountId, TenantId, Timestamp};
 
-use crate::account::AccountForBind;
+use crate::account::{Account, AccountForBind, AccountSettings};
 use crate::connection::Protocol;
 use crate::engine::Bound;
+use crate::live::meter::{Board, Meter, SessionEvent};
 use crate::message::sm::Sender;
 
 /// The sessions that are bound now.
-#[derive(Default)]
 pub struct Sessions {
     state: Mutex<Registry>,
+    meters: Arc<Board>,
 }
 
 #[derive(Default)]
@@ -29,7 +33,7 @@ struct Registry {
     bound: usize,
     serial: u64,
     /// The rates of accounts that come without a session, while they have none.
-    callers: HashMap<AccountId, (u32, Arc<Mutex<Pace>>)>,
+    callers: HashMap<AccountId, Arc<Rate>>,
 }
 
 /// Accounts without a session whose rates are remembered.
@@ -38,8 +42,34 @@ const CALLERS_MAX: usize = 10_000;
 /// An account with at least one session.
 struct Customer {
     sessions: Vec<Arc<Session>>,
-    /// Over all its sessions: how many parts a second, and the bucket that they share.
-    pace: (u32, Arc<Mutex<Pace>>),
+    /// Over all its sessions.
+    rate: Arc<Rate>,
+}
+
+/// How many parts a second an account may submit, and the bucket that its sessions share.
+struct Rate {
+    /// 0 for any.
+    per_second: AtomicU32,
+    pace: Mutex<Pace>,
+}
+
+impl Rate {
+    fn new(per_second: u32) -> Self {
+        let pace = Mutex::new(Pace::new(per_second, per_second));
+        Self { per_second: AtomicU32::new(per_second), pace }
+    }
+
+    fn set(&self, per_second: u32, now: Timestamp) {
+        if self.per_second.swap(per_second, Ordering::Relaxed) != per_second {
+            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.set(now.unix_ms(), per_second, per_second);
+        }
+    }
+
+    fn take(&self, parts: u32, now: Timestamp) -> bool {
+        self.per_second.load(Ordering::Relaxed) == 0
+            || self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(now.unix_ms(), parts).is_ok()
+    }
 }
 
 /// The far side of a session.
@@ -47,6 +77,8 @@ struct Customer {
 pub(crate) struct Peer {
     /// Where it is.
     pub(crate) address: SocketAddr,
+    /// Where it came to, where that is known.
+    pub(crate) local: Option<SocketAddr>,
     /// Whether nobody on the way can read along.
     pub(crate) encrypted: bool,
 }
@@ -69,19 +101,30 @@ pub(crate) enum NoPlace {
 /// What a session shares with those who look at it.
 pub(crate) struct Session {
     serial: u64,
-    /// On whose behalf it submits.
-    pub(crate) sender: Sender,
+    /// Whose account it is.
+    pub(crate) tenant: TenantId,
+    /// The account.
+    pub(crate) account: AccountId,
+    /// The account's limits and defaults, which may change.
+    settings: ArcSwap<AccountSettings>,
     /// What people call the account.
     pub(crate) name: String,
+    /// What it binds with.
+    pub(crate) system_id: String,
     /// What it speaks.
     pub(crate) protocol: Protocol,
     /// One of the bound states; for UCP that of a transceiver.
     pub(crate) state: State,
     /// The far side.
     pub(crate) peer: Peer,
+    /// The version that it speaks; 0 where the protocol has none.
+    version: AtomicU32,
+    /// What is counted about its account.
+    pub(crate) meter: Arc<Meter>,
     since: Timestamp,
-    /// Absent where the account has no limit.
-    pace: Option<Arc<Mutex<Pace>>>,
+    /// When it submitted or took something last, Unix milliseconds; 0 for not yet.
+    active_ms: AtomicI64,
+    rate: Arc<Rate>,
     submitted: AtomicU64,
     delivered: AtomicU64,
     unanswered: AtomicU32,
@@ -97,8 +140,8 @@ pub(crate) struct Session {
 
 impl Sessions {
     /// Nobody is bound yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(meters: Arc<Board>) -> Self {
+        Self { state: Mutex::default(), meters }
     }
 
     /// How many are bound.
@@ -119,6 +162,51 @@ impl Sessions {
         if let Some(customer) = self.lock().by_account.get(&account) {
             customer.sessions.iter().for_each(|session| session.ending.cancel());
         }
+    }
+
+    /// Lets an account's sessions go on under its other settings; those that could not bind under them end, and of more than
+    /// may be bound the newest.
+    pub fn adapt(&self, account: &Account, now: Timestamp) {
+        let registry = self.lock();
+        let Some(customer) = registry.by_account.get(&account.id) else { return };
+        customer.rate.set(account.settings.throughput, now);
+        let settings = Arc::new(account.settings.clone());
+        for (nth, session) in customer.sessions.iter().enumerate() {
+            if nth < usize::from(account.settings.binds_max) && session.may_stay(account) {
+                session.settings.store(Arc::clone(&settings));
+                session.answered.notify_one();
+            } else {
+                session.ending.cancel();
+            }
+        }
+    }
+
+    /// Ends one session of an account, by its number; false where there is none.
+    pub fn end_one(&self, account: AccountId, number: u64) -> bool {
+        let registry = self.lock();
+        let customer = registry.by_account.get(&account);
+        let session =
+            customer.and_then(|customer| customer.sessions.iter().find(|session| session.serial == number));
+        session.inspect(|session| session.ending.cancel()).is_some()
+    }
+
+    /// Of each account that is bound: requests that await our answer, and how many may.
+    pub(crate) fn windows(&self) -> Vec<(AccountId, (u64, u64))> {
+        let window = |session: &Arc<Session>| {
+            (u64::from(session.unanswered.load(Ordering::Relaxed)), u64::from(session.window()))
+        };
+        let all = |sessions: &[Arc<Session>]| {
+            sessions.iter().map(window).fold((0, 0), |(used, limit), one| (used + one.0, limit + one.1))
+        };
+        let registry = self.lock();
+        registry.by_account.iter().map(|(id, customer)| (*id, all(&customer.sessions))).collect()
+    }
+
+    /// The meters of the accounts that are bound, by their system_id.
+    pub(crate) fn meters(&self) -> Vec<(String, Arc<Meter>)> {
+        let registry = self.lock();
+        let first = registry.by_account.values().filter_map(|customer| customer.sessions.first());
+        first.map(|session| (session.system_id.clone(), session.meter.clone())).collect()
     }
 
     /// Whether a session of the account receives.
@@ -157,24 +245,19 @@ impl Sessions {
             return true;
         }
         let mut registry = self.lock();
-        let pace = match registry.by_account.get(&account) {
-            Some(customer) => Arc::clone(&customer.pace.1),
+        let shared = match registry.by_account.get(&account) {
+            Some(customer) => Arc::clone(&customer.rate),
             None => {
                 if registry.callers.len() >= CALLERS_MAX {
                     registry.callers.clear();
                 }
-                let called = registry.callers.entry(account);
-                let called = called.or_insert_with(|| (rate, Arc::new(Mutex::new(Pace::new(rate, rate)))));
-                if called.0 != rate {
-                    called.0 = rate;
-                    let mut pace = called.1.lock().unwrap_or_else(PoisonError::into_inner);
-                    pace.set(now.unix_ms(), rate, rate);
-                }
-                Arc::clone(&called.1)
+                let called = registry.callers.entry(account).or_insert_with(|| Arc::new(Rate::new(rate)));
+                Arc::clone(called)
             }
         };
         drop(registry);
-        pace.lock().unwrap_or_else(PoisonError::into_inner).take(now.unix_ms(), parts).is_ok()
+        shared.set(rate, now);
+        shared.take(parts, now)
     }
 
     /// Gives a bind its place, where account and server have one.
@@ -201,27 +284,24 @@ impl Sessions {
         let called = registry.callers.remove(&account.id);
         let customer = registry.by_account.entry(account.id).or_insert_with(|| Customer {
             sessions: Vec::new(),
-            pace: called.unwrap_or_else(|| (rate, Arc::new(Mutex::new(Pace::new(rate, rate))))),
+            rate: called.unwrap_or_else(|| Arc::new(Rate::new(rate))),
         });
-        if customer.pace.0 != rate {
-            customer.pace.0 = rate;
-            let mut pace = customer.pace.1.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.set(now.unix_ms(), rate, rate);
-        }
+        customer.rate.set(rate, now);
         let session = Arc::new(Session {
             serial,
-            sender: Sender {
-                tenant: account.tenant,
-                account: account.id,
-                settings: Arc::new(account.settings),
-                from: Some(peer.address.ip()),
-            },
+            tenant: account.tenant,
+            account: account.id,
+            settings: ArcSwap::from_pointee(account.settings),
             name: account.name,
+            system_id: account.system_id,
             protocol,
             state,
             peer,
+            version: AtomicU32::new(0),
+            meter: self.meters.account(account.id),
             since: now,
-            pace: (rate > 0).then(|| Arc::clone(&customer.pace.1)),
+            active_ms: AtomicI64::new(0),
+            rate: Arc::clone(&customer.rate),
             submitted: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             unanswered: AtomicU32::new(0),
@@ -231,6 +311,7 @@ impl Sessions {
             ending: CancellationToken::new(),
         });
         customer.sessions.push(Arc::clone(&session));
+        session.note(now, "bound", None);
         metrics::gauge!("switchboard_smpp_sessions").set(registry.bound as f64);
         Ok(Seat { session, sessions: Arc::clone(self) })
     }
@@ -252,7 +333,7 @@ impl std::ops::Deref for Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut registry = self.sessions.lock();
-        let account = self.session.sender.account;
+        let account = self.session.account;
         if let Some(customer) = registry.by_account.get_mut(&account) {
             customer.sessions.retain(|session| session.serial != self.session.serial);
             if customer.sessions.is_empty() {
@@ -266,7 +347,10 @@ impl Drop for Seat {
 
 impl Session {
     fn bound(&self) -> Bound {
+        let (active_ms, version) =
+            (self.active_ms.load(Ordering::Relaxed), self.version.load(Ordering::Relaxed));
         Bound {
+            number: self.serial,
             kind: self.kind(),
             peer: self.peer.to_string(),
             tls: self.peer.encrypted,
@@ -274,7 +358,68 @@ impl Session {
             submitted: self.submitted.load(Ordering::Relaxed),
             delivered: self.delivered.load(Ordering::Relaxed),
             window_used: self.unanswered.load(Ordering::Relaxed),
+            window_limit: self.window(),
+            version: Some(format!("{}.{}", version >> 4, version & 0x0F)).filter(|_| version > 0),
+            active_at: Some(Timestamp::from_unix_ms(active_ms)).filter(|_| active_ms > 0),
         }
+    }
+
+    /// Requests that may await our answer.
+    pub(crate) fn window(&self) -> u32 {
+        u32::from(self.settings.load().window_max.max(1))
+    }
+
+    /// On whose behalf it submits, under what the account's settings are now.
+    pub(crate) fn sender(&self) -> Sender {
+        Sender {
+            tenant: self.tenant,
+            account: self.account,
+            settings: self.settings.load_full(),
+            from: Some(self.peer.address.ip()),
+        }
+    }
+
+    /// Whether it could bind under other settings of its account.
+    fn may_stay(&self, account: &Account) -> bool {
+        let AccountSettings { allow_from, require_tls, .. } = &account.settings;
+        let address = self.peer.address.ip();
+        account.active
+            && (allow_from.is_empty() || allow_from.iter().any(|network| network.contains(address)))
+            && (!require_tls || self.peer.encrypted)
+    }
+
+    /// Notes the version that it speaks (SMPP v5 §4.7.13).
+    pub(crate) fn speaks(&self, version: smpp::Version) {
+        self.version.store(version.0.into(), Ordering::Relaxed);
+    }
+
+    /// Remembers that it came or went.
+    pub(crate) fn note(&self, at: Timestamp, what: &'static str, why: Option<String>) {
+        let (kind, peer) = (self.kind().to_owned(), self.peer.to_string());
+        self.meter.note(SessionEvent { at, what, kind, peer, why });
+    }
+
+    fn active(&self, now_ms: i64) {
+        self.active_ms.store(now_ms, Ordering::Relaxed);
+        self.meter.active_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// What its octets are shown to.
+    pub(crate) fn tap(&self, runtime: &Runtime) -> Tap {
+        let protocol = match self.protocol {
+            // No session is opened over HTTP.
+            Protocol::Smpp | Protocol::Http => trace::Protocol::Smpp,
+            Protocol::Ucp => trace::Protocol::Ucp,
+            Protocol::Cimd2 => trace::Protocol::Cimd2,
+        };
+        let line = Line {
+            bind: self.serial,
+            kind: self.kind(),
+            protocol,
+            ours: self.peer.local.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+            peer: self.peer.address,
+        };
+        Tap::new(&self.meter.point, line, &runtime.clock)
     }
 
     /// The kind of bind, as people and events call it.
@@ -290,9 +435,9 @@ impl Session {
 
     /// Takes leave for so many parts; false when the account is above its rate.
     pub(crate) fn may_submit(&self, parts: u32, now: Timestamp) -> bool {
-        self.pace.as_ref().is_none_or(|pace| {
-            pace.lock().unwrap_or_else(PoisonError::into_inner).take(now.unix_ms(), parts).is_ok()
-        })
+        self.active(now.unix_ms());
+        self.meter.parts.fetch_add(parts.into(), Ordering::Relaxed);
+        self.rate.take(parts, now)
     }
 
     /// Counts a request that will be answered later, and the messages it brought.
@@ -307,9 +452,9 @@ impl Session {
         self.answered.notify_one();
     }
 
-    /// Waits until fewer than `window` requests are unanswered.
-    pub(crate) async fn room(&self, window: u32) {
-        while self.unanswered.load(Ordering::Acquire) >= window {
+    /// Waits until fewer requests are unanswered than `window` says, which is asked again each time.
+    pub(crate) async fn room(&self, window: impl Fn() -> u32) {
+        while self.unanswered.load(Ordering::Acquire) >= window() {
             self.answered.notified().await;
         }
     }
@@ -326,7 +471,9 @@ impl Session {
     }
 
     /// Counts a push that was taken.
-    pub(crate) fn took(&self) {
+    pub(crate) fn took(&self, now: Timestamp) {
+        self.active(now.unix_ms());
         self.delivered.fetch_add(1, Ordering::Relaxed);
+        self.meter.given.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -7,6 +7,7 @@
 
 mod check;
 mod layers;
+pub mod reload;
 mod rules;
 mod sections;
 mod values;
@@ -75,10 +76,13 @@ pub struct Config {
     /// What the layers were warned of, for [`Config::check`] to repeat.
     #[serde(skip)]
     warnings: Vec<Finding>,
+    /// What it was read from, for reading it again.
+    #[serde(skip)]
+    sources: Sources,
 }
 
 /// The layers over the manual. All are inputs, so that a test or a check can ask "what if".
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Sources {
     /// A TOML file. If absent, `SWITCHBOARD_CONFIG` of `env` may name one.
     pub file: Option<PathBuf>,
@@ -88,6 +92,13 @@ pub struct Sources {
     /// Values from the command line: dotted key and text, e.g. `("http.listen", "0.0.0.0:80")`. Lists are
     /// separated by commas.
     pub overrides: Vec<(String, String)>,
+}
+
+/// Variables and flags may hold secrets.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 /// Where a value came from.
@@ -218,6 +229,7 @@ impl Config {
             ConfigErrors(findings)
         })?;
         config.origins = layers.origins;
+        config.sources = sources.clone();
         let mut findings = config.check();
         // Where a value was refused the one beneath it is in force: what does not fit that one is nobody's
         // mistake.

@@ -4,6 +4,8 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use config::reload::{InForce, RELOADS_MAX, Reloaded};
+use config::{ConfigErrors, Finding, Severity};
 use db::Migration;
 use tokio::sync::Notify;
 
@@ -11,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod job;
 pub mod live;
+pub mod measure;
 pub mod outbound;
 pub mod outbox;
 pub mod pace;
@@ -20,6 +23,7 @@ pub mod signed;
 pub mod tasks;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;
 pub mod wire;
 
 pub use clock::{Clock, Ids};
@@ -32,13 +36,15 @@ pub use tasks::Tasks;
 #[derive(Clone)]
 pub struct Runtime {
     parts: Arc<Parts>,
+    /// How often the configuration was read again; and one at a time.
+    reloads: Arc<Mutex<usize>>,
     kept: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
 /// The parts of a [`Runtime`].
 pub struct Parts {
     /// The checked configuration.
-    pub config: Config,
+    pub config: InForce<Config>,
     /// The database.
     pub db: db::Db,
     /// The time.
@@ -52,7 +58,7 @@ pub struct Parts {
     /// Events as they happen.
     pub live: Live,
     /// HTTP towards the world.
-    pub outbound: outbound::Outbound,
+    pub outbound: InForce<outbound::Outbound>,
     /// The keeper of secrets at rest.
     pub vault: secrets::Vault,
     /// Metrics to be scraped.
@@ -64,7 +70,50 @@ pub struct Parts {
 impl Runtime {
     /// Shares the parts.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), kept: Arc::default() }
+        Self { parts: Arc::new(parts), reloads: Arc::default(), kept: Arc::default() }
+    }
+
+    /// Reads the configuration again and takes over what can be taken over at once. A configuration that is wrong changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn reload(&self) -> Result<Reloaded, ConfigErrors> {
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = |key: &str, problem: String, advice: &str| {
+            ConfigErrors(vec![Finding {
+                key: key.to_owned(),
+                origin: self.config.origin(key),
+                severity: Severity::Error,
+                problem,
+                advice: advice.to_owned(),
+            }])
+        };
+        if *reloads >= RELOADS_MAX {
+            return Err(refused("", format!("it was read again {RELOADS_MAX} times"), "restart the program"));
+        }
+        let (next, told) = self.config.reread()?;
+        if told.applied.is_empty() {
+            return Ok(told);
+        }
+        let outbound = match next.outbound == self.config.outbound {
+            true => None,
+            false => Some(
+                outbound::Outbound::new(&next.outbound)
+                    .map_err(|error| refused("outbound", error.to_string(), "check the section"))?,
+            ),
+        };
+        if next.log.filter != self.config.log.filter {
+            let unusable =
+                |error: telemetry::TelemetryError| refused("log.filter", error.to_string(), "correct it");
+            self.telemetry.set_filter(&next.log.filter).map_err(unusable)?;
+        }
+        *reloads += 1;
+        if let Some(outbound) = outbound {
+            self.outbound.replace(outbound);
+        }
+        self.config.replace(next);
+        Ok(told)
     }
 
     /// What a capability above keeps in memory beside its rows, such as a cache or a semaphore: one value of each type,
@@ -80,7 +129,8 @@ impl Runtime {
     /// # Errors
     /// When the outbound client or the telemetry cannot be made.
     pub fn for_tests(config: Config, db: db::Db, clock: Clock) -> types::Result<Self> {
-        let outbound = outbound::Outbound::new(&config.outbound).map_err(types::Error::internal)?;
+        let outbound =
+            InForce::new(outbound::Outbound::new(&config.outbound).map_err(types::Error::internal)?);
         let telemetry = telemetry::Telemetry::install(&config.log).map_err(types::Error::internal)?;
         Ok(Self::new(Parts {
             ids: Ids::new(clock.clone(), 0),
@@ -89,7 +139,7 @@ impl Runtime {
             tasks: Tasks::new(),
             writers: Tasks::new(),
             job_wake: Arc::new(Notify::new()),
-            config,
+            config: InForce::new(config),
             db,
             clock,
             outbound,

@@ -7,7 +7,7 @@ use metrics::{Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 use crate::config::{self, LogFormat};
 
@@ -52,6 +52,7 @@ impl std::error::Error for TelemetryError {}
 #[derive(Clone)]
 pub struct Telemetry {
     metrics: PrometheusHandle,
+    filter: reload::Handle<EnvFilter, Registry>,
 }
 
 impl fmt::Debug for Telemetry {
@@ -68,9 +69,7 @@ impl Telemetry {
     ///
     /// [`TelemetryError`].
     pub fn install(log: &config::Log) -> Result<Telemetry, TelemetryError> {
-        let filter = EnvFilter::builder()
-            .parse(&log.filter)
-            .map_err(|error| TelemetryError::Filter(error.to_string()))?;
+        let filter = filter(&log.filter)?;
         let refused =
             |error: metrics_exporter_prometheus::BuildError| TelemetryError::Metrics(error.to_string());
         let recorder = PrometheusBuilder::new()
@@ -89,11 +88,21 @@ impl Telemetry {
                 }
                 LogFormat::Json => lines.json().flatten_event(true).boxed(),
             };
+            let (filter, handle) = reload::Layer::new(filter);
             let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
             describe_process();
-            Telemetry { metrics }
+            Telemetry { metrics, filter: handle }
         });
         Ok(telemetry.clone())
+    }
+
+    /// Logs by another filter from now on.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Filter`]; the former one stays.
+    pub fn set_filter(&self, wanted: &str) -> Result<(), TelemetryError> {
+        let wanted = filter(wanted)?;
+        self.filter.reload(wanted).map_err(|error| TelemetryError::Filter(error.to_string()))
     }
 
     /// All metrics in the Prometheus text exposition format 0.0.4 (`text/plain; version=0.0.4`), those of the
@@ -109,6 +118,10 @@ impl Telemetry {
     pub fn upkeep(&self) {
         self.metrics.run_upkeep();
     }
+}
+
+fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::builder().parse(text).map_err(|error| TelemetryError::Filter(error.to_string()))
 }
 
 fn describe_process() {
@@ -137,17 +150,23 @@ fn record_process() {
 }
 
 /// What the process uses, as far as the system tells.
-#[derive(Debug, Default)]
-struct Usage {
-    resident_bytes: Option<f64>,
-    cpu_seconds: Option<f64>,
-    open_fds: Option<f64>,
-    max_fds: Option<f64>,
-    threads: Option<f64>,
+#[derive(Debug, Default, Clone, serde::Serialize)]
+pub struct Usage {
+    /// Memory that is in RAM.
+    pub resident_bytes: Option<f64>,
+    /// CPU time, user and system.
+    pub cpu_seconds: Option<f64>,
+    /// Open file descriptors.
+    pub open_fds: Option<f64>,
+    /// File descriptors that may be open.
+    pub max_fds: Option<f64>,
+    /// Threads.
+    pub threads: Option<f64>,
 }
 
 impl Usage {
-    fn read() -> Usage {
+    /// As it is now.
+    pub fn read() -> Usage {
         let text = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
         let mut usage = Usage::of(&text("status"), &text("stat"), &text("limits"));
         // Less the one that reads the folder.

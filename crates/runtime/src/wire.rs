@@ -3,10 +3,12 @@
 //! Each writer encodes straight into one pending buffer, and one task sends what has gathered: a busy session costs one
 //! system call for many PDUs, an idle one has no delay, and no PDU waits behind a channel of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
+
+use crate::trace::Tap;
 
 /// The session is closed, or closing: nothing more can be written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ struct Shared {
     /// Rung when the pending buffer was taken, or when the outlet is closed.
     emptied: Notify,
     bytes_max: usize,
+    /// Shown what is sent, where the session can be traced.
+    tap: OnceLock<Tap>,
 }
 
 #[derive(Debug, Default)]
@@ -51,8 +55,14 @@ impl Outlet {
                 filled: Notify::new(),
                 emptied: Notify::new(),
                 bytes_max,
+                tap: OnceLock::new(),
             }),
         }
+    }
+
+    /// Shows what is sent from now on to this tap; the first one stays.
+    pub fn set_tap(&self, tap: Tap) {
+        let _ = self.shared.tap.set(tap);
     }
 
     /// Appends to what will be sent. `encode` must leave whole frames only. The bound is kept by those who call
@@ -127,6 +137,9 @@ impl Outlet {
                 continue;
             }
             self.shared.emptied.notify_waiters();
+            if let Some(tap) = self.shared.tap.get() {
+                tap.written(&sending);
+            }
             // A socket with TLS keeps what the network does not take at once until it is flushed.
             let sent = async {
                 socket.write_all(&sending).await?;

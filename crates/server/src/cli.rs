@@ -47,7 +47,10 @@ mod set;
 mod show;
 mod sim;
 mod status;
+mod system;
 mod tenant;
+mod top;
+mod trace;
 mod user;
 mod verify;
 
@@ -126,6 +129,15 @@ enum Command {
     Serve,
     /// How it goes: health, connections, queue, sums
     Status,
+    /// Connections and accounts at work: binds, windows, rates, delays, errors
+    Top(top::TopArgs),
+    /// The PDUs of a connection or an account as they pass
+    #[command(subcommand, visible_alias = "traces")]
+    Trace(trace::TraceCommand),
+    /// How the server runs, and under which configuration
+    System,
+    /// Let the server read its configuration again
+    Reload,
     /// Check everything that usually goes wrong, with advice
     Doctor,
     /// Send a message
@@ -242,6 +254,10 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
 async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure> {
     match command {
         Command::Status => status::run(client, out).await,
+        Command::Top(args) => top::run(&args, client, out).await,
+        Command::Trace(command) => trace::run(&command, client, out).await,
+        Command::System => system::show(client, out).await,
+        Command::Reload => system::reload(client, out).await,
         Command::Send(args) => send::run(&args, client, out).await,
         Command::Message(command) => message::run(&command, client, out).await,
         Command::Events(args) => events::run(&args, client, out).await,
@@ -330,6 +346,10 @@ mod tests {
             "message",
             "events",
             "status",
+            "top",
+            "trace",
+            "system",
+            "reload",
             "doctor",
             "version",
         ];

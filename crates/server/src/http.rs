@@ -6,20 +6,22 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use db::{Tenancy, args, record, sql};
 use messaging::Gateway;
 use serde_json::json;
 use simulator::Smsc;
+use types::{Code, Error};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
-use web::App;
+use web::access::ClientAddress;
 use web::console::NavEntry;
+use web::{App, Problem};
 
-use crate::{docs, phones};
+use crate::{docs, phones, system};
 
 /// The console's navigation.
 pub fn navigation(with_phones: bool) -> Arc<[NavEntry]> {
-    let mut entries = [messaging::NAV, identity::NAV].concat();
+    let mut entries = [messaging::NAV, identity::NAV, system::pages::NAV].concat();
     if with_phones {
         entries.extend(phones::NAV);
     }
@@ -36,6 +38,7 @@ pub fn openapi() -> OpenApi {
     let mut whole = OpenApiBuilder::new().info(info).build();
     whole.merge(identity::api().into_openapi());
     whole.merge(messaging::api().into_openapi());
+    whole.merge(system::api::router().into_openapi());
     whole.merge(web::stream::api().into_openapi());
     whole
 }
@@ -45,12 +48,14 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
     let api = Router::new()
         .merge(Router::from(identity::api()).with_state(app.clone()))
         .merge(Router::from(web::stream::api()).with_state(app.clone()))
-        .merge(Router::from(messaging::api()).with_state(gateway.clone()));
+        .merge(Router::from(messaging::api()).with_state(gateway.clone()))
+        .merge(Router::from(system::api::router()).with_state(gateway.clone()));
     let doors = messaging::doors(app.runtime.config.sendsms.enabled).with_state(gateway.clone());
     let mut pages = Router::new()
         .merge(identity::pages().with_state(app.clone()))
         .merge(web::stream::pages().with_state(app.clone()))
-        .merge(messaging::pages().with_state(gateway.clone()));
+        .merge(messaging::pages().with_state(gateway.clone()))
+        .merge(system::pages::router().with_state(gateway.clone()));
     if let Some(simulator) = simulator {
         pages = pages.merge(phones::pages::router(app.clone(), simulator));
     }
@@ -85,6 +90,12 @@ async fn ready(State(app): State<App>) -> Response {
         .into_response()
 }
 
-async fn metrics(State(app): State<App>) -> Response {
+/// What Prometheus reads, without a key and therefore by network; the labels name customers and carriers.
+async fn metrics(State(app): State<App>, Extension(ClientAddress(from)): Extension<ClientAddress>) -> Response {
+    if !app.runtime.config.http.metrics_networks.iter().any(|network| network.contains(from)) {
+        let refused = Error::new(Code::Forbidden, format!("the metrics are not for {from}"));
+        return Problem(refused.hint("add its network to metrics_networks in the section http of the configuration"))
+            .into_response();
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.runtime.telemetry.render()).into_response()
 }

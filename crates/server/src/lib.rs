@@ -6,6 +6,7 @@
 //! - [`demo`]: the first connection, route and account
 //! - [`http`]: all routes in one place
 //! - `listen`: the HTTP port
+//! - [`system`]: how the program runs, and its configuration read again
 //! - `upkeep`: what runs beside everything
 //! - [`docs`]: the API reference
 //! - [`phones`]: the simulator's phones in the console
@@ -18,6 +19,7 @@ pub mod http;
 mod listen;
 pub mod phones;
 pub mod serve;
+pub mod system;
 mod upkeep;
 
 pub use serve::Server;

@@ -10,6 +10,7 @@ use identity::authenticate::Identity;
 use identity::first_start::{self, FirstStart};
 use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
+use runtime::config::reload::InForce;
 use runtime::outbound::Outbound;
 use runtime::secrets::Vault;
 use runtime::telemetry::Telemetry;
@@ -19,6 +20,7 @@ use types::{Code, Error, Result};
 use web::App;
 
 use crate::demo::{self, Demo};
+use crate::system::{self, Listener};
 use crate::{http, listen, upkeep};
 
 /// All steps of the schema, in order.
@@ -100,13 +102,15 @@ pub async fn runtime(config: Config, clock: Clock) -> Result<Runtime> {
     let unavailable = |error: String| Error::new(Code::Unavailable, error);
     Ok(Runtime::new(Parts {
         vault: Vault::from_file(&config.root_key_file()).map_err(|error| unavailable(error.to_string()))?,
-        outbound: Outbound::new(&config.outbound).map_err(|error| unavailable(error.to_string()))?,
+        outbound: InForce::new(
+            Outbound::new(&config.outbound).map_err(|error| unavailable(error.to_string()))?,
+        ),
         ids: Ids::new(clock.clone(), 0),
         live: Live::new(config.live.queue_max),
         tasks: Tasks::new(),
         writers: Tasks::new(),
         job_wake: Arc::default(),
-        config,
+        config: InForce::new(config),
         db,
         clock,
         telemetry,
@@ -158,6 +162,15 @@ impl Server {
         let http = listen::http(&runtime, routes).await?;
         upkeep::start(&runtime, &engine);
         let (smpp, smpp_tls) = (smpp.address, smpp.tls);
+        let listener = |what, address: SocketAddr, tls| Listener { what, address: address.to_string(), tls };
+        let mut listeners =
+            vec![listener("http", http, runtime.config.http.tls.is_on()), listener("smpp", smpp, false)];
+        listeners.extend(smpp_tls.map(|address| listener("smpp", address, true)));
+        listeners.extend(ucp.map(|address| listener("ucp", address, false)));
+        listeners.extend(smtp.as_ref().map(|one| listener("smtp", one.address, false)));
+        listeners.extend(smtp.as_ref().and_then(|one| one.tls).map(|address| listener("smtp", address, true)));
+        listeners.extend(simulator.as_ref().map(|one| listener("simulator", one.address(), false)));
+        system::began(&runtime, listeners);
         Ok(Self { runtime, engine, http, smpp, smpp_tls, ucp, smtp, simulator, first_start, demo })
     }
 

@@ -10,6 +10,8 @@ mod gates;
 mod gateway;
 #[path = "browser/languages.rs"]
 mod languages;
+#[path = "browser/live.rs"]
+mod live;
 #[path = "browser/mail.rs"]
 mod mail;
 #[path = "browser/person.rs"]

@@ -20,6 +20,8 @@ mod idempotency;
 mod inbound;
 #[path = "it/limits.rs"]
 mod limits;
+#[path = "it/live.rs"]
+mod live;
 #[path = "it/mail.rs"]
 mod mail;
 #[path = "it/messages.rs"]

@@ -63,6 +63,7 @@ codes! {
     TooLarge "too_large" 413 "The body is larger than the limit" "Split it; the detail gives the limit.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body is not JSON" "Send `Content-Type: application/json`.";
     InvalidValue "invalid_value" 422 "A value is outside what the field takes" "The detail names the field and what it takes.";
+    InvalidConfiguration "invalid_configuration" 422 "The configuration cannot be used" "Correct what the detail lists; the former configuration stays in force.";
     InvalidRecipient "invalid_recipient" 422 "The recipient is not a number we can reach" "Give an international number such as +33612345678.";
     InvalidSender "invalid_sender" 422 "The sender is not a number, short code or name" "Give a number, a short code, or at most 11 plain characters.";
     EmptyText "empty_text" 422 "There is nothing to send" "Give a text, or binary content.";

@@ -168,6 +168,18 @@ events! {
     ConnectionCreated(Change) "connection.created" true;
     /// A connection was changed, started, stopped or drained.
     ConnectionChanged(Change) "connection.changed" true;
+    /// A session of a connection was ended by somebody, and came back.
+    ConnectionRenewed(Change) "connection.renewed" true;
+    /// A session of an account was ended by somebody.
+    AccountEnded(Change) "account.ended" true;
+    /// Somebody began to trace the PDUs of a connection or an account.
+    TraceStarted(Change) "trace.started" true;
+    /// Somebody took a trace away as a file.
+    TraceDownloaded(Change) "trace.downloaded" true;
+    /// A trace was deleted.
+    TraceDeleted(Change) "trace.deleted" true;
+    /// The configuration was read again.
+    SystemReloaded(Change) "system.reloaded" true;
     /// A connection was deleted.
     ConnectionDeleted(Change) "connection.deleted" true;
     /// A routing rule was created.

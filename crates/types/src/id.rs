@@ -72,6 +72,8 @@ pub mod kind {
         Refusal "rfs" "refusal";
         /// A number that phones write to.
         InboundNumber "num" "inbound number";
+        /// A trace of PDUs.
+        Trace "trc" "trace";
         /// Recipients under one name.
         DistributionList "dls" "distribution list";
         /// An entry of the opt-out list.

@@ -54,6 +54,8 @@ pub type HoursId = Id<kind::Hours>;
 pub type RefusalId = Id<kind::Refusal>;
 /// The id of a number that phones write to.
 pub type InboundNumberId = Id<kind::InboundNumber>;
+/// The id of a trace of PDUs.
+pub type TraceId = Id<kind::Trace>;
 /// The id of an entry of the opt-out list.
 pub type OptOutId = Id<kind::OptOut>;
 /// The id of a mail gateway of an account.

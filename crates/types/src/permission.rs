@@ -39,6 +39,7 @@ permissions! {
     ConnectionView "connection.view" "Connections" "See connections and their state";
     ConnectionManage "connection.manage" "Connections" "Create, change and delete connections";
     ConnectionOperate "connection.operate" "Connections" "Start, stop and drain connections";
+    TraceUse "trace.use" "Connections" "Trace PDUs of connections and accounts";
     RouteView "route.view" "Routes" "See routes and ask where a message would go";
     RouteManage "route.manage" "Routes" "Create, change and delete routes";
     SenderView "sender.view" "Senders" "See senders, pools and who may send as whom";
@@ -67,6 +68,7 @@ permissions! {
     TenantView "tenant.view" "Platform" "See all tenants";
     TenantManage "tenant.manage" "Platform" "Create and change tenants";
     SystemView "system.view" "Platform" "See the system's state";
+    SystemManage "system.manage" "Platform" "Read the configuration again";
 }
 
 impl Permission {
@@ -77,7 +79,7 @@ impl Permission {
 
     /// Permissions over all tenants, which only the platform's own administrators may hold.
     pub const fn is_platform(self) -> bool {
-        matches!(self, Self::TenantView | Self::TenantManage | Self::SystemView)
+        matches!(self, Self::TenantView | Self::TenantManage | Self::SystemView | Self::SystemManage)
     }
 
     const fn bit(self) -> u64 {

@@ -26,6 +26,10 @@ use crate::problem::Problem;
 const EVENTS_MAX: usize = 1_000;
 /// How often a page hears of changes; it asks for its regions at most once a second anyway.
 const TOPICS_EVERY: Duration = Duration::from_millis(400);
+/// How often regions that ask for [`PULSE`] look again: rates and windows move without an event.
+const PULSE_EVERY: Duration = Duration::from_secs(2);
+/// The topic of that.
+pub const PULSE: &str = "pulse";
 /// When somebody who found no place may come again.
 const RETRY_S: u32 = 30;
 /// More single records than this in one breath become their kind's plain topic.
@@ -210,19 +214,26 @@ async fn live(visitor: Visitor, Query(query): Query<LiveQuery>) -> Result<Respon
     };
     let missed: Vec<_> = missed.into_iter().map(told).collect();
     let topics = futures::stream::unfold(
-        (visitor.scope, listener, place),
-        |(scope, mut listener, place)| async move {
+        (visitor.scope, listener, place, pulse()),
+        |(scope, mut listener, place, mut pulse)| async move {
             let stopping = scope.runtime().tasks.stopping();
             let topics = tokio::select! {
                 () = stopping.cancelled() => return None,
                 topics = gather(&scope, &mut listener) => topics?,
+                _ = pulse.tick() => BTreeSet::from([PULSE.to_owned()]),
             };
             let events: Vec<_> = topics.into_iter().map(told).collect();
-            Some((futures::stream::iter(events), (scope, listener, place)))
+            Some((futures::stream::iter(events), (scope, listener, place, pulse)))
         },
     );
     let all = futures::stream::iter(missed).chain(topics.flatten());
     Ok(Sse::new(all).keep_alive(heartbeat).into_response())
+}
+
+fn pulse() -> tokio::time::Interval {
+    let mut pulse = tokio::time::interval_at(tokio::time::Instant::now() + PULSE_EVERY, PULSE_EVERY);
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    pulse
 }
 
 async fn gather(scope: &Scope, listener: &mut Listener) -> Option<BTreeSet<String>> {

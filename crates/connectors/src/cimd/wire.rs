@@ -2,6 +2,7 @@
 
 use cimd::{ErrorCode, Framer, Numbers, Operation, Packet, StatusCode, Unfit, parameter, period, text};
 use runtime::Clock;
+use runtime::trace::{Protocol, Tap};
 use smpp::{Address, EsmClass, Npi, Sm, SmRef, SmppTime, Ton};
 use sms::{Alphabet, Encoding, MessageState, gsm};
 
@@ -30,6 +31,7 @@ pub struct Writer {
 /// The reading side of a session.
 pub struct Wire {
     framer: Framer,
+    tap: Tap,
     with_checksum: bool,
     /// Before it is, a general error is about the login.
     open: bool,
@@ -49,15 +51,17 @@ impl tcp::Wire for Wire {
     type Numbers = Numbers;
 
     const NAME: &'static str = "CIMD2";
+    const TRACED: Protocol = Protocol::Cimd2;
     const LEFT: &'static str = "logged out";
     const LOGIN: &'static str = "login";
     const QUESTION: &'static str = "alive (40)";
     const WINDOW_MAX: u16 = Numbers::COUNT as u16;
     const NUMBERS_RECUR: bool = true;
 
-    fn begin(settings: &Settings) -> Self {
+    fn begin(settings: &Settings, tap: Tap) -> Self {
         Self {
             framer: Framer::new(settings.pdu_bytes_max),
+            tap,
             with_checksum: !settings.login.no_checksum,
             open: false,
         }
@@ -126,6 +130,7 @@ impl tcp::Wire for Wire {
             }
             return Ok(None);
         };
+        self.tap.read(frame);
         Ok(Some(match Packet::decode(frame) {
             Ok(packet) if !self.open && is_of_login(packet.operation) => {
                 let heard = logged_in(packet.error());

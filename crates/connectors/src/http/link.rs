@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use runtime::measure::{Histogram, Sizes};
 use runtime::outbound::{self, OutboundError};
 use runtime::{Clock, Tasks};
 use smpp::SmRef;
@@ -73,6 +74,8 @@ struct Shared<T> {
     /// Absent once nothing more will be reported.
     reports: mpsc::Sender<Report<T>>,
     round_trip_us: AtomicU64,
+    /// Of all answers, microseconds.
+    round_trips: Histogram,
     /// Why the provider cannot be used, as a request found out.
     trouble: Mutex<Option<NoToken>>,
     troubled: Notify,
@@ -112,6 +115,7 @@ impl<T: Clone + Send + 'static> Link<T> {
             tasks: tasks.clone(),
             reports,
             round_trip_us: AtomicU64::new(0),
+            round_trips: Histogram::default(),
             trouble: Mutex::new(None),
             troubled: Notify::new(),
             leaving: CancellationToken::new(),
@@ -151,6 +155,11 @@ impl<T: Clone + Send + 'static> Link<T> {
     /// See [`crate::Link::status`].
     pub fn status(&self) -> Status {
         self.owned.shared.status()
+    }
+
+    /// See [`crate::Link::round_trips`].
+    pub fn round_trips(&self) -> Sizes {
+        self.owned.shared.round_trips.sizes()
     }
 
     /// See [`crate::Link::drain`].
@@ -204,12 +213,15 @@ impl<T> Shared<T> {
         let mut gate = self.gate.state();
         let pause_ms = gate.throttle.pause_ms(now_ms);
         let (window_used, window_limit) = gate.window(ONLY);
+        let (submitted, sessions) = (gate.counters.submitted, gate.counters.binds);
+        let answers_us = self.round_trips.sizes().p50_p95_p99();
         let state = match board.state {
             State::Bound if board.draining => State::Draining,
             State::Bound if pause_ms > 0 => State::Throttled,
             state => state,
         };
         let bind = BindStatus {
+            number: 1,
             kind: BindKind::Transceiver,
             state: if state == State::Throttled { State::Bound } else { state },
             host: self.host(),
@@ -221,6 +233,9 @@ impl<T> Shared<T> {
             window_limit,
             last_error: board.last_error.clone(),
             last_round_trip_us: Some(self.round_trip_us.load(Ordering::Relaxed)).filter(|us| *us > 0),
+            answers_us,
+            submitted,
+            sessions,
         };
         Status {
             state,
@@ -342,8 +357,9 @@ impl<T: Clone + Send + 'static> Shared<T> {
         let now_us = self.gate.now_us();
         let answer = match tried {
             Tried::Read(read) => {
-                self.round_trip_us
-                    .store(u64::try_from(now_us - sent_us).unwrap_or(0).max(1), Ordering::Relaxed);
+                let us = u64::try_from(now_us - sent_us).unwrap_or(0).max(1);
+                self.round_trip_us.store(us, Ordering::Relaxed);
+                self.round_trips.record(us);
                 self.govern(&read, sent_us / 1_000, now_us / 1_000);
                 read.answer
             }

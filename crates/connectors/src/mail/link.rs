@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use runtime::measure::{Histogram, Sizes};
 use runtime::wire::Outlet;
 use runtime::{Clock, Tasks};
 use smpp::SmRef;
@@ -90,6 +91,24 @@ struct Entry {
     since: Timestamp,
     last_error: Option<String>,
     round_trip_us: Option<u64>,
+    /// Of all its mails, microseconds.
+    round_trips: Arc<Histogram>,
+    submitted: u64,
+    sessions: u64,
+}
+
+impl Entry {
+    fn new(since: Timestamp) -> Self {
+        Self {
+            state: State::Binding,
+            since,
+            last_error: None,
+            round_trip_us: None,
+            round_trips: Arc::default(),
+            submitted: 0,
+            sessions: 0,
+        }
+    }
 }
 
 impl Shared {
@@ -107,6 +126,12 @@ impl Shared {
             if let Some(why) = why {
                 entry.last_error = Some(why.to_owned());
             }
+        }
+    }
+
+    fn counted(&self, bind: usize, count: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.board().get_mut(bind) {
+            count(entry);
         }
     }
 
@@ -159,7 +184,9 @@ impl Shared {
         let binds = entries.into_iter().enumerate().map(|(bind, entry)| {
             let (window_used, window_limit) = gate.window(bind);
             let draining = entry.state == State::Bound && phase != Phase::Running;
+            let answers_us = entry.round_trips.sizes().p50_p95_p99();
             BindStatus {
+                number: bind as u64 + 1,
                 kind: BindKind::Transmitter,
                 state: if draining { State::Draining } else { entry.state },
                 host: self.host(),
@@ -171,6 +198,9 @@ impl Shared {
                 window_limit,
                 last_error: entry.last_error,
                 last_round_trip_us: entry.round_trip_us,
+                answers_us,
+                submitted: entry.submitted,
+                sessions: entry.sessions,
             }
         });
         Status {
@@ -195,14 +225,13 @@ impl<T: Clone + Send + 'static> Link<T> {
     pub fn start(settings: Settings, tasks: &Tasks, clock: Clock) -> (Self, mpsc::Receiver<Report<T>>) {
         let sessions = usize::from(settings.sessions.max(1));
         let window = usize::from(settings.window.max(1));
-        let entry =
-            Entry { state: State::Binding, since: clock.now(), last_error: None, round_trip_us: None };
+        let began = clock.now();
         let throttle = Throttle::new(settings.throttle_min_ms, settings.throttle_max_ms);
         let tracker = TaskTracker::new();
         tracker.close();
         let shared = Arc::new(Shared {
             gate: Gate::new(&vec![false; sessions], settings.throughput, throttle),
-            board: Mutex::new(vec![entry; sessions]),
+            board: Mutex::new((0..sessions).map(|_| Entry::new(began)).collect()),
             phase: watch::Sender::new(Phase::Running),
             settings,
             clock,
@@ -257,6 +286,13 @@ impl<T: Clone + Send + 'static> Link<T> {
     /// As [`crate::Link::status`].
     pub fn status(&self) -> Status {
         self.owned.shared.status()
+    }
+
+    /// As [`crate::Link::round_trips`].
+    pub fn round_trips(&self) -> Sizes {
+        let mut all = Sizes::default();
+        self.owned.shared.board().iter().for_each(|entry| all.add(&entry.round_trips.sizes()));
+        all
     }
 
     /// As [`crate::Link::drain`].
@@ -326,6 +362,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
                     self.shared.gate.ring();
                     self.shared.note(self.bind, State::Bound, None);
                     self.shared.gate.state().counters.binds += 1;
+                    self.shared.counted(self.bind, |entry| entry.sessions += 1);
                     self.tell(Report::Bound { kind: BindKind::Transmitter, peer: self.shared.host() }).await;
                     let lost = self.serve(&mut phase).await;
                     self.give_up_waiting().await;
@@ -387,9 +424,11 @@ impl<T: Clone + Send + 'static> Worker<T> {
             let began = Instant::now();
             let sent = self.send((&work.letter, &work.name), phase).await;
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            if let Some(entry) = self.shared.board().get_mut(self.bind) {
+            self.shared.counted(self.bind, |entry| {
+                entry.submitted += 1;
                 entry.round_trip_us = Some(took);
-            }
+                entry.round_trips.record(took);
+            });
             self.answer(work, sent.answer).await;
             if sent.down.is_some() {
                 return sent.down;

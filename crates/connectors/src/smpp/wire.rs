@@ -1,6 +1,7 @@
 //! SMPP as a connection speaks it.
 
 use runtime::Clock;
+use runtime::trace::{Protocol, Tap};
 use smpp::session::{State as Bound, refusal};
 use smpp::{
     Bind, CommandId, DataSm, DecodeError, Framer, Header, MessageIdResp, Mode, Npi, Pdu, RetryClass, Role,
@@ -30,6 +31,7 @@ pub struct Login {
 /// The reading side of a bind.
 pub struct Wire {
     framer: Framer,
+    tap: Tap,
 }
 
 impl tcp::Wire for Wire {
@@ -38,14 +40,15 @@ impl tcp::Wire for Wire {
     type Numbers = Sequence;
 
     const NAME: &'static str = "SMPP";
+    const TRACED: Protocol = Protocol::Smpp;
     const LEFT: &'static str = "unbound";
     const LOGIN: &'static str = "bind";
     const QUESTION: &'static str = "enquire_link";
     const WINDOW_MAX: u16 = u16::MAX;
     const NUMBERS_RECUR: bool = false;
 
-    fn begin(settings: &Settings) -> Self {
-        Self { framer: Framer::new(settings.pdu_bytes_max) }
+    fn begin(settings: &Settings, tap: Tap) -> Self {
+        Self { framer: Framer::new(settings.pdu_bytes_max), tap }
     }
 
     fn numbers() -> Sequence {
@@ -83,10 +86,13 @@ impl tcp::Wire for Wire {
 
     fn heard(&mut self, kind: BindKind) -> Result<Option<Heard>, Lost> {
         match self.framer.next_pdu() {
-            Ok(Some(octets)) => Ok(Some(match decode(octets, Mode::Lenient) {
-                Ok((header, pdu)) => meaning(kind, header, pdu),
-                Err(error) => unreadable(error),
-            })),
+            Ok(Some(octets)) => {
+                self.tap.read(octets);
+                Ok(Some(match decode(octets, Mode::Lenient) {
+                    Ok((header, pdu)) => meaning(kind, header, pdu),
+                    Err(error) => unreadable(error),
+                }))
+            }
             Ok(None) => Ok(None),
             Err(error) => Err(Lost {
                 why: format!("what the peer sends is no SMPP: {error}"),

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::tls;
+use runtime::trace::{Line, Tap};
+use runtime::{Clock, tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -13,7 +14,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::backoff::Backoff;
 use super::hosts::{needed, relieve};
-use super::session::{READ_BYTES, Session};
+use super::session::{READ_BYTES, RENEWED, Session};
 use super::shared::{Phase, Shared};
 use super::wire::{Heard, Wire};
 use super::{BindKind, Host, Settings};
@@ -23,6 +24,7 @@ use crate::{Report, State};
 struct Halves {
     reading: Box<dyn AsyncRead + Unpin + Send>,
     writing: Box<dyn AsyncWrite + Unpin + Send>,
+    ours: SocketAddr,
 }
 
 /// A connection on which the peer has let us in.
@@ -32,6 +34,7 @@ struct Bound<W> {
     /// May hold what came right after the answer.
     wire: W,
     peer_system_id: String,
+    tap: Tap,
 }
 
 /// Why it did not come to a bind.
@@ -51,25 +54,37 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
     reports: mpsc::Sender<Report<T>>,
     _alive: TaskTrackerToken,
 ) {
-    let settings = &shared.settings;
+    let lane = shared.lane(bind);
     let mut phase = shared.phase.subscribe();
-    let mut backoff = Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms);
+    let mut rules = shared.rules.load_full();
+    let mut backoff = Backoff::new(rules.settings.reconnect_min_ms, rules.settings.reconnect_max_ms);
     let mut told = String::new();
     let entry = shared.entry(bind);
-    let hosts = shared.hosts(entry.standby);
-    let home = entry.home(hosts.len());
+    let home = entry.home(shared.hosts(entry.standby).len());
     let mut at = home;
     loop {
+        if shared.leaves(bind, false) {
+            return;
+        }
         tokio::select! {
             biased;
             () = stopping(&mut phase) => break,
             () = needed(&shared, &entry) => {}
         }
+        // Whatever is changed behind this line asks for another session.
+        let _ = (lane.is_to_renew(), lane.is_to_refresh());
+        let now = shared.rules.load_full();
+        if !Arc::ptr_eq(&now, &rules) {
+            backoff = Backoff::new(now.settings.reconnect_min_ms, now.settings.reconnect_max_ms);
+            rules = now;
+        }
+        let settings = &rules.settings;
+        let hosts = shared.hosts(entry.standby);
         shared.note(bind, State::Binding, |entry| entry.at = at);
         let attempt = tokio::select! {
             biased;
             () = stopping(&mut phase) => break,
-            attempt = establish::<W>(settings, hosts[at], kind) => attempt,
+            attempt = establish::<W>(settings, &hosts[at], (bind, kind), &shared.clock) => attempt,
         };
         match attempt {
             Ok(bound) => {
@@ -81,7 +96,11 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                 }
                 at = home;
                 note_down(&shared, bind, &why);
+                let renewed = why == RENEWED;
                 let _ = reports.send(Report::Lost { kind, peer: Some(peer.to_string()), why }).await;
+                if renewed {
+                    continue;
+                }
             }
             Err(Failure { peer, why, lasting }) => {
                 if lasting {
@@ -106,9 +125,11 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
             biased;
             () = stopping(&mut phase) => break,
             () = tokio::time::sleep(pause) => {}
+            // Somebody wants it anew, or not at all.
+            () = lane.renewal() => {}
         }
     }
-    shared.note(bind, State::Stopped, |_| ());
+    shared.leaves(bind, true);
 }
 
 /// From a bound connection to the end of its session, whose reason it gives.
@@ -119,15 +140,16 @@ async fn live<T: Clone + Send + 'static, W: Wire>(
     reports: &mpsc::Sender<Report<T>>,
     bound: Bound<W>,
 ) -> String {
-    let Bound { halves, peer, wire, peer_system_id } = bound;
-    tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, "bound");
+    let Bound { halves, peer, wire, peer_system_id, tap } = bound;
+    let name = shared.rules.load().settings.name.clone();
+    tracing::info!(connection = %name, bind = %kind, %peer, "bound");
     // Told before anything is answered on it.
     let _ = reports.send(Report::Bound { kind, peer: peer.to_string() }).await;
     shared.note(bind, State::Bound, |entry| {
         entry.peer = Some(peer);
         entry.peer_system_id = Some(peer_system_id);
     });
-    let session = Session::begin(Arc::clone(shared), reports.clone(), bind, kind, peer);
+    let session = Session::begin(Arc::clone(shared), reports.clone(), bind, kind, (peer, tap));
     let entry = shared.entry(bind);
     let regular = usize::from(shared.is_regular(&entry));
     shared.regulars.send_modify(|regulars| *regulars += regular);
@@ -136,7 +158,7 @@ async fn live<T: Clone + Send + 'static, W: Wire>(
         never = relieve(shared, bind, &entry) => match never {},
     };
     shared.regulars.send_modify(|regulars| *regulars -= regular);
-    tracing::info!(connection = %shared.settings.name, bind = %kind, %peer, %why, "bind ended");
+    tracing::info!(connection = %name, bind = %kind, %peer, %why, "bind ended");
     why
 }
 
@@ -158,7 +180,8 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
 async fn establish<W: Wire>(
     settings: &Settings<W::Login>,
     host: &Host,
-    kind: BindKind,
+    (bind, kind): (usize, BindKind),
+    clock: &Clock,
 ) -> Result<Bound<W>, Failure> {
     let mut peer = None;
     let connecting =
@@ -172,8 +195,16 @@ async fn establish<W: Wire>(
         })
     });
     let (halves, address) = connected.map_err(|failure| Failure { peer, ..failure })?;
+    let line = Line {
+        bind: bind as u64 + 1,
+        kind: kind.name(),
+        protocol: W::TRACED,
+        ours: halves.ours,
+        peer: address,
+    };
+    let tap = Tap::new(&settings.point, line, clock);
     let patience = Duration::from_millis(settings.response_timeout_ms);
-    timeout(patience, open_session(settings, kind, halves, address)).await.unwrap_or_else(|_| {
+    timeout(patience, open_session(settings, kind, halves, (address, tap))).await.unwrap_or_else(|_| {
         let why = format!("no answer to the {} within {} ms", W::LOGIN, settings.response_timeout_ms);
         Err(Failure { peer, why, lasting: false })
     })
@@ -189,10 +220,10 @@ async fn connect<L>(
         let stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
         // A PDU must not wait for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
-        let address = stream.peer_addr()?;
-        Ok::<_, std::io::Error>((stream, address))
+        let (ours, address) = (stream.local_addr()?, stream.peer_addr()?);
+        Ok::<_, std::io::Error>((stream, ours, address))
     };
-    let (stream, address) = connecting.await.map_err(|error| Failure {
+    let (stream, ours, address) = connecting.await.map_err(|error| Failure {
         peer: None,
         why: format!("cannot connect: {error}"),
         lasting: false,
@@ -200,7 +231,7 @@ async fn connect<L>(
     *peer = Some(address);
     let Some(wanted) = &settings.tls else {
         let (reading, writing) = stream.into_split();
-        return Ok((Halves { reading: Box::new(reading), writing: Box::new(writing) }, address));
+        return Ok((Halves { reading: Box::new(reading), writing: Box::new(writing), ours }, address));
     };
     let server_name = if wanted.server_name.is_empty() { &host.name } else { &wanted.server_name };
     let stream = tls::connect(stream, server_name, &wanted.ca).await.map_err(|failure| Failure {
@@ -209,7 +240,7 @@ async fn connect<L>(
         lasting: failure.lasting,
     })?;
     let (reading, writing) = tokio::io::split(stream);
-    Ok((Halves { reading: Box::new(reading), writing: Box::new(writing) }, address))
+    Ok((Halves { reading: Box::new(reading), writing: Box::new(writing), ours }, address))
 }
 
 /// Logs in and reads until that is answered.
@@ -217,7 +248,7 @@ async fn open_session<W: Wire>(
     settings: &Settings<W::Login>,
     kind: BindKind,
     mut halves: Halves,
-    peer: SocketAddr,
+    (peer, tap): (SocketAddr, Tap),
 ) -> Result<Bound<W>, Failure> {
     let broken = |why: String| Failure { peer: Some(peer), why, lasting: false };
     let mut out = Vec::new();
@@ -226,11 +257,14 @@ async fn open_session<W: Wire>(
         why: format!("the settings do not fit a {}: {error}", W::LOGIN),
         lasting: true,
     })?;
-    let mut wire = W::begin(settings);
+    let mut wire = W::begin(settings, tap.clone());
     if !awaited {
-        return Ok(Bound { halves, peer, wire, peer_system_id: String::new() });
+        return Ok(Bound { halves, peer, wire, peer_system_id: String::new(), tap });
     }
     loop {
+        if !out.is_empty() {
+            tap.written(&out);
+        }
         let sent = async {
             halves.writing.write_all(&out).await?;
             halves.writing.flush().await
@@ -240,7 +274,7 @@ async fn open_session<W: Wire>(
         while let Some(heard) = wire.heard(kind).map_err(|lost| broken(lost.why))? {
             match heard {
                 Heard::LoggedIn { peer: name } => {
-                    return Ok(Bound { halves, peer, wire, peer_system_id: name });
+                    return Ok(Bound { halves, peer, wire, peer_system_id: name, tap });
                 }
                 Heard::LoginRefused { why, lasting } => {
                     return Err(Failure { peer: Some(peer), why, lasting });

@@ -148,6 +148,8 @@ struct Room {
     /// Unanswered requests that are allowed; 0 while it is not bound for sending.
     limit: usize,
     used: usize,
+    /// Requests sent, over all sessions.
+    submitted: u64,
     /// More waits to be written than should.
     clogged: bool,
     /// Used only while no other has a limit.
@@ -266,6 +268,7 @@ impl State {
             .filter(|(_, room)| room.free() > 0 && !(regular && room.standby))
             .max_by_key(|(_, room)| (!room.clogged, room.free()))?;
         room.used += 1;
+        room.submitted += 1;
         self.meter.add(1, now_ms);
         self.counters.submitted += 1;
         Some(Turn { bind, epoch: room.epoch })
@@ -279,9 +282,25 @@ impl State {
 
     /// A session may send from now on, with a window of `limit`. Gives its epoch.
     pub(crate) fn open(&mut self, bind: usize, limit: usize) -> u64 {
-        let Room { epoch, standby, .. } = self.binds[bind];
-        self.binds[bind] = Room { epoch: epoch + 1, limit, used: 0, clogged: false, standby };
+        let Room { epoch, submitted, standby, .. } = self.binds[bind];
+        self.binds[bind] = Room { epoch: epoch + 1, limit, used: 0, submitted, clogged: false, standby };
         epoch + 1
+    }
+
+    /// Room for more binds, all of them closed; for each, whether it is on standby.
+    pub(super) fn make_binds(&mut self, standby: impl Iterator<Item = bool>) {
+        self.binds.extend(standby.map(|standby| Room { standby, ..Room::default() }));
+    }
+
+    /// Other limits from now on, for the sessions that may send too.
+    pub(super) fn set_limits(&mut self, window: usize, throughput: u32) {
+        self.binds.iter_mut().filter(|room| room.limit > 0).for_each(|room| room.limit = window);
+        self.throughput = throughput;
+    }
+
+    /// Requests sent on a bind, over all its sessions, and how many sessions it had.
+    pub(super) fn history(&self, bind: usize) -> (u64, u64) {
+        (self.binds[bind].submitted, self.binds[bind].epoch)
     }
 
     /// It may have so many open requests from now on, those that are open included.
@@ -296,8 +315,8 @@ impl State {
 
     /// The session is over, and with it all its open requests.
     pub(crate) fn close(&mut self, bind: usize) {
-        let Room { epoch, standby, .. } = self.binds[bind];
-        self.binds[bind] = Room { epoch, standby, ..Room::default() };
+        let Room { epoch, submitted, standby, .. } = self.binds[bind];
+        self.binds[bind] = Room { epoch, submitted, standby, ..Room::default() };
     }
 
     /// A request of this turn is open no longer.

@@ -26,7 +26,7 @@ impl Entry {
 /// Sees to it, until the connection stops, that binds return to their own hosts: one at a time, so that what is open is
 /// answered and the others go on sending.
 pub(super) async fn rebalance<T: Clone + Send + 'static, W: Wire>(shared: Arc<Shared<T, W>>) {
-    let every = Duration::from_millis(shared.settings.reach.rebalance_ms);
+    let every = Duration::from_millis(shared.rules.load().settings.reach.rebalance_ms);
     let mut phase = shared.phase.subscribe();
     loop {
         tokio::select! {
@@ -38,18 +38,19 @@ pub(super) async fn rebalance<T: Clone + Send + 'static, W: Wire>(shared: Arc<Sh
             !entry.standby && entry.state == State::Bound && entry.at != entry.home(hosts.len())
         };
         let Some((bind, entry)) = shared.entries().into_iter().enumerate().find(away) else { continue };
-        let host = hosts[entry.home(hosts.len())];
-        let patience = Duration::from_millis(shared.settings.connect_timeout_ms);
+        let host = &hosts[entry.home(hosts.len())];
+        let patience = Duration::from_millis(shared.rules.load().settings.connect_timeout_ms);
         let reached = timeout(patience, TcpStream::connect((host.name.as_str(), host.port))).await;
         if matches!(reached, Ok(Ok(_))) {
-            shared.lanes[bind].ask_to_leave(ITS_OWN);
+            shared.lane(bind).ask_to_leave(ITS_OWN);
         }
     }
 }
 
 /// Waits until a bind on standby is needed: at once where those are kept warm.
 pub(super) async fn needed<T: Clone + Send + 'static, W: Wire>(shared: &Shared<T, W>, entry: &Entry) {
-    let reach = &shared.settings.reach;
+    let rules = shared.rules.load_full();
+    let reach = &rules.settings.reach;
     if !entry.standby || reach.warm {
         return;
     }
@@ -72,10 +73,10 @@ pub(super) async fn relieve<T: Clone + Send + 'static, W: Wire>(
 ) -> Infallible {
     let mut regulars = shared.regulars.subscribe();
     if entry.standby
-        && !shared.settings.reach.warm
+        && !shared.rules.load().settings.reach.warm
         && regulars.wait_for(|regulars| *regulars > 0).await.is_ok()
     {
-        shared.lanes[bind].ask_to_leave(NOT_NEEDED);
+        shared.lane(bind).ask_to_leave(NOT_NEEDED);
     }
     std::future::pending().await
 }

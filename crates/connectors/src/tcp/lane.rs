@@ -1,8 +1,9 @@
 //! The sending side of one bind: its open requests and where they are written to.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use runtime::measure::Histogram;
 use runtime::wire::{Closed, Outlet};
 use smpp::{SmRef, Window};
 use tokio::sync::Notify;
@@ -17,6 +18,12 @@ pub(super) struct Lane<T, W: Wire> {
     pub(super) attend: Notify,
     /// Of the last answer; 0 before the first.
     round_trip_us: AtomicU64,
+    /// Of all answers, microseconds.
+    pub(super) round_trips: Histogram,
+    /// The session is to end when nothing is open, and to come back.
+    renew: AtomicBool,
+    /// The settings have changed.
+    refresh: AtomicBool,
     /// Why the session is asked to step down.
     leave: Mutex<Option<&'static str>>,
 }
@@ -65,7 +72,46 @@ impl<T, W: Wire> Lane<T, W> {
             sending: Mutex::new(None),
             attend: Notify::new(),
             round_trip_us: AtomicU64::new(0),
+            round_trips: Histogram::default(),
+            renew: AtomicBool::new(false),
+            refresh: AtomicBool::new(false),
             leave: Mutex::default(),
+        }
+    }
+
+    /// Asks the session to end when nothing is open, and to come back.
+    pub(super) fn ask_to_renew(&self) {
+        self.renew.store(true, Ordering::Release);
+        self.attend.notify_one();
+    }
+
+    /// Whether that was asked since the last look.
+    pub(super) fn is_to_renew(&self) -> bool {
+        self.renew.swap(false, Ordering::AcqRel)
+    }
+
+    /// Waits until that is asked.
+    pub(super) async fn renewal(&self) {
+        while !self.renew.load(Ordering::Acquire) {
+            self.attend.notified().await;
+        }
+    }
+
+    /// Asks the session to look at the settings again.
+    pub(super) fn ask_to_refresh(&self) {
+        self.refresh.store(true, Ordering::Release);
+        self.attend.notify_one();
+    }
+
+    /// Whether that was asked since the last look.
+    pub(super) fn is_to_refresh(&self) -> bool {
+        self.refresh.swap(false, Ordering::AcqRel)
+    }
+
+    /// Lets the session have so many unanswered requests.
+    pub(super) fn set_window(&self, window: usize) {
+        if let Some(sending) = self.sending().as_mut() {
+            sending.window.set_capacity(window);
         }
     }
 
@@ -156,7 +202,9 @@ impl<T, W: Wire> Lane<T, W> {
 
     /// Remembers how long an answer took.
     pub(super) fn note_round_trip(&self, us: i64) {
-        self.round_trip_us.store(u64::try_from(us).unwrap_or(0).max(1), Ordering::Relaxed);
+        let us = u64::try_from(us).unwrap_or(0).max(1);
+        self.round_trip_us.store(us, Ordering::Relaxed);
+        self.round_trips.record(us);
     }
 
     /// How long the last answer took, microseconds.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::trace::Tap;
 use runtime::wire::Outlet;
 use smpp::{Enquire, EnquireAction, Window};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -14,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::BindKind;
 use super::gate::Turn;
 use super::lane::Lane;
-use super::shared::{Phase, Shared, later};
+use super::shared::{Phase, Rules, Shared, later};
 use super::wire::{Heard, Wire};
 use crate::report::{Content, Owed, Reply};
 use crate::{Answer, Class, Delivered, NoAnswer, Report};
@@ -31,6 +32,9 @@ const LATE_TIMEOUTS: u64 = 20;
 /// Looks at the clock per time-out: how exactly time-outs are kept.
 const TICKS_PER_TIMEOUT: u64 = 8;
 
+/// Why a session ends that somebody wanted anew.
+pub(super) const RENEWED: &str = "renewed";
+
 /// How long the last words of a session that is over may take to leave.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -44,6 +48,8 @@ enum Flow {
 /// An open session.
 pub(super) struct Session<T, W: Wire> {
     shared: Arc<Shared<T, W>>,
+    rules: Arc<Rules<W>>,
+    lane: Arc<Lane<T, W>>,
     reports: mpsc::Sender<Report<T>>,
     turn: Turn,
     kind: BindKind,
@@ -69,27 +75,25 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         reports: mpsc::Sender<Report<T>>,
         bind: usize,
         kind: BindKind,
-        peer: SocketAddr,
+        (peer, tap): (SocketAddr, Tap),
     ) -> Self {
-        let settings = &shared.settings;
+        let (rules, lane) = (shared.rules.load_full(), shared.lane(bind));
+        let settings = &rules.settings;
         let outlet = Outlet::new(settings.write_queue_bytes_max);
+        outlet.set_tap(tap);
         let window = if kind.submits() { usize::from(settings.window) } else { 0 };
         let now_ms = shared.gate.now_ms();
-        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let enquire = Enquire::new(
-            signed(settings.enquire_link_ms),
-            signed(settings.response_timeout_ms),
-            settings.enquire_missed_max,
-            now_ms,
-        );
+        let enquire = enquire(&rules, now_ms);
         let mut gate = shared.gate.state();
         gate.counters.binds += 1;
         let epoch = gate.open(bind, window);
         drop(gate);
-        shared.lanes[bind].open(epoch, outlet.clone(), W::numbers(), window);
+        lane.open(epoch, outlet.clone(), W::numbers(), window);
         shared.gate.ring();
         Self {
             shared,
+            rules,
+            lane,
             reports,
             turn: Turn { bind, epoch },
             kind,
@@ -144,12 +148,12 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     }
 
     fn lane(&self) -> &Lane<T, W> {
-        &self.shared.lanes[self.turn.bind]
+        &self.lane
     }
 
     /// Takes turns between the peer, the callers and the clock until the session ends.
     async fn converse(&mut self, mut reader: impl AsyncRead + Unpin, mut wire: W) -> String {
-        let shared = Arc::clone(&self.shared);
+        let (shared, lane) = (Arc::clone(&self.shared), Arc::clone(&self.lane));
         let outlet = self.outlet.clone();
         let mut phase = shared.phase.subscribe();
         let mut ticks = tokio::time::interval(self.tick());
@@ -174,7 +178,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
                         return why;
                     }
                 }
-                () = shared.lanes[self.turn.bind].attend.notified() => {}
+                () = lane.attend.notified() => {}
                 changed = phase.changed() => if changed.is_err() { return "nobody is left".to_owned() },
                 room = outlet.room(), if self.clogged => match room {
                     Ok(()) => {
@@ -192,7 +196,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     }
 
     fn tick(&self) -> Duration {
-        let settings = &self.shared.settings;
+        let settings = &self.rules.settings;
         let shortest_ms = settings.response_timeout_ms.min(settings.enquire_link_ms);
         Duration::from_millis((shortest_ms / TICKS_PER_TIMEOUT).clamp(1, 1_000))
     }
@@ -260,7 +264,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         let Some(open) = self.lane().complete(number) else {
             return self.answered_late(number, answer).await;
         };
-        let answer = answer.read_by(&self.shared.settings.classes);
+        let answer = answer.read_by(&self.rules.settings.classes);
         let (sent_ms, now_us) = (open.sent_ms(), self.shared.gate.now_us());
         self.lane().note_round_trip(now_us - open.sent_us);
         self.govern(&answer, congestion, sent_ms, now_us / 1000);
@@ -296,7 +300,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     async fn answered_late(&mut self, sequence: u32, answer: Answer) {
         match self.late.complete(sequence) {
             Some(tag) => {
-                let answer = answer.read_by(&self.shared.settings.classes);
+                let answer = answer.read_by(&self.rules.settings.classes);
                 self.shared.gate.state().counters.late += 1;
                 let at_ms = self.shared.clock.now().unix_ms();
                 self.emit(Report::Late { tag, answer, at_ms }).await;
@@ -319,6 +323,14 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
 
     /// Sees to what callers have left.
     async fn attend(&mut self) {
+        if self.lane.is_to_refresh() {
+            self.rules = self.shared.rules.load_full();
+            self.enquire = enquire(&self.rules, self.shared.gate.now_ms());
+        }
+        if self.lane.is_to_renew() && self.retired.is_none() {
+            self.shared.gate.state().retire(self.turn.bind);
+            self.retired = Some(RENEWED.to_owned());
+        }
         let unfit = self.lane().unfit();
         self.report_unfit(unfit).await;
         let asked = self.lane().asked_to_leave();
@@ -344,7 +356,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         match self.enquire.poll(now_ms) {
             EnquireAction::Wait { .. } => Flow::GoesOn,
             EnquireAction::Send => {
-                let writer = &self.shared.writer;
+                let writer = &self.rules.writer;
                 match self.lane().write(|number, out| W::ask(writer, number, out)) {
                     Ok(()) => Flow::GoesOn,
                     Err(closed) => Flow::Ends(closed.to_string()),
@@ -358,7 +370,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     /// they are missing.
     async fn look_in_a_flood(&mut self) {
         let now_ms = self.shared.gate.now_ms();
-        let timeout_ms = self.shared.settings.response_timeout_ms;
+        let timeout_ms = self.rules.settings.response_timeout_ms;
         if now_ms > self.looked_ms.saturating_add_unsigned(timeout_ms) {
             self.expire(now_ms.saturating_sub_unsigned(timeout_ms)).await;
             self.looked_ms = now_ms;
@@ -369,7 +381,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     async fn expire(&mut self, as_of_ms: i64) {
         self.looked_ms = as_of_ms.max(self.looked_ms);
         self.late.expired(as_of_ms);
-        let keep_ms = self.shared.settings.response_timeout_ms.saturating_mul(LATE_TIMEOUTS);
+        let keep_ms = self.rules.settings.response_timeout_ms.saturating_mul(LATE_TIMEOUTS);
         for (sequence, open) in self.lane().expired(as_of_ms) {
             self.shared.gate.state().settle(self.turn, |counters| counters.timed_out += 1);
             if let Some(oldest) = self.late.next_deadline().filter(|_| self.late.is_full()) {
@@ -396,7 +408,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         let now = Instant::now();
         if self.unbinding.is_none() && (self.lane().is_idle() || stop_by.is_some_and(|by| by <= now)) {
             let answered = self.lane().write(W::log_out).map_err(|closed| closed.to_string())?;
-            let patience_ms = if answered { self.shared.settings.response_timeout_ms } else { 0 };
+            let patience_ms = if answered { self.rules.settings.response_timeout_ms } else { 0 };
             self.unbinding = Some(later(now, patience_ms));
         }
         let ends_at = [stop_by, self.unbinding].into_iter().flatten().min();
@@ -432,6 +444,18 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
             let _ = self.outlet.write(|out| out.extend_from_slice(octets));
         }
     }
+}
+
+/// When the peer is asked whether it is there.
+fn enquire<W: Wire>(rules: &Rules<W>, now_ms: i64) -> Enquire {
+    let settings = &rules.settings;
+    let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    Enquire::new(
+        signed(settings.enquire_link_ms),
+        signed(settings.response_timeout_ms),
+        settings.enquire_missed_max,
+        now_ms,
+    )
 }
 
 /// Reads, but not while the peer leaves unread what we answer. May be dropped at any time without losing an octet.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use std::sync::Arc;
 
+use runtime::trace::Point;
 use serde::{Deserialize, Serialize};
 
 use crate::Classed;
@@ -144,6 +145,8 @@ pub struct Settings<L> {
     pub pdu_bytes_max: usize,
     /// Octets waiting to be written to one session, above which nothing more is handed to it.
     pub write_queue_bytes_max: usize,
+    /// Where its sessions can be listened to.
+    pub point: Point,
     /// What the protocol adds.
     pub login: L,
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use runtime::Clock;
+use runtime::measure::Sizes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -31,19 +33,52 @@ pub(super) enum Phase {
 
 /// See the module.
 pub(super) struct Shared<T, W: Wire> {
-    pub(super) settings: Settings<W::Login>,
-    /// What writes messages; made once.
-    pub(super) writer: W::Writer,
+    pub(super) rules: ArcSwap<Rules<W>>,
     pub(super) clock: Clock,
     pub(super) gate: Arc<Gate>,
-    /// One for each session that is kept.
-    pub(super) lanes: Vec<Lane<T, W>>,
+    /// One for each session that is kept, or was.
+    lanes: ArcSwap<Vec<Arc<Lane<T, W>>>>,
+    /// How many sessions are to be kept.
+    pub(super) wanted: watch::Sender<usize>,
     board: Mutex<Vec<Entry>>,
     /// How many binds that are not on standby can send now, or receive where the connection never sends.
     pub(super) regulars: watch::Sender<usize>,
     pub(super) phase: watch::Sender<Phase>,
     /// Counts the tasks of the binds.
     pub(super) tracker: TaskTracker,
+}
+
+/// The settings in force, and what follows from them.
+pub(super) struct Rules<W: Wire> {
+    pub(super) settings: Settings<W::Login>,
+    /// What writes messages.
+    pub(super) writer: W::Writer,
+}
+
+impl<W: Wire> Rules<W> {
+    pub(super) fn of(settings: Settings<W::Login>, clock: &Clock) -> Arc<Self> {
+        let settings = usable::<W>(settings);
+        Arc::new(Self { writer: W::writer(&settings, clock), settings })
+    }
+
+    /// The sessions that are to be kept, by their place: those on standby come last.
+    fn sessions(&self, since: Timestamp) -> Vec<Entry> {
+        let settings = &self.settings;
+        let mut sessions = Vec::new();
+        for standby in [false, true] {
+            let hosts = if standby { settings.reach.standby.len() } else { settings.reach.hosts.len() + 1 };
+            for nth in (0..usize::from(settings.binds)).filter(|_| hosts > 0) {
+                sessions.extend(settings.bind.sessions().iter().map(|kind| Entry {
+                    standby,
+                    nth,
+                    at: nth % hosts,
+                    state: if standby && !settings.reach.warm { State::Down } else { State::Binding },
+                    ..Entry::new(*kind, since)
+                }));
+            }
+        }
+        sessions
+    }
 }
 
 /// What the status says about one session beside its counts.
@@ -61,53 +96,37 @@ pub(super) struct Entry {
     pub(super) peer_system_id: Option<String>,
     pub(super) since: Timestamp,
     pub(super) last_error: Option<String>,
+    /// A task keeps it.
+    pub(super) kept: bool,
 }
 
 impl<T, W: Wire> Shared<T, W> {
     pub(super) fn new(settings: Settings<W::Login>, clock: Clock) -> Self {
-        let settings = usable::<W>(settings);
-        let since = clock.now();
-        let mut board: Vec<Entry> = Vec::new();
-        for standby in [false, true] {
-            let hosts = if standby { settings.reach.standby.len() } else { settings.reach.hosts.len() + 1 };
-            for nth in (0..usize::from(settings.binds)).filter(|_| hosts > 0) {
-                board.extend(settings.bind.sessions().iter().map(|kind| Entry {
-                    kind: *kind,
-                    standby,
-                    nth,
-                    at: nth % hosts,
-                    state: if standby && !settings.reach.warm { State::Down } else { State::Binding },
-                    peer: None,
-                    peer_system_id: None,
-                    since,
-                    last_error: None,
-                }));
-            }
-        }
-        let standby: Vec<bool> = board.iter().map(|entry| entry.standby).collect();
+        let rules = Rules::<W>::of(settings, &clock);
+        let settings = &rules.settings;
         let throttle = Throttle::new(settings.throttle_min_ms, settings.throttle_max_ms);
         let tracker = TaskTracker::new();
         tracker.close();
         Self {
-            gate: Gate::new(&standby, settings.throughput, throttle),
-            lanes: board.iter().map(|_| Lane::new()).collect(),
-            board: Mutex::new(board),
+            gate: Gate::new(&[], settings.throughput, throttle),
+            lanes: ArcSwap::default(),
+            wanted: watch::Sender::new(0),
+            board: Mutex::default(),
             regulars: watch::Sender::new(0),
             phase: watch::Sender::new(Phase::Running),
-            writer: W::writer(&settings, &clock),
-            settings,
+            rules: ArcSwap::new(rules),
             clock,
             tracker,
         }
     }
 
     /// The hosts of a rank.
-    pub(super) fn hosts(&self, standby: bool) -> Vec<&Host> {
-        let settings = &self.settings;
+    pub(super) fn hosts(&self, standby: bool) -> Vec<Host> {
+        let settings = &self.rules.load().settings;
         if standby {
-            settings.reach.standby.iter().collect()
+            settings.reach.standby.clone()
         } else {
-            std::iter::once(&settings.host).chain(&settings.reach.hosts).collect()
+            std::iter::once(&settings.host).chain(&settings.reach.hosts).cloned().collect()
         }
     }
 
@@ -123,7 +142,7 @@ impl<T, W: Wire> Shared<T, W> {
 
     /// Whether a bind counts among [`regulars`](Self::regulars) while it is there.
     pub(super) fn is_regular(&self, entry: &Entry) -> bool {
-        let sends = self.settings.bind != BindKind::Receiver;
+        let sends = self.rules.load().settings.bind != BindKind::Receiver;
         !entry.standby && entry.kind.submits() == sends
     }
 
@@ -131,9 +150,56 @@ impl<T, W: Wire> Shared<T, W> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The kinds of the sessions that are kept, by their place.
-    pub(super) fn kinds(&self) -> Vec<BindKind> {
-        self.board().iter().map(|entry| entry.kind).collect()
+    /// The lane of a session.
+    pub(super) fn lane(&self, bind: usize) -> Arc<Lane<T, W>> {
+        self.lanes.load()[bind].clone()
+    }
+
+    /// The lanes of all sessions.
+    pub(super) fn lanes(&self) -> Vec<Arc<Lane<T, W>>> {
+        self.lanes.load_full().to_vec()
+    }
+
+    /// Makes as many sessions wanted as the rules say, and gives those that no task keeps yet; they count as kept.
+    pub(super) fn make_binds(&self) -> Vec<(usize, BindKind)> {
+        let sessions = self.rules.load().sessions(self.clock.now());
+        let mut lanes = self.lanes();
+        let more = sessions.iter().skip(lanes.len()).map(|session| session.standby);
+        self.gate.state().make_binds(more);
+        lanes.resize_with(sessions.len().max(lanes.len()), || Arc::new(Lane::new()));
+        self.lanes.store(Arc::new(lanes));
+        // A task that is about to end looks at this under the board's lock.
+        self.wanted.send_replace(sessions.len());
+        let mut board = self.board();
+        let mut new = Vec::new();
+        for (bind, session) in sessions.into_iter().enumerate() {
+            let kind = session.kind;
+            if bind == board.len() {
+                board.push(session);
+            }
+            if !std::mem::replace(&mut board[bind].kept, true) {
+                new.push((bind, kind));
+            }
+        }
+        new
+    }
+
+    /// Whether the task that keeps a session may end: it is not wanted, or `for_good`.
+    pub(super) fn leaves(&self, bind: usize, for_good: bool) -> bool {
+        let since = self.clock.now();
+        let mut board = self.board();
+        let leaves = for_good || bind >= *self.wanted.borrow();
+        if leaves && let Some(entry) = board.get_mut(bind) {
+            *entry = Entry { state: State::Stopped, since, kept: false, ..entry.clone() };
+        }
+        leaves
+    }
+
+    /// How long each answer took, over all sessions.
+    pub(super) fn round_trips(&self) -> Sizes {
+        let mut all = Sizes::default();
+        self.lanes.load().iter().for_each(|lane| all.add(&lane.round_trips.sizes()));
+        all
     }
 
     /// Writes what a session has come to.
@@ -170,11 +236,18 @@ impl<T, W: Wire> Shared<T, W> {
 
     /// The time of a stop that nobody gave a time for: long enough for every open answer to come or be missing.
     pub(super) fn unhurried(&self) -> Instant {
-        later(Instant::now(), self.settings.response_timeout_ms.saturating_mul(2))
+        later(Instant::now(), self.rules.load().settings.response_timeout_ms.saturating_mul(2))
     }
 
     pub(super) fn status(&self) -> Status {
-        let entries = self.entries();
+        let mut entries = self.entries();
+        // Those that are wanted no more are told of until they have ended.
+        let wanted = *self.wanted.borrow();
+        while entries.len() > wanted && entries.last().is_some_and(|entry| !entry.kept) {
+            entries.pop();
+        }
+        let lanes = self.lanes.load();
+        let (hosts, standby_hosts) = (self.hosts(false), self.hosts(true));
         let phase = *self.phase.borrow();
         let now_ms = self.gate.now_ms();
         let mut gate = self.gate.state();
@@ -182,11 +255,17 @@ impl<T, W: Wire> Shared<T, W> {
         let state = overall(phase, pause_ms, &entries);
         let binds = entries.into_iter().enumerate().map(|(bind, entry)| {
             let (window_used, window_limit) = gate.window(bind);
-            let draining = entry.state == State::Bound && phase != Phase::Running;
+            let leaving = phase != Phase::Running || bind >= wanted;
+            let draining = entry.state == State::Bound && leaving;
+            let (submitted, sessions) = gate.history(bind);
+            let answers_us = lanes[bind].round_trips.sizes().p50_p95_p99();
             BindStatus {
+                number: bind as u64 + 1,
                 kind: entry.kind,
                 state: if draining { State::Draining } else { entry.state },
-                host: self.hosts(entry.standby).get(entry.at).map_or_else(String::new, ToString::to_string),
+                host: (if entry.standby { &standby_hosts } else { &hosts })
+                    .get(entry.at)
+                    .map_or_else(String::new, ToString::to_string),
                 standby: entry.standby,
                 peer: entry.peer,
                 peer_system_id: entry.peer_system_id,
@@ -194,7 +273,10 @@ impl<T, W: Wire> Shared<T, W> {
                 window_used,
                 window_limit,
                 last_error: entry.last_error,
-                last_round_trip_us: self.lanes[bind].round_trip_us(),
+                last_round_trip_us: lanes[bind].round_trip_us(),
+                answers_us,
+                submitted,
+                sessions,
             }
         });
         Status {
@@ -204,6 +286,23 @@ impl<T, W: Wire> Shared<T, W> {
             counters: gate.counters,
             learned_per_second: gate.throttle.ceiling(now_ms),
             parts_per_second: gate.per_second(now_ms),
+        }
+    }
+}
+
+impl Entry {
+    fn new(kind: BindKind, since: Timestamp) -> Self {
+        Self {
+            kind,
+            standby: false,
+            nth: 0,
+            at: 0,
+            state: State::Binding,
+            peer: None,
+            peer_system_id: None,
+            since,
+            last_error: None,
+            kept: false,
         }
     }
 }
@@ -254,15 +353,8 @@ mod tests {
 
     fn entries(states: &[(BindKind, State)]) -> Vec<Entry> {
         let entry = |(kind, state): &(BindKind, State)| Entry {
-            kind: *kind,
-            standby: false,
-            nth: 0,
-            at: 0,
             state: *state,
-            peer: None,
-            peer_system_id: None,
-            since: Timestamp::default(),
-            last_error: None,
+            ..Entry::new(*kind, Timestamp::default())
         };
         states.iter().map(entry).collect()
     }

@@ -66,6 +66,13 @@ impl Throttle {
         }
     }
 
+    /// Other pauses from now on; what was learned stays.
+    pub(super) fn set_pauses(&mut self, min_ms: u64, max_ms: u64) {
+        let Self { rate, queue, .. } = Self::new(min_ms, max_ms);
+        self.rate.steps = rate.steps;
+        self.queue.steps = queue.steps;
+    }
+
     /// ESME_RTHROTTLED came for what was sent at `sent_ms`.
     pub(crate) fn too_fast(&mut self, sent_ms: i64, now_ms: i64, chance: f64) {
         if self.rate.begin(sent_ms, now_ms, chance) {

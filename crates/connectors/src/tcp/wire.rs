@@ -3,6 +3,7 @@
 use std::fmt;
 
 use runtime::Clock;
+use runtime::trace::{Protocol, Tap};
 use smpp::SmRef;
 
 use super::{BindKind, Settings};
@@ -12,7 +13,7 @@ use crate::report::{Answer, Content, Owed};
 /// it does no I/O.
 pub trait Wire: Send + Sized + 'static {
     /// What the protocol adds to the settings.
-    type Login: Clone + fmt::Debug + Send + Sync + 'static;
+    type Login: Clone + fmt::Debug + PartialEq + Send + Sync + 'static;
     /// What writing a message needs, made once for each link.
     type Writer: Send + Sync + 'static;
     /// Gives the numbers of requests.
@@ -20,6 +21,8 @@ pub trait Wire: Send + Sized + 'static {
 
     /// The protocol's name, for people.
     const NAME: &'static str;
+    /// The protocol, for those who listen in.
+    const TRACED: Protocol;
     /// What ended, for people: "unbound", "logged out".
     const LEFT: &'static str;
     /// What opens a session, for people.
@@ -32,8 +35,8 @@ pub trait Wire: Send + Sized + 'static {
     /// answered in time is given up for a new one.
     const NUMBERS_RECUR: bool;
 
-    /// The reading side of a session that begins.
-    fn begin(settings: &Settings<Self::Login>) -> Self;
+    /// The reading side of a session that begins; it shows the tap what it reads.
+    fn begin(settings: &Settings<Self::Login>, tap: Tap) -> Self;
 
     /// The numbers of a session that begins, behind that of its login.
     fn numbers() -> Self::Numbers;

@@ -1,6 +1,7 @@
 //! UCP as a connection speaks it.
 
 use runtime::Clock;
+use runtime::trace::{Protocol, Tap};
 use smpp::{Address, EsmClass, Npi, Sm, SmRef, SmppTime, Ton};
 use sms::{Alphabet, Encoding, MessageState, gsm};
 use ucp::{
@@ -53,6 +54,7 @@ pub struct Writer {
 /// The reading side of a session.
 pub struct Wire {
     framer: Framer,
+    tap: Tap,
 }
 
 /// Octets that may stand between frames, over a session's life, before the stream is none of ours. Some centres send line
@@ -65,14 +67,15 @@ impl tcp::Wire for Wire {
     type Numbers = Trns;
 
     const NAME: &'static str = "UCP";
+    const TRACED: Protocol = Protocol::Ucp;
     const LEFT: &'static str = "closed the session";
     const LOGIN: &'static str = "session open";
     const QUESTION: &'static str = "alert (31)";
     const WINDOW_MAX: u16 = TRNS as u16;
     const NUMBERS_RECUR: bool = true;
 
-    fn begin(settings: &Settings) -> Self {
-        Self { framer: Framer::new(settings.pdu_bytes_max) }
+    fn begin(settings: &Settings, tap: Tap) -> Self {
+        Self { framer: Framer::new(settings.pdu_bytes_max), tap }
     }
 
     fn numbers() -> Trns {
@@ -133,6 +136,7 @@ impl tcp::Wire for Wire {
             }
             return Ok(None);
         };
+        self.tap.read(frame);
         Ok(Some(match Pdu::decode(frame) {
             Ok(pdu) => meaning(&pdu),
             Err(error) if error.is_result => Heard::Odd(Vec::new()),

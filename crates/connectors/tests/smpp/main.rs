@@ -48,6 +48,7 @@ fn settings(port: u16) -> Settings {
         throttle_max_ms: 400,
         pdu_bytes_max: 4_096,
         write_queue_bytes_max: 1 << 20,
+        point: runtime::trace::Point::default(),
         login: Login { version: 0x34, ..Login::default() },
     }
 }

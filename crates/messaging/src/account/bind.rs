@@ -15,6 +15,8 @@ pub struct AccountForBind {
     pub id: AccountId,
     /// Whose it is.
     pub tenant: TenantId,
+    /// What it binds with.
+    pub system_id: String,
     /// What people call it.
     pub name: String,
     /// Whether it may bind.
@@ -29,7 +31,7 @@ pub struct AccountForBind {
 
 record! {
     struct StoredForBind {
-        id: AccountId, tenant_id: TenantId, name: String, active: bool, tenant_active: bool, password_hash: String,
+        id: AccountId, tenant_id: TenantId, system_id: String, name: String, active: bool, tenant_active: bool, password_hash: String,
         settings: String,
     }
 }
@@ -39,6 +41,7 @@ impl StoredForBind {
         Ok(AccountForBind {
             id: self.id,
             tenant: self.tenant_id,
+            system_id: self.system_id,
             name: self.name,
             active: self.active,
             tenant_active: self.tenant_active,
@@ -69,7 +72,7 @@ pub async fn find_for_bind(runtime: &Runtime, system_id: &str) -> Result<Option<
     let found: Option<StoredForBind> = tx
         .optional(
             sql!(
-                "select a.id, a.tenant_id, a.name, a.active, t.status = 'active' as tenant_active, a.password_hash, a.settings
+                "select a.id, a.tenant_id, a.system_id, a.name, a.active, t.status = 'active' as tenant_active, a.password_hash, a.settings
                  from smpp_account a join tenant t on t.id = a.tenant_id
                  where a.system_id = $1 /* every tenant: a bind names no tenant */"
             ),
@@ -92,7 +95,7 @@ pub(crate) async fn find_for_gateway(
     let found: Option<StoredForBind> = tx
         .optional(
             sql!(
-                "select a.id, a.tenant_id, a.name, a.active, t.status = 'active' as tenant_active, a.password_hash, a.settings
+                "select a.id, a.tenant_id, a.system_id, a.name, a.active, t.status = 'active' as tenant_active, a.password_hash, a.settings
                  from smpp_account a join tenant t on t.id = a.tenant_id where a.tenant_id = $1 and a.id = $2"
             ),
             args![tenant, id],

@@ -245,16 +245,20 @@ async fn list(
         .page_or_fragment(Content { actions: add_button(&visitor), ..Content::new("SMPP accounts", body) }))
 }
 
-fn binds_table(account: &Account, binds: &[Bound]) -> Markup {
+fn binds_table(visitor: &Visitor, account: &Account, binds: &[Bound]) -> Markup {
+    let manage = may(visitor, Permission::AccountManage);
+    let at = format!("/accounts/{}/unbind", account.id);
     let rows = binds.iter().map(|bind| {
         let (used, most) = (u64::from(bind.window_used), u64::from(account.settings.window_max));
         row(vec![
-            html! { (bind.kind) },
+            html! { "#" (bind.number) " " (bind.kind) @if let Some(version) = &bind.version { " " (version) } },
             html! { code { (bind.peer) } @if bind.tls { " " (badge::badge(Tone::Good, "TLS")) } },
             moment(bind.since),
             feedback::progress("Window", used, Some(most), &format!("{used} of {most}")),
             html! { (count(bind.submitted)) },
             html! { (count(bind.delivered)) },
+            bind.active_at.map_or_else(none, moment),
+            html! { @if manage { (crate::live::pages::bind_button(&at, "End", bind.number)) } },
         ])
     });
     let columns = vec![
@@ -264,6 +268,8 @@ fn binds_table(account: &Account, binds: &[Bound]) -> Markup {
         column("Window"),
         column("Submitted").number(),
         column("Delivered").number(),
+        column("Last activity").detail(),
+        column("Actions").actions(),
     ];
     let empty = html! { p { "Nobody is bound. Receipts and inbound messages wait." } };
     table("Binds", columns, rows.collect()).id("binds").empty(empty).render()
@@ -275,16 +281,20 @@ async fn detail(
     Path(id): Path<String>,
 ) -> Result<Response, PageProblem> {
     let account = super::get(&visitor.scope, id.parse()?).await?;
-    let binds = gateway.engine.account_binds(account.id);
-    let inner = card::card(
-        "Binds",
-        &state(&account, binds.len()),
-        &html! {
-            (bound(&account, binds.len()))
-            (binds_table(&account, &binds))
-        },
-    );
-    let live = region(&visitor, "account-live", &["account", "message"], inner);
+    let metrics = crate::live::of_account(&visitor.scope, &gateway.engine, account.id).await?;
+    let binds = &metrics.binds;
+    let inner = html! {
+        (card::card(
+            "Binds",
+            &state(&account, binds.len()),
+            &html! {
+                (bound(&account, binds.len()))
+                (binds_table(&visitor, &account, binds))
+            },
+        ))
+        (crate::live::pages::of_account(&metrics))
+    };
+    let live = region(&visitor, "account-live", &["account", web::stream::PULSE], inner);
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new(&account.name, live)));
     }

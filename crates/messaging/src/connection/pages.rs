@@ -20,6 +20,7 @@ use web::{Form, PageProblem, Paging, Query, Visitor};
 use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Protocol, ReceiptIds, Wanted};
 use crate::api::{Gateway, follow};
 use crate::journal::Learned;
+use crate::live::ConnectionMetrics;
 use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_button, region, words};
 use crate::settings;
 
@@ -28,7 +29,7 @@ mod over_http;
 use form_sections::SECTIONS;
 
 /// Traffic moves windows and rates though nothing is said about the connection itself.
-const TOPICS: &[&str] = &["connection", "message"];
+const TOPICS: &[&str] = &["connection", web::stream::PULSE];
 
 pub(crate) fn state(connection: &Connection, status: Option<&Status>) -> Markup {
     let (name, label) = match status.map(|status| status.state) {
@@ -143,7 +144,9 @@ async fn list(
     Ok(visitor.page_or_fragment(Content { actions, ..Content::new("Connections", body) }))
 }
 
-fn binds_table(status: &Status) -> Markup {
+fn binds_table(visitor: &Visitor, connection: &Connection, status: &Status) -> Markup {
+    let operate = may(visitor, Permission::ConnectionOperate);
+    let at = format!("/connections/{}/renew", connection.id);
     let rows = status.binds.iter().map(|bind| {
         let (name, label) = match bind.state {
             LinkState::Bound => ("bound", "Bound"),
@@ -154,7 +157,7 @@ fn binds_table(status: &Status) -> Markup {
             LinkState::Stopped => ("stopped", "Stopped"),
         };
         row(vec![
-            html! { (bind.kind) @if bind.standby { " " (badge::tag("standby")) } },
+            html! { "#" (bind.number) " " (bind.kind) @if bind.standby { " " (badge::tag("standby")) } },
             badge::connection_state(name, label),
             html! { code { (bind.host) } },
             bind.peer.map_or_else(none, |peer| html! { code { (peer) } }),
@@ -162,7 +165,14 @@ fn binds_table(status: &Status) -> Markup {
             window(bind.window_used, bind.window_limit),
             bind.last_round_trip_us
                 .map_or_else(none, |us| html! { (format!("{:.1} ms", us as f64 / 1000.0)) }),
+            bind.answers_us.map_or_else(none, |[p50, p95, p99]| {
+                let ms = |us: u64| format!("{:.1}", us as f64 / 1000.0);
+                html! { (ms(p50)) " / " (ms(p95)) " / " (ms(p99)) " ms" }
+            }),
+            html! { (count(bind.submitted)) },
+            html! { (count(bind.sessions)) },
             bind.last_error.as_deref().map_or_else(none, |error| html! { (error) }),
+            html! { @if operate { (crate::live::pages::bind_button(&at, "Renew", bind.number)) } },
         ])
     });
     let columns = vec![
@@ -173,7 +183,11 @@ fn binds_table(status: &Status) -> Markup {
         column("Since"),
         column("Window"),
         column("Round trip").number(),
+        column("Answers p50, p95, p99").detail(),
+        column("Submitted").number(),
+        column("Sessions").number(),
         column("Last error"),
+        column("Actions").actions(),
     ];
     table("Binds", columns, rows.collect()).id("binds").render()
 }
@@ -199,9 +213,10 @@ fn receipt_ids(connection: &Connection, learned: Option<Learned>) -> Markup {
 fn live_part(
     visitor: &Visitor,
     connection: &Connection,
-    status: Option<&Status>,
+    metrics: &ConnectionMetrics,
     learned: Option<Learned>,
 ) -> Markup {
+    let status = metrics.status.as_ref();
     let facts = card::facts(&[
         ("State", state(connection, status)),
         ("Protocol", html! { (connection.settings.protocol.name()) }),
@@ -247,7 +262,7 @@ fn live_part(
         (card::stats(&figures))
         (card::card("Now", &buttons(visitor, connection), &html! { (facts) (windows(status)) }))
         @if let Some(error) = last_error(status) { (feedback::notice(Tone::Warn, "Last error", &html! { (error) })) }
-        (card::card("Binds", &html! {}, &binds_table(status)))
+        (card::card("Binds", &html! {}, &binds_table(visitor, connection, status)))
         (card::card("Answers", &html! {}, &chart::bars(&series)))
     }
 }
@@ -258,9 +273,12 @@ async fn detail(
     Path(id): Path<String>,
 ) -> Result<Response, PageProblem> {
     let connection = super::get(&visitor.scope, id.parse()?).await?;
-    let status = gateway.engine.connection_status(connection.id);
+    let metrics = crate::live::of_connection(&visitor.scope, &gateway.engine, connection.id).await?;
     let learned = gateway.engine.journal().receipt_ids(connection.id);
-    let inner = live_part(&visitor, &connection, status.as_ref(), learned);
+    let inner = html! {
+        (live_part(&visitor, &connection, &metrics, learned))
+        (crate::live::pages::of_connection(&metrics))
+    };
     let live = region(&visitor, "connection-live", TOPICS, inner);
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new(&connection.name, live)));

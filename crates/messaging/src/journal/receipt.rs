@@ -185,6 +185,7 @@ async fn apply_to_sent(
     let error = receipt.error.clone().filter(|_| to != State::Delivered);
     if batch.sent.get(&key).is_some_and(|answered| answered.id == message.id) {
         batch.sent.remove(&key);
+        batch.after.push(After::Lagged(key.0, batch.now));
     } else {
         batch.after.push(After::Receipted(key));
     }
@@ -255,6 +256,9 @@ async fn apply(
     if found.parts <= 1 && found.part_done_at.is_some() && !from.is_final() {
         // A repetition: what it tells of has led to another try already.
         return Ok(());
+    }
+    if found.part_done_at.is_none() {
+        batch.after.push(After::Lagged(receipt.connection, found.sent_at));
     }
     parts_done.push(DoneRow::of((found.message_id.raw(), found.part, found.attempt), to, receipt));
     if from.is_final() || already_ended(batch, found.message_id) {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use types::{ConnectionId, MessageId};
+use types::{ConnectionId, MessageId, Timestamp};
 
 use crate::message::Outgoing;
 
@@ -14,7 +14,7 @@ pub(crate) type Key = (ConnectionId, Box<str>);
 /// Messages of one part that are with their carrier. What is not here is in the table all the same.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    messages: HashMap<Key, Arc<Outgoing>>,
+    messages: HashMap<Key, (Arc<Outgoing>, Timestamp)>,
     /// The order in which they came; also holds those that have gone meanwhile.
     order: VecDeque<(Key, MessageId)>,
     max: usize,
@@ -26,36 +26,38 @@ impl Sent {
         Self { messages: HashMap::new(), order: VecDeque::new(), max }
     }
 
-    /// Remembers a message; the one that has waited longest makes room.
-    pub(crate) fn insert(&mut self, key: Key, message: Arc<Outgoing>) {
+    /// Remembers a message that was taken over at `at`; the one that has waited longest makes room.
+    pub(crate) fn insert(&mut self, key: Key, message: Arc<Outgoing>, at: Timestamp) {
         if self.max == 0 {
             return;
         }
         while self.messages.len() >= self.max || self.order.len() >= self.max * 2 {
             let Some((key, message)) = self.order.pop_front() else { break };
-            if self.messages.get(&key).is_some_and(|kept| kept.id == message) {
+            if self.messages.get(&key).is_some_and(|(kept, _)| kept.id == message) {
                 self.messages.remove(&key);
             }
         }
         self.order.push_back((key.clone(), message.id));
         // Ids recur: a receipt is for the newest message under its id.
-        self.messages.insert(key, message);
+        self.messages.insert(key, (message, at));
     }
 
     /// The message under a carrier's id.
     pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Outgoing>> {
-        self.messages.get(key)
+        self.messages.get(key).map(|(message, _)| message)
     }
 
-    /// Forgets a message that has come to its end.
-    pub(crate) fn remove(&mut self, key: &Key) {
-        self.messages.remove(key);
+    /// Forgets a message that has come to its end, and gives when the carrier had taken it over.
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Timestamp> {
+        self.messages.remove(key).map(|(_, at)| at)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const AT: Timestamp = Timestamp::from_unix_ms(7);
 
     fn key(connection: i64, id: &str) -> Key {
         (ConnectionId::from_raw(connection), Box::from(id))
@@ -65,21 +67,21 @@ mod tests {
     fn the_oldest_makes_room_and_the_newest_of_an_id_counts() {
         let mut sent = Sent::new(2);
         for (id, message) in [("a", 1), ("b", 2), ("c", 3)] {
-            sent.insert(key(1, id), Outgoing::of_test(message));
+            sent.insert(key(1, id), Outgoing::of_test(message), AT);
         }
         let known = |sent: &Sent, id| sent.get(&key(1, id)).map(|message| message.id.raw());
         assert_eq!(["a", "b", "c"].map(|id| known(&sent, id)), [None, Some(2), Some(3)]);
         assert!(sent.get(&key(2, "c")).is_none(), "another carrier's id is another");
-        sent.insert(key(1, "c"), Outgoing::of_test(4));
+        sent.insert(key(1, "c"), Outgoing::of_test(4), AT);
         assert_eq!(known(&sent, "c"), Some(4));
-        sent.remove(&key(1, "c"));
+        assert_eq!(sent.remove(&key(1, "c")), Some(AT));
         for n in 0..100 {
-            sent.insert(key(1, "d"), Outgoing::of_test(n));
+            sent.insert(key(1, "d"), Outgoing::of_test(n), AT);
             sent.remove(&key(1, "d"));
         }
         assert!(sent.order.len() <= 4 && sent.messages.len() <= 2, "what is gone takes no room for ever");
         let mut none = Sent::new(0);
-        none.insert(key(1, "a"), Outgoing::of_test(1));
+        none.insert(key(1, "a"), Outgoing::of_test(1), AT);
         assert!(none.get(&key(1, "a")).is_none());
     }
 }

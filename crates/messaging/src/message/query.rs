@@ -8,8 +8,9 @@ use types::{
 };
 
 use crate::fault::{Fault, Reason};
+use crate::gate;
 use crate::intent::Intent;
-use crate::message::{Options, State, Why, address_of};
+use crate::message::{Options, Outgoing, State, Why, address_of};
 use crate::recover::MessageRecord;
 use crate::route::Looked;
 
@@ -315,7 +316,7 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         steps.push(Step {
             part: Some(attempt.part).filter(|part| several && *part > 0),
             connection: attempt.connection_id,
-            detail: Some(attempt.outcome),
+            detail: Some(in_words(attempt.outcome)),
             ..step(attempt.at, "attempted")
         });
     }
@@ -378,6 +379,9 @@ pub struct Reasons {
     /// number is not registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbound: Option<crate::inbound::decide::Decision>,
+    /// What each gate says of it, under the rules of now and at the time of its acceptance. None for a message
+    /// from a phone, and for those who may not see firewall rules.
+    pub gates: Vec<gate::Looked>,
     /// The pause that it waits for, while it does: of what, by whom, since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<crate::pause::Pause>,
@@ -395,6 +399,23 @@ pub struct Reasons {
 #[derive(Deserialize)]
 struct KeptInbound {
     i: Option<crate::inbound::decide::Decision>,
+}
+
+/// What each gate says of a message that was accepted. Nothing is counted.
+fn gates(engine: &crate::Engine, message: &Outgoing, at: Timestamp) -> Vec<gate::Looked> {
+    let way = crate::route::Ask { at: Some(at), ..crate::route::Ask::of(message) };
+    let ask = gate::Ask::of(&way, &message.sender);
+    let route = |_: &str| engine.queue().route_of(&way);
+    engine.gates().explain(&ask, &route, at).1
+}
+
+/// A carrier's status in words, behind its name: `refused: ESME_RINVDSTADR (invalid destination address)`.
+fn in_words(outcome: String) -> String {
+    let named = |status: &&smpp::Status| status.name().is_some_and(|name| outcome.ends_with(name));
+    match smpp::Status::ALL.iter().find(named) {
+        Some(status) => format!("{outcome} ({})", status.describe()),
+        None => outcome,
+    }
 }
 
 /// Why a message went where it went: what was decided when it was accepted, and what each rule would say now.
@@ -436,6 +457,10 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         traffic: now.traffic,
         network: now.network,
         inbound: inbound.and_then(|kept| kept.i),
+        gates: match scope.permissions().contains(Permission::FirewallView) && record.direction == "out" {
+            true => gates(engine, &message, record.accepted_at),
+            false => Vec::new(),
+        },
         paused,
         intent: format!("{}: {again}", intent.as_str()),
         error,

@@ -10,7 +10,7 @@ use crate::message::sm::ReplacedTimes;
 /// query_sm.
 pub(super) async fn query(bound: &Bound, header: &Header, query: &QuerySm) -> Result<(), End> {
     let (id, source) = (query.message_id.as_str(), query.source.addr.as_str());
-    let found = match bound.engine.query_sm(&bound.session.sender, &id, &source).await {
+    let found = match bound.engine.query_sm(&bound.session.sender(), &id, &source).await {
         Ok(found) => found,
         Err(error) => {
             refuse(&bound.outlet, header, ancillary_status(error.code(), Status::RQUERYFAIL));
@@ -40,7 +40,7 @@ pub(super) async fn cancel(bound: &Bound, header: &Header, cancel: &CancelSm) ->
     let status = if id.is_empty() && destination.is_empty() {
         Status::RINVDSTADR
     } else {
-        match bound.engine.cancel_sm(&bound.session.sender, &id, &source, &destination).await {
+        match bound.engine.cancel_sm(&bound.session.sender(), &id, &source, &destination).await {
             Ok(()) => Status::ROK,
             Err(error) => ancillary_status(error.code(), Status::RCANCELFAIL),
         }
@@ -58,7 +58,8 @@ pub(super) async fn replace(bound: &Bound, header: &Header, replace: &ReplaceSm)
         schedule: replace.schedule_delivery_time.as_bytes(),
         validity: replace.validity_period.as_bytes(),
     };
-    let status = match bound.engine.replace_sm(&bound.session.sender, &id, &source, text, times).await {
+    let sender = bound.session.sender();
+    let status = match bound.engine.replace_sm(&sender, &id, &source, text, times).await {
         Ok(()) => Status::ROK,
         Err(error) => ancillary_status(error.code(), Status::RREPLACEFAIL),
     };

@@ -2,6 +2,7 @@
 
 use db::{Tenancy, args, record, sql};
 use runtime::Runtime;
+use runtime::trace::Tap;
 use runtime::wire::Outlet;
 use smpp::{Bind, BindResp, CommandId, Header, Mode, Pdu, State, Status, Version, decode};
 use tokio::time::Instant;
@@ -19,6 +20,8 @@ pub(super) struct Admitted {
     pub(super) seat: Seat,
     /// The version it speaks.
     pub(super) version: Version,
+    /// What its octets are shown to.
+    pub(super) tap: Tap,
 }
 
 /// Passwords above this are wrong, and are not worth a hash.
@@ -107,8 +110,8 @@ async fn talk(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, peer: Peer) -> Resu
                     _,
                     Pdu::BindTransmitter(bind) | Pdu::BindReceiver(bind) | Pdu::BindTransceiver(bind),
                 )) => {
-                    if let Some(admitted) = try_bind(hub, outlet, peer, &header, &bind).await {
-                        return Ok(admitted);
+                    if let Some(seat) = try_bind(hub, outlet, peer, &header, &bind).await {
+                        return Ok(welcome(hub, outlet, seat, &header, (octets, bind.interface_version)));
                     }
                 }
                 Ok(_) => {}
@@ -122,7 +125,7 @@ async fn talk(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, peer: Peer) -> Resu
     }
 }
 
-async fn try_bind(hub: &Hub, outlet: &Outlet, peer: Peer, header: &Header, bind: &Bind) -> Option<Admitted> {
+async fn try_bind(hub: &Hub, outlet: &Outlet, peer: Peer, header: &Header, bind: &Bind) -> Option<Seat> {
     let runtime = hub.engine.runtime();
     let config = &runtime.config.smpp;
     let state = match header.command_id {
@@ -145,8 +148,8 @@ async fn try_bind(hub: &Hub, outlet: &Outlet, peer: Peer, header: &Header, bind:
             .admit(account, (Protocol::Smpp, state), peer, now, config.binds_max)
             .map_err(Refusal::Place)
     });
-    let seat = match admitted {
-        Ok(seat) => seat,
+    match admitted {
+        Ok(seat) => Some(seat),
         Err(refusal) => {
             metrics::counter!("switchboard_smpp_binds_total", "outcome" => refusal.as_str()).increment(1);
             tracing::info!(%peer, system_id = ?bind.system_id, reason = refusal.as_str(), "an SMPP bind was refused");
@@ -154,14 +157,27 @@ async fn try_bind(hub: &Hub, outlet: &Outlet, peer: Peer, header: &Header, bind:
                 tokio::time::sleep(std::time::Duration::from_millis(config.bind_failure_delay_ms)).await;
             }
             refuse(outlet, header, refusal.status(config.hide_bind_reason));
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Answers a bind that was let in, and shows both to whoever listens to the account.
+fn welcome(
+    hub: &Hub,
+    outlet: &Outlet,
+    seat: Seat,
+    header: &Header,
+    (octets, version): (&[u8], Version),
+) -> Admitted {
     metrics::counter!("switchboard_smpp_binds_total", "outcome" => "bound").increment(1);
-    let version = bind.interface_version;
-    let _ = outlet
-        .write(|out| response(state, version, &config.system_id).encode(header.sequence, Status::ROK, out));
-    Some(Admitted { seat, version })
+    let runtime = hub.engine.runtime();
+    let tap = seat.tap(runtime);
+    tap.read(octets);
+    outlet.set_tap(tap.clone());
+    let response = response(seat.state, version, &runtime.config.smpp.system_id);
+    let _ = outlet.write(|out| response.encode(header.sequence, Status::ROK, out));
+    Admitted { seat, version, tap }
 }
 
 /// The bind's own response. It names the version that both sides speak from now on; peers of 3.3 know no TLV that could.

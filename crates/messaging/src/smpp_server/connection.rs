@@ -116,7 +116,7 @@ pub(super) async fn run(
     let config = &hub.engine.runtime().config.smpp;
     // The handshake has its part of the time for a bind.
     let by = Instant::now() + Duration::from_millis(config.session_init_ms);
-    let peer = Peer { address, encrypted: certificate.is_some() };
+    let peer = Peer { address, local: socket.local_addr().ok(), encrypted: certificate.is_some() };
     match halves(&hub, socket, peer, certificate, by).await {
         Ok(halves) => serve(&hub, halves, peer, place, by).await,
         Err(end) => ended(end),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::config::Smpp;
+use runtime::trace::Tap;
 use runtime::wire::Outlet;
 use smpp::{CommandId, Enquire, EnquireAction, Header, Mode, Pdu, Status, decode, encode_header};
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ pub(super) struct Bound {
     pub(super) session: Arc<Session>,
     pub(super) outlet: Outlet,
     pub(super) submits: Submits,
+    tap: Tap,
     deliver: Option<Arc<Deliver>>,
 }
 
@@ -93,7 +95,7 @@ fn wait(ms: i64) -> Due {
 
 /// Serves a bound session to its end.
 pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitted: Admitted) -> End {
-    let Admitted { seat, version } = admitted;
+    let Admitted { seat, version, tap } = admitted;
     let tasks = &hub.engine.runtime().tasks;
     let session = Arc::clone(&seat);
     session.served_by(outlet);
@@ -105,10 +107,12 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
             .can_deliver()
             .then(|| Deliver::start(&hub.engine, Arc::clone(&session), outlet.clone(), Form::Smpp(version))),
         outlet: outlet.clone(),
+        tap,
         session,
     };
+    seat.speaks(version);
     let bind = Event::AccountBound(link(&seat, seat.kind()));
-    Box::pin(hub.engine.happened(seat.sender.tenant, bind)).await;
+    Box::pin(hub.engine.happened(seat.tenant, bind)).await;
     let stopping = tasks.stopping();
     let end = bound.converse(inlet, stopping.cancelled()).await;
     if let Some(deliver) = &bound.deliver {
@@ -116,14 +120,15 @@ pub(super) async fn serve(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, admitte
     }
     // The place is free before anything more is waited for: the customer may be binding again already.
     drop(seat);
+    bound.session.note(hub.engine.runtime().clock.now(), "lost", Some(end.as_str().to_owned()));
     let unbound = Event::AccountUnbound(link(&bound.session, end.as_str()));
-    Box::pin(hub.engine.happened(bound.session.sender.tenant, unbound)).await;
+    Box::pin(hub.engine.happened(bound.session.tenant, unbound)).await;
     end
 }
 
 fn link(session: &Session, detail: &str) -> Link {
     Link {
-        id: session.sender.account.to_string(),
+        id: session.account.to_string(),
         name: session.name.clone(),
         peer: session.peer.to_string(),
         detail: detail.to_owned(),
@@ -138,7 +143,10 @@ impl Bound {
         loop {
             loop {
                 let octets = match inlet.framer.next_pdu() {
-                    Ok(Some(octets)) => octets,
+                    Ok(Some(octets)) => {
+                        self.tap.read(octets);
+                        octets
+                    }
                     Ok(None) => break,
                     Err(error) => return refuse_stream(&self.outlet, error),
                 };
@@ -228,7 +236,7 @@ impl Bound {
     /// Waits until what was submitted is answered, as long as an answer may take.
     async fn drained(&self) {
         let patience = Duration::from_millis(self.engine.runtime().config.smpp.response_timeout_ms);
-        drop(tokio::time::timeout(patience, self.session.room(1)).await);
+        drop(tokio::time::timeout(patience, self.session.room(|| 1)).await);
     }
 
     /// Carries out an operation that is allowed now and is not among the frequent ones.

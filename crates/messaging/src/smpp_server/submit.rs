@@ -2,11 +2,12 @@
 //!
 //! The reader reads a submit_sm where it stands in its buffer, hands it to the engine, and puts its sequence number with
 //! the promise of a commit into a queue. A second task waits for the commits in that order and writes the answers of
-//! those that are there in one go. The queue is as long as the session's window, so a full one stops the reader: the
+//! those that are there in one go. No more stand in it than the session's window holds, so a full one stops the reader: the
 //! customer's own sending waits, and our memory does not grow.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use runtime::wire::Outlet;
 use smpp::{
@@ -33,7 +34,6 @@ const BUNCH: usize = 128;
 /// The session's requests that wait for their commit.
 pub(super) struct Submits {
     waiting: mpsc::Sender<Waiting>,
-    window: u32,
 }
 
 /// A request that is answered after its commit.
@@ -57,8 +57,9 @@ struct Multi {
 impl Submits {
     /// Starts the task that answers; it ends with the session.
     pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet, version: Version) -> Self {
-        let window = u32::from(session.sender.settings.window_max.max(1));
-        let (waiting, queue) = mpsc::channel(window as usize);
+        // The window may grow; it never grows beyond what any may be.
+        let most = engine.runtime().config.smpp.window_max.max(session.window() as usize);
+        let (waiting, queue) = mpsc::channel(most);
         let answering = Answering {
             engine: engine.clone(),
             session: Arc::clone(session),
@@ -69,14 +70,14 @@ impl Submits {
             taken: 0,
         };
         engine.runtime().tasks.spawn("smpp-answers", answering.run(queue));
-        Self { waiting, window }
+        Self { waiting }
     }
 }
 
 impl Bound {
     /// The frequent one: no allocation beside the message's own.
     pub(super) async fn submit_sm(&self, header: &Header, octets: &[u8]) -> Result<(), End> {
-        self.session.room(self.submits.window).await;
+        self.session.room(|| self.session.window()).await;
         let answered = match decode_sm(&octets[HEADER_LEN..], Mode::Strict) {
             Ok(sm) => self.submit(&sm, parts(&sm)),
             Err((status, _)) => {
@@ -89,7 +90,7 @@ impl Bound {
 
     /// As submit_sm; the text stands in message_payload.
     pub(super) async fn data_sm(&self, header: &Header, data: &DataSm) -> Result<(), End> {
-        self.session.room(self.submits.window).await;
+        self.session.room(|| self.session.window()).await;
         let sm = SmRef {
             service_type: data.service_type.as_bytes(),
             source: data.source.view(),
@@ -106,7 +107,7 @@ impl Bound {
 
     /// One message for each destination; the answer names those for whom it failed.
     pub(super) async fn submit_multi(&self, header: &Header, multi: &SubmitMulti) -> Result<(), End> {
-        self.session.room(self.submits.window).await;
+        self.session.room(|| self.session.window()).await;
         if multi.destinations.is_empty() {
             return self.answer_later(header, Err(Status::RINVNUMDESTS), 0).await;
         }
@@ -125,7 +126,7 @@ impl Bound {
         }
         for address in addresses {
             let sm = SmRef { destination: address.view(), ..sm };
-            match self.engine.submit_sm(&self.session.sender, &sm) {
+            match self.engine.submit_sm(&self.session.sender(), &sm) {
                 Ok(submitted) => under_way.taken.push((address, submitted)),
                 Err(status) => under_way.refused.push(Unsuccessful { address, status }),
             }
@@ -141,7 +142,7 @@ impl Bound {
         multi: &SubmitMulti,
         refused: &mut Vec<Unsuccessful>,
     ) -> Result<Vec<smpp::Address>> {
-        let sender = &self.session.sender;
+        let sender = self.session.sender();
         let mut addresses = Vec::with_capacity(multi.destinations.len());
         for destination in &multi.destinations {
             let name = match destination {
@@ -171,7 +172,7 @@ impl Bound {
         if !self.session.may_submit(parts, self.engine.runtime().clock.now()) {
             return Err(Status::RTHROTTLED);
         }
-        self.engine.submit_sm(&self.session.sender, sm)
+        self.engine.submit_sm(&self.session.sender(), sm)
     }
 
     async fn answer_later(
@@ -187,7 +188,7 @@ impl Bound {
                 self.submits.waiting.send(waiting).await.map_err(|_| End::Lost)
             }
             Err(status) => {
-                count(status, 1);
+                count(&self.session, status, 1);
                 refuse(&self.outlet, header, status);
                 Ok(())
             }
@@ -195,7 +196,13 @@ impl Bound {
     }
 }
 
-fn count(status: Status, answers: u64) {
+fn count(session: &Session, status: Status, answers: u64) {
+    if status.is_ok() {
+        session.meter.accepted.fetch_add(answers, Ordering::Relaxed);
+    } else {
+        let too_fast = matches!(status, Status::RTHROTTLED | Status::RMSGQFUL);
+        session.meter.refused(status.0.into(), too_fast, answers);
+    }
     let name = status.name().unwrap_or("other");
     metrics::counter!("switchboard_smpp_submits_total", "status" => name).increment(answers);
 }
@@ -255,7 +262,7 @@ impl Answering {
             self.out.clear();
         }
         if self.taken > 0 {
-            count(Status::ROK, std::mem::take(&mut self.taken));
+            count(&self.session, Status::ROK, std::mem::take(&mut self.taken));
         }
         if self.done > 0 {
             self.session.answered(std::mem::take(&mut self.done));
@@ -281,7 +288,7 @@ impl Answering {
             Ok(_) => self.taken += 1,
             Err(status) => {
                 self.engine.gates().take_back(&submitted.counted);
-                count(status, 1);
+                count(&self.session, status, 1);
             }
         }
         status
@@ -289,7 +296,7 @@ impl Answering {
 
     async fn one(&mut self, command: CommandId, sequence: u32, submitted: Submitted) {
         let (status, id) = match self.committed(submitted).await {
-            Ok(id) => (Status::ROK, self.session.sender.settings.id_form.write(id)),
+            Ok(id) => (Status::ROK, self.session.sender().settings.id_form.write(id)),
             Err(status) => (status, String::new()),
         };
         let congestion = self.tells_congestion.then(|| self.engine.journal().congestion());
@@ -328,7 +335,7 @@ impl Answering {
         };
         // The answer's count is one octet.
         refused.truncate(usize::from(u8::MAX));
-        let message_id = COctetString::from(self.session.sender.settings.id_form.write(id));
+        let message_id = COctetString::from(self.session.sender().settings.id_form.write(id));
         let response =
             Pdu::SubmitMultiResp(SubmitMultiResp { message_id, unsuccessful: refused, ..Default::default() });
         if let Err(error) = response.encode(sequence, Status::ROK, &mut self.out) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::trace::Tap;
 use runtime::wire::Outlet;
 use smpp::{Enquire, EnquireAction, State, Status};
 use tokio::io::AsyncReadExt;
@@ -70,6 +71,8 @@ struct Inlet {
     framer: Framer,
     outlet: Outlet,
     unreadable: u32,
+    /// Once a session is open: what its octets are shown to.
+    tap: Option<Tap>,
 }
 
 impl Inlet {
@@ -89,6 +92,9 @@ impl Inlet {
                 return Err(End::Garbage);
             }
             let Some(frame) = self.framer.next_frame() else { return Ok(None) };
+            if let Some(tap) = &self.tap {
+                tap.read(frame);
+            }
             match Pdu::decode(frame) {
                 Ok(pdu) => return Ok(Some(pdu)),
                 Err(error) => {
@@ -108,12 +114,21 @@ fn say(outlet: &Outlet, pdu: &Pdu) {
     let _ = outlet.write(|out| pdu.encode(out));
 }
 
+/// A PDU as it stands on the wire.
+fn written(pdu: &Pdu) -> Vec<u8> {
+    let mut out = Vec::new();
+    // What was read can be written.
+    let _ = pdu.encode(&mut out);
+    out
+}
+
 /// Serves a connection to its end. `place` is its place among those without a session.
 pub(super) async fn run(hub: Hub, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
     let config = &hub.engine.runtime().config.smpp;
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
     }
+    let local = socket.local_addr().ok();
     let (read, write) = socket.into_split();
     let outlet = Outlet::new(config.write_queue_bytes_max);
     // A peer that never reads must not hold the writer for ever.
@@ -131,7 +146,9 @@ pub(super) async fn run(hub: Hub, socket: TcpStream, peer: SocketAddr, place: Ow
     };
     hub.engine.runtime().tasks.spawn("ucp-writer", pump);
     let framer = Framer::new(ucp::DEFAULT_MAX_FRAME.min(config.pdu_bytes_max));
-    let mut inlet = Inlet { socket: read, framer, outlet: outlet.clone(), unreadable: 0 };
+    let mut inlet = Inlet { socket: read, framer, outlet: outlet.clone(), unreadable: 0, tap: None };
+    // There is no TLS for UCP.
+    let peer = Peer { address: peer, local, encrypted: false };
     let end = match introduce(&hub, &mut inlet, peer).await {
         Ok(seat) => {
             drop(place);
@@ -146,7 +163,7 @@ pub(super) async fn run(hub: Hub, socket: TcpStream, peer: SocketAddr, place: Ow
 }
 
 /// Talks to a peer until its session is open.
-async fn introduce(hub: &Hub, inlet: &mut Inlet, peer: SocketAddr) -> Result<Seat, End> {
+async fn introduce(hub: &Hub, inlet: &mut Inlet, peer: Peer) -> Result<Seat, End> {
     let runtime = hub.engine.runtime();
     let stopping = runtime.tasks.stopping();
     let talk = async {
@@ -157,6 +174,10 @@ async fn introduce(hub: &Hub, inlet: &mut Inlet, peer: SocketAddr) -> Result<Sea
                         let password = session.password().unwrap_or_default();
                         match admitted(hub, peer, &session.oadc, &password).await {
                             Some(seat) => {
+                                let tap = seat.tap(runtime);
+                                tap.read(&written(&pdu));
+                                inlet.outlet.set_tap(tap.clone());
+                                inlet.tap = Some(tap);
                                 say(&inlet.outlet, &pdu.answer(Outcome::ack("BIND AUTHENTICATED")));
                                 return Ok(seat);
                             }
@@ -180,11 +201,9 @@ async fn introduce(hub: &Hub, inlet: &mut Inlet, peer: SocketAddr) -> Result<Sea
 }
 
 /// A place for who names an account and its password; nothing where there is none, for whatever reason.
-async fn admitted(hub: &Hub, peer: SocketAddr, system_id: &str, password: &str) -> Option<Seat> {
+async fn admitted(hub: &Hub, peer: Peer, system_id: &str, password: &str) -> Option<Seat> {
     let runtime = hub.engine.runtime();
     let config = &runtime.config.smpp;
-    // There is no TLS for UCP.
-    let peer = Peer { address: peer, encrypted: false };
     let admitted = authenticate(runtime, system_id, password, peer).await.and_then(|account| {
         let kind = (Protocol::Ucp, State::BoundTrx);
         let now = runtime.clock.now();
@@ -219,7 +238,7 @@ struct Open {
 async fn serve(hub: &Hub, inlet: &mut Inlet, seat: Seat) -> End {
     let (engine, outlet) = (hub.engine.clone(), inlet.outlet.clone());
     let session = Arc::clone(&seat);
-    engine.happened(seat.sender.tenant, Event::AccountBound(link(&seat, seat.kind()))).await;
+    engine.happened(seat.tenant, Event::AccountBound(link(&seat, seat.kind()))).await;
     let open = Open {
         submits: Submits::start(&engine, &session, &outlet),
         deliver: Deliver::start(&engine, Arc::clone(&session), outlet.clone(), Form::Ucp),
@@ -231,18 +250,20 @@ async fn serve(hub: &Hub, inlet: &mut Inlet, seat: Seat) -> End {
     open.deliver.stop();
     let patience = Duration::from_millis(open.engine.runtime().config.smpp.unbind_timeout_ms);
     // What was submitted is answered, where the peer still listens.
-    drop(tokio::time::timeout(patience, open.session.room(1)).await);
+    drop(tokio::time::timeout(patience, open.session.room(|| 1)).await);
     open.deliver.finish();
     // The place is free before anything more is waited for: the customer may be coming back already.
     drop(seat);
+    let now = open.engine.runtime().clock.now();
+    open.session.note(now, "lost", Some(end.as_str().to_owned()));
     let unbound = Event::AccountUnbound(link(&open.session, end.as_str()));
-    open.engine.happened(open.session.sender.tenant, unbound).await;
+    open.engine.happened(open.session.tenant, unbound).await;
     end
 }
 
 fn link(session: &Session, detail: &str) -> Link {
     Link {
-        id: session.sender.account.to_string(),
+        id: session.account.to_string(),
         name: session.name.clone(),
         peer: session.peer.to_string(),
         detail: detail.to_owned(),
@@ -325,7 +346,8 @@ impl Open {
             Body::Call(call) => self.submit((trn, Operation::CALL), &of_call(call)).await,
             Body::Transfer(transfer) => self.submit((trn, Operation::TRANSFER), &of_transfer(transfer)).await,
             Body::Message(asked @ (Operation::MODIFY | Operation::INQUIRY | Operation::DELETE), message) => {
-                let said = stored::operation(&self.engine, &self.session.sender, trn, *asked, message).await;
+                let said =
+                    stored::operation(&self.engine, &self.session.sender(), trn, *asked, message).await;
                 say(&self.outlet, &said.result);
                 if let Some((operation, message)) = said.follows
                     && let Some(trn) = self.deliver.trn()

@@ -4,6 +4,7 @@
 //! session's window; a second task waits for the commits in that order and answers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use runtime::wire::Outlet;
 use smpp::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Sm, Ton};
@@ -15,6 +16,7 @@ use ucp::{Call, Content, ErrorCode, Operation, Originator, Outcome, Pdu, ShortMe
 use super::delivery::stamp;
 use super::refusal::error_code;
 use crate::engine::Engine;
+use crate::live::meter::code_of_ucp;
 use crate::message::sm::Submitted;
 use crate::sessions::Session;
 use crate::smpp_server::submit::parts;
@@ -22,7 +24,6 @@ use crate::smpp_server::submit::parts;
 /// The session's requests that wait for their commit.
 pub(super) struct Submits {
     waiting: mpsc::Sender<Waiting>,
-    window: u32,
 }
 
 /// A request that is answered after its commit.
@@ -37,11 +38,10 @@ struct Waiting {
 impl Submits {
     /// Starts the task that answers; it ends with the session.
     pub(super) fn start(engine: &Engine, session: &Arc<Session>, outlet: &Outlet) -> Self {
-        let window = u32::from(session.sender.settings.window_max.clamp(1, u16::from(ucp::TRNS)));
-        let (waiting, queue) = mpsc::channel(window as usize);
+        let (waiting, queue) = mpsc::channel(usize::from(ucp::TRNS));
         let answering = answer(engine.clone(), Arc::clone(session), outlet.clone(), queue);
         engine.runtime().tasks.spawn("ucp-answers", answering);
-        Self { waiting, window }
+        Self { waiting }
     }
 
     /// Takes a message. The answer comes later, or at once where it is a refusal.
@@ -55,13 +55,13 @@ impl Submits {
         (trn, operation): (u8, Operation),
         message: &ShortMessage,
     ) -> std::result::Result<Option<Pdu>, ()> {
-        session.room(self.window).await;
+        session.room(|| session.window().min(u32::from(ucp::TRNS))).await;
         let submitted = sm(message).and_then(|sm| {
             let sm = sm.view();
             if !session.may_submit(parts(&sm), engine.runtime().clock.now()) {
                 return Err(Error::new(Code::TooManyRequests, "the account is above its rate"));
             }
-            engine.take_sm(&session.sender, &sm)
+            engine.take_sm(&session.sender(), &sm)
         });
         match submitted {
             Ok(submitted) => {
@@ -73,6 +73,7 @@ impl Submits {
             Err(error) => {
                 let code = error_code(error.code());
                 count(code);
+                session.meter.refused(code_of_ucp(code), error.code() == Code::TooManyRequests, 1);
                 Ok(Some(refusal(trn, operation, code, error.message())))
             }
         }
@@ -101,10 +102,15 @@ async fn answer(engine: Engine, session: Arc<Session>, outlet: Outlet, mut queue
         let pdu = match committed {
             Ok(Ok(())) => {
                 metrics::counter!("switchboard_ucp_submits_total", "error" => "").increment(1);
+                session.meter.accepted.fetch_add(1, Ordering::Relaxed);
                 let name = format!("{adc}:{}", stamp(accepted_at));
                 Pdu::new(trn, ucp::Body::Result(operation, Outcome::ack(name)))
             }
-            Ok(Err(error)) => refusal(trn, operation, error_code(error.code()), error.message()),
+            Ok(Err(error)) => {
+                let code = error_code(error.code());
+                session.meter.refused(code_of_ucp(code), false, 1);
+                refusal(trn, operation, code, error.message())
+            }
             Err(_) => refusal(trn, operation, ErrorCode::NOT_ALLOWED, "stopping"),
         };
         // A closed outlet has nobody behind it; and what repeats what was read fits.

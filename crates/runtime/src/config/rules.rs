@@ -107,6 +107,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("http.listen", Address),
     ("http.public_url", Text { min: 0, max: 2048 }),
     ("http.trusted_proxies", Networks { max: 64 }),
+    ("http.metrics_networks", Networks { max: 64 }),
     ("http.connections_max", Integer { min: 1, max: 1_000_000 }),
     ("http.body_bytes_max", Integer { min: 1_024, max: 1_073_741_824 }),
     ("http.header_timeout_ms", Integer { min: 100, max: 600_000 }),

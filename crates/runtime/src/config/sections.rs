@@ -19,6 +19,8 @@ pub struct Http {
     pub public_url: String,
     /// Networks of the proxies whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Networks that may read /metrics.
+    pub metrics_networks: Vec<Network>,
     /// Connections open at once.
     pub connections_max: usize,
     /// Largest request body.

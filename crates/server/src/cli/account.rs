@@ -52,6 +52,18 @@ pub(super) enum AccountCommand {
         /// Its id or system_id
         account: String,
     },
+    /// End one bind; what it has submitted is answered first
+    End {
+        /// Its id or system_id
+        account: String,
+        /// The bind's number, as `account binds` shows it
+        bind: u64,
+    },
+    /// What it does: rates, refusals, receipts that wait, sessions
+    Metrics {
+        /// Its id or system_id
+        account: String,
+    },
     /// Delete an account. Its sessions end; its messages stay
     Delete {
         /// Its id or system_id
@@ -157,6 +169,7 @@ pub(super) async fn run(command: &AccountCommand, client: &Client, out: &Out) ->
         }
         AccountCommand::Binds { account } => {
             let columns = [
+                ("NUMBER", "/number"),
                 ("KIND", "/kind"),
                 ("FROM", "/peer"),
                 ("TLS", "/tls"),
@@ -167,6 +180,15 @@ pub(super) async fn run(command: &AccountCommand, client: &Client, out: &Out) ->
             ];
             client.get(&[KIND.path, &find(account).await?, "binds"], &[]).await?.show_page(out, &columns);
             return Ok(());
+        }
+        AccountCommand::End { account, bind } => {
+            let path = [KIND.path, &find(account).await?, "unbind"];
+            client.post(&path, &serde_json::json!({ "bind": bind })).await?;
+            out.note("It is sent an unbind.");
+            return Ok(());
+        }
+        AccountCommand::Metrics { account } => {
+            client.get(&[KIND.path, &find(account).await?, "metrics"], &[]).await?
         }
         AccountCommand::Delete { account } => {
             client.write(Method::DELETE, &[KIND.path, &find(account).await?], None).await?;

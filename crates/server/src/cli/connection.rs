@@ -47,6 +47,25 @@ pub(super) enum ConnectionCommand {
         #[arg(long, value_name = "N")]
         revision: Option<i64>,
     },
+    /// Keep so many binds from now on; the others stay as they are
+    Scale {
+        /// Its id or name
+        connection: String,
+        /// Binds, 1 to 100
+        binds: u16,
+    },
+    /// End one bind when nothing is open on it, and open it anew
+    Renew {
+        /// Its id or name
+        connection: String,
+        /// The bind's number, as `connection show` has it
+        bind: u64,
+    },
+    /// What it does: rates, delays, errors, receipts, sessions
+    Metrics {
+        /// Its id or name
+        connection: String,
+    },
     /// Bind, and take messages
     Start {
         /// Its id or name
@@ -308,6 +327,19 @@ pub(super) async fn run(command: &ConnectionCommand, client: &Client, out: &Out)
         ConnectionCommand::Change { connection, name, flags, revision } => {
             let body: Value = flags.body()?.with("name", name.clone()).with("revision", *revision).value();
             client.patch(&[KIND.path, &find(connection).await?], &body).await?
+        }
+        ConnectionCommand::Scale { connection, binds } => {
+            let body = json!({ "settings": { "binds": binds } });
+            client.patch(&[KIND.path, &find(connection).await?], &body).await?
+        }
+        ConnectionCommand::Renew { connection, bind } => {
+            let path = [KIND.path, &find(connection).await?, "renew"];
+            client.post(&path, &json!({ "bind": bind })).await?;
+            out.note("It ends when nothing is open on it, and comes back.");
+            return Ok(());
+        }
+        ConnectionCommand::Metrics { connection } => {
+            client.get(&[KIND.path, &find(connection).await?, "metrics"], &[]).await?
         }
         ConnectionCommand::Preview { connection, to, from, text, validity_s } => {
             let sample = Members::default()

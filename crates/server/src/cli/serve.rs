@@ -42,7 +42,10 @@ async fn serve(config: Config) -> ExitCode {
         }
     };
     say(&greeting(&server));
-    wait_for_signal().await;
+    tokio::select! {
+        () = wait_for_signal() => {}
+        () = reload_on_hangup(&server) => {}
+    }
     say("Stopping; what is open drains first. A second signal ends at once.\n");
     tokio::select! {
         () = server.stop() => ExitCode::SUCCESS,
@@ -92,6 +95,27 @@ fn greeting(server: &Server) -> String {
             writeln!(text, "  SMPP account       system_id {}  password {}", demo.system_id, demo.password);
     }
     text
+}
+
+/// Reads the configuration again at each SIGHUP, for as long as the program runs.
+async fn reload_on_hangup(server: &Server) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return std::future::pending().await };
+    while hangups.recv().await.is_some() {
+        match crate::system::reread(&server.runtime) {
+            Ok(told) => say(&format!(
+                "The configuration was read again: {} settings are in force, {} need a restart.\n",
+                told.applied.len(),
+                told.after_restart.len()
+            )),
+            Err(mistakes) => {
+                say("The configuration is wrong; the former one stays in force:\n");
+                for finding in mistakes {
+                    say(&format!("{finding}\n"));
+                }
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -120,6 +120,20 @@ async fn streams_are_counted_and_kept_open_by_a_heartbeat() {
 }
 
 #[tokio::test]
+async fn metrics_are_for_the_networks_that_are_named() {
+    let house = House::start_with(|config| {
+        config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    for (from, status) in [("127.0.0.1", 200), ("::1", 200), ("198.51.100.7", 403)] {
+        let answer = house.anonymous().ask("GET", "/metrics", &[("x-forwarded-for", from)], None).await;
+        assert_eq!(answer.status, status, "{from}: {}", answer.text);
+        assert_eq!(answer.text.contains("switchboard_"), status == 200, "{}", answer.text);
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn a_proxys_word_counts_where_it_is_trusted() {
     for (trusted, expected) in [(true, "198.51.100.7"), (false, "127.0.0.1")] {
         let house = House::start_with(|config| {

@@ -56,6 +56,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let pause = made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
+    let connection = first(admin.get("/api/v1/connections").await.expect(200));
+    let trace = made("/api/v1/traces", json!({ "connection": connection })).await;
     BTreeMap::from([
         ("/api/v1/cdr-files", first(files().await)),
         ("/api/v1/senders", sender),
@@ -73,6 +75,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/connections", over_http),
         ("/api/v1/routes", first(admin.get("/api/v1/routes").await.expect(200))),
         ("/api/v1/lookup-providers", id(&lookup)),
+        ("/api/v1/traces", trace),
         ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
         ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
         ("/api/v1/users", first(admin.get("/api/v1/users").await.expect(200))),
@@ -210,6 +213,8 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["dead-letters", "redrive"]) => json!({ "filter": {} }),
         ("POST", ["dead-jobs", _]) => json!({ "all": true }),
         ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
+        ("POST", ["connections", _, "renew"] | ["smpp-accounts", _, "unbind"]) => json!({ "bind": 1 }),
+        ("POST", ["traces"]) => json!({ "connection": "con_0000000000001" }),
         ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),
         _ => json!({}),

@@ -38,6 +38,7 @@ record! {
         pub(super) sender_kind: i64, pub(super) recipient: String, pub(super) recipient_kind: i64,
         pub(super) options: Option<String>, pub(super) accepted_at: Timestamp, pub(super) expires_at: Timestamp,
         pub(super) done_at: Option<Timestamp>, pub(super) part_done_at: Option<Timestamp>,
+        pub(super) sent_at: Timestamp,
     }
 }
 
@@ -244,7 +245,7 @@ async fn look_up(batch: &mut Batch, rows: Vec<LookupRow>, fits: &mut [Vec<Fit>])
             sql!(
                 "select r.idx, r.nth, p.message_id, p.part, p.attempt, m.tenant_id, m.state, m.account_id, m.connection_id, \
                  m.parts, m.attempts, m.maybe_twice, m.registered, m.sender, m.sender_kind, m.recipient, m.recipient_kind, \
-                 m.options, m.accepted_at, m.expires_at, m.done_at, p.done_at as part_done_at \
+                 m.options, m.accepted_at, m.expires_at, m.done_at, p.done_at as part_done_at, p.sent_at \
                  from rows(idx bigint, nth bigint, connection bigint, key text) r join part p on p.connection_id = r.connection \
                  and p.provider_key = r.key join message m on m.id = p.message_id \
                  /* every tenant: a connection belongs to one tenant, and so do its parts */"

@@ -212,6 +212,10 @@ fn why(reasons: &Reasons, names: &Names, may_see_routes: bool) -> Markup {
             }
             " As " (reasons.intent) "."
         }
+        @if !reasons.gates.is_empty() {
+            h3 { "What each gate says of it" }
+            ul { @for looked in &reasons.gates { li { bdi { (looked.name) } ": " bdi { (looked.why) } } } }
+        }
         @if may_see_routes {
             @if !reasons.then.is_empty() {
                 h3 { "What each route said then" }
