@@ -119,6 +119,12 @@ impl<T: Clone + Send + 'static> Link<T> {
         each!(self, link => link.places(max).await)
     }
 
+    /// Leave for up to `max` of the messages that may leave now, if any may. Whoever waits by [`Link::places`] is not passed:
+    /// all take from the same room.
+    pub fn places_now(&self, max: usize) -> Option<Places> {
+        each!(self, link => link.places_now(max))
+    }
+
     /// Hands over one message, using one of the places. It is given in the fields of submit_sm, which has those of the other
     /// protocols, and written in the link's own; `named` is our name for the message, and the part's number. From then on the
     /// tag comes back in exactly one [`Report::Answered`].

@@ -121,6 +121,11 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
         self.owned.shared.gate.places(max).await
     }
 
+    /// As [`crate::Link::places_now`].
+    pub fn places_now(&self, max: usize) -> Option<Places> {
+        self.owned.shared.gate.places_now(max)
+    }
+
     /// Hands over one message, using one of the places, on the session with the most room. It is given in the fields of
     /// submit_sm, which has those of the other protocols, and written in the link's own. From then on the tag comes back in
     /// exactly one [`Report::Answered`].

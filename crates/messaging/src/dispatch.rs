@@ -13,6 +13,7 @@ use types::{ConnectionId, MessageId, kind};
 use crate::assemble::{Assembled, Dialect};
 use crate::journal::{Answered, ClaimId, Entry, Journal, NO_CLAIM, Outcome};
 use crate::message::Outgoing;
+use crate::queue::exit::{Before, Exit, Leaving, OneBefore};
 use crate::queue::{Line, Queue};
 use runtime::Runtime;
 
@@ -61,17 +62,22 @@ struct Taken {
     dialect: Arc<Dialect>,
     messages: Vec<(Arc<Outgoing>, Assembled)>,
     places: Places,
+    /// New messages do not pass these.
+    before: OneBefore,
 }
 
 impl Dispatcher {
     /// Hands over until the link stops.
     pub async fn run(self) {
         let line = self.queue.line(self.connection);
+        let (exit, mut leaving) = Exit::to(self.link.clone());
+        line.set_exit(exit.clone());
         let mut claims = FuturesOrdered::new();
         loop {
             tokio::select! {
                 biased;
                 Some((taken, claimed)) = claims.next(), if !claims.is_empty() => self.claimed(&line, taken, claimed).await,
+                Some(claimed) = leaving.recv() => self.leave(claimed).await,
                 places = self.ready(&line), if claims.len() < CLAIMS_UNDER_WAY => match places {
                     Ok(places) => {
                         let taken = self.take(&line, places).await;
@@ -83,8 +89,13 @@ impl Dispatcher {
                 },
             }
         }
+        line.close_exit(&exit);
+        leaving.close();
         while let Some((taken, claimed)) = claims.next().await {
             self.claimed(&line, taken, claimed).await;
+        }
+        while let Some(claimed) = leaving.recv().await {
+            self.leave(claimed).await;
         }
     }
 
@@ -97,23 +108,49 @@ impl Dispatcher {
     }
 
     /// Takes as many messages as may leave.
-    async fn take(&self, line: &Line, places: Places) -> Taken {
-        let now = self.runtime.clock.now();
+    async fn take(&self, line: &Arc<Line>, places: Places) -> Taken {
         let dialect = self.dialect.load_full();
+        let before = Before::one_more(line);
         let mut messages = Vec::with_capacity(places.len());
         for message in line.take(places.len()) {
-            if message.expires_at <= now {
-                self.end(&message, Outcome::Expired).await;
-                continue;
-            }
-            match dialect.assemble(&message, now) {
-                Ok(assembled) if !assembled.is_empty() => messages.push((message, assembled)),
-                // Every part is with the carrier already: only the answer that said so was lost.
-                Ok(_) => self.end(&message, Outcome::AllTaken).await,
-                Err(why) => self.end(&message, Outcome::Unsendable { why }).await,
+            if let Some(assembled) = self.assemble(&dialect, &message, NO_CLAIM).await {
+                messages.push((message, assembled));
             }
         }
-        Taken { claim: self.runtime.ids.next::<kind::Job>().raw(), dialect, messages, places }
+        Taken { claim: self.runtime.ids.next::<kind::Job>().raw(), dialect, messages, places, before }
+    }
+
+    /// A message as PDUs. One that is not to leave is ended, and is none.
+    async fn assemble(
+        &self,
+        dialect: &Dialect,
+        message: &Arc<Outgoing>,
+        claim: ClaimId,
+    ) -> Option<Assembled> {
+        let now = self.runtime.clock.now();
+        let outcome = if message.expires_at <= now {
+            Outcome::Expired
+        } else {
+            match dialect.assemble(message, now) {
+                Ok(assembled) if !assembled.is_empty() => return Some(assembled),
+                // Every part is with the carrier already: only the answer that said so was lost.
+                Ok(_) => Outcome::AllTaken,
+                Err(why) => Outcome::Unsendable { why },
+            }
+        };
+        self.answered(message.clone(), 1, 1, claim, outcome).await;
+        None
+    }
+
+    /// Hands over what was claimed with its acceptance.
+    async fn leave(&self, leaving: Leaving) {
+        let Leaving { claim, messages, mut places } = leaving;
+        let dialect = self.dialect.load_full();
+        for message in messages {
+            if let Some(assembled) = self.assemble(&dialect, &message, claim).await {
+                self.hand_over(&message, (&dialect, &assembled), claim, &mut places).await;
+            }
+        }
     }
 
     /// Writes down what is about to leave.
@@ -137,6 +174,7 @@ impl Dispatcher {
         for (message, assembled) in taken.messages {
             self.hand_over(&message, (&taken.dialect, &assembled), taken.claim, &mut places).await;
         }
+        drop(taken.before);
     }
 
     async fn hand_over(
@@ -164,11 +202,6 @@ impl Dispatcher {
                 self.answered(tag.message, tag.part, handed_over, claim, Outcome::NotSent).await;
             }
         }
-    }
-
-    /// Ends a message that is not handed over.
-    async fn end(&self, message: &Arc<Outgoing>, outcome: Outcome) {
-        self.answered(message.clone(), 1, 1, NO_CLAIM, outcome).await;
     }
 
     async fn answered(

@@ -25,6 +25,7 @@ use crate::message::{Outgoing, State, Why};
 use crate::opt_out::{Noted, OptOuts};
 use crate::pause;
 use crate::push::{Push, Pushes};
+use crate::queue::exit::{Exit, Leaving};
 use crate::queue::{Queue, Queued};
 
 mod accept;
@@ -162,6 +163,12 @@ pub struct NewMessage {
 /// What is to be done after the commit, and only then.
 pub(crate) enum After {
     Dispatch(Queued),
+    /// What is claimed already goes, past the lanes.
+    Leave {
+        exit: Exit,
+        connection: ConnectionId,
+        leaving: Leaving,
+    },
     Push(Push),
     ClaimMade {
         id: ClaimId,
@@ -421,7 +428,7 @@ impl Writer {
         }
         // In this order: what is accepted can be claimed, what is answered can be receipted, in one batch.
         accept::accept(&mut batch, work, replies, &self.queue).await?;
-        accept::claim(&mut batch, work).await?;
+        accept::claim(&mut batch, work, &self.queue).await?;
         let answered = answer::answer(&mut batch, work, &self.progress).await?;
         let any_held = self.held.unwrap_or(0) > 0;
         let known = receipt::Known { sent: &self.sent, ids: &self.ids };
@@ -482,6 +489,11 @@ impl Writer {
         for after in after {
             match after {
                 After::Dispatch(queued) => self.queue.put(queued),
+                After::Leave { exit, connection, leaving } => {
+                    if let Err(leaving) = exit.leave(leaving) {
+                        self.backlog.extend(not_sent(connection, leaving));
+                    }
+                }
                 After::Push(push) => self.pushes.put(push),
                 After::ClaimMade { id, messages } => self.progress.claimed(id, messages),
                 After::Receipted(key) => {
@@ -561,6 +573,15 @@ impl Writer {
             }
         }
     }
+}
+
+/// The answers for messages whose connection stopped between their claim and its commit.
+fn not_sent(connection: ConnectionId, leaving: Leaving) -> impl Iterator<Item = Entry> {
+    let claim = leaving.claim;
+    leaving.messages.into_iter().map(move |message| {
+        let outcome = Outcome::NotSent;
+        Entry::Answered(Box::new(Answered { message, part: 1, handed_over: 1, connection, claim, outcome }))
+    })
 }
 
 #[cfg(test)]

@@ -17,11 +17,13 @@ use crate::pause::Rest;
 use crate::route::{Ask, Board, Chosen, Decision, Liveness, Routes};
 
 pub mod api;
+pub(crate) mod exit;
 mod lane;
 pub(crate) mod pages;
 pub mod steer;
 pub mod view;
 
+use exit::{Before, Exit};
 use lane::Lane;
 
 /// A message for a connection.
@@ -254,6 +256,14 @@ impl Queue {
         chosen.map(|chosen| chosen.connection)
     }
 
+    /// The exit by which new messages of a connection may leave at once; none while others are before them.
+    pub(crate) fn open_exit(&self, connection: ConnectionId) -> Option<Exit> {
+        if self.alive(connection) != Liveness::Up {
+            return None;
+        }
+        self.line(connection).open_exit()
+    }
+
     /// Moves what waits for a connection to where it goes now; called when the connection has died or its routes changed.
     pub fn reroute(&self, connection: ConnectionId) -> usize {
         let line = self.line(connection);
@@ -289,6 +299,9 @@ impl Queue {
 pub struct Line {
     lanes: Mutex<[Lane; Intent::ALL.len()]>,
     filled: Notify,
+    /// Absent while nobody hands over.
+    exit: Mutex<Option<Exit>>,
+    before: Before,
 }
 
 impl Line {
@@ -325,6 +338,21 @@ impl Line {
     fn waiting(&self) -> [usize; Intent::ALL.len()] {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         std::array::from_fn(|lane| lanes[lane].len())
+    }
+
+    /// New messages may leave by this exit from now on.
+    pub(crate) fn set_exit(&self, exit: Exit) {
+        *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit);
+    }
+
+    /// Nobody leaves by this exit any more.
+    pub(crate) fn close_exit(&self, exit: &Exit) {
+        self.exit.lock().unwrap_or_else(PoisonError::into_inner).take_if(|now| now.is(exit));
+    }
+
+    fn open_exit(&self) -> Option<Exit> {
+        let free = self.before.is_empty() && self.waiting() == [0; Intent::ALL.len()];
+        free.then(|| self.exit.lock().unwrap_or_else(PoisonError::into_inner).clone()).flatten()
     }
 
     /// Takes what is so, in its order.

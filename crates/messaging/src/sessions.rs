@@ -407,8 +407,8 @@ impl Session {
     /// What its octets are shown to.
     pub(crate) fn tap(&self, runtime: &Runtime) -> Tap {
         let protocol = match self.protocol {
-            // No session is opened over HTTP.
-            Protocol::Smpp | Protocol::Http => trace::Protocol::Smpp,
+            // No session is opened over HTTP, and nothing of one for mail is shown.
+            Protocol::Smpp | Protocol::Http | Protocol::Mail => trace::Protocol::Smpp,
             Protocol::Ucp => trace::Protocol::Ucp,
             Protocol::Cimd2 => trace::Protocol::Cimd2,
         };

@@ -134,6 +134,11 @@ impl<T: Clone + Send + 'static> Link<T> {
         self.owned.shared.gate.places(max).await
     }
 
+    /// See [`crate::Link::places_now`].
+    pub fn places_now(&self, max: usize) -> Option<Places> {
+        self.owned.shared.gate.places_now(max)
+    }
+
     /// See [`crate::Link::submit`]. `named` is our name for the message, and the part's number.
     ///
     /// # Errors

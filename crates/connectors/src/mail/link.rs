@@ -268,6 +268,11 @@ impl<T: Clone + Send + 'static> Link<T> {
         self.owned.shared.gate.places(max).await
     }
 
+    /// As [`crate::Link::places_now`].
+    pub fn places_now(&self, max: usize) -> Option<Places> {
+        self.owned.shared.gate.places_now(max)
+    }
+
     /// As [`crate::Link::submit`].
     ///
     /// # Errors

@@ -112,6 +112,14 @@ impl Gate {
         self.freed.notify_waiters();
     }
 
+    /// Takes up to `max` of the places that there are now, if there are any.
+    pub(crate) fn places_now(self: &Arc<Self>, max: usize) -> Option<Places> {
+        match self.state().grant(max, self.now_ms()) {
+            Grant::Now(n) => Some(Places { n, gate: Arc::clone(self) }),
+            Grant::In(_) | Grant::WhenFreed | Grant::Never => None,
+        }
+    }
+
     /// Waits for at least one place and takes up to `max`.
     pub(crate) async fn places(self: &Arc<Self>, max: usize) -> Result<Places, Stopped> {
         loop {

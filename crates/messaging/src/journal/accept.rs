@@ -1,11 +1,14 @@
 //! New messages, and claims before they leave.
 
+use std::collections::BTreeMap;
+
 use db::{Arg, OnConflict, Rows, args, sql};
 use types::event::MessageChange;
-use types::{Code, Error, Event, Result, Timestamp};
+use types::{Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp, kind};
 
-use super::{After, Batch, Entry, NewMessage};
+use super::{After, Batch, ClaimId, Entry, NewMessage};
 use crate::message::{State, kind_of};
+use crate::queue::exit::Leaving;
 use crate::queue::{Queue, Queued};
 
 /// How long after its validity a message that is out is looked at: by then its last answer has come or timed out.
@@ -142,7 +145,7 @@ async fn insert(batch: &mut Batch, rows: Rows) -> Result<()> {
 /// Keeps the answer of a keyed request; false when another request with this key was faster.
 async fn keep_answer(
     batch: &mut Batch,
-    tenant: types::TenantId,
+    tenant: TenantId,
     keyed: &runtime::scope::Keyed,
     answer: &str,
 ) -> Result<bool> {
@@ -160,7 +163,7 @@ async fn keep_answer(
 }
 
 /// Notes that a failed message is sent again as another; false when it was before.
-async fn keep_redrive(batch: &mut Batch, new: &NewMessage, old: types::MessageId) -> Result<bool> {
+async fn keep_redrive(batch: &mut Batch, new: &NewMessage, old: MessageId) -> Result<bool> {
     let kept = batch
         .tx
         .execute(
@@ -174,21 +177,29 @@ async fn keep_redrive(batch: &mut Batch, new: &NewMessage, old: types::MessageId
     Ok(kept == 1)
 }
 
-/// Writes what is about to leave.
-pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)]) -> Result<()> {
-    let mut rows = Rows::new();
+/// Messages that are about to leave.
+struct Claim {
+    id: ClaimId,
+    connection: ConnectionId,
+    messages: Vec<MessageId>,
+}
+
+/// Writes what is about to leave: what was taken from the queue, and of what was just accepted that which need not wait.
+pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)], queue: &Queue) -> Result<()> {
+    let mut claims = claim_at_once(batch, queue);
     for (_, entry) in work {
         let Entry::Claim { id, connection, messages } = entry else { continue };
-        let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
-        rows.push([
-            (*id).into(),
-            (*connection).into(),
-            serde_json::to_string(&raw).map_err(Error::internal)?.into(),
-        ]);
-        batch.after.push(After::ClaimMade { id: *id, messages: messages.clone() });
+        claims.push(Claim { id: *id, connection: *connection, messages: messages.clone() });
     }
-    if rows.is_empty() {
+    if claims.is_empty() {
         return Ok(());
+    }
+    let mut rows = Rows::with_capacity(claims.len(), 3);
+    for Claim { id, connection, messages } in claims {
+        let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
+        let raw = serde_json::to_string(&raw).map_err(Error::internal)?;
+        rows.push([id.into(), connection.into(), raw.into()]);
+        batch.after.push(After::ClaimMade { id, messages });
     }
     let at = batch.now;
     batch
@@ -204,4 +215,35 @@ pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)]) ->
         .await
         .on_unique(|| Error::new(Code::Conflict, "a claim was written twice"))?;
     Ok(())
+}
+
+/// Finds room on the wire for messages that were just accepted and have none before them. They leave with this commit; the
+/// others wait in their lanes for the next.
+fn claim_at_once(batch: &mut Batch, queue: &Queue) -> Vec<Claim> {
+    let mut accepted: BTreeMap<ConnectionId, Vec<Queued>> = BTreeMap::new();
+    for after in std::mem::take(&mut batch.after) {
+        match after {
+            After::Dispatch(queued) => accepted.entry(queued.connection).or_default().push(queued),
+            other => batch.after.push(other),
+        }
+    }
+    let mut claims = Vec::new();
+    for (connection, queued) in accepted {
+        let exit = queue.open_exit(connection);
+        let (mut free, mut waits): (Vec<_>, Vec<_>) = queued
+            .into_iter()
+            .partition(|one| exit.is_some() && queue.paused(&one.message, connection).is_none());
+        if let (false, Some(exit)) = (free.is_empty(), exit)
+            && let Some(places) = exit.room(free.len())
+        {
+            free.sort_by_key(|one| one.message.intent.lane());
+            waits.splice(0..0, free.split_off(places.len().min(free.len())));
+            let messages: Vec<_> = free.drain(..).map(|one| one.message).collect();
+            let id = batch.runtime.ids.next::<kind::Job>().raw();
+            claims.push(Claim { id, connection, messages: messages.iter().map(|one| one.id).collect() });
+            batch.after.push(After::Leave { exit, connection, leaving: Leaving { claim: id, messages, places } });
+        }
+        batch.after.extend(free.into_iter().chain(waits).map(After::Dispatch));
+    }
+    claims
 }

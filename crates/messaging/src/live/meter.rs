@@ -192,6 +192,8 @@ const CIMD: u64 = 2 << 32;
 const NO_ANSWER: u64 = 3 << 32;
 /// Statuses of HTTP.
 const HTTP: u64 = 5 << 32;
+/// Reply codes of mail servers.
+const MAIL: u64 = 6 << 32;
 /// Codes of customers over UCP.
 const UCP_SUBMIT: u64 = 4 << 32;
 
@@ -202,6 +204,7 @@ pub fn code_of(refusal: &Refusal) -> u64 {
         Refusal::Smpp(status) => u64::from(status.0),
         Refusal::Ucp(error) => UCP | u64::from(error.0),
         Refusal::Cimd(error) => CIMD | u64::from(error.0),
+        Refusal::Mail(code) => MAIL | u64::from(code.code),
     }
 }
 
@@ -236,6 +239,8 @@ pub fn in_words(code: Option<u64>) -> (String, String) {
             (format!("UCP {:02}", error.0), error.describe().to_owned())
         }
         2 => (format!("CIMD2 {small}"), cimd::ErrorCode(small).describe().to_owned()),
+        6 if low < 500 => (format!("SMTP {low}"), "the mail server wants it tried again later".to_owned()),
+        6 => (format!("SMTP {low}"), "the mail server refused it for good".to_owned()),
         5 => (format!("HTTP {low}"), "the provider refused the request".to_owned()),
         _ if low == 2 => ("unclear".to_owned(), "what was answered does not tell".to_owned()),
         _ if low == 0 => ("no answer".to_owned(), "none came in time".to_owned()),
@@ -255,6 +260,7 @@ mod tests {
             (code_of(&Refusal::Ucp(ucp::ErrorCode::ADC_INVALID)), "UCP 06", "AdC invalid"),
             (code_of_ucp(ucp::ErrorCode::SYNTAX), "UCP 02", "syntax"),
             (code_of(&Refusal::Cimd(cimd::ErrorCode::CONGESTION)), "CIMD2 10", "congestion"),
+            (code_of(&Refusal::Mail(connectors::MailCode::read(550, "5.1.1 nobody"))), "SMTP 550", "for good"),
             (code_of_silence(NoAnswer::TimedOut), "no answer", "none came"),
             (code_of_silence(NoAnswer::BindLost), "bind lost", "lost"),
         ] {

@@ -82,6 +82,7 @@ pub(super) async fn refuse(mut socket: TcpStream) {
 /// Serves a connection to its end; `at_once` where TLS comes first.
 pub(super) async fn run(hub: Hub, socket: TcpStream, address: SocketAddr, at_once: bool) {
     drop(socket.set_nodelay(true));
+    let local = socket.local_addr().ok();
     let config = &hub.engine.runtime().config.smtp;
     let by = Instant::now() + Duration::from_millis(config.session_ms);
     let mut stream = Stream::Plain(socket);
@@ -101,7 +102,7 @@ pub(super) async fn run(hub: Hub, socket: TcpStream, address: SocketAddr, at_onc
         errors_max: config.errors_max,
     };
     let mut session = Session::new(offers, at_once);
-    let desk = Desk::new(hub.clone(), Peer { address, encrypted: at_once });
+    let desk = Desk::new(hub.clone(), Peer { address, local, encrypted: at_once });
     ended(serve(&hub, &mut session, stream, desk, by).await);
 }
 

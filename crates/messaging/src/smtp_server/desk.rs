@@ -216,7 +216,7 @@ impl Desk {
         };
         let gateway = mail::by_subdomain(&runtime, name).await.map_err(|error| Answer::refused(&error))?;
         if let Some(known) = &self.known {
-            let own = gateway.is_some_and(|gateway| gateway.account == known.seat.sender.account);
+            let own = gateway.is_some_and(|gateway| gateway.account == known.seat.account);
             return if own { Ok(()) } else { Err(forbidden("this gateway is not the account's own")) };
         }
         let (address, sender) = (self.peer.address.ip(), self.begun()?.sender.clone());
@@ -249,7 +249,7 @@ impl Desk {
     /// Refuses what is known to be refused before there is a text: the phone, or who sends. Nothing is counted.
     fn reachable(&self, known: &Known, phone: &Address) -> Result<()> {
         let engine = &self.hub.engine;
-        let sender = &known.seat.sender;
+        let sender = known.seat.sender();
         let settings = known.gateway.as_ref().map(|gateway| &gateway.settings);
         let address = self.mail.as_ref().map_or("", |mail| mail.sender.as_str());
         let own = settings.and_then(|settings| settings.sender_for(address));
@@ -316,7 +316,7 @@ impl Desk {
                 .gateway
                 .as_ref()
                 .map_or_else(GatewaySettings::default, |gateway| gateway.settings.clone());
-            let mut sender = known.seat.sender.clone();
+            let mut sender = known.seat.sender();
             if let Some(intent) = settings.intent {
                 let mut own = (*sender.settings).clone();
                 own.intent_default = intent;

@@ -40,7 +40,6 @@ fn fit(message: i64, part: i64, parts: i64, open: bool) -> Match {
         done_at: None,
         part_done_at: (!open).then_some(Timestamp::from_unix_ms(1)),
         sent_at: Timestamp::default(),
-        sent_at: Timestamp::default(),
     }
 }
 
