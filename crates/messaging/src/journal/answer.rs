@@ -422,8 +422,7 @@ async fn decide(
             }
         }
         Worst::Unanswered(why, _) => {
-            // Nothing is in memory or on the wire any more: only a receipt can still tell.
-            let until = message.expires_at.max(batch.now.plus_ms(RECEIPT_WAIT_MS));
+            let until = receipt_due(batch, message);
             batch.count(message.tenant, Some(from), State::Indeterminate);
             batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), Wake::At(until)));
             batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
@@ -436,6 +435,11 @@ async fn decide(
     }
     batch.after.push(place);
     Ok(())
+}
+
+/// Until when a message of unknown fate waits for a receipt: nothing else can still tell.
+fn receipt_due(batch: &Batch, message: &Outgoing) -> Timestamp {
+    message.expires_at.max(batch.now.plus_ms(RECEIPT_WAIT_MS))
 }
 
 /// Tells a customer who wants to hear of it, and keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
