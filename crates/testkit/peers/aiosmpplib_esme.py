@@ -116,8 +116,9 @@ async def drive(host, port, system_id, password, numbers):
         # `start` tries again for ever; this says what is wrong.
         await esme.connect()
     except (SmppError, OSError, ValueError) as error:
-        # ValueError: a refusal without a body, which it takes for a broken one.
-        run.fail(f"{type(error).__name__}: {error}")
+        # ValueError: a refusal without a body, which it takes for a broken one, and at times says so to the hook too.
+        if not run.errors:
+            run.fail(f"{type(error).__name__}: {error}")
         return run, begun
     running = asyncio.create_task(esme.start())
     while not run.done():

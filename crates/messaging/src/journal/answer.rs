@@ -361,14 +361,13 @@ async fn decide(
     taken: PartSet,
     from: State,
 ) -> Result<()> {
-    let message = &answered.message;
+    let (message, connection) = (&answered.message, Some(answered.connection));
     let late = matches!(answered.outcome, Outcome::Late { .. });
     if from.is_final() || (late && from != State::Indeterminate) {
         // What was answered late may be out again, and then keeps its place.
         batch.after.extend((!late).then_some(After::Release(message.id)));
         return Ok(());
     }
-    let connection = Some(answered.connection);
     let change = |state: State, error: Option<String>| MessageChange {
         message: message.id,
         state: state.as_str().into(),
@@ -422,10 +421,9 @@ async fn decide(
             }
         }
         Worst::Unanswered(why, _) => {
-            // Nothing is in memory or on the wire any more: only a receipt can still tell.
-            let until = message.expires_at.max(batch.now.plus_ms(RECEIPT_WAIT_MS));
             batch.count(message.tenant, Some(from), State::Indeterminate);
-            batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), Wake::At(until)));
+            let wake = receipt_due(batch, message);
+            batch.set(message.id, standing(State::Indeterminate, Some(why.clone()), wake));
             batch.event(message.tenant, Event::MessageIndeterminate(change(State::Indeterminate, Some(why))));
         }
         Worst::Expired => ended = Some((State::Expired, None)),
@@ -436,6 +434,11 @@ async fn decide(
     }
     batch.after.push(place);
     Ok(())
+}
+
+/// Until when a message of unknown fate waits for a receipt: nothing else can still tell.
+fn receipt_due(batch: &Batch, message: &Outgoing) -> Wake {
+    Wake::At(message.expires_at.max(batch.now.plus_ms(RECEIPT_WAIT_MS)))
 }
 
 /// Tells a customer who wants to hear of it, and keeps a message of one part at hand for its receipt. A name that others can have too is looked up in the table, which
