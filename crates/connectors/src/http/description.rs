@@ -280,7 +280,11 @@ pub struct Receipts {
     pub id: String,
     /// Where its state stands (a source).
     pub state: String,
-    /// What each state means; one that is not named here is no end.
+    /// Where a finer word for the state stands (a source). Where `states` names that word, it decides, and `state` does not.
+    pub detail: String,
+    /// What each state means; one that is not named here is no end. A name that ends in `*` stands for all that begin so:
+    /// the whole name decides first, then the longest beginning. What such a beginning finds is the reason too, where there
+    /// is no other.
     pub states: BTreeMap<String, Standing>,
     /// Where the reason stands (a source).
     pub error: String,
@@ -324,11 +328,14 @@ pub struct Inbound {
     pub to: String,
     /// Where the text stands (a source).
     pub text: String,
-    /// Where the text's character set stands (a source): `UTF-8`, or `UTF-16BE` also written `UCS2`, `8` or `2`; UTF-8 when
-    /// empty.
+    /// Where the text's character set stands (a source): `UTF-8`, or `UTF-16BE` also written `UCS2`, `8` or `2`, or
+    /// `8-BIT` also written `binary` or `1` for octets that are no text; UTF-8 when empty.
     pub charset: String,
-    /// Where binary content stands in hexadecimal (a source).
+    /// Where content stands in hexadecimal (a source). It is binary, unless `data_coding` says what it is.
     pub binary: String,
+    /// Where the data coding scheme of what stands in `binary` stands (a source), as a number or as the octet itself; 0
+    /// when nothing stands there.
+    pub data_coding: String,
     /// Where a user data header stands in hexadecimal, with its length octet (a source).
     pub udh: String,
     /// Where the reference of a long message's parts stands (a source).

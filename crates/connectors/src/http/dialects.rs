@@ -7,7 +7,10 @@
 //! - `infobip`: SMS API version 3, `/sms/3/messages`, its delivery reports and "Receive inbound SMS"
 //! - `vonage`: SMS API, `/sms/json`, its delivery receipts, inbound SMS and signed webhooks
 //! - `kannel`: Kannel 1.4 user guide, "Using the SMSBox HTTP interface" and "Delivery reports"
-//! - `jasmin`: Jasmin 0.10 manual, "HTTP API": `/send` and its delivery receipt callbacks
+//! - `jasmin`: Jasmin 0.10 manual, "HTTP API": `/send`, its delivery receipt callbacks and "Receiving SMS-MO"
+
+#[cfg(test)]
+mod tests;
 
 use super::Description;
 

@@ -80,6 +80,7 @@ struct ReceiptPlan {
     list: String,
     id: Source,
     state: Source,
+    detail: Source,
     states: std::collections::BTreeMap<String, Standing>,
     error: Source,
     to: Source,
@@ -94,6 +95,7 @@ struct InboundPlan {
     text: Source,
     charset: Source,
     binary: Source,
+    data_coding: Source,
     udh: Source,
     reference: Source,
     parts: Source,
@@ -127,6 +129,7 @@ impl Hooks {
             list: list("receipts.list", &receipts.list)?,
             id: place("receipts.id", &receipts.id)?,
             state: place("receipts.state", &receipts.state)?,
+            detail: place("receipts.detail", &receipts.detail)?,
             states: receipts.states.clone(),
             error: place("receipts.error", &receipts.error)?,
             to: place("receipts.to", &receipts.to)?,
@@ -139,6 +142,7 @@ impl Hooks {
             text: place("inbound.text", &inbound.text)?,
             charset: place("inbound.charset", &inbound.charset)?,
             binary: place("inbound.binary", &inbound.binary)?,
+            data_coding: place("inbound.data_coding", &inbound.data_coding)?,
             udh: place("inbound.udh", &inbound.udh)?,
             reference: place("inbound.reference", &inbound.reference)?,
             parts: place("inbound.parts", &inbound.parts)?,
@@ -350,8 +354,11 @@ impl Signed<'_> {
 impl ReceiptPlan {
     fn read(&self, came: &Came<'_>) -> Result<Receipt, String> {
         let message_id = self.id.text(came).ok_or("a receipt names no message")?;
-        let state = self.state.text(came).ok_or("a receipt names no state")?;
-        let state = match self.states.get(&state) {
+        let word = self.state.text(came).ok_or("a receipt names no state")?;
+        let named = |word: &str| self.states.get(word).copied();
+        let exact = self.detail.text(came).as_deref().and_then(named).or_else(|| named(&word));
+        let begun = if exact.is_none() { self.beginning(&word) } else { None };
+        let state = match exact.or(begun) {
             Some(Standing::Enroute) => MessageState::Enroute,
             Some(Standing::Delivered) => MessageState::Delivered,
             Some(Standing::Expired) => MessageState::Expired,
@@ -367,10 +374,22 @@ impl ReceiptPlan {
             state,
             error: match state {
                 MessageState::Delivered | MessageState::Enroute => None,
-                _ => self.error.text(came).filter(|error| error.chars().any(|ch| ch != '0')),
+                _ => {
+                    let told = self.error.text(came).filter(|error| error.chars().any(|ch| ch != '0'));
+                    // One of many names says more than the state that it stands for.
+                    told.or_else(|| begun.map(|_| word))
+                }
             }
             .map(|error| error.chars().filter(|ch| !ch.is_control()).take(ERROR_CHARS_MAX).collect()),
         })
+    }
+
+    /// What the longest beginning of a word stands for.
+    fn beginning(&self, word: &str) -> Option<Standing> {
+        let beginnings =
+            self.states.iter().filter_map(|(name, state)| Some((name.strip_suffix('*')?, *state)));
+        let fits = beginnings.filter(|(beginning, _)| word.starts_with(beginning));
+        fits.max_by_key(|(beginning, _)| beginning.len()).map(|(_, state)| state)
     }
 }
 
@@ -386,31 +405,50 @@ impl InboundPlan {
                 _ => unhex(&text).ok_or("the user data header is not hexadecimal")?,
             },
         };
-        let (encoding, body) = match self.binary.text(came) {
-            Some(text) => (Encoding::Binary, unhex(&text).ok_or("the binary content is not hexadecimal")?),
-            None => {
-                let octets = self.text.find(came).unwrap_or_default();
-                let charset = self.charset.text(came).unwrap_or_default().to_ascii_uppercase();
-                // By its name, or as data_coding or Kannel's coding numbers it.
-                let wide =
-                    charset.starts_with("UTF-16") || matches!(charset.as_str(), "UCS2" | "UCS-2" | "8" | "2");
-                let text = if wide {
-                    Encoding::Ucs2.decode(&octets)
-                } else {
-                    String::from_utf8_lossy(&octets).into_owned()
-                };
-                let encoding = sms::count(&text, &analysis::Options::default()).encoding;
-                (encoding, encoding.encode_lossy(&text))
-            }
+        let (data_coding, body) = match self.binary.text(came) {
+            Some(text) => (self.scheme(came)?, unhex(&text).ok_or("the binary content is not hexadecimal")?),
+            None => self.told_as_text(came),
         };
         Ok(Sm {
             source: address(&from),
             destination: address(&to),
             esm_class: EsmClass::DEFAULT.with_udhi(!header.is_empty()),
-            data_coding: smpp::DataCoding(encoding.data_coding()),
+            data_coding: smpp::DataCoding(data_coding),
             short_message: [header, body].concat(),
             ..Sm::default()
         })
+    }
+
+    /// The data coding scheme of what stands in hexadecimal.
+    fn scheme(&self, came: &Came<'_>) -> Result<u8, String> {
+        if !self.data_coding.is_somewhere() {
+            return Ok(Encoding::Binary.data_coding());
+        }
+        let found = self.data_coding.find(came).unwrap_or_default();
+        match found.as_slice() {
+            [] => Ok(0),
+            // Jasmin sends the octet itself.
+            [octet] if !octet.is_ascii_digit() => Ok(*octet),
+            text => String::from_utf8_lossy(text)
+                .trim()
+                .parse()
+                .map_err(|_| "the data coding scheme is not from 0 to 255".to_owned()),
+        }
+    }
+
+    /// The data coding scheme and the octets of what stands as text.
+    fn told_as_text(&self, came: &Came<'_>) -> (u8, Vec<u8>) {
+        let octets = self.text.find(came).unwrap_or_default();
+        let charset = self.charset.text(came).unwrap_or_default().to_ascii_uppercase();
+        // By its name, or as data_coding or Kannel's coding numbers it.
+        let text = match charset.as_str() {
+            "8-BIT" | "BINARY" | "1" => return (Encoding::Binary.data_coding(), octets),
+            "UCS2" | "UCS-2" | "8" | "2" => Encoding::Ucs2.decode(&octets),
+            wide if wide.starts_with("UTF-16") => Encoding::Ucs2.decode(&octets),
+            _ => String::from_utf8_lossy(&octets).into_owned(),
+        };
+        let encoding = sms::count(&text, &analysis::Options::default()).encoding;
+        (encoding.data_coding(), encoding.encode_lossy(&text))
     }
 
     /// The user data header of a part whose place is told in fields; empty for a whole message.

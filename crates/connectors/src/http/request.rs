@@ -94,7 +94,8 @@ impl Plan {
         if !binary && !["text", "gsm_text", "octets", "body"].iter().any(|name| self.names(name)) {
             return Err("the connection's description carries no text".to_owned());
         }
-        if has("udh") && !self.names("udh") {
+        // A header that goes with binary content only is none for texts.
+        if has("udh") && !self.names("udh") && !(binary && self.names("binary_udh")) {
             return Err("the connection's description carries no user data header".to_owned());
         }
         Ok(())

@@ -29,6 +29,8 @@ enum Filter {
     Or(String),
     /// Two lower-case digits for each octet.
     Hex,
+    /// The same with a blank between octets.
+    SpacedHex,
     /// RFC 4648 §4.
     Base64,
     /// Percent-encoded, for an address within a field.
@@ -37,6 +39,10 @@ enum Filter {
     Upper,
     /// A number where the field has types.
     Int,
+    /// Not less than this, where it is a number.
+    AtLeast(i64),
+    /// Not more than this, where it is a number.
+    AtMost(i64),
     /// Another word for each of a closed list; nothing for all others.
     Map(Vec<(String, String)>),
 }
@@ -154,14 +160,20 @@ fn value(inside: &str, knows: &impl Fn(&str) -> bool) -> Result<Piece, String> {
     for word in words {
         filters.push(match word.split_once(':') {
             None if word == "hex" => Filter::Hex,
+            None if word == "spaced_hex" => Filter::SpacedHex,
             None if word == "base64" => Filter::Base64,
             None if word == "url" => Filter::Url,
             None if word == "upper" => Filter::Upper,
             None if word == "int" => Filter::Int,
             Some(("or", other)) => Filter::Or(known(other)?),
+            Some(("at_least", bound)) => Filter::AtLeast(number(bound)?),
+            Some(("at_most", bound)) => Filter::AtMost(number(bound)?),
             Some(("map", pairs)) => Filter::Map(map(pairs)?),
             _ => {
-                return Err(format!("|{word} is none of hex, base64, url, upper, int, or:NAME, map:A=B,C=D"));
+                return Err(format!(
+                    "|{word} is none of hex, spaced_hex, base64, url, upper, int, or:NAME, at_least:N, at_most:N, \
+                     map:A=B,C=D"
+                ));
             }
         });
     }
@@ -169,6 +181,10 @@ fn value(inside: &str, knows: &impl Fn(&str) -> bool) -> Result<Piece, String> {
         return Err(format!("{{{name}}} has more than {FILTERS_MAX} filters"));
     }
     Ok(Piece::Value { name, filters })
+}
+
+fn number(text: &str) -> Result<i64, String> {
+    text.trim().parse().map_err(|_| format!("{text:?} is no number"))
 }
 
 fn map(pairs: &str) -> Result<Vec<(String, String)>, String> {
@@ -187,7 +203,13 @@ fn filtered<'v>(values: &'v dyn Values, name: &str, filters: &[Filter]) -> Cow<'
         value = match filter {
             Filter::Or(other) if value.is_empty() => values.value(other).unwrap_or_default(),
             Filter::Or(_) | Filter::Int => value,
+            Filter::AtLeast(bound) => bounded(value, |number| number.max(*bound)),
+            Filter::AtMost(bound) => bounded(value, |number| number.min(*bound)),
             Filter::Hex => Cow::Owned(hex(&value).into_bytes()),
+            Filter::SpacedHex => {
+                let octets: Vec<String> = value.chunks(1).map(hex).collect();
+                Cow::Owned(octets.join(" ").into_bytes())
+            }
             Filter::Base64 => Cow::Owned(super::sign::base64(&value).into_bytes()),
             Filter::Url => {
                 let mut out = Vec::new();
@@ -202,6 +224,14 @@ fn filtered<'v>(values: &'v dyn Values, name: &str, filters: &[Filter]) -> Cow<'
         };
     }
     value
+}
+
+/// A number within its bound; what is none, such as what is empty, stays as it is.
+fn bounded(value: Cow<'_, [u8]>, bound: impl Fn(i64) -> i64) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()) {
+        Some(number) => Cow::Owned(bound(number).to_string().into_bytes()),
+        None => value,
+    }
 }
 
 /// Two lower-case digits for each octet.
@@ -290,6 +320,10 @@ mod tests {
         assert_eq!(text("{to|map:1=a,33612345678=b}").as_deref(), Some("b"));
         assert_eq!(text("{to|hex|upper}").as_deref(), Some("3333363132333435363738"));
         assert_eq!(text("{empty|or:to}").as_deref(), Some("33612345678"));
+        assert_eq!(text("{to|spaced_hex}").unwrap().get(..8), Some("33 33 36"));
+        assert_eq!(text("{to|at_most:36000}").as_deref(), Some("36000"));
+        assert_eq!(text("{to|at_least:5|at_most:99999999999}").as_deref(), Some("33612345678"));
+        assert_eq!(text("{empty|at_least:5}"), None, "what is not there has no bound");
         assert_eq!(text("{to|base64}").as_deref(), Some("MzM2MTIzNDU2Nzg="));
         assert_eq!(text("plain").as_deref(), Some("plain"));
         assert_eq!(text("id={empty}"), None, "a field whose values are all empty is left out");
@@ -314,6 +348,7 @@ mod tests {
             ("{to|lower}", "|lower is none of"),
             ("{to|or:nobody}", "{nobody}"),
             ("{to|map:a}", "no A=B"),
+            ("{to|at_most:many}", "no number"),
             ("{to|hex|hex|hex|hex|hex}", "more than 4"),
         ] {
             let told = read(template).unwrap_err();

@@ -13,7 +13,7 @@ use super::*;
 use crate::report::{Answer, Class, NoAnswer, Refusal, Report};
 use crate::{Link as AnyLink, State};
 
-fn settings(description: Description) -> Settings {
+pub(super) fn settings(description: Description) -> Settings {
     let mut config = Config::for_tests("/nowhere").outbound;
     config.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
     config.redirects_max = 0;
@@ -36,7 +36,7 @@ fn settings(description: Description) -> Settings {
     }
 }
 
-fn text(text: &str) -> Sm {
+pub(super) fn text(text: &str) -> Sm {
     let encoding = sms::count(text, &sms::analysis::Options::default()).encoding;
     Sm {
         source: Address::alphanumeric("ACME & Co"),
@@ -49,7 +49,7 @@ fn text(text: &str) -> Sm {
 }
 
 /// The request that a plan makes, with its secrets.
-fn made(settings: &Settings, sm: &Sm) -> Result<Prepared, String> {
+pub(super) fn made(settings: &Settings, sm: &Sm) -> Result<Prepared, String> {
     let plan = Plan::read(&settings.description).unwrap();
     let fixed = settings.fixed();
     let message = Message::read(&fixed, &sm.view(), ("abc", 1), 0)?;
@@ -58,7 +58,7 @@ fn made(settings: &Settings, sm: &Sm) -> Result<Prepared, String> {
     Ok(prepared)
 }
 
-fn body(prepared: &Prepared) -> String {
+pub(super) fn body(prepared: &Prepared) -> String {
     String::from_utf8(prepared.body.clone()).unwrap()
 }
 
@@ -138,7 +138,7 @@ fn kannel_is_given_octets_and_an_address_within_an_address() {
         asked.url
     );
     assert!(asked.url.contains("coding=1&") && !asked.url.contains("charset"), "{}", asked.url);
-    assert!(asked.url.contains("from%3DACME%2520%2526%2520Co"), "{}", asked.url);
+    assert!(asked.url.contains("to%3D33612345678%26from%3D%25P"), "{}", asked.url);
     assert!(asked.url.contains("%3Fid%3Dabc.1%26type%3D%25d"), "{}", asked.url);
 }
 
@@ -213,7 +213,7 @@ fn mistakes_in_a_description_are_told_with_their_place() {
     assert_eq!(at(|d| d.auth = Auth::Header { name: "a b".to_owned(), value: String::new() }), "auth");
 }
 
-fn hook<'a>(headers: &'a [(String, String)], body: &'a [u8]) -> HookRequest<'a> {
+pub(super) fn hook<'a>(headers: &'a [(String, String)], body: &'a [u8]) -> HookRequest<'a> {
     HookRequest {
         url: "https://mycompany.com/myapp.php?foo=1&bar=2",
         query: "foo=1&bar=2",
@@ -223,7 +223,7 @@ fn hook<'a>(headers: &'a [(String, String)], body: &'a [u8]) -> HookRequest<'a> 
     }
 }
 
-fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 

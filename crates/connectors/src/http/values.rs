@@ -42,7 +42,7 @@ impl Fixed {
 }
 
 /// Names of values that each message has of its own.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "to",
     "to_e164",
     "from",
@@ -54,6 +54,7 @@ const NAMES: [&str; 24] = [
     "binary",
     "body",
     "udh",
+    "binary_udh",
     "encoding",
     "coding",
     "data_coding",
@@ -149,6 +150,7 @@ impl<'a> Message<'a> {
                 if name == "binary" { body.to_vec() } else { Vec::new() },
                 body.to_vec(),
                 header.to_vec(),
+                if name == "binary" { header.to_vec() } else { Vec::new() },
                 octets(name),
                 octets(coding),
                 octets(&crate::ucp::data_coding_scheme(sm.data_coding.0, encoding).to_string()),

@@ -328,7 +328,8 @@ pub(super) fn receipt(
             let url = url
                 .replace("%d", if delivered { "1" } else { "2" })
                 .replace("%A", "")
-                .replace("%p", &asked.to);
+                .replace("%p", &asked.to)
+                .replace("%P", &form_urlencoded::byte_serialize(asked.from.as_bytes()).collect::<String>());
             Post { url, get: true, headers: Vec::new(), body: Vec::new() }
         }
     })
