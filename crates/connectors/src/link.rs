@@ -162,7 +162,7 @@ impl<T: Clone + Send + 'static> Link<T> {
             // Over HTTP and by mail there is no session that is worth keeping.
             (Self::Smpp(_) | Self::Ucp(_) | Self::Cimd(_) | Self::Http(_) | Self::Mail(_), _) => {
                 Adapted::NotPossible
-            },
+            }
         }
     }
 

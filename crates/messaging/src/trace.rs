@@ -298,7 +298,12 @@ async fn subject(scope: &Scope, engine: &Engine, new: &NewTrace) -> Result<(Stri
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(at: &'static str, value: T, least: T, most: T) -> Result<T> {
+fn within<T: Copy + PartialOrd + std::fmt::Display>(
+    at: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<T> {
     if value < least || value > most {
         return Err(Error::invalid(at, format!("{value} is not from {least} to {most}")));
     }

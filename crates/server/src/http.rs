@@ -91,11 +91,16 @@ async fn ready(State(app): State<App>) -> Response {
 }
 
 /// What Prometheus reads, without a key and therefore by network; the labels name customers and carriers.
-async fn metrics(State(app): State<App>, Extension(ClientAddress(from)): Extension<ClientAddress>) -> Response {
+async fn metrics(
+    State(app): State<App>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+) -> Response {
     if !app.runtime.config.http.metrics_networks.iter().any(|network| network.contains(from)) {
         let refused = Error::new(Code::Forbidden, format!("the metrics are not for {from}"));
-        return Problem(refused.hint("add its network to metrics_networks in the section http of the configuration"))
-            .into_response();
+        return Problem(
+            refused.hint("add its network to metrics_networks in the section http of the configuration"),
+        )
+        .into_response();
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.runtime.telemetry.render()).into_response()
 }

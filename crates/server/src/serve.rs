@@ -168,7 +168,8 @@ impl Server {
         listeners.extend(smpp_tls.map(|address| listener("smpp", address, true)));
         listeners.extend(ucp.map(|address| listener("ucp", address, false)));
         listeners.extend(smtp.as_ref().map(|one| listener("smtp", one.address, false)));
-        listeners.extend(smtp.as_ref().and_then(|one| one.tls).map(|address| listener("smtp", address, true)));
+        listeners
+            .extend(smtp.as_ref().and_then(|one| one.tls).map(|address| listener("smtp", address, true)));
         listeners.extend(simulator.as_ref().map(|one| listener("simulator", one.address(), false)));
         system::began(&runtime, listeners);
         Ok(Self { runtime, engine, http, smpp, smpp_tls, ucp, smtp, simulator, first_start, demo })

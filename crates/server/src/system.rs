@@ -253,7 +253,7 @@ pub async fn reload(scope: &Scope) -> Result<Reloaded> {
 fn refusal(mistakes: &[Finding]) -> Error {
     let errors: Vec<&Finding> =
         mistakes.iter().filter(|finding| finding.severity == Severity::Error).collect();
-    let words: Vec<String> = errors.iter().map(|finding| finding.to_string()).collect();
+    let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let at = errors.first().map_or_else(String::new, |finding| match &finding.origin {
         Origin::File(path) if finding.key.is_empty() => path.display().to_string(),
         _ => finding.key.clone(),

@@ -15,7 +15,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::backoff::Backoff;
 use super::hosts::{needed, relieve};
 use super::session::{READ_BYTES, RENEWED, Session};
-use super::shared::{Phase, Shared};
+use super::shared::{Phase, Rules, Shared};
 use super::wire::{Heard, Wire};
 use super::{BindKind, Host, Settings};
 use crate::{Report, State};
@@ -73,11 +73,7 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
         }
         // Whatever is changed behind this line asks for another session.
         let _ = (lane.is_to_renew(), lane.is_to_refresh());
-        let now = shared.rules.load_full();
-        if !Arc::ptr_eq(&now, &rules) {
-            backoff = Backoff::new(now.settings.reconnect_min_ms, now.settings.reconnect_max_ms);
-            rules = now;
-        }
+        follow(&shared, &mut rules, &mut backoff);
         let settings = &rules.settings;
         let hosts = shared.hosts(entry.standby);
         shared.note(bind, State::Binding, |entry| entry.at = at);
@@ -102,16 +98,14 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
                     continue;
                 }
             }
-            Err(Failure { peer, why, lasting }) => {
-                if lasting {
+            Err(failure) => {
+                if failure.lasting {
                     backoff.skip_to_longest();
                 }
-                note_down(&shared, bind, &why);
-                if told != why {
-                    tracing::warn!(connection = %settings.name, protocol = W::NAME, bind = %kind, %why, "no session");
-                    told.clone_from(&why);
-                    let peer = peer.map(|peer| peer.to_string());
-                    let _ = reports.send(Report::Lost { kind, peer, why }).await;
+                note_down(&shared, bind, &failure.why);
+                if told != failure.why {
+                    told.clone_from(&failure.why);
+                    tell(failure, W::NAME, (&settings.name, kind), &reports).await;
                 }
                 at = (at + 1) % hosts.len();
                 if at != home {
@@ -130,6 +124,27 @@ pub(super) async fn keep_bound<T: Clone + Send + 'static, W: Wire>(
         }
     }
     shared.leaves(bind, true);
+}
+
+/// Goes on by the rules that are now; with others the pauses begin anew.
+fn follow<T, W: Wire>(shared: &Shared<T, W>, rules: &mut Arc<Rules<W>>, backoff: &mut Backoff) {
+    let now = shared.rules.load_full();
+    if !Arc::ptr_eq(&now, rules) {
+        *backoff = Backoff::new(now.settings.reconnect_min_ms, now.settings.reconnect_max_ms);
+        *rules = now;
+    }
+}
+
+/// Tells that there is no session, and why.
+async fn tell<T>(
+    Failure { peer, why, .. }: Failure,
+    protocol: &str,
+    (connection, kind): (&str, BindKind),
+    reports: &mpsc::Sender<Report<T>>,
+) {
+    tracing::warn!(connection, protocol, bind = %kind, %why, "no session");
+    let peer = peer.map(|peer| peer.to_string());
+    let _ = reports.send(Report::Lost { kind, peer, why }).await;
 }
 
 /// From a bound connection to the end of its session, whose reason it gives.

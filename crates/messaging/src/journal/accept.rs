@@ -241,7 +241,11 @@ fn claim_at_once(batch: &mut Batch, queue: &Queue) -> Vec<Claim> {
             let messages: Vec<_> = free.drain(..).map(|one| one.message).collect();
             let id = batch.runtime.ids.next::<kind::Job>().raw();
             claims.push(Claim { id, connection, messages: messages.iter().map(|one| one.id).collect() });
-            batch.after.push(After::Leave { exit, connection, leaving: Leaving { claim: id, messages, places } });
+            batch.after.push(After::Leave {
+                exit,
+                connection,
+                leaving: Leaving { claim: id, messages, places },
+            });
         }
         batch.after.extend(free.into_iter().chain(waits).map(After::Dispatch));
     }

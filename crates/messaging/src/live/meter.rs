@@ -260,7 +260,11 @@ mod tests {
             (code_of(&Refusal::Ucp(ucp::ErrorCode::ADC_INVALID)), "UCP 06", "AdC invalid"),
             (code_of_ucp(ucp::ErrorCode::SYNTAX), "UCP 02", "syntax"),
             (code_of(&Refusal::Cimd(cimd::ErrorCode::CONGESTION)), "CIMD2 10", "congestion"),
-            (code_of(&Refusal::Mail(connectors::MailCode::read(550, "5.1.1 nobody"))), "SMTP 550", "for good"),
+            (
+                code_of(&Refusal::Mail(connectors::MailCode::read(550, "5.1.1 nobody"))),
+                "SMTP 550",
+                "for good",
+            ),
             (code_of_silence(NoAnswer::TimedOut), "no answer", "none came"),
             (code_of_silence(NoAnswer::BindLost), "bind lost", "lost"),
         ] {

@@ -274,11 +274,10 @@ impl Series {
 
     /// Per second over the last ten seconds: to the far side, and from it.
     pub fn now(&self) -> (f64, f64) {
-        let recent = self.seconds.iter().rev().take(10);
-        let (sent, received) = recent
-            .clone()
-            .fold((0, 0), |(sent, received), point| (sent + point.sent, received + point.received));
-        let since = recent.last().map(|first| first.at).zip(self.last.as_ref());
+        let recent = self.seconds.range(self.seconds.len().saturating_sub(10)..);
+        let since = recent.clone().next().map(|first| first.at).zip(self.last.as_ref());
+        let (sent, received) =
+            recent.fold((0, 0), |(sent, received), point| (sent + point.sent, received + point.received));
         let seconds = since.map_or(0.0, |(first, last)| last.at.since_ms(first) as f64 / 1_000.0);
         if seconds <= 0.0 { (0.0, 0.0) } else { (sent as f64 / seconds, received as f64 / seconds) }
     }

@@ -5,7 +5,7 @@ use messaging::connection::ErrorRule;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, Kind, PageFlags};
+use super::client::{Answer, Client, Kind, PageFlags};
 use super::failure::Failure;
 use super::set::{self, Members};
 use super::show::Out;
@@ -294,6 +294,24 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("LAST ERROR", "/status/binds/0/last_error"),
 ];
 
+fn new_connection(name: &str, stopped: bool, flags: &Flags) -> Result<Value, Failure> {
+    let body = flags.body()?.with("name", Some(name.to_owned())).with("wanted", stopped.then_some("stopped"));
+    let mut body = body.value();
+    if body.get("settings").is_none() {
+        body["settings"] = json!({});
+    }
+    Ok(body)
+}
+
+fn show_preview(answer: &Answer, out: &Out) {
+    answer.show(out, |parts| {
+        for part in parts.as_array().into_iter().flatten() {
+            out.heading(&format!("Part {}", part["part"]));
+            out.line(part["text"].as_str().or(part["hex"].as_str()).unwrap_or_default());
+        }
+    });
+}
+
 /// Carries the command out.
 ///
 /// # Errors
@@ -313,13 +331,7 @@ pub(super) async fn run(command: &ConnectionCommand, client: &Client, out: &Out)
             return Ok(());
         }
         ConnectionCommand::Create { name, stopped, flags } => {
-            let body =
-                flags.body()?.with("name", Some(name.clone())).with("wanted", stopped.then_some("stopped"));
-            let mut body = body.value();
-            if body.get("settings").is_none() {
-                body["settings"] = json!({});
-            }
-            client.post(&[KIND.path], &body).await?
+            client.post(&[KIND.path], &new_connection(name, *stopped, flags)?).await?
         }
         ConnectionCommand::Show { connection } => {
             client.get(&[KIND.path, &find(connection).await?], &[]).await?
@@ -348,12 +360,7 @@ pub(super) async fn run(command: &ConnectionCommand, client: &Client, out: &Out)
                 .with("text", text.clone())
                 .with("validity_s", *validity_s);
             let path = [KIND.path, &find(connection).await?, "preview"];
-            client.post(&path, &sample.value()).await?.show(out, |parts| {
-                for part in parts.as_array().into_iter().flatten() {
-                    out.heading(&format!("Part {}", part["part"]));
-                    out.line(part["text"].as_str().or(part["hex"].as_str()).unwrap_or_default());
-                }
-            });
+            show_preview(&client.post(&path, &sample.value()).await?, out);
             return Ok(());
         }
         ConnectionCommand::Hooks { connection, renew } => {

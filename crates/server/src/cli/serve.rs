@@ -115,7 +115,7 @@ async fn reload_on_hangup(server: &Server) {
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -454,6 +454,10 @@ async fn no_message_that_has_ended_is_without_its_way_and_its_reasons() {
         made["id"].as_str().unwrap().to_owned()
     };
     let to = |text: &str, intent: &str| json!({ "to": "+33612345678", "text": text, "intent": intent });
+    let is_out = async || {
+        let live = house.admin.get("/api/v1/live").await.expect(200);
+        live["connections"][0]["window_used"].as_u64() >= Some(1)
+    };
     let mut outcomes = vec![(send(to("one", "transactional")).await, "delivered")];
     ended(&house, &outcomes[0].0, "delivered").await;
     carrier.change(|settings| settings.undelivered_percent = 100.0);
@@ -470,12 +474,7 @@ async fn no_message_that_has_ended_is_without_its_way_and_its_reasons() {
         settings.latency = Delay::of_ms(60_000);
     });
     let unknown = send(to("four", "marketing")).await;
-    house
-        .until("it is out", async || {
-            let live = house.admin.get("/api/v1/live").await.expect(200);
-            live["connections"][0]["window_used"].as_u64() >= Some(1)
-        })
-        .await;
+    house.until("it is out", is_out).await;
     carrier.disconnect();
     ended(&house, &unknown, "indeterminate").await;
     carrier.change(|settings| settings.latency = Delay::of_ms(0));

@@ -196,6 +196,7 @@ fn data_coding(octet: u8) -> String {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each field, in the order of the standard")]
 fn body(reader: &mut Reader<'_>, command: CommandId) {
     match command {
         CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER => {
