@@ -9,7 +9,7 @@ use runtime::{Config, Tasks};
 use serde_json::{Value, json};
 use simulator::bench::{self, Options};
 use simulator::smsc::{Delay, ErrorShare};
-use smpp::{Address, Bind, Framer, Mode, Pdu, Sm, Status, decode};
+use smpp::{Address, Bind, Framer, Mode, Pdu, RegisteredDelivery, Sm, Status, decode};
 use testkit::House;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -54,6 +54,7 @@ impl Customer {
             source: Address::international("33600000001"),
             destination: Address::international(to),
             short_message: text.as_bytes().to_vec(),
+            registered_delivery: RegisteredDelivery::FINAL,
             ..Sm::default()
         };
         self.ask(&Pdu::SubmitSm(sm)).await
@@ -478,8 +479,7 @@ async fn no_message_that_has_ended_is_without_its_way_and_its_reasons() {
     carrier.disconnect();
     ended(&house, &unknown, "indeterminate").await;
     carrier.change(|settings| settings.latency = Delay::of_ms(0));
-    let id = simulator(&house).await;
-    house.admin.post(&format!("/api/v1/connections/{id}/stop"), &json!({})).await.expect(200);
+    let pause = house.admin.post("/api/v1/pauses", &json!({ "kind": "tenant" })).await.expect(201);
     let expired = send(json!({ "to": "+33612345678", "text": "five", "validity_s": 1 })).await;
     let cancelled = send(to("six", "transactional")).await;
     house.admin.post(&format!("/api/v1/messages/{cancelled}/cancel"), &json!({})).await.expect(200);
@@ -500,12 +500,7 @@ async fn no_message_that_has_ended_is_without_its_way_and_its_reasons() {
     }
     let (timeline, _) = ended(&house, &outcomes[2].0, "rejected").await;
     assert!(timeline.to_string().contains("refused: ESME_RINVDSTADR ("), "{timeline}");
-    house.admin.post(&format!("/api/v1/connections/{id}/start"), &json!({})).await.expect(200);
-    house
-        .until("it is bound again", async || {
-            metrics(&house, &format!("connections/{id}")).await["bound"] == 2
-        })
-        .await;
+    house.admin.delete(&format!("/api/v1/pauses/{}", pause["id"].as_str().unwrap())).await.expect(204);
     carrier.inject_mo("33612345678", "10000", "hello").unwrap();
     let inbound = async || house.admin.get("/api/v1/messages?direction=in").await.expect(200);
     house.until("it came in", async || inbound().await["items"][0]["id"].is_string()).await;
