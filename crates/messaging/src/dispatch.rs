@@ -102,7 +102,7 @@ impl Dispatcher {
     /// Waits for messages and for room on the wire. It may be given up at any await: nothing is taken yet.
     async fn ready(&self, line: &Line) -> Result<Places, Stopped> {
         tokio::select! {
-            () = line.filled() => self.link.places(TAKE_MAX).await,
+            () = line.filled(&self.runtime.clock) => self.link.places(TAKE_MAX).await,
             () = self.stopped.cancelled() => Err(Stopped),
         }
     }
@@ -112,7 +112,7 @@ impl Dispatcher {
         let dialect = self.dialect.load_full();
         let before = Before::one_more(line);
         let mut messages = Vec::with_capacity(places.len());
-        for message in line.take(places.len()) {
+        for message in line.take(places.len(), self.runtime.clock.now()) {
             if let Some(assembled) = self.assemble(&dialect, &message, NO_CLAIM).await {
                 messages.push((message, assembled));
             }

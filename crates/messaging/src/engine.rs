@@ -15,7 +15,7 @@ use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
 use crate::assemble::Dialect;
 use crate::connection::hook::Listening;
-use crate::connection::{self, Connection, Wanted};
+use crate::connection::{self, Connection, ConnectionSettings, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
 use crate::inbound::Desk;
@@ -25,7 +25,7 @@ use crate::load::Patience;
 use crate::lookup::Lookups;
 use crate::opt_out::OptOuts;
 use crate::push::Pushes;
-use crate::queue::Queue;
+use crate::queue::{Queue, Rates};
 use crate::reachable::Awaited;
 use crate::reports::{Numbers, Reader, Tongue};
 use crate::route::{self, Liveness, Routes, World};
@@ -82,6 +82,12 @@ struct Running {
     patience: Patience,
     link: Link<Tag>,
     stopped: CancellationToken,
+}
+
+/// What a connection lets through of one sender, and to one phone.
+fn rates(connection: &Connection) -> Rates {
+    let ConnectionSettings { sender_per_second, recipient_every_ms, .. } = connection.settings;
+    Rates { sender_per_second, recipient_every_ms }
 }
 
 /// How long a stopping link waits for open answers.
@@ -367,6 +373,7 @@ impl Engine {
         running.revision = connection.revision;
         running.name.clone_from(&connection.name);
         running.patience = Patience::of(connection);
+        self.parts.queue.line(connection.id).set_rates(rates(connection));
         Ok(true)
     }
 
@@ -397,6 +404,7 @@ impl Engine {
             meter: self.parts.meters.connection(connection.id),
             numbers: self.parts.numbers.clone(),
         };
+        self.parts.queue.line(connection.id).set_rates(rates(connection));
         // Known before its first report is read, which looks it up.
         self.links().insert(
             connection.id,

@@ -4,11 +4,13 @@
 //! table and is read from there, so memory stays flat however much is accepted.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use runtime::Clock;
 use tokio::sync::Notify;
-use types::{ConnectionId, MessageId, PauseId, RouteId};
+use types::{ConnectionId, MessageId, PauseId, RouteId, Timestamp};
 
 use crate::Intent;
 use crate::load::Loads;
@@ -19,12 +21,15 @@ use crate::route::{Ask, Board, Chosen, Decision, Liveness, Routes};
 pub mod api;
 pub(crate) mod exit;
 mod lane;
+mod paced;
 pub(crate) mod pages;
 pub mod steer;
 pub mod view;
 
 use exit::{Before, Exit};
 use lane::Lane;
+use paced::Paced;
+pub(crate) use paced::Rates;
 
 /// A message for a connection.
 #[derive(Debug, Clone)]
@@ -269,7 +274,7 @@ impl Queue {
         let line = self.line(connection);
         let mut moved = 0;
         // The last first, because each goes to the front: so their order stays.
-        for message in line.take(usize::MAX).into_iter().rev() {
+        for message in line.take_where(|_| true).into_iter().rev() {
             let next = self.route(&Ask::of(&message)).map_or(connection, |chosen| chosen.connection);
             moved += usize::from(next != connection);
             self.enter(next, message, true);
@@ -294,10 +299,34 @@ impl Queue {
     }
 }
 
+/// What waits in a line.
+#[derive(Debug, Default)]
+struct Waits {
+    lanes: [Lane; Intent::ALL.len()],
+    /// What has come to the end of its lane, and must wait for its sender's or its phone's rate.
+    paced: Paced,
+}
+
+impl Waits {
+    /// By lane.
+    fn len(&self) -> [usize; Intent::ALL.len()] {
+        let held = self.paced.len();
+        std::array::from_fn(|lane| self.lanes[lane].len() + held[lane])
+    }
+}
+
+/// When something may leave a line, as far as the line knows.
+enum Ready {
+    Now,
+    At(Timestamp),
+    /// When something comes.
+    Then,
+}
+
 /// What waits for one connection.
 #[derive(Debug, Default)]
 pub struct Line {
-    lanes: Mutex<[Lane; Intent::ALL.len()]>,
+    waits: Mutex<Waits>,
     filled: Notify,
     /// Absent while nobody hands over.
     exit: Mutex<Option<Exit>>,
@@ -307,37 +336,71 @@ pub struct Line {
 impl Line {
     /// Puts a message into its lane, at the back or `first`.
     pub fn put(&self, message: Arc<Outgoing>, first: bool) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = message.intent.lane();
-        lanes[lane].put(message, first);
-        drop(lanes);
+        self.waits().lanes[lane].put(message, first);
         self.filled.notify_one();
     }
 
-    /// Takes up to so many, the first lane first, and in each lane the accounts in turns.
-    pub fn take(&self, max: usize) -> Vec<Arc<Outgoing>> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up to so many: those whose turn has come by their sender's or their phone's rate, then the first lane first, and in
+    /// each lane the accounts in turns.
+    pub fn take(&self, max: usize, now: Timestamp) -> Vec<Arc<Outgoing>> {
+        let mut waits = self.waits();
+        let Waits { lanes, paced } = &mut *waits;
         let mut taken = Vec::with_capacity(max.min(lanes.iter().map(Lane::len).sum()));
+        paced.take(max, now, &mut taken);
         for lane in lanes.iter_mut() {
-            lane.take(max - taken.len(), &mut taken);
+            while taken.len() < max && lane.len() > 0 {
+                let mut next = Vec::with_capacity(lane.len().min(max - taken.len()));
+                lane.take(max - taken.len(), &mut next);
+                taken.extend(next.into_iter().filter_map(|message| paced.pass(message, now)));
+            }
         }
         taken
     }
 
-    /// Waits until something is there.
-    pub async fn filled(&self) {
+    /// Waits until something may leave.
+    pub async fn filled(&self, clock: &Clock) {
         loop {
             let filled = self.filled.notified();
-            if self.waiting() != [0; Intent::ALL.len()] {
-                return;
+            match self.ready() {
+                Ready::Now => return,
+                Ready::Then => filled.await,
+                Ready::At(at) => {
+                    let wait_ms = u64::try_from(at.since_ms(clock.now())).unwrap_or(0);
+                    if wait_ms == 0 {
+                        return;
+                    }
+                    drop(tokio::time::timeout(Duration::from_millis(wait_ms), filled).await);
+                }
             }
-            filled.await;
         }
     }
 
+    fn ready(&self) -> Ready {
+        let waits = self.waits();
+        if waits.lanes.iter().any(|lane| lane.len() > 0) {
+            return Ready::Now;
+        }
+        waits.paced.next_at().map_or(Ready::Then, Ready::At)
+    }
+
     fn waiting(&self) -> [usize; Intent::ALL.len()] {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        std::array::from_fn(|lane| lanes[lane].len())
+        self.waits().len()
+    }
+
+    /// Of those that wait, how many wait for their sender's or their phone's rate.
+    pub(crate) fn held_back(&self) -> usize {
+        self.waits().paced.len().iter().sum()
+    }
+
+    /// Lets through so much of one sender, and to one phone, from now on.
+    pub(crate) fn set_rates(&self, rates: Rates) {
+        self.waits().paced.set(rates);
+        self.filled.notify_one();
     }
 
     /// New messages may leave by this exit from now on.
@@ -351,19 +414,24 @@ impl Line {
     }
 
     fn open_exit(&self) -> Option<Exit> {
-        let free = self.before.is_empty() && self.waiting() == [0; Intent::ALL.len()];
+        let waits = self.waits();
+        let free =
+            self.before.is_empty() && !waits.paced.rates().is_any() && waits.len() == [0; Intent::ALL.len()];
+        drop(waits);
         free.then(|| self.exit.lock().unwrap_or_else(PoisonError::into_inner).clone()).flatten()
     }
 
     /// Takes what is so, in its order.
     pub(crate) fn take_where(&self, so: impl Fn(&Outgoing) -> bool) -> Vec<Arc<Outgoing>> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter_mut().flat_map(|lane| lane.take_where(&so)).collect()
+        let mut waits = self.waits();
+        let mut taken: Vec<_> = waits.lanes.iter_mut().flat_map(|lane| lane.take_where(&so)).collect();
+        taken.extend(waits.paced.take_where(&so));
+        taken
     }
 
     fn withdraw(&self, message: MessageId) -> bool {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter_mut().any(|lane| lane.withdraw(message))
+        let mut waits = self.waits();
+        waits.lanes.iter_mut().any(|lane| lane.withdraw(message)) || waits.paced.withdraw(message)
     }
 }
 

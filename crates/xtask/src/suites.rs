@@ -180,6 +180,13 @@ fn cargo(command: &mut Command, arguments: &[&str], postgres: Option<&str>) -> R
     if let Some(url) = postgres {
         command.env("TEST_POSTGRES_URL", url);
     }
+    // What cargo told this program about itself is not for the build that it begins: some build scripts look at it, and
+    // everything that needs them would be built anew each time that cargo is called the other way.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|own| name.to_string_lossy().starts_with(own)) {
+            command.env_remove(&name);
+        }
+    }
     command.args(arguments).current_dir(root()).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().context("starting cargo")?;
     let mut output = BufReader::new(child.stdout.take().context("cargo without its output")?);

@@ -67,6 +67,11 @@ pub struct ConnectionSettings {
     pub window: u16,
     /// Message parts a second over all sessions, as the contract allows; 0 for no limit of ours.
     pub throughput: u32,
+    /// Message parts a second of one sender, as carriers allow for a long number; 0 for no limit, at most 10,000. What is
+    /// faster waits, and other senders' messages pass it.
+    pub sender_per_second: u32,
+    /// The least time between two messages to one phone; 0 for none, at most 60,000. What is sooner waits.
+    pub recipient_every_ms: u32,
     /// Silence after which the carrier is asked whether it is there, 100 to 3,600,000.
     pub enquire_link_ms: u64,
     /// Unanswered questions after which the session is given up, 1 to 100.
@@ -231,6 +236,8 @@ impl Default for ConnectionSettings {
             addr_npi: 0,
             window: 10,
             throughput: 0,
+            sender_per_second: 0,
+            recipient_every_ms: 0,
             enquire_link_ms: 30_000,
             enquire_missed_max: 2,
             response_timeout_ms: 30_000,
@@ -321,6 +328,8 @@ impl ConnectionSettings {
             u16::try_from(config.smpp.window_max).unwrap_or(u16::MAX).min(self.protocol.window_max());
         settings::within("settings.window", &self.window, &(1..=window_max))?;
         settings::within("settings.throughput", &self.throughput, &(0..=1_000_000))?;
+        settings::within("settings.sender_per_second", &self.sender_per_second, &(0..=10_000))?;
+        settings::within("settings.recipient_every_ms", &self.recipient_every_ms, &(0..=60_000))?;
         self.check_times()?;
         settings::at_most("settings.extra", &self.extra, EXTRA_MAX)?;
         for extra in &self.extra {

@@ -128,7 +128,11 @@ mod tests {
             )
             .collect();
         assert_eq!(ids, [1, 3]);
-        assert_eq!(queue.line(CONNECTION).take(9).len(), 1, "the other recipient's message stays");
+        assert_eq!(
+            queue.line(CONNECTION).take(9, Timestamp::default()).len(),
+            1,
+            "the other recipient's message stays"
+        );
         let mut later = Arc::try_unwrap(Outgoing::of_test(4)).unwrap();
         assert_eq!(blocked.why(&later, CONNECTION), Some("ESME_RX_P_APPN"));
         assert_eq!(blocked.why(&later, ConnectionId::from_raw(2)), None, "another carrier may take it");

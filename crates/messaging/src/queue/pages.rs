@@ -127,7 +127,13 @@ fn by_connection(view: &QueueView) -> Markup {
             Some(id) => html! { a href={ "/connections/" (id) } { bdi { (one.name) } } },
             None => html! { (one.name) },
         };
-        let mut cells = vec![name, state(one)];
+        let state = html! {
+            (state(one))
+            @if one.held_back > 0 {
+                " " (badge::badge_icon(Tone::Neutral, Icon::Clock, &format!("{} wait for a rate", count(one.held_back as u64))))
+            }
+        };
+        let mut cells = vec![name, state];
         cells.extend(lanes.map(|n| html! { (number(n)) }));
         cells.extend([
             html! { (number(one.waiting.paused)) },

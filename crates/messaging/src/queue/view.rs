@@ -94,6 +94,8 @@ pub struct ConnectionQueue {
     pub waiting: Waiting,
     /// Each lane, the first first.
     pub lanes: Vec<Lane>,
+    /// Of those in memory, messages that wait for the rate of their sender or their phone.
+    pub held_back: usize,
     /// Parts on the wire without an answer.
     pub on_the_wire: usize,
     /// Parts handed over per second, over the last seconds.
@@ -259,6 +261,7 @@ fn by_connection(engine: &Engine, rows: &[Row], names: &[Named], pauses: &[Pause
                     Some(connection) => liveness(engine.liveness(connection)),
                     None => "unknown",
                 },
+                held_back: connection.map_or(0, |connection| engine.queue().line(connection).held_back()),
                 on_the_wire: binds
                     .iter()
                     .filter(|bind| bind.state != LinkState::Stopped)

@@ -96,3 +96,40 @@ async fn a_connection_keeps_its_rate_in_parts() {
     near(carrier.counts().accepted - before, from.elapsed());
     house.stop().await;
 }
+
+#[tokio::test]
+async fn a_sender_and_a_phone_keep_their_rates_and_others_pass_them() {
+    let house = House::start().await;
+    let carrier = house.server.simulator.clone().unwrap();
+    let connection = house.admin.get("/api/v1/connections").await.json()["items"][0]["id"].clone();
+    let path = format!("/api/v1/connections/{}", connection.as_str().unwrap());
+    let rates = json!({ "settings": { "sender_per_second": 4, "recipient_every_ms": 2_000 } });
+    house.admin.send("PATCH", &path, &rates).await.expect(200);
+    let began = Instant::now();
+    let slow = (0..10).map(|n| json!({ "from": "ACME", "to": format!("+33612345{n:03}"), "text": "slow" }));
+    let same = (0..3).map(|n| json!({ "from": format!("S{n}"), "to": "+33700000001", "text": "same" }));
+    let free =
+        (0..40).map(|n| json!({ "from": format!("F{n}"), "to": format!("+33622345{n:03}"), "text": "free" }));
+    let messages: Vec<_> = slow.chain(same).chain(free).collect();
+    house.admin.post("/api/v1/messages/batch", &json!({ "messages": messages })).await.expect(202);
+    // One of the sender, one to the phone, and all of the others.
+    house.until("the others have left", async || carrier.counts().accepted >= 42).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let queue = house.admin.get("/api/v1/queue").await.expect(200);
+    let held = queue["connections"].as_array().unwrap().iter().find(|one| one["connection"] == connection);
+    assert!(held.unwrap()["held_back"].as_u64() >= Some(5), "{queue}");
+    house.until("all have left", async || carrier.counts().accepted == 53).await;
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(3_900), "two rests of two seconds, and nine quarters: {took:?}");
+    // Without the rates what waits leaves at once.
+    let messages: Vec<_> = (0..30)
+        .map(|n| json!({ "from": "ACME", "to": format!("+33632345{n:03}"), "text": "slow" }))
+        .collect();
+    house.admin.post("/api/v1/messages/batch", &json!({ "messages": messages })).await.expect(202);
+    let none = json!({ "settings": { "sender_per_second": 0, "recipient_every_ms": 0 } });
+    house.admin.send("PATCH", &path, &none).await.expect(200);
+    let began = Instant::now();
+    house.until("the rest has left", async || carrier.counts().accepted == 83).await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    house.stop().await;
+}

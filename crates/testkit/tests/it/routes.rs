@@ -56,7 +56,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let pause = made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
-    let connection = first(admin.get("/api/v1/connections").await.expect(200));
     let trace = made("/api/v1/traces", json!({ "account": account })).await;
     BTreeMap::from([
         ("/api/v1/cdr-files", first(files().await)),

@@ -6,6 +6,19 @@ const fn setting(name: &'static str, label: &'static str, hint: &'static str, ki
     Setting { name, label, hint, kind }
 }
 
+const SENDER_RATE: Setting = setting(
+    "sender_per_second",
+    "Parts a second of one sender",
+    "What is faster waits, and others pass it; 0 for no limit.",
+    Kind::Number("0", "10000"),
+);
+const PHONE_REST: Setting = setting(
+    "recipient_every_ms",
+    "Rest between two messages to one phone",
+    "Milliseconds; 0 for none.",
+    Kind::Number("0", "60000"),
+);
+
 /// Where, binds, pace, dialect.
 pub(super) const SECTIONS: &[Section] = &[
     Section {
@@ -153,6 +166,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Over all binds; 0 for no limit of ours.",
                 Kind::Number("0", "1000000"),
             ),
+            SENDER_RATE,
+            PHONE_REST,
             setting(
                 "throttle_min_ms",
                 "First pause when too fast",
@@ -423,6 +438,8 @@ pub(super) const HTTP_SECTIONS: &[Section] = &[
                 "0 for no limit of ours.",
                 Kind::Number("0", "1000000"),
             ),
+            SENDER_RATE,
+            PHONE_REST,
             setting("response_timeout_ms", "Await an answer", "Milliseconds.", Kind::Number("100", "600000")),
             setting(
                 "connect_timeout_ms",
