@@ -210,7 +210,8 @@ mod tests {
 
         std::fs::write(&file, "[messaging]\nattempts_max = 4\nbatch_rows_max = 7\n").unwrap();
         let (next, told) = config.reread().unwrap();
-        assert_eq!((next.messaging.attempts_max, next.messaging.batch_rows_max), (4, 500));
+        let rows_max = config.messaging.batch_rows_max;
+        assert_eq!((next.messaging.attempts_max, next.messaging.batch_rows_max), (4, rows_max));
         let keys = |changed: &[Changed]| changed.iter().map(|one| one.key.clone()).collect::<Vec<_>>();
         assert_eq!(keys(&told.applied), ["messaging.attempts_max"]);
         assert_eq!((told.applied[0].before.as_str(), told.applied[0].after.as_str()), ("3", "4"));
