@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
@@ -181,23 +182,27 @@ impl Db {
     ///
     /// # Errors
     /// When no connection comes free in time.
-    pub async fn read(&self, tenancy: Tenancy) -> Result<Tx> {
-        match &self.pools {
-            Pools::Sqlite { read, .. } => Ok(Tx { inner: Inner::Sqlite(read.begin().await?) }),
-            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
-        }
+    pub fn read(&self, tenancy: Tenancy) -> BoxFuture<'_, Result<Tx>> {
+        Box::pin(async move {
+            match &self.pools {
+                Pools::Sqlite { read, .. } => Ok(Tx { inner: Inner::Sqlite(read.begin().await?) }),
+                Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
+            }
+        })
     }
 
     /// Begins a transaction that only reads and whose statements all see the database as it is at the first of them.
     ///
     /// # Errors
     /// When no connection comes free in time.
-    pub async fn look(&self, tenancy: Tenancy) -> Result<Tx> {
+    pub fn look(&self, tenancy: Tenancy) -> BoxFuture<'_, Result<Tx>> {
         match &self.pools {
-            Pools::Sqlite { .. } => self.read(tenancy).await,
-            Pools::Postgres(pool) => {
-                Self::begin_postgres(pool, tenancy, "begin isolation level repeatable read, read only").await
-            }
+            Pools::Sqlite { .. } => self.read(tenancy),
+            Pools::Postgres(pool) => Box::pin(Self::begin_postgres(
+                pool,
+                tenancy,
+                "begin isolation level repeatable read, read only",
+            )),
         }
     }
 
@@ -205,14 +210,17 @@ impl Db {
     ///
     /// # Errors
     /// When the writer does not come free in time.
-    pub async fn write(&self, tenancy: Tenancy) -> Result<Tx> {
-        match &self.pools {
-            // Immediate: a deferred transaction that turns to writing fails at once when another writes, whatever the wait.
-            Pools::Sqlite { write, .. } => {
-                Ok(Tx { inner: Inner::Sqlite(write.begin_with("begin immediate").await?) })
+    pub fn write(&self, tenancy: Tenancy) -> BoxFuture<'_, Result<Tx>> {
+        Box::pin(async move {
+            match &self.pools {
+                // Immediate: a deferred transaction that turns to writing fails at once when another writes, whatever the
+                // wait.
+                Pools::Sqlite { write, .. } => {
+                    Ok(Tx { inner: Inner::Sqlite(write.begin_with("begin immediate").await?) })
+                }
+                Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
             }
-            Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
-        }
+        })
     }
 
     async fn begin_postgres(pool: &PgPool, tenancy: Tenancy, begin: &'static str) -> Result<Tx> {
@@ -260,7 +268,13 @@ impl Db {
     }
 }
 
+/// What is done with each row.
+type Each<'a> = &'a mut (dyn FnMut(&Row) -> Result<()> + Send);
+
 /// A transaction.
+///
+/// What waits for an engine is boxed: an engine's futures are types of great depth, and would be checked anew in every future
+/// that has them within, which took most of the time of compiling their callers.
 pub struct Tx {
     inner: Inner,
 }
@@ -353,13 +367,17 @@ impl Tx {
     ///
     /// # Errors
     /// A constraint, a full disk, a lock not had in time.
-    pub async fn execute(&mut self, text: &'static str, args: Vec<Arg>) -> Result<u64> {
-        let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected(),
-            Inner::Postgres(tx) => {
-                bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected()
-            }
+    pub fn execute(&mut self, text: &'static str, args: Vec<Arg>) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
+            Ok(match &mut self.inner {
+                Inner::Sqlite(tx) => {
+                    bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected()
+                }
+                Inner::Postgres(tx) => {
+                    bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected()
+                }
+            })
         })
     }
 
@@ -368,44 +386,69 @@ impl Tx {
     /// # Errors
     /// As [`Tx::execute`], and when a row has not the shape asked for.
     pub async fn all<T: Record>(&mut self, text: &'static str, args: Vec<Arg>) -> Result<Vec<T>> {
-        let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
-        let mut rows = Vec::new();
-        match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
-                while let Some(row) = found.try_next().await? {
-                    rows.push(T::read(&Row::Sqlite(row))?);
+        let mut all = Vec::new();
+        self.fetch(text, args, &mut |row| {
+            all.push(T::read(row)?);
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Hands each row of a statement on.
+    fn fetch<'a>(
+        &'a mut self,
+        text: &'static str,
+        args: Vec<Arg>,
+        each: Each<'a>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
+            match &mut self.inner {
+                Inner::Sqlite(tx) => {
+                    let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
+                    while let Some(row) = found.try_next().await? {
+                        each(&Row::Sqlite(row))?;
+                    }
+                }
+                Inner::Postgres(tx) => {
+                    let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
+                    while let Some(row) = found.try_next().await? {
+                        each(&Row::Postgres(row))?;
+                    }
                 }
             }
-            Inner::Postgres(tx) => {
-                let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
-                while let Some(row) = found.try_next().await? {
-                    rows.push(T::read(&Row::Postgres(row))?);
-                }
-            }
-        }
-        Ok(rows)
+            Ok(())
+        })
     }
 
     /// Runs a statement for all rows of a batch at the place of its `rows(…)`, and gives the number of rows it changed.
     ///
     /// # Errors
     /// As [`Tx::execute`], and when the batch is not as wide as the statement says.
-    pub async fn execute_rows(&mut self, text: &'static str, args: Vec<Arg>, rows: Rows) -> Result<u64> {
-        let shape = fitting(text, &args, &rows)?;
-        let mut changed = 0;
-        match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                for (text, args) in lists(&shape, &args, rows) {
-                    changed += bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected();
+    pub fn execute_rows(
+        &mut self,
+        text: &'static str,
+        args: Vec<Arg>,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            let shape = fitting(text, &args, &rows)?;
+            let mut changed = 0;
+            match &mut self.inner {
+                Inner::Sqlite(tx) => {
+                    for (text, args) in lists(&shape, &args, rows) {
+                        let query = bind_all!(sqlx::query(text), args);
+                        changed += query.execute(&mut **tx).await?.rows_affected();
+                    }
+                }
+                Inner::Postgres(tx) => {
+                    let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
+                    changed = bind_columns!(query, &shape, rows).execute(&mut **tx).await?.rows_affected();
                 }
             }
-            Inner::Postgres(tx) => {
-                let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
-                changed = bind_columns!(query, &shape, rows).execute(&mut **tx).await?.rows_affected();
-            }
-        }
-        Ok(changed)
+            Ok(changed)
+        })
     }
 
     /// All rows that a statement gives for a batch. On SQLite long batches run in pieces: an order holds within a piece.
@@ -418,26 +461,44 @@ impl Tx {
         args: Vec<Arg>,
         rows: Rows,
     ) -> Result<Vec<T>> {
-        let shape = fitting(text, &args, &rows)?;
         let mut all = Vec::new();
-        match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                for (text, args) in lists(&shape, &args, rows) {
-                    let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
+        self.fetch_rows(text, args, rows, &mut |row| {
+            all.push(T::read(row)?);
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Hands each row on that a statement gives for a batch.
+    fn fetch_rows<'a>(
+        &'a mut self,
+        text: &'static str,
+        args: Vec<Arg>,
+        rows: Rows,
+        each: Each<'a>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let shape = fitting(text, &args, &rows)?;
+            match &mut self.inner {
+                Inner::Sqlite(tx) => {
+                    for (text, args) in lists(&shape, &args, rows) {
+                        let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
+                        while let Some(row) = found.try_next().await? {
+                            each(&Row::Sqlite(row))?;
+                        }
+                    }
+                }
+                Inner::Postgres(tx) => {
+                    let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
+                    let mut found = bind_columns!(query, &shape, rows).fetch(&mut **tx);
                     while let Some(row) = found.try_next().await? {
-                        all.push(T::read(&Row::Sqlite(row))?);
+                        each(&Row::Postgres(row))?;
                     }
                 }
             }
-            Inner::Postgres(tx) => {
-                let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
-                let mut found = bind_columns!(query, &shape, rows).fetch(&mut **tx);
-                while let Some(row) = found.try_next().await? {
-                    all.push(T::read(&Row::Postgres(row))?);
-                }
-            }
-        }
-        Ok(all)
+            Ok(())
+        })
     }
 
     /// The first row, if there is one.
@@ -470,12 +531,14 @@ impl Tx {
     ///
     /// # Errors
     /// When the commit failed: nothing of the transaction happened.
-    pub async fn commit(self) -> Result<()> {
-        match self.inner {
-            Inner::Sqlite(tx) => tx.commit().await?,
-            Inner::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
+    pub fn commit(self) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            match self.inner {
+                Inner::Sqlite(tx) => tx.commit().await?,
+                Inner::Postgres(tx) => tx.commit().await?,
+            }
+            Ok(())
+        })
     }
 }
 

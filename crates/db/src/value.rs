@@ -187,7 +187,7 @@ impl Column for Option<Timestamp> {
 }
 
 /// A shape that a row can be read as; [`record!`](crate::record) writes it.
-pub trait Record: Sized {
+pub trait Record: Sized + Send {
     /// Reads the row.
     ///
     /// # Errors
