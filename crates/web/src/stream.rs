@@ -13,6 +13,7 @@ use runtime::live::{Heard, Listener};
 use runtime::{Scope, outbox};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use types::event::Recorded;
 use types::{Code, Error, Permission, Result, event};
 use utoipa_axum::router::OpenApiRouter;
@@ -219,8 +220,7 @@ async fn live(visitor: Visitor, Query(query): Query<LiveQuery>) -> Result<Respon
             let stopping = scope.runtime().tasks.stopping();
             let topics = tokio::select! {
                 () = stopping.cancelled() => return None,
-                topics = gather(&scope, &mut listener) => topics?,
-                _ = pulse.tick() => BTreeSet::from([PULSE.to_owned()]),
+                topics = gather(&scope, &mut listener, &mut pulse) => topics?,
             };
             let events: Vec<_> = topics.into_iter().map(told).collect();
             Some((futures::stream::iter(events), (scope, listener, place, pulse)))
@@ -230,22 +230,30 @@ async fn live(visitor: Visitor, Query(query): Query<LiveQuery>) -> Result<Respon
     Ok(Sse::new(all).keep_alive(heartbeat).into_response())
 }
 
-fn pulse() -> tokio::time::Interval {
-    let mut pulse = tokio::time::interval_at(tokio::time::Instant::now() + PULSE_EVERY, PULSE_EVERY);
-    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+fn pulse() -> Interval {
+    let mut pulse = interval_at(Instant::now() + PULSE_EVERY, PULSE_EVERY);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pulse
 }
 
-async fn gather(scope: &Scope, listener: &mut Listener) -> Option<BTreeSet<String>> {
+/// What happened within one breath, or by the next pulse, which goes with what was heard before it.
+async fn gather(scope: &Scope, listener: &mut Listener, pulse: &mut Interval) -> Option<BTreeSet<String>> {
     let mut topics = BTreeSet::new();
     let mut until = None;
     loop {
-        let heard = match until {
-            None => listener.next().await,
-            Some(until) => match tokio::time::timeout_at(until, listener.next()).await {
-                Ok(heard) => heard,
-                Err(_) => return Some(topics),
-            },
+        let breath = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        let heard = tokio::select! {
+            heard = listener.next() => heard,
+            () = breath => return Some(topics),
+            _ = pulse.tick() => {
+                topics.insert(PULSE.to_owned());
+                return Some(topics);
+            }
         };
         match heard {
             Heard::Over => return None,
@@ -254,7 +262,7 @@ async fn gather(scope: &Scope, listener: &mut Listener) -> Option<BTreeSet<Strin
                 for event in news.events.iter() {
                     topics.insert(topic(event, topics.len() < TOPICS_MAX));
                 }
-                until.get_or_insert_with(|| tokio::time::Instant::now() + TOPICS_EVERY);
+                until.get_or_insert_with(|| Instant::now() + TOPICS_EVERY);
             }
             Heard::News(_) => {}
         }
