@@ -3,6 +3,7 @@
 use db::{Tx, args, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
+use smpp::EsmClass;
 use types::{Code, Error, MessageId, Permission, Result, Timestamp};
 
 use super::query::{self, Message};
@@ -65,7 +66,11 @@ pub async fn replace(scope: &Scope, engine: &Engine, id: MessageId, with: &Repla
     };
     let from = schedule_at.or(planned(&record)?).unwrap_or(now).max(now);
     let validity = with.validity_s.map(|seconds| submit::expiry(engine, Some(seconds), from)).transpose()?;
-    let again = Again::of(&record, schedule_at, validity, now)?;
+    let mut again = Again::of(&record, schedule_at, validity, now)?;
+    if new.is_some() {
+        // A text has no header of its own; what the binary content had before it goes with that.
+        again.options.esm_class = EsmClass(again.options.esm_class).with_udhi(false).0;
+    }
     let mut write = scope.write().await?;
     put(&mut write, &record, new, &again, now).await?;
     let again: Option<MessageRecord> = write

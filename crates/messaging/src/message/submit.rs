@@ -30,8 +30,19 @@ pub struct SendMessage {
     /// What to say. Or `binary`, not both.
     #[schema(example = "Your table is ready.")]
     pub text: Option<String>,
-    /// Octets in base 64, sent as 8-bit data; at most 140.
+    /// Octets in base 64, sent as 8-bit data; at most 140, the header of `udh` included.
     pub binary: Option<String>,
+    /// The user data header before binary content, in base 64, with its length octet (3GPP TS 23.040 §9.2.3.24): a port, for
+    /// instance.
+    pub udh: Option<String>,
+    /// How phones read binary content (3GPP TS 23.038 §4): 4 when not given; another that means octets, such as 245 for those
+    /// of class 1.
+    pub data_coding: Option<u8>,
+    /// TP-PID (3GPP TS 23.040 §9.2.3.9): 64 for a message that no phone shows, 65 to 71 for one that replaces the last of the
+    /// same kind; 0 when not given.
+    pub protocol_id: Option<u8>,
+    /// How urgent it is to the carrier (SMPP v5 §4.7.14), 0 to 3; as the connection says when not given.
+    pub priority: Option<u8>,
     /// Which alphabet the text goes in: `auto` takes the 7-bit alphabet where it suffices, `gsm7` refuses a text that does
     /// not fit it, `ucs2` takes 16 bits a character; `auto` when not given.
     pub encoding: Option<Alphabet>,
@@ -211,11 +222,7 @@ pub(crate) fn prepare(
         Some(at) if message.validity_s.is_none() => expiry(engine, None, at)?,
         _ => expires_at,
     };
-    let mut options = Options {
-        callback_url: message.callback_url.clone(),
-        validity_chosen: message.validity_s.is_some(),
-        ..Options::default()
-    };
+    let mut options = options(message, &content)?;
     let schedule_at = pass.leave(&mut options, pass.postponed_to.or(schedule_at), expires_at);
     let options = (options != Options::default()).then(|| Box::new(options));
     let id = engine.runtime().ids.next();
@@ -289,6 +296,8 @@ pub(super) struct Content {
     pub(super) data_coding: u8,
     pub(super) name: &'static str,
     pub(super) parts: u8,
+    /// Whether a user data header begins the body.
+    pub(super) udhi: bool,
 }
 
 impl Content {
@@ -315,6 +324,9 @@ impl Content {
 /// Octets of 8-bit data that one message carries (3GPP TS 23.040 §9.2.3.24).
 const BINARY_OCTETS_MAX: usize = 140;
 
+/// The highest priority_flag that all networks know (SMPP v5 §4.7.14).
+const PRIORITY_MAX: u8 = 3;
+
 /// Reads what a message says.
 ///
 /// # Errors
@@ -327,27 +339,67 @@ pub(super) fn content(engine: &Engine, message: &SendMessage) -> Result<Content>
         (None, None) => {
             Err(Error::new(Code::EmptyText, "the message has neither text nor binary content").at("text"))
         }
-        (Some(text), None) => text_content(engine, message, text),
-        (None, Some(binary)) => {
-            let refuse = |why: String| Error::new(Code::InvalidBinary, why).at("binary");
-            let body = base64::engine::general_purpose::STANDARD
-                .decode(binary)
-                .map_err(|error| refuse(format!("it is not base 64: {error}")))?;
-            if body.is_empty() || body.len() > BINARY_OCTETS_MAX {
-                return Err(refuse(format!("{} octets are not from 1 to {BINARY_OCTETS_MAX}", body.len())));
+        (Some(text), None) => {
+            let binary_only =
+                [("udh", message.udh.is_some()), ("data_coding", message.data_coding.is_some())];
+            match binary_only.iter().find(|(_, given)| *given) {
+                Some((field, _)) => {
+                    Err(Error::invalid(field, "it goes with binary content, not with a text"))
+                }
+                None => text_content(engine, message, text),
             }
-            let octets = Some(hex(&body));
-            Ok(Content {
-                text: None,
-                octets,
-                body,
-                encoding: Encoding::Binary,
-                data_coding: Encoding::Binary.data_coding(),
-                name: "binary",
-                parts: 1,
-            })
         }
+        (None, Some(binary)) => binary_content(message, binary),
     }
+}
+
+fn binary_content(message: &SendMessage, binary: &str) -> Result<Content> {
+    let octets = |field: &'static str, text: &str| {
+        base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .map_err(|error| Error::new(Code::InvalidBinary, format!("it is not base 64: {error}")).at(field))
+    };
+    let header = message.udh.as_deref().map_or_else(|| Ok(Vec::new()), |udh| octets("udh", udh))?;
+    if message.udh.is_some() && header.first().is_none_or(|length| usize::from(*length) + 1 != header.len()) {
+        let why = "the first octet of a user data header is the number of those behind it";
+        return Err(Error::new(Code::InvalidBinary, why).at("udh"));
+    }
+    let body = [header.as_slice(), &octets("binary", binary)?].concat();
+    if body.len() == header.len() || body.len() > BINARY_OCTETS_MAX {
+        let why = format!("{} octets are not from 1 to {BINARY_OCTETS_MAX}", body.len());
+        return Err(Error::new(Code::InvalidBinary, why).at("binary"));
+    }
+    let data_coding = message.data_coding.unwrap_or(Encoding::Binary.data_coding());
+    if Encoding::from_data_coding(data_coding, Encoding::GSM7) != Encoding::Binary {
+        let why = "it means a text; give one in `text`, or a scheme of octets here, such as 4 or 245";
+        return Err(Error::invalid("data_coding", why));
+    }
+    Ok(Content {
+        text: None,
+        octets: Some(hex(&body)),
+        body,
+        encoding: Encoding::Binary,
+        data_coding,
+        name: "binary",
+        parts: 1,
+        udhi: !header.is_empty(),
+    })
+}
+
+/// What is seldom asked for.
+fn options(message: &SendMessage, content: &Content) -> Result<Options> {
+    let priority = message.priority.unwrap_or_default();
+    if priority > PRIORITY_MAX {
+        return Err(Error::invalid("priority", format!("{priority} is not from 0 to {PRIORITY_MAX}")));
+    }
+    Ok(Options {
+        callback_url: message.callback_url.clone(),
+        esm_class: smpp::EsmClass::DEFAULT.with_udhi(content.udhi).0,
+        protocol_id: message.protocol_id.unwrap_or_default(),
+        priority,
+        validity_chosen: message.validity_s.is_some(),
+        ..Options::default()
+    })
 }
 
 fn text_content(engine: &Engine, message: &SendMessage, text: &str) -> Result<Content> {
@@ -376,6 +428,7 @@ fn text_content(engine: &Engine, message: &SendMessage, text: &str) -> Result<Co
         data_coding: if flash { flash_of(encoding) } else { encoding.data_coding() },
         name: encoding_name(encoding),
         parts,
+        udhi: false,
     })
 }
 

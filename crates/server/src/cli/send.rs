@@ -35,6 +35,18 @@ pub(super) struct SendArgs {
     /// Octets in base 64, sent as 8-bit data
     #[arg(long, value_name = "BASE64")]
     binary: Option<String>,
+    /// The user data header before binary content, in base 64, with its length octet
+    #[arg(long, value_name = "BASE64", requires = "binary")]
+    udh: Option<String>,
+    /// How phones read binary content: 4 when not given
+    #[arg(long, value_name = "N", requires = "binary")]
+    data_coding: Option<u8>,
+    /// TP-PID: 64 for a message that no phone shows, 65 to 71 for one that replaces the last of its kind
+    #[arg(long, value_name = "N")]
+    protocol_id: Option<u8>,
+    /// How urgent it is to the carrier, 0 to 3
+    #[arg(long, value_name = "N")]
+    priority: Option<u8>,
     /// What it is for: otp, transactional, marketing
     #[arg(long)]
     intent: Option<String>,
@@ -72,6 +84,10 @@ impl SendArgs {
             .with("from", self.from.clone())
             .with("text", text)
             .with("binary", self.binary.clone())
+            .with("udh", self.udh.clone())
+            .with("data_coding", self.data_coding)
+            .with("protocol_id", self.protocol_id)
+            .with("priority", self.priority)
             .with("intent", self.intent.clone())
             .with("client_ref", self.client_ref.clone())
             .with("schedule_at", self.schedule_at.clone())

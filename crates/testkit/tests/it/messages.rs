@@ -12,6 +12,14 @@ async fn until_ended(house: &House, id: &str) -> Value {
     house.admin.get(&format!("/api/v1/messages/{id}")).await.expect(200)
 }
 
+/// A PDU as the API shows it.
+fn pdu_of(shown: &Value) -> smpp::Pdu {
+    let hex = shown["hex"].as_str().unwrap();
+    let octets: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    smpp::decode(&octets, smpp::Mode::Strict).unwrap().1
+}
+
 #[tokio::test]
 async fn a_message_is_delivered_and_explains_itself() {
     let house = House::start().await;
@@ -37,12 +45,8 @@ async fn a_message_is_delivered_and_explains_itself() {
     assert_eq!(why["now"][0]["name"], "Everything");
 
     let pdus = house.admin.get(&format!("/api/v1/messages/{id}/pdus")).await.expect(200);
-    let hex = pdus[0]["hex"].as_str().unwrap();
-    let octets: Vec<u8> =
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
-    let (header, pdu) = smpp::decode(&octets, smpp::Mode::Strict).unwrap();
-    assert_eq!((header.command_id, pdus.as_array().unwrap().len()), (smpp::CommandId::SUBMIT_SM, 1));
-    let smpp::Pdu::SubmitSm(sm) = pdu else { panic!("a submit_sm") };
+    assert_eq!(pdus.as_array().unwrap().len(), 1);
+    let smpp::Pdu::SubmitSm(sm) = pdu_of(&pdus[0]) else { panic!("a submit_sm") };
     // Braces and the euro sign are two septets each in the GSM alphabet.
     assert_eq!(sm.short_message, b"Hello ID7 \x1b\x28\x1b\x65\x1b\x29");
 
@@ -50,6 +54,44 @@ async fn a_message_is_delivered_and_explains_itself() {
     assert_eq!(phones.screen("33612345678")[0].text, "Hello ID7 {€}");
     let sums = house.admin.get("/api/v1/messages/sums").await.expect(200);
     assert_eq!((&sums["balanced"], &sums["accepted"]), (&json!(true), &json!(1)));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn octets_go_out_with_their_header_and_scheme() {
+    let house = House::start().await;
+    let send = async |body: Value| {
+        let mut whole = json!({ "to": "+33612345678", "from": "10000" });
+        whole.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        house.admin.post("/api/v1/messages", &whole).await
+    };
+    // Application port addressing, 16 bits: 05 04 0B84 23F0.
+    let header = "BgUEC4Qj8A==";
+    let pushed =
+        json!({ "binary": "AQID", "udh": header, "data_coding": 245, "protocol_id": 64, "priority": 3 });
+    let id = send(pushed).await.expect(202)["id"].as_str().unwrap().to_owned();
+    until_ended(&house, &id).await;
+    let pdus = house.admin.get(&format!("/api/v1/messages/{id}/pdus")).await.expect(200);
+    let smpp::Pdu::SubmitSm(sm) = pdu_of(&pdus[0]) else { panic!("a submit_sm") };
+    assert_eq!(sm.short_message, [6, 5, 4, 0x0B, 0x84, 0x23, 0xF0, 1, 2, 3]);
+    let told = (sm.esm_class.udhi(), sm.data_coding.0, sm.protocol_id, sm.priority_flag);
+    assert_eq!(told, (true, 245, 64, 3));
+    for (body, code, at) in [
+        (json!({ "text": "no", "udh": header }), "invalid_value", "udh"),
+        (json!({ "text": "no", "data_coding": 4 }), "invalid_value", "data_coding"),
+        (json!({ "binary": "AQID", "data_coding": 8 }), "invalid_value", "data_coding"),
+        (json!({ "binary": "AQID", "udh": "BwUEC4Qj8A==" }), "invalid_binary", "udh"),
+        (json!({ "binary": "", "udh": header }), "invalid_binary", "binary"),
+        (json!({ "text": "no", "priority": 4 }), "invalid_value", "priority"),
+    ] {
+        let refused = send(body.clone()).await;
+        let told = refused.json();
+        assert_eq!(
+            (refused.status, &told["code"], &told["at"]),
+            (422, &json!(code), &json!(at)),
+            "{body}: {told}"
+        );
+    }
     house.stop().await;
 }
 

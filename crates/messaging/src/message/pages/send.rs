@@ -62,7 +62,6 @@ impl SendForm {
             to: self.to.clone(),
             from: given(&self.from).map(str::to_owned),
             text: Some(self.text()),
-            binary: None,
             intent: intent.transpose()?,
             client_ref: given(&self.client_ref).map(str::to_owned),
             schedule_at,
@@ -73,8 +72,8 @@ impl SendForm {
                 "ucs2" => Some(Alphabet::Ucs2),
                 _ => None,
             },
-            replace: None,
             flash: (self.flash == "true").then_some(true),
+            ..SendMessage::default()
         })
     }
 }
