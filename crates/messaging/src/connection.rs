@@ -2,6 +2,7 @@
 
 use connectors::{BindKind, cimd, http as over_http, smpp, ucp};
 use db::{OnConflict, Tenancy, args, record, sql};
+use identity::encryption::Sealed;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
@@ -153,7 +154,7 @@ const HTTP_PASSWORD_CHARS_MAX: usize = 4_096;
 async fn sealed(scope: &Scope, id: ConnectionId, protocol: Protocol, password: &str) -> Result<String> {
     let longest = if protocol == Protocol::Http { HTTP_PASSWORD_CHARS_MAX } else { PASSWORD_CHARS_MAX };
     settings::c_octets("password", password, &(0..=longest))?;
-    identity::tenant::seal(scope, "connection", "password_sealed", &id.to_string(), password).await
+    identity::encryption::seal(scope, "connection", "password_sealed", &id.to_string(), password).await
 }
 
 /// Creates a connection. Tell the engine after it.
@@ -411,12 +412,27 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
     stored.map(Stored::connection).transpose()
 }
 
+/// The passwords of connections.
+pub const SEALED: Sealed = Sealed {
+    table: "connection",
+    column: "password_sealed",
+    row: |id| ConnectionId::from_raw(id).to_string(),
+    count: sql!("select count(*) as n from connection where tenant_id = $1 and password_sealed like $2"),
+    walk: sql!(
+        "select id, password_sealed as sealed from connection where tenant_id = $1 and id > $2 order by id limit $3"
+    ),
+    replace: sql!(
+        "update connection set password_sealed = r.new from rows(id bigint, old text, new text) r \
+         where connection.tenant_id = $1 and connection.id = r.id and connection.password_sealed = r.old"
+    ),
+};
+
 /// A connection's password, opened.
 async fn password(runtime: &Runtime, connection: &Connection) -> Result<String> {
     let row = connection.id.to_string();
     let sealed = &connection.password_sealed;
     let opened =
-        identity::tenant::open(runtime, connection.tenant, "connection", "password_sealed", &row, sealed)
+        identity::encryption::open(runtime, connection.tenant, "connection", "password_sealed", &row, sealed)
             .await?;
     Ok(opened.expose().to_owned())
 }

@@ -180,6 +180,14 @@ events! {
     TraceDeleted(Change) "trace.deleted" true;
     /// The configuration was read again.
     SystemReloaded(Change) "system.reloaded" true;
+    /// A tenant got a new data key.
+    DataKeyTurned(Change) "encryption.key_turned" true;
+    /// A former data key is gone: everything is sealed anew.
+    DataKeyRemoved(Change) "encryption.key_removed" true;
+    /// A new root key wraps the data keys.
+    RootKeyTurned(Change) "encryption.root_key_turned" true;
+    /// The former root keys were dropped.
+    RootKeysForgotten(Change) "encryption.root_keys_forgotten" true;
     /// A connection was deleted.
     ConnectionDeleted(Change) "connection.deleted" true;
     /// A routing rule was created.

@@ -61,6 +61,8 @@ permissions! {
     UserView "user.view" "Users" "See users";
     UserManage "user.manage" "Users" "Create and change users, and make sign-in links";
     AuditView "audit.view" "Audit" "See who did what";
+    EncryptionView "encryption.view" "Encryption" "See which keys seal secrets, and how far a new one has come";
+    EncryptionManage "encryption.manage" "Encryption" "Give the tenant a new data key";
     EventView "event.view" "Events" "Read the event stream";
     CdrView "cdr.view" "Records" "See and download call detail records";
     CdrManage "cdr.manage" "Records" "Change how call detail records are written, and close their files";

@@ -221,6 +221,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("outbound.response_bytes_max", Integer { min: 0, max: 1_073_741_824 }),
     ("outbound.idle_per_host_max", Integer { min: 0, max: 1_000 }),
     ("security.root_key_file", Text { min: 0, max: 4096 }),
+    ("security.root_key", Text { min: 0, max: 1024 }),
     ("security.admin_key", Text { min: 0, max: 256 }),
     ("security.session_ttl_h", Integer { min: 1, max: 8_760 }),
     ("security.session_idle_m", Integer { min: 1, max: 525_600 }),

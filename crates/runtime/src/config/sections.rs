@@ -268,6 +268,8 @@ pub struct Outbound {
 pub struct Security {
     /// File with the root key under which secrets in the database are encrypted.
     pub root_key_file: String,
+    /// The root keys themselves, the current one first, in place of the file.
+    pub root_key: Secret,
     /// If set at first start, becomes the API key of the first administrator, so that automation can begin.
     pub admin_key: Secret,
     /// How long a session lasts, used or not.
