@@ -37,6 +37,7 @@ record! {
 
 /// Whether a tenant's people and programs are let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = TenantStatus)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// They are.

@@ -2,7 +2,6 @@
 
 use connectors::{BindKind, cimd, http as over_http, smpp, ucp};
 use db::{OnConflict, Tenancy, args, record, sql};
-use identity::encryption::Sealed;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
@@ -20,6 +19,7 @@ pub mod hook;
 mod http;
 mod mail;
 pub mod pages;
+pub mod password;
 pub mod preview;
 mod words;
 
@@ -146,16 +146,6 @@ impl Stored {
 
 /// Connections that one look reads at most.
 const READ_MAX: i64 = 100_000;
-/// More than SMPP allows (8), because carriers do too (SMPP v3.4 §4.1.1).
-const PASSWORD_CHARS_MAX: usize = 64;
-/// Room for tokens.
-const HTTP_PASSWORD_CHARS_MAX: usize = 4_096;
-
-async fn sealed(scope: &Scope, id: ConnectionId, protocol: Protocol, password: &str) -> Result<String> {
-    let longest = if protocol == Protocol::Http { HTTP_PASSWORD_CHARS_MAX } else { PASSWORD_CHARS_MAX };
-    settings::c_octets("password", password, &(0..=longest))?;
-    identity::encryption::seal(scope, "connection", "password_sealed", &id.to_string(), password).await
-}
 
 /// Creates a connection. Tell the engine after it.
 ///
@@ -179,7 +169,7 @@ pub async fn create(scope: &Scope, mut new: NewConnection) -> Result<Connection>
         revision: 1,
         created_at: now,
         changed_at: now,
-        password_sealed: sealed(scope, id, settings.protocol, password).await?,
+        password_sealed: password::seal(scope, id, settings.protocol, password).await?,
         settings,
     };
     let hook_secret = hook::sealed(scope, id, new.hook_secret.as_deref().unwrap_or_default()).await?;
@@ -288,7 +278,7 @@ pub async fn change(scope: &Scope, id: ConnectionId, mut patch: ConnectionPatch)
         Some(_) => Protocol::Smpp,
     };
     let password = match &patch.password {
-        Some(password) => Some(sealed(scope, id, protocol, password).await?),
+        Some(password) => Some(password::seal(scope, id, protocol, password).await?),
         None => None,
     };
     let hook_secret = match &patch.hook_secret {
@@ -412,38 +402,13 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
     stored.map(Stored::connection).transpose()
 }
 
-/// The passwords of connections.
-pub const SEALED: Sealed = Sealed {
-    table: "connection",
-    column: "password_sealed",
-    row: |id| ConnectionId::from_raw(id).to_string(),
-    count: sql!("select count(*) as n from connection where tenant_id = $1 and password_sealed like $2"),
-    walk: sql!(
-        "select id, password_sealed as sealed from connection where tenant_id = $1 and id > $2 order by id limit $3"
-    ),
-    replace: sql!(
-        "update connection set password_sealed = r.new from rows(id bigint, old text, new text) r \
-         where connection.tenant_id = $1 and connection.id = r.id and connection.password_sealed = r.old"
-    ),
-};
-
-/// A connection's password, opened.
-async fn password(runtime: &Runtime, connection: &Connection) -> Result<String> {
-    let row = connection.id.to_string();
-    let sealed = &connection.password_sealed;
-    let opened =
-        identity::encryption::open(runtime, connection.tenant, "connection", "password_sealed", &row, sealed)
-            .await?;
-    Ok(opened.expose().to_owned())
-}
-
 /// What the link is started with, its password opened.
 ///
 /// # Errors
 /// When the password does not open: another root key, or a row that was tampered with.
 pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<connectors::Settings> {
     let settings = &connection.settings;
-    let password = &password(runtime, connection).await?;
+    let password = &password::open(runtime, connection).await?;
     Ok(match settings.protocol {
         Protocol::Smpp => {
             let login = smpp::Login {

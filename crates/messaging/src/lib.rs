@@ -97,7 +97,8 @@ pub const MIGRATIONS: &[Migration] = &[
 ];
 
 /// The columns of this crate that hold sealed texts.
-pub const SEALED: &[Sealed] = &[connection::SEALED, connection::hook::SEALED, lookup::provider::SEALED];
+pub const SEALED: &[Sealed] =
+    &[connection::password::SEALED, connection::hook::SEALED, lookup::provider::SEALED];
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<Gateway> {

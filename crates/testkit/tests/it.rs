@@ -6,6 +6,8 @@
 mod cdr;
 #[path = "it/disconnects.rs"]
 mod disconnects;
+#[path = "it/doors.rs"]
+mod doors;
 #[path = "it/encryption.rs"]
 mod encryption;
 #[path = "it/events.rs"]

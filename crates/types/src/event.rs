@@ -97,6 +97,7 @@ pub struct Accounting {
 
 /// A session of the wire protocols opened or closed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SessionLink)]
 pub struct Link {
     /// The account or connection.
     pub id: String,
@@ -109,7 +110,7 @@ pub struct Link {
 }
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident($data:ty) $text:literal $audited:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident($data:ty) $text:tt $audited:literal;)*) => {
         /// Something that happened to a tenant.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(tag = "type", content = "data")]

@@ -219,7 +219,7 @@ impl Listening {
         {
             // Providers that sign with what they know us by need no second secret.
             let secret = match found.secret.as_str() {
-                "" => super::password(runtime, connection).await?,
+                "" => super::password::open(runtime, connection).await?,
                 secret => secret.to_owned(),
             };
             let hooks = Hooks::read(description, &secret)

@@ -81,6 +81,7 @@ pub struct LookupSettings {
 
 /// How a service is asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = LookupMethod)]
 pub enum Method {
     /// By GET.
     #[default]

@@ -21,6 +21,10 @@ pub struct Http {
     pub trusted_proxies: Vec<Network>,
     /// Networks that may read /metrics.
     pub metrics_networks: Vec<Network>,
+    /// Networks from which people may use the console.
+    pub console_networks: Vec<Network>,
+    /// Origins whose pages may use the API with a key.
+    pub cors_origins: Vec<String>,
     /// Connections open at once.
     pub connections_max: usize,
     /// Largest request body.
