@@ -147,7 +147,8 @@ async fn what_attackers_type_is_data() {
         if answer.status == 202 {
             let id = answer.json()["id"].as_str().unwrap().to_owned();
             let kept = house.admin.get(&format!("/api/v1/messages/{id}")).await.expect(200);
-            assert_eq!(kept["text"].as_str(), Some(text));
+            // No database keeps the character zero; it is shown as one that was lost.
+            assert_eq!(kept["text"].as_str(), Some(text.replace('\0', "\u{fffd}").as_str()));
         }
     }
     let tables = house.server.runtime.db.schema().await.unwrap();
