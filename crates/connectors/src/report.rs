@@ -83,6 +83,26 @@ pub enum Answer {
     NotSent(String),
 }
 
+/// What comes of asking a peer for a message that it has taken over: query_sm (SMPP v5 §4.5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queried {
+    /// The peer says how it stands.
+    Told {
+        /// Its `message_state`.
+        state: MessageState,
+        /// When it came to that, as the peer writes it; empty while it has not come to an end.
+        final_date: String,
+        /// The network's error in the peer's own numbers; 0 for none.
+        error_code: u8,
+    },
+    /// The peer does not say: it knows no such message any more, or answers no such questions.
+    Refused(Refusal),
+    /// It was asked, and no answer came.
+    NoAnswer(NoAnswer),
+    /// It was not asked, in words: the protocol has no such question, or no session was there.
+    NotAsked(String),
+}
+
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAnswer {

@@ -187,6 +187,11 @@ impl Dialect {
         Ok(piece)
     }
 
+    /// A sender as this carrier is given it.
+    pub(crate) fn sender(&self, address: &Address) -> smpp::Address {
+        self.source(address).to_owned()
+    }
+
     fn source<'a>(&self, address: &'a Address) -> AddressRef<'a> {
         AddressRef {
             ton: Ton(self.settings.source_ton.unwrap_or(address.ton.0)),

@@ -101,6 +101,17 @@ impl Tongue {
         self.carrier_receipt(whose, (&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
     }
 
+    /// The answer to a question what became of a message, by the id that it was asked for by.
+    pub(crate) fn answered(
+        &self,
+        whose: (TenantId, ConnectionId),
+        id: String,
+        (state, error): (sms::MessageState, Option<String>),
+    ) -> CarrierReceipt {
+        let state = self.state(None, Some(state));
+        self.carrier_receipt(whose, ("", ""), id, (state, error), ReceiptIds::Same)
+    }
+
     /// What a receipt says, with what the connection's table makes of its error.
     fn carrier_receipt(
         &self,
@@ -130,6 +141,7 @@ impl Tongue {
             ids,
             retry_s,
             blocks: class == Some(ErrorClass::BlockedDestination),
+            asked: None,
         }
     }
 

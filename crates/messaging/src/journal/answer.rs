@@ -390,7 +390,9 @@ async fn decide(
     match worst {
         Worst::Taken => {
             batch.count(message.tenant, Some(from), State::Sent);
-            batch.set(message.id, standing(State::Sent, None, Wake::AsBefore));
+            // Where its carrier is to be asked for it, it is looked at earlier.
+            let first = batch.inquiries.first(answered.connection, batch.now, message.expires_at);
+            batch.set(message.id, standing(State::Sent, None, first.map_or(Wake::AsBefore, Wake::At)));
             batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
             taken_over(batch, answered)?;
         }

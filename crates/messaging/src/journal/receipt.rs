@@ -10,10 +10,12 @@ use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, 
 
 use super::answer::{PartRow, next_look};
 use super::blocked::Destination;
+use super::rows::{Attempt, write_attempts};
 use super::sent;
 use super::settle::{self, Ending, Notice};
 use super::{After, Batch, Entry, Standing, Wake};
 use crate::connection::ReceiptIds;
+use crate::inquiry::{ASKED, Inquiry};
 use crate::message::{Options, Outgoing, State, address_of};
 
 mod find;
@@ -47,6 +49,9 @@ pub struct CarrierReceipt {
     /// Whether the carrier takes nothing for this phone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) blocks: bool,
+    /// What the carrier was asked, where this is its answer. It is applied at once or not at all, so it is never kept.
+    #[serde(skip)]
+    pub(crate) asked: Option<Inquiry>,
 }
 
 impl CarrierReceipt {
@@ -82,11 +87,19 @@ pub(crate) async fn receipts(
     if any_held && !parts.is_empty() {
         receipts.extend(release_held(batch, parts).await?);
     }
+    let mut inquiries = Vec::new();
     for (_, entry) in work {
-        if let Entry::Receipt(receipt, _) = entry {
-            receipts.push((**receipt).clone());
+        let Entry::Receipt(receipt, _) = entry else { continue };
+        if let Some(asked) = &receipt.asked {
+            inquiries.push(noted(receipt, asked));
+            // How it stands on its way is for whoever asked.
+            if receipt.to().is_none() {
+                continue;
+            }
         }
+        receipts.push((**receipt).clone());
     }
+    write_attempts(batch, inquiries).await?;
     if receipts.is_empty() {
         return Ok(());
     }
@@ -97,6 +110,17 @@ pub(crate) async fn receipts(
     // It is another question now which messages those are for that wait.
     let waiting = held_of(batch, &anew).await?;
     take_all(batch, waiting, known).await.map(drop)
+}
+
+/// What the carrier said when it was asked, for the timeline.
+fn noted(receipt: &CarrierReceipt, asked: &Inquiry) -> Attempt {
+    Attempt {
+        tenant: receipt.tenant,
+        message: asked.message,
+        part: asked.part,
+        connection: Some(receipt.connection),
+        outcome: format!("{ASKED}{}", asked.words),
+    }
 }
 
 /// Finds what receipts speak of and applies them; those that speak of nothing known are held. Gives the connections whose
@@ -112,6 +136,8 @@ async fn take_all(
     let mut long = Vec::new();
     for (receipt, found) in receipts.into_iter().zip(matches.found) {
         match found {
+            // What it is for is known; it was forgotten meanwhile.
+            None if receipt.asked.is_some() => {}
             None => unknown.push(receipt),
             Some(Found::Sent(message, key)) => {
                 apply_to_sent(batch, &receipt, (&message, key), &mut parts_done).await?;

@@ -14,6 +14,7 @@ use super::quote::{self, ItemQuote, Quote};
 use super::replace::{self, Replace};
 use super::submit::{self, Accepted, ItemResult, SendMessage};
 use crate::api::Gateway;
+use crate::inquiry::{self, Told};
 
 /// Send a message.
 ///
@@ -152,6 +153,20 @@ async fn quote_batch(
     Ok(Answer(BatchQuotes { results: quote::quote_batch(&scope, &gateway.engine, &batch.messages)? }))
 }
 
+/// Ask the carrier what became of a message.
+///
+/// By query_sm, for each part that the carrier has an id for. What it says is written down: an end ends the message as a
+/// receipt does. It takes as long as the carrier does.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/query", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = Told)))]
+async fn query_carrier(
+    Writer(scope): Writer<200>,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Answer<200, Told>, Problem> {
+    Ok(Answer(inquiry::ask(&scope, &gateway.engine, id.parse()?).await?))
+}
+
 /// What was accepted, and where all of it stands.
 #[utoipa::path(get, path = "/api/v1/messages/sums", tag = "messages", responses((status = 200, body = Sums)))]
 async fn sums(Caller(scope): Caller) -> Result<Answer<200, Sums>, Problem> {
@@ -172,4 +187,5 @@ pub fn router() -> OpenApiRouter<Gateway> {
         .routes(routes!(why))
         .routes(routes!(pdus))
         .routes(routes!(cancel))
+        .routes(routes!(query_carrier))
 }

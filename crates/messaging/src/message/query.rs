@@ -9,6 +9,7 @@ use types::{
 
 use crate::fault::{Fault, Reason};
 use crate::gate;
+use crate::inquiry::ASKED;
 use crate::intent::Intent;
 use crate::message::{Options, Outgoing, State, Why, address_of};
 use crate::recover::MessageRecord;
@@ -220,7 +221,7 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
 }
 
-pub(super) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
+pub(crate) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
     scope.require(Permission::MessageView)?;
     let mut tx = scope.read().await?;
     tx.optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
@@ -241,7 +242,7 @@ pub async fn get(scope: &Scope, id: MessageId) -> Result<Message> {
 pub struct Step {
     /// When.
     pub at: Timestamp,
-    /// What, by name: `accepted`, `scheduled`, `sent`, `refused`, `delivered` …
+    /// What, by name: `accepted`, `scheduled`, `sent`, `attempted`, `asked` (the carrier, by query_sm), `delivered` …
     pub what: String,
     /// Which part, for what concerns one part of several.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -313,11 +314,13 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         ..step(record.accepted_at, begin)
     }];
     for attempt in attempts {
+        let words = attempt.outcome.strip_prefix(ASKED).map(str::to_owned);
+        let what = if words.is_some() { "asked" } else { "attempted" };
         steps.push(Step {
             part: Some(attempt.part).filter(|part| several && *part > 0),
             connection: attempt.connection_id,
-            detail: Some(in_words(attempt.outcome)),
-            ..step(attempt.at, "attempted")
+            detail: Some(words.unwrap_or_else(|| in_words(attempt.outcome))),
+            ..step(attempt.at, what)
         });
     }
     for part in parts {

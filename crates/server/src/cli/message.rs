@@ -33,6 +33,11 @@ pub(super) enum MessageCommand {
         /// Its id
         id: String,
     },
+    /// Ask the carrier what became of it
+    Query {
+        /// Its id
+        id: String,
+    },
     /// Take it back, if it has not left
     Cancel {
         /// Its id
@@ -96,12 +101,29 @@ pub(super) async fn run(command: &MessageCommand, client: &Client, out: &Out) ->
             answer.show(out, |_| out.table(answer.items(), &[("PART", "/part"), ("PDU", "/hex")]));
             Ok(())
         }
+        MessageCommand::Query { id } => {
+            let told = client.act(&["messages", id, "query"]).await?;
+            told.show(out, |value| {
+                let parts = value["parts"].as_array().map_or(&[][..], Vec::as_slice);
+                out.table(parts, TOLD);
+            });
+            Ok(())
+        }
         MessageCommand::Cancel { id } => {
             client.act(&["messages", id, "cancel"]).await?.show(out, |value| out.facts(value, FIRST));
             Ok(())
         }
     }
 }
+
+/// The columns of what a carrier said.
+const TOLD: &[(&str, &str)] = &[
+    ("PART", "/part"),
+    ("CARRIER'S ID", "/provider_id"),
+    ("STATE", "/state"),
+    ("ERROR", "/error_code"),
+    ("THE CARRIER SAYS", "/words"),
+];
 
 /// The columns of a timeline.
 pub(super) const STEPS: &[(&str, &str)] = &[

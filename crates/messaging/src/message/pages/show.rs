@@ -22,6 +22,7 @@ use super::{LivePage, address, ago, encoding_name, live_page, state_badge};
 use crate::api::Gateway;
 use crate::connection;
 use crate::inbound::decide::Decision;
+use crate::inquiry;
 use crate::message::State;
 use crate::message::pdu::{self, WirePdu};
 use crate::message::query::{self, Message, Reasons, Step};
@@ -146,6 +147,7 @@ fn step_words(what: &str) -> (&str, Tone) {
         "received" => ("Received", Tone::Good),
         "scheduled" => ("Scheduled", Tone::Neutral),
         "attempted" => ("Tried", Tone::Warn),
+        "asked" => ("Asked the carrier", Tone::Info),
         "sent" => ("Sent", Tone::Info),
         "delivered" => ("Delivered", Tone::Good),
         "failed" => ("Failed", Tone::Bad),
@@ -338,7 +340,15 @@ fn actions(visitor: &Visitor, words: &Words, message: &Message) -> Markup {
         csrf: "",
         danger: true,
     };
+    let may_ask = !inbound
+        && matches!(message.state, State::Sent | State::Indeterminate)
+        && may(visitor, Permission::ConnectionOperate);
     html! {
+        @if may_ask {
+            (form::post(&format!("/messages/{}/query", message.id), "", &html! {
+                button type="submit" class="button" { "Ask the carrier" }
+            }))
+        }
         @if waits && !inbound && may(visitor, Permission::MessageCancel) { (dialog::confirm(words, &ask)) }
         @if may(visitor, Permission::MessageSend) {
             (form::link(if inbound { "Reply" } else { "Send another like it" }, &again).icon(Icon::Send))
@@ -394,6 +404,37 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, PageProblem> {
     Ok(page(&visitor, &gateway, id.parse()?, html! {}).await?)
+}
+
+/// Asks the carrier, and shows what it said.
+pub(super) async fn query_carrier(
+    visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    let id: MessageId = id.parse()?;
+    let above = match inquiry::ask(&visitor.scope, &gateway.engine, id).await {
+        Ok(told) => {
+            let several = told.parts.len() > 1;
+            let said = html! {
+                ul {
+                    @for part in &told.parts {
+                        li { @if several { "Part " (part.part) ": " } bdi { (part.words) } " " code dir="ltr" { (part.provider_id) } }
+                    }
+                }
+            };
+            html! { div role="status" { (feedback::notice(Tone::Info, "The carrier was asked, and says", &said)) } }
+        }
+        Err(error) if matches!(error.code(), Code::Conflict | Code::Unavailable) => {
+            let note =
+                feedback::notice(Tone::Warn, "The carrier could not be asked", &html! { (error.message()) });
+            let mut response = page(&visitor, &gateway, id, html! { div role="alert" { (note) } }).await?;
+            *response.status_mut() = StatusCode::CONFLICT;
+            return Ok(response);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(page(&visitor, &gateway, id, above).await?)
 }
 
 /// Takes it back, if it has not left.

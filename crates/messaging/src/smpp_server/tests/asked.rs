@@ -147,6 +147,7 @@ async fn what_happens_on_the_way_is_told_to_who_asks_for_it() {
             ids: ReceiptIds::Auto,
             retry_s: Vec::new(),
             blocks: false,
+            asked: None,
         };
         Entry::Receipt(Box::new(receipt), None)
     };

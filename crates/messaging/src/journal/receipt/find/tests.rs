@@ -12,6 +12,7 @@ fn receipt(provider_id: &str, state: sms::MessageState) -> CarrierReceipt {
         ids: ReceiptIds::Auto,
         retry_s: Vec::new(),
         blocks: false,
+        asked: None,
     }
 }
 

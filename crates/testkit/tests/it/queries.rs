@@ -1,0 +1,136 @@
+//! query_sm towards carriers: receipts that stay away are asked for, and people ask.
+
+use std::time::Duration;
+
+use runtime::{Clock, Tasks};
+use serde_json::{Value, json};
+use simulator::smsc::{Delay, Settings, Smsc};
+use testkit::House;
+
+/// The program with one connection, whose carrier sends no receipts.
+struct Silent {
+    house: House,
+    centre: Smsc,
+    tasks: Tasks,
+}
+
+impl Silent {
+    async fn over(centre: Settings, more: Value) -> Self {
+        let tasks = Tasks::new();
+        let centre = Settings { no_receipt_percent: 100.0, ..centre };
+        let centre = Smsc::start(centre, &tasks, Clock::system()).await.unwrap();
+        let house = House::start_with(|config| config.simulator.enabled = false).await;
+        let mut settings = json!({ "host": "127.0.0.1", "port": centre.address().port(), "system_id": "us" });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let new = json!({ "name": "Carrier", "password": "secret", "settings": settings });
+        let connection = house.admin.post("/api/v1/connections", &new).await.expect(201);
+        let route = json!({ "name": "All", "rule": { "targets": [connection["id"]] } });
+        house.admin.post("/api/v1/routes", &route).await.expect(201);
+        let path = format!("/api/v1/connections/{}", connection["id"].as_str().unwrap());
+        house
+            .until("the connection is bound", async || {
+                house.admin.get(&path).await.expect(200)["status"]["state"] == "bound"
+            })
+            .await;
+        Self { house, centre, tasks }
+    }
+
+    /// Sends a text and waits until the carrier has it. Gives the message's path.
+    async fn sent(&self, text: &str) -> String {
+        let message = json!({ "to": "33600000001", "from": "SHOP", "text": text });
+        let accepted = self.house.admin.post("/api/v1/messages", &message).await.expect(202);
+        let path = format!("/api/v1/messages/{}", accepted["id"].as_str().unwrap());
+        self.until(&path, "sent").await;
+        path
+    }
+
+    async fn until(&self, path: &str, state: &str) {
+        let what = format!("{path} is {state}");
+        let get = async || self.house.admin.get(path).await.expect(200)["state"] == state;
+        self.house.until(&what, get).await;
+    }
+
+    /// What the carrier said each time it was asked for a message.
+    async fn said(&self, path: &str) -> Vec<String> {
+        let steps = self.house.admin.get(&format!("{path}/timeline")).await.expect(200);
+        let asked = steps.as_array().unwrap().iter().filter(|step| step["what"] == "asked");
+        asked.map(|step| step["detail"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn stop(self) {
+        self.house.stop().await;
+        self.tasks.stop(Duration::from_secs(1)).await;
+    }
+}
+
+const OFTEN: fn() -> Value = || json!({ "query_after_s": 1, "query_every_s": 1, "query_times": 100 });
+
+#[tokio::test]
+async fn a_receipt_that_stays_away_is_asked_for() {
+    let silent = Silent::over(Settings::default(), OFTEN()).await;
+    let short = silent.sent("hello").await;
+    let long = silent.sent(&"x".repeat(400)).await;
+    silent.until(&short, "delivered").await;
+    silent.until(&long, "delivered").await;
+    assert!(silent.said(&short).await[0].starts_with("DELIVRD, final date "));
+    assert_eq!(silent.said(&long).await.len(), 3, "each part was asked for");
+    silent.centre.change(|settings| settings.undelivered_percent = 100.0);
+    let failed = silent.sent("hello").await;
+    silent.until(&failed, "failed").await;
+    assert!(silent.said(&failed).await[0].starts_with("UNDELIV, error 1, final date "));
+    let sums = silent.house.admin.get("/api/v1/messages/sums").await.expect(200);
+    assert_eq!(sums["balanced"], true);
+    silent.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_asked_for_again_and_no_more_often_than_allowed() {
+    let centre = Settings { receipt_delay: Delay::of_ms(600_000), ..Settings::default() };
+    let silent =
+        Silent::over(centre, json!({ "query_after_s": 1, "query_every_s": 2, "query_times": 2 })).await;
+    let path = silent.sent("hello").await;
+    silent.house.until("it was asked twice", async || silent.said(&path).await.len() == 2).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(silent.said(&path).await, ["ENROUTE", "ENROUTE"]);
+    silent.until(&path, "sent").await;
+    silent.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_asks_and_sees_the_carriers_words() {
+    let centre = Settings { receipt_delay: Delay::of_ms(1_000), ..Settings::default() };
+    let silent = Silent::over(centre, json!({})).await;
+    let path = silent.sent("hello").await;
+    let ask = format!("{path}/query");
+    let told = silent.house.admin.post(&ask, &json!({})).await.expect(200);
+    assert_eq!(
+        (&told["parts"][0]["state"], &told["parts"][0]["words"]),
+        (&json!("ENROUTE"), &json!("ENROUTE"))
+    );
+    assert_eq!(told["message"]["state"], "sent");
+    let told = async || silent.house.admin.post(&ask, &json!({})).await.expect(200);
+    silent.house.until("it arrived", async || told().await["message"]["state"] == "delivered").await;
+    let told = told().await;
+    assert_eq!(
+        (&told["parts"][0]["state"], told["parts"][0]["final_date"].is_string()),
+        (&json!("DELIVRD"), true)
+    );
+    // It does not hear of it by itself: nothing was set to be asked.
+    silent.centre.change(|settings| settings.remembered = 0);
+    let forgotten = silent.sent("hello").await;
+    let ask = format!("{forgotten}/query");
+    let words =
+        async || silent.house.admin.post(&ask, &json!({})).await.expect(200)["parts"][0]["words"].clone();
+    silent
+        .house
+        .until("the carrier has forgotten it", async || {
+            words().await.as_str().unwrap().starts_with("ESME_RQUERYFAIL")
+        })
+        .await;
+    silent.until(&forgotten, "sent").await;
+    let (_, neighbour) = silent.house.neighbour().await;
+    assert_eq!(neighbour.post(&ask, &json!({})).await.status, 404);
+    let viewer = silent.house.key(&["message.view"]).await;
+    assert_eq!(viewer.post(&ask, &json!({})).await.status, 403);
+    silent.stop().await;
+}
