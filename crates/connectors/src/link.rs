@@ -143,6 +143,17 @@ impl<T: Clone + Send + 'static> Link<T> {
         }
     }
 
+    /// A message as it is written to a session now, under the number 0; nothing where it does not fit, and where there are no
+    /// sessions.
+    pub fn written(&self, sm: &SmRef<'_>) -> Option<Vec<u8>> {
+        match self {
+            Self::Smpp(link) => link.written(sm),
+            Self::Ucp(link) => link.written(sm),
+            Self::Cimd(link) => link.written(sm),
+            Self::Http(_) | Self::Mail(_) => None,
+        }
+    }
+
     /// Asks what became of a message that the peer took over, using one of the places, and waits for the answer: query_sm. The
     /// message is given by the peer's name for it and by the sender that it was sent with. Only SMPP has such a question.
     pub async fn query(&self, places: &mut Places, message: (&str, &Address)) -> Queried {

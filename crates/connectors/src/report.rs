@@ -37,6 +37,8 @@ pub enum Report<T> {
         tag: T,
         /// What became of it.
         answer: Answer,
+        /// How it left; absent where it did not, and where there are no sessions.
+        way: Option<Way>,
         /// When, Unix milliseconds.
         at_ms: i64,
     },
@@ -57,6 +59,15 @@ pub enum Report<T> {
         /// Its number, as the peer writes it.
         phone: String,
     },
+}
+
+/// How a message left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// On which session, by its number from 1.
+    pub bind: u64,
+    /// How long its answer took or was waited for, microseconds.
+    pub took_us: u64,
 }
 
 /// What became of a message.

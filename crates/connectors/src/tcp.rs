@@ -155,6 +155,12 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
         }
     }
 
+    /// As [`crate::Link::written`].
+    pub fn written(&self, sm: &SmRef<'_>) -> Option<Vec<u8>> {
+        let mut octets = Vec::new();
+        W::submit(&self.owned.shared.rules.load().writer, 0, sm, &mut octets).ok().map(|()| octets)
+    }
+
     /// As [`crate::Link::query`].
     pub async fn query(&self, places: &mut Places, message: (&str, &Address)) -> Queried {
         match self.ask(places, message) {

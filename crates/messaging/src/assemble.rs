@@ -70,6 +70,11 @@ impl Dialect {
         self.settings.protocol == Protocol::Http
     }
 
+    /// Whether PDUs are kept.
+    pub fn keeps_pdus(&self) -> bool {
+        self.settings.keep_pdus
+    }
+
     /// Splits and codes a message.
     ///
     /// # Errors

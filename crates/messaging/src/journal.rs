@@ -34,6 +34,7 @@ mod hold;
 mod ids;
 mod inbound;
 mod inquire;
+mod kept;
 mod receipt;
 mod rows;
 mod sent;
@@ -44,6 +45,7 @@ pub(crate) use batch::Batch;
 pub use ids::Learned;
 pub use inbound::InboundPart;
 pub(crate) use inbound::{hex, unhex};
+pub use kept::Kept;
 pub use receipt::CarrierReceipt;
 pub(crate) use rows::{Standing, Wake};
 pub(crate) use settle::{Ending, FATE_UNKNOWN, NO_RECEIPT};
@@ -445,6 +447,7 @@ impl Writer {
         if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
             self.look(batch).await?;
         }
+        kept::write(batch).await?;
         rows::write_tally(batch).await?;
         Ok(answered.progress)
     }
@@ -576,7 +579,15 @@ fn not_sent(connection: ConnectionId, leaving: Leaving) -> impl Iterator<Item = 
     let claim = leaving.claim;
     leaving.messages.into_iter().map(move |message| {
         let outcome = Outcome::NotSent;
-        Entry::Answered(Box::new(Answered { message, part: 1, handed_over: 1, connection, claim, outcome }))
+        Entry::Answered(Box::new(Answered {
+            message,
+            part: 1,
+            handed_over: 1,
+            connection,
+            claim,
+            outcome,
+            kept: None,
+        }))
     })
 }
 

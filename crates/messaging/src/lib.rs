@@ -95,6 +95,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "messaging/0012_distribution",
         text: include_str!("../migrations/0012_distribution.sql"),
     },
+    Migration { name: "messaging/0019_gaps", text: include_str!("../migrations/0019_gaps.sql") },
 ];
 
 /// The JSON API of this crate.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report};
+use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report, Way};
 use smpp::{MessageType, Sm, Status};
 use sms::{Receipt, udh};
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use crate::connection::{self, ConnectionSettings, Protocol, ReceiptIds, Unanswer
 use crate::dispatch::Tag;
 use crate::engine::Engine;
 use crate::fault::ErrorClass;
-use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
+use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Kept, Outcome};
 use crate::live::meter::{Meter, SessionEvent, code_of, code_of_silence};
 use crate::message::State;
 use crate::route::Liveness;
@@ -50,6 +50,8 @@ pub struct Tongue {
     states: Vec<(String, sms::MessageState)>,
     errors: ErrorTable,
     unanswered: Unanswered,
+    /// Whether receipts are kept as they come.
+    keep_pdus: bool,
     /// What recipients lose and get on their way out.
     strip: String,
     prefix: String,
@@ -67,6 +69,7 @@ impl Tongue {
             states: settings.receipt_states.iter().filter_map(state).collect(),
             errors: ErrorTable::new(&settings.errors, settings.error_convention),
             unanswered: settings.unanswered,
+            keep_pdus: settings.keep_pdus,
             strip: settings.dest_strip.clone(),
             prefix: settings.dest_prefix.trim_start_matches('+').to_owned(),
         }
@@ -142,6 +145,7 @@ impl Tongue {
             retry_s,
             blocks: class == Some(ErrorClass::BlockedDestination),
             asked: None,
+            raw: None,
         }
     }
 
@@ -179,13 +183,13 @@ impl Reader {
     pub async fn run(self, mut reports: mpsc::Receiver<Report<Tag>>) {
         while let Some(report) = reports.recv().await {
             let entry = match report {
-                Report::Answered { tag, answer, .. } => {
+                Report::Answered { tag, answer, way, .. } => {
                     self.count(&answer);
                     let outcome = self.tongue.load().outcome(answer);
-                    self.answered(tag, outcome)
+                    self.answered(tag, outcome, way)
                 }
                 Report::Late { tag, answer: Answer::Accepted { message_id }, .. } => {
-                    self.answered(tag, Outcome::Late { provider_id: message_id })
+                    self.answered(tag, Outcome::Late { provider_id: message_id }, None)
                 }
                 Report::Late { .. } => continue,
                 Report::Delivered(delivered) => self.delivered(delivered),
@@ -255,7 +259,10 @@ impl Reader {
         self.engine.happened(self.tenant, kind(link)).await;
     }
 
-    fn answered(&self, tag: Tag, outcome: Outcome) -> Entry {
+    fn answered(&self, tag: Tag, outcome: Outcome, way: Option<Way>) -> Entry {
+        // Of a late answer the first report has told how it left.
+        let late = matches!(outcome, Outcome::Late { .. });
+        let kept = tag.pdu.filter(|_| !late).map(|octets| Kept { octets, way });
         Entry::Answered(Box::new(Answered {
             message: tag.message,
             part: tag.part,
@@ -263,6 +270,7 @@ impl Reader {
             connection: self.connection,
             claim: tag.claim,
             outcome,
+            kept,
         }))
     }
 
@@ -315,7 +323,10 @@ impl Reader {
         let tongue = self.tongue.load();
         let state = tongue.state(read.stat, read.state);
         let ids = tongue.receipt_ids;
-        Some(tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids))
+        let raw = tongue.keep_pdus.then(|| text.replace('\0', ""));
+        let told =
+            tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids);
+        Some(CarrierReceipt { raw, ..told })
     }
 
     fn whose(&self) -> (TenantId, ConnectionId) {

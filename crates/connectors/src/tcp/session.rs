@@ -18,7 +18,7 @@ use super::lane::Lane;
 use super::shared::{Phase, Rules, Shared, later};
 use super::wire::{Heard, Wire};
 use crate::report::{Content, Owed, Reply};
-use crate::{Answer, Class, Delivered, NoAnswer, Queried, Report};
+use crate::{Answer, Class, Delivered, NoAnswer, Queried, Report, Way};
 
 /// Octets asked of the socket at once.
 pub(super) const READ_BYTES: usize = 16 * 1024;
@@ -143,7 +143,8 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         self.shared.gate.state().counters.lost += rest.open.len() as u64;
         self.report_unfit(rest.unfit).await;
         for (_, open) in rest.open {
-            self.answer(open.tag, Answer::NoAnswer(NoAnswer::BindLost)).await;
+            let way = self.way(open.sent_us);
+            self.answer(open.tag, Answer::NoAnswer(NoAnswer::BindLost), way).await;
         }
     }
 
@@ -275,7 +276,8 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         let (sent_ms, now_us) = (open.sent_ms(), self.shared.gate.now_us());
         self.lane().note_round_trip(now_us - open.sent_us);
         self.govern(&answer, congestion, sent_ms, now_us / 1000);
-        self.answer(open.tag, answer).await;
+        let way = self.way(open.sent_us);
+        self.answer(open.tag, answer, way).await;
     }
 
     /// The answer to a question what became of a message.
@@ -369,7 +371,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     async fn report_unfit(&mut self, unfit: Vec<(T, String)>) {
         for (tag, why) in unfit {
             self.shared.gate.state().settle(self.turn, |counters| counters.unfit += 1);
-            self.answer(tag, Answer::Unfit(why)).await;
+            self.answer(tag, Answer::Unfit(why), None).await;
         }
     }
 
@@ -421,7 +423,8 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
                 self.shared.gate.state().retire(self.turn.bind);
                 self.retired = Some("the peer left a message unanswered".to_owned());
             }
-            self.answer(open.tag, Answer::NoAnswer(NoAnswer::TimedOut)).await;
+            let way = self.way(open.sent_us);
+            self.answer(open.tag, Answer::NoAnswer(NoAnswer::TimedOut), way).await;
         }
     }
 
@@ -446,9 +449,15 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         self.retired.take().unwrap_or_else(|| W::LEFT.to_owned())
     }
 
-    async fn answer(&mut self, tag: T, answer: Answer) {
+    /// How a request left that was handed over then.
+    fn way(&self, sent_us: i64) -> Option<Way> {
+        let took_us = u64::try_from(self.shared.gate.now_us() - sent_us).unwrap_or(0);
+        Some(Way { bind: self.turn.bind as u64 + 1, took_us })
+    }
+
+    async fn answer(&mut self, tag: T, answer: Answer, way: Option<Way>) {
         let at_ms = self.shared.clock.now().unix_ms();
-        self.emit(Report::Answered { tag, answer, at_ms }).await;
+        self.emit(Report::Answered { tag, answer, way, at_ms }).await;
     }
 
     /// Hands a report over. A slow owner is waited for; where there is none any more, the connection is stopping already.

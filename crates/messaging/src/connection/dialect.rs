@@ -104,6 +104,9 @@ pub struct ConnectionSettings {
     /// States that the carrier names in its own way, at most 32: `ACCEPTD=delivered`. The states are `enroute`, `accepted`,
     /// `delivered`, `expired`, `deleted`, `undeliverable`, `rejected` and `unknown`.
     pub receipt_states: Vec<String>,
+    /// SMPP, UCP and CIMD2: whether what goes over the wire is kept with each message: its PDUs, the bind and the time that
+    /// the answer took, and the text of SMPP receipts. It costs a row for each of them.
+    pub keep_pdus: bool,
     /// Seconds after which the carrier is asked by query_sm for a message that it took over and no receipt came for: 1 to
     /// 604,800; 0, never, when not given. Messages that are on their way when it is changed are not asked for.
     pub query_after_s: u32,
@@ -261,6 +264,7 @@ impl Default for ConnectionSettings {
             long_messages: LongMessages::Udh8,
             receipt_ids: ReceiptIds::Auto,
             receipt_states: Vec::new(),
+            keep_pdus: false,
             query_after_s: 0,
             query_every_s: 3_600,
             query_times: 3,

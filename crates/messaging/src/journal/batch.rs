@@ -8,6 +8,7 @@ use runtime::Runtime;
 use runtime::job::NewJob;
 use types::{Event, MessageId, Result, TenantId, Timestamp};
 
+use super::kept::KeptRow;
 use super::{After, rows, sent};
 use crate::inbound::carry::Carried;
 use crate::inquiry::Inquiries;
@@ -34,6 +35,8 @@ pub(crate) struct Batch {
     pub(crate) after: Vec<After>,
     /// Messages that were taken from their lanes, because this batch ends or holds them.
     pub(super) withdrawn: Vec<MessageId>,
+    /// What went over the wire, for connections that keep that.
+    pub(super) kept: Vec<KeptRow>,
     /// Who is asked what became of messages.
     pub(super) inquiries: Arc<Inquiries>,
 }
@@ -55,6 +58,7 @@ impl Batch {
             ended: HashSet::new(),
             after: Vec::new(),
             withdrawn: Vec::new(),
+            kept: Vec::new(),
             inquiries: inquiries.clone(),
         })
     }

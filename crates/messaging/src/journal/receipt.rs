@@ -13,7 +13,7 @@ use super::blocked::Destination;
 use super::rows::{Attempt, write_attempts};
 use super::sent;
 use super::settle::{self, Ending, Notice};
-use super::{After, Batch, Entry, Standing, Wake};
+use super::{After, Batch, Entry, Standing, Wake, kept};
 use crate::connection::ReceiptIds;
 use crate::inquiry::{ASKED, Inquiry};
 use crate::message::{Options, Outgoing, State, address_of};
@@ -49,6 +49,9 @@ pub struct CarrierReceipt {
     /// Whether the carrier takes nothing for this phone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) blocks: bool,
+    /// What the carrier wrote, where its connection keeps that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) raw: Option<String>,
     /// What the carrier was asked, where this is its answer. It is applied at once or not at all, so it is never kept.
     #[serde(skip)]
     pub(crate) asked: Option<Inquiry>,
@@ -140,9 +143,14 @@ async fn take_all(
             None if receipt.asked.is_some() => {}
             None => unknown.push(receipt),
             Some(Found::Sent(message, key)) => {
+                kept::receipted(batch, message.id, 1, &receipt);
                 apply_to_sent(batch, &receipt, (&message, key), &mut parts_done).await?;
             }
-            Some(Found::Row(found)) => apply(batch, &receipt, *found, &mut parts_done, &mut long).await?,
+            Some(Found::Row(found)) => {
+                let part = u8::try_from(found.part).unwrap_or(u8::MAX);
+                kept::receipted(batch, found.message_id, part, &receipt);
+                apply(batch, &receipt, *found, &mut parts_done, &mut long).await?;
+            }
         }
     }
     finish_parts(batch, &parts_done).await?;

@@ -84,6 +84,7 @@ pub(crate) async fn take(
         retry_s: Vec::new(),
         blocks: false,
         asked: None,
+        raw: None,
     };
     engine.journal().write(Entry::Receipt(Box::new(receipt), None)).await
 }

@@ -9,10 +9,11 @@ use types::{MessageId, Page};
 use web::{Answer, Caller, Json, Problem, Query, Writer};
 
 use super::pdu::{self, WirePdu};
-use super::query::{self, Message, MessageFilter, Reasons, Step, Sums};
+use super::query::{self, Message, MessageFilter, Reasons, Sums};
 use super::quote::{self, ItemQuote, Quote};
 use super::replace::{self, Replace};
 use super::submit::{self, Accepted, ItemResult, SendMessage};
+use super::timeline::{self as steps, Step};
 use crate::api::Gateway;
 use crate::inquiry::{self, Told};
 
@@ -78,7 +79,7 @@ async fn get(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200
 #[utoipa::path(get, path = "/api/v1/messages/{id}/timeline", tag = "messages", params(("id" = String, Path)),
     responses((status = 200, body = Vec<Step>)))]
 async fn timeline(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Vec<Step>>, Problem> {
-    Ok(Answer(query::timeline(&scope, id.parse()?).await?))
+    Ok(Answer(steps::timeline(&scope, id.parse()?).await?))
 }
 
 /// Why a message went where it went.
@@ -94,7 +95,8 @@ async fn why(
 
 /// The PDUs of a message on the wire.
 ///
-/// As its connection's dialect writes them now; the sequence number, which each session gives anew, is 0.
+/// As they were handed over, where the connection keeps that (`keep_pdus`); else as its dialect writes them now. The sequence
+/// number, which each session gives anew, is 0.
 #[utoipa::path(get, path = "/api/v1/messages/{id}/pdus", tag = "messages", params(("id" = String, Path)),
     responses((status = 200, body = Vec<WirePdu>)))]
 async fn pdus(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Vec<WirePdu>>, Problem> {

@@ -131,8 +131,11 @@ pub(super) const STEPS: &[(&str, &str)] = &[
     ("STEP", "/what"),
     ("PART", "/part"),
     ("CONNECTION", "/connection"),
+    ("BIND", "/bind"),
+    ("TOOK MS", "/took_ms"),
     ("CARRIER'S ID", "/provider_id"),
     ("DETAIL", "/detail"),
+    ("RECEIPT", "/raw"),
 ];
 
 async fn list(flags: &ListFlags, client: &Client, out: &Out) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime::{Clock, Tasks};
 use serde_json::{Value, json};
-use simulator::smsc::{Delay, Settings, Smsc};
+use simulator::smsc::{Delay, ErrorShare, Settings, Smsc};
 use testkit::House;
 
 /// The program with one connection, whose carrier sends no receipts.
@@ -16,8 +16,12 @@ struct Silent {
 
 impl Silent {
     async fn over(centre: Settings, more: Value) -> Self {
+        Self::as_it_is(Settings { no_receipt_percent: 100.0, ..centre }, more).await
+    }
+
+    /// With a carrier that does as it is told.
+    async fn as_it_is(centre: Settings, more: Value) -> Self {
         let tasks = Tasks::new();
-        let centre = Settings { no_receipt_percent: 100.0, ..centre };
         let centre = Smsc::start(centre, &tasks, Clock::system()).await.unwrap();
         let house = House::start_with(|config| config.simulator.enabled = false).await;
         let mut settings = json!({ "host": "127.0.0.1", "port": centre.address().port(), "system_id": "us" });
@@ -133,4 +137,55 @@ async fn a_person_asks_and_sees_the_carriers_words() {
     let viewer = silent.house.key(&["message.view"]).await;
     assert_eq!(viewer.post(&ask, &json!({})).await.status, 403);
     silent.stop().await;
+}
+
+#[tokio::test]
+async fn what_goes_over_the_wire_is_told_where_it_is_kept() {
+    let slow =
+        Settings { latency: Delay::of_ms(30), receipt_delay: Delay::of_ms(200), ..Settings::default() };
+    for keeps in [true, false] {
+        let carried = Silent::as_it_is(slow.clone(), json!({ "keep_pdus": keeps })).await;
+        let path = carried.sent("hello").await;
+        carried.until(&path, "delivered").await;
+        let steps = carried.house.admin.get(&format!("{path}/timeline")).await.expect(200);
+        let step =
+            |what: &str| steps.as_array().unwrap().iter().find(|step| step["what"] == what).unwrap().clone();
+        let (sent, delivered) = (step("sent"), step("delivered"));
+        assert!(delivered["took_ms"].as_f64().is_some_and(|ms| ms >= 150.0), "{delivered}");
+        let pdus = carried.house.admin.get(&format!("{path}/pdus")).await.expect(200);
+        assert_eq!(pdus.as_array().unwrap().len(), 1);
+        assert_eq!(pdus[0]["at"].is_string(), keeps, "{pdus}");
+        let octets = hex(pdus[0]["hex"].as_str().unwrap());
+        let (_, pdu) = smpp::decode(&octets, smpp::Mode::Strict).unwrap();
+        assert!(matches!(pdu, smpp::Pdu::SubmitSm(sm) if sm.short_message == b"hello"));
+        if keeps {
+            assert_eq!((&sent["bind"], &pdus[0]["bind"]), (&json!(1), &json!(1)));
+            assert!(sent["took_ms"].as_f64().is_some_and(|ms| ms >= 25.0), "{sent}");
+            let raw = delivered["raw"].as_str().unwrap();
+            assert!(
+                raw.contains("stat:DELIVRD") && raw.contains(sent["provider_id"].as_str().unwrap()),
+                "{raw}"
+            );
+            // A refusal is an attempt that left too.
+            let refuses = ErrorShare { status: smpp::Status::RINVDSTADR.0, percent: 100.0 };
+            carried.centre.change(|settings| settings.errors = vec![refuses]);
+            let message = json!({ "to": "33600000002", "from": "SHOP", "text": "no" });
+            let refused = carried.house.admin.post("/api/v1/messages", &message).await.expect(202);
+            let path = format!("/api/v1/messages/{}", refused["id"].as_str().unwrap());
+            carried.until(&path, "rejected").await;
+            let steps = carried.house.admin.get(&format!("{path}/timeline")).await.expect(200);
+            let tried = steps.as_array().unwrap().iter().find(|step| step["what"] == "attempted").unwrap();
+            assert_eq!((tried["took_ms"].is_number(), &tried["bind"]), (true, &json!(1)), "{tried}");
+        } else {
+            assert_eq!(
+                (&sent["bind"], &sent["took_ms"], &delivered["raw"]),
+                (&Value::Null, &Value::Null, &Value::Null)
+            );
+        }
+        carried.stop().await;
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }

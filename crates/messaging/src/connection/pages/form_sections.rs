@@ -240,6 +240,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 Kind::List,
             ),
             setting(
+                "keep_pdus",
+                "Keep what goes over the wire",
+                "PDUs, bind, answer times and receipts, with each message.",
+                Kind::Flag,
+            ),
+            setting(
                 "query_after_s",
                 "Ask for a receipt after",
                 "Seconds without a receipt, after which query_sm asks for it; 0 is never.",

@@ -25,8 +25,9 @@ use crate::inbound::decide::Decision;
 use crate::inquiry;
 use crate::message::State;
 use crate::message::pdu::{self, WirePdu};
-use crate::message::query::{self, Message, Reasons, Step};
+use crate::message::query::{self, Message, Reasons};
 use crate::message::submit;
+use crate::message::timeline::{self as way_of, Step};
 use crate::pages::may;
 use crate::route::{Liveness, Looked, Verdict};
 
@@ -74,6 +75,17 @@ fn lasted(ms: i64) -> String {
         120_000..7_200_000 => format!("{} min", ms / 60_000),
         7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
         _ => format!("{} days", ms / 86_400_000),
+    }
+}
+
+/// What a step's time was between.
+fn took_words(what: &str, ms: f64) -> String {
+    // Below a second the fraction tells carriers apart.
+    let took = if ms < 100.0 { format!("{ms:.1} ms") } else { lasted(ms as i64) };
+    match what {
+        "sent" => format!("Answered after {took}."),
+        "attempted" => format!("After {took}."),
+        _ => format!("{took} after the carrier took it over."),
     }
 }
 
@@ -148,6 +160,7 @@ fn step_words(what: &str) -> (&str, Tone) {
         "scheduled" => ("Scheduled", Tone::Neutral),
         "attempted" => ("Tried", Tone::Warn),
         "asked" => ("Asked the carrier", Tone::Info),
+        "receipt" => ("Receipt", Tone::Info),
         "sent" => ("Sent", Tone::Info),
         "delivered" => ("Delivered", Tone::Good),
         "failed" => ("Failed", Tone::Bad),
@@ -176,6 +189,9 @@ fn way(message: &Message, steps: &[Step], names: &Names) -> Markup {
                     @else if message.parts > 1 && step.what == message.state.as_str() { "The whole message. " }
                     @if let Some(connection) = step.connection { "Through " (names.link(connection)) ". " }
                     @if let Some(detail) = &step.detail { bdi { (detail) } " " }
+                    @if let Some(bind) = step.bind { "On bind " (bind) ". " }
+                    @if let Some(took) = step.took_ms { (took_words(&step.what, took)) " " }
+                    @if let Some(raw) = &step.raw { "The receipt: " code dir="ltr" { (raw) } " " }
                     @if let Some(id) = &step.provider_id { "The carrier’s id: " code dir="ltr" { (id) } }
                 },
                 tone,
@@ -298,6 +314,7 @@ fn raw(words: &Words, pdus: &[WirePdu], content: &[u8]) -> Markup {
         } @else {
             p class="hint" {
                 @if pdus.iter().any(|pdu| pdu.text.is_some()) { "As the connection's description writes it. Secrets are hidden." }
+                @else if pdus.iter().any(|pdu| pdu.at.is_some()) { "As it was handed over. The sequence number is each session's own, and 0 here." }
                 @else { "As the connection's dialect writes it. The sequence number is each session's own, and 0 here." }
             }
         }
@@ -360,7 +377,7 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
     let scope = &visitor.scope;
     let words = Words::for_lang(&visitor.person.language);
     let message = query::get(scope, id).await?;
-    let steps = query::timeline(scope, id).await?;
+    let steps = way_of::timeline(scope, id).await?;
     // A dialect that cannot carry the message is no reason not to show it.
     let pdus = pdu::pdus(scope, id).await.unwrap_or_default();
     let content = pdu::content(scope, id).await?;

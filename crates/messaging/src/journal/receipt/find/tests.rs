@@ -13,6 +13,7 @@ fn receipt(provider_id: &str, state: sms::MessageState) -> CarrierReceipt {
         retry_s: Vec::new(),
         blocks: false,
         asked: None,
+        raw: None,
     }
 }
 
