@@ -27,6 +27,7 @@ use crate::queue::exit::{Exit, Leaving};
 use crate::queue::{Queue, Queued};
 
 mod accept;
+mod ack;
 mod answer;
 mod batch;
 mod blocked;
@@ -40,6 +41,7 @@ mod rows;
 mod sent;
 mod settle;
 
+pub(crate) use ack::{ACKNOWLEDGED, Ack, By};
 pub use answer::{Answered, Outcome};
 pub(crate) use batch::Batch;
 pub use ids::Learned;
@@ -439,6 +441,8 @@ impl Writer {
         let any_held = self.held.unwrap_or(0) > 0;
         let known = receipt::Known { sent: &self.sent, ids: &self.ids };
         receipt::receipts(batch, work, &answered.parts, &known, any_held).await?;
+        let noted = std::mem::take(&mut batch.noted);
+        rows::write_attempts(batch, noted).await?;
         inbound::inbound(batch, work).await?;
         settle::pushed(batch, work).await?;
         settle::cancel(batch, work, replies, &self.queue).await?;

@@ -15,7 +15,7 @@ use crate::connection::{self, ConnectionSettings, Protocol, ReceiptIds, Unanswer
 use crate::dispatch::Tag;
 use crate::engine::Engine;
 use crate::fault::ErrorClass;
-use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Kept, Outcome};
+use crate::journal::{Ack, Answered, By, CarrierReceipt, Entry, InboundPart, Kept, Outcome};
 use crate::live::meter::{Meter, SessionEvent, code_of, code_of_silence};
 use crate::message::State;
 use crate::route::Liveness;
@@ -146,6 +146,7 @@ impl Tongue {
             blocks: class == Some(ErrorClass::BlockedDestination),
             asked: None,
             raw: None,
+            ack: None,
         }
     }
 
@@ -289,7 +290,9 @@ impl Reader {
         let receipt = if self.tongue.load().protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
             Some(receipt) => {
-                self.meter.receipts.count(receipt.state.into(), 1);
+                if receipt.ack.is_none() {
+                    self.meter.receipts.count(receipt.state.into(), 1);
+                }
                 Entry::Receipt(Box::new(receipt), Some(delivered))
             }
             None => {
@@ -300,13 +303,23 @@ impl Reader {
     }
 
     fn receipt(&self, sm: &Sm) -> Option<CarrierReceipt> {
-        let named = matches!(sm.esm_class.message_type(), MessageType::Receipt | MessageType::Intermediate);
+        let kind = sm.esm_class.message_type();
+        let named = matches!(kind, MessageType::Receipt | MessageType::Intermediate);
+        let acknowledges = match kind {
+            MessageType::DeliveryAck => Some(By::Device),
+            MessageType::UserAck => Some(By::Person),
+            _ => None,
+        };
         let id = sm.tlvs.receipted_message_id();
         let text = sms::receipt::text_of(sm.content(), sm.data_coding.0);
         let read = Receipt::parse(&text).with_tlvs(
             id.as_ref().map(smpp::COctetString::as_bytes),
             sm.tlvs.message_state().map(|state| state.0),
         );
+        // An acknowledgement that names no message is a phone's words like others.
+        if acknowledges.is_some() && read.id.as_deref().is_none_or(str::is_empty) {
+            return None;
+        }
         // Some carriers leave the type out; a text that reads like a receipt is one.
         if !named && id.is_none() && !read.is_recognised() {
             return None;
@@ -321,12 +334,20 @@ impl Reader {
         let addresses = (address(&sm.source).text, address(&sm.destination).text);
         let id = read.id.as_deref().unwrap_or_default().to_owned();
         let tongue = self.tongue.load();
-        let state = tongue.state(read.stat, read.state);
+        let state = match acknowledges {
+            // Receipts alone say how it ended.
+            Some(_) => sms::MessageState::Unknown,
+            None => tongue.state(read.stat, read.state),
+        };
+        let ack = acknowledges.map(|by| {
+            let words = if read.is_recognised() { read.text.unwrap_or_default() } else { &text };
+            Ack::new(by, words, sm.tlvs.user_response_code())
+        });
         let ids = tongue.receipt_ids;
         let raw = tongue.keep_pdus.then(|| text.replace('\0', ""));
         let told =
             tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids);
-        Some(CarrierReceipt { raw, ..told })
+        Some(CarrierReceipt { raw, ack, ..told })
     }
 
     fn whose(&self) -> (TenantId, ConnectionId) {

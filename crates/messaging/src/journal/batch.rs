@@ -37,6 +37,8 @@ pub(crate) struct Batch {
     pub(super) withdrawn: Vec<MessageId>,
     /// What went over the wire, for connections that keep that.
     pub(super) kept: Vec<KeptRow>,
+    /// What carriers said on the way, for timelines.
+    pub(super) noted: Vec<rows::Attempt>,
     /// Who is asked what became of messages.
     pub(super) inquiries: Arc<Inquiries>,
 }
@@ -59,6 +61,7 @@ impl Batch {
             after: Vec::new(),
             withdrawn: Vec::new(),
             kept: Vec::new(),
+            noted: Vec::new(),
             inquiries: inquiries.clone(),
         })
     }

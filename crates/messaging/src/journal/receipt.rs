@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use types::event::{MessageChange, PartChange};
 use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
+use super::ack::{self, Ack};
 use super::answer::{PartRow, next_look};
 use super::blocked::Destination;
-use super::rows::{Attempt, write_attempts};
+use super::rows::Attempt;
 use super::sent;
 use super::settle::{self, Ending, Notice};
 use super::{After, Batch, Entry, Standing, Wake, kept};
@@ -49,6 +50,9 @@ pub struct CarrierReceipt {
     /// Whether the carrier takes nothing for this phone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) blocks: bool,
+    /// The phone's own acknowledgement, where that is what came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ack: Option<Ack>,
     /// What the carrier wrote, where its connection keeps that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) raw: Option<String>,
@@ -90,11 +94,10 @@ pub(crate) async fn receipts(
     if any_held && !parts.is_empty() {
         receipts.extend(release_held(batch, parts).await?);
     }
-    let mut inquiries = Vec::new();
     for (_, entry) in work {
         let Entry::Receipt(receipt, _) = entry else { continue };
         if let Some(asked) = &receipt.asked {
-            inquiries.push(noted(receipt, asked));
+            batch.noted.push(noted(receipt, asked));
             // How it stands on its way is for whoever asked.
             if receipt.to().is_none() {
                 continue;
@@ -102,7 +105,6 @@ pub(crate) async fn receipts(
         }
         receipts.push((**receipt).clone());
     }
-    write_attempts(batch, inquiries).await?;
     if receipts.is_empty() {
         return Ok(());
     }
@@ -138,6 +140,17 @@ async fn take_all(
     let mut parts_done = Vec::new();
     let mut long = Vec::new();
     for (receipt, found) in receipts.into_iter().zip(matches.found) {
+        if let (Some(ack), Some(found)) = (&receipt.ack, &found) {
+            let (notice, part) = match found {
+                Found::Sent(message, _) => (Notice::of(message), 0),
+                Found::Row(found) if found.parts > 1 => {
+                    (notice(found), u8::try_from(found.part).unwrap_or(0))
+                }
+                Found::Row(found) => (notice(found), 0),
+            };
+            ack::taken(batch, &receipt, ack, notice, part);
+            continue;
+        }
         match found {
             // What it is for is known; it was forgotten meanwhile.
             None if receipt.asked.is_some() => {}

@@ -85,6 +85,7 @@ pub(crate) async fn take(
         blocks: false,
         asked: None,
         raw: None,
+        ack: None,
     };
     engine.journal().write(Entry::Receipt(Box::new(receipt), None)).await
 }

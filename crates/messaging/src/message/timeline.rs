@@ -8,6 +8,7 @@ use types::{ConnectionId, MessageId, Result, Timestamp};
 use super::kept::{self, Kept};
 use super::query::{self, FaultTold};
 use crate::inquiry::ASKED;
+use crate::journal::ACKNOWLEDGED;
 use crate::recover::MessageRecord;
 
 /// Something on a message's way.
@@ -15,7 +16,8 @@ use crate::recover::MessageRecord;
 pub struct Step {
     /// When.
     pub at: Timestamp,
-    /// What, by name: `accepted`, `scheduled`, `sent`, `attempted`, `asked` (the carrier, by query_sm), `delivered` …
+    /// What, by name: `accepted`, `scheduled`, `sent`, `attempted`, `asked` (the carrier, by query_sm), `acknowledged` (by the phone),
+    /// `delivered` …
     pub what: String,
     /// Which part, for what concerns one part of several.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,8 +105,10 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
         ..step(record.accepted_at, begin)
     }];
     for attempt in attempts {
-        let words = attempt.outcome.strip_prefix(ASKED).map(str::to_owned);
-        let what = if words.is_some() { "asked" } else { "attempted" };
+        let told = [("asked", ASKED), ("acknowledged", ACKNOWLEDGED)]
+            .into_iter()
+            .find_map(|(what, begin)| Some((what, attempt.outcome.strip_prefix(begin)?.to_owned())));
+        let (what, words) = told.map_or(("attempted", None), |(what, words)| (what, Some(words)));
         steps.push(Step {
             part: Some(attempt.part).filter(|part| several && *part > 0),
             connection: attempt.connection_id,
@@ -162,8 +166,9 @@ fn add_kept(steps: &mut Vec<Step>, kept: Vec<Kept>, several: bool) {
         let left = one.kind == "submit";
         let of_it = |step: &&mut Step| {
             let handed_over = step.what == "sent" || step.what == "attempted";
-            let fits =
-                step.part == part && step.at == one.at && step.what != "asked" && step.what != "accepted";
+            let fits = step.part == part
+                && step.at == one.at
+                && !["asked", "acknowledged", "accepted"].contains(&step.what.as_str());
             fits && handed_over == left
         };
         let found = steps.iter_mut().find(of_it);

@@ -1,11 +1,12 @@
-//! query_sm towards carriers: receipts that stay away are asked for, and people ask.
+//! What carriers say beside their receipts: answers to query_sm, acknowledgements of phones; and what is kept of it all.
 
 use std::time::Duration;
 
 use runtime::{Clock, Tasks};
 use serde_json::{Value, json};
 use simulator::smsc::{Delay, ErrorShare, Settings, Smsc};
-use testkit::House;
+use smpp::{Address, EsmClass, Pdu, RegisteredDelivery, Sm};
+use testkit::{Customer, House};
 
 /// The program with one connection, whose carrier sends no receipts.
 struct Silent {
@@ -188,4 +189,61 @@ async fn what_goes_over_the_wire_is_told_where_it_is_kept() {
 
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_phones_acknowledgement_reaches_who_asked_for_it() {
+    let carried = Silent::as_it_is(Settings::default(), json!({})).await;
+    let new = json!({ "system_id": "acks", "password": "secret12" });
+    carried.house.admin.post("/api/v1/smpp-accounts", &new).await.expect(201);
+    let mut customer = Customer::bound(carried.house.server.smpp, "acks", "secret12").await.unwrap();
+    // The final outcome and the phone's own acknowledgement, or nothing at all.
+    let submit = |registered: u8| {
+        Pdu::SubmitSm(Sm {
+            source: Address::alphanumeric("SHOP"),
+            destination: Address::international("33600000001"),
+            registered_delivery: RegisteredDelivery(registered),
+            short_message: b"hello".to_vec(),
+            ..Sm::default()
+        })
+    };
+    let mut ids = Vec::new();
+    for registered in [0x04, 0x00] {
+        customer.say(&[submit(registered)]).await.unwrap();
+        let Some((_, Pdu::SubmitSmResp(answer))) = customer.hear().await else { panic!("no answer") };
+        let id = format!("msg_{}", answer.message_id.as_str());
+        let path = format!("/api/v1/messages/{id}");
+        carried.until(&path, "delivered").await;
+        let steps = carried.house.admin.get(&format!("{path}/timeline")).await.expect(200);
+        let sent = steps.as_array().unwrap().iter().find(|step| step["what"] == "sent").unwrap().clone();
+        let mut ack = Sm {
+            source: Address::international("33600000001"),
+            destination: Address::alphanumeric("SHOP"),
+            esm_class: EsmClass(0x08),
+            short_message: b"read it".to_vec(),
+            ..Sm::default()
+        };
+        ack.tlvs.set_receipted_message_id(&sent["provider_id"].as_str().unwrap().into()).unwrap();
+        carried.centre.inject(ack.clone());
+        // One of a person, that this message did not ask for.
+        carried.centre.inject(Sm { esm_class: EsmClass(0x10), ..ack });
+        let told = async || {
+            let steps = carried.house.admin.get(&format!("{path}/timeline")).await.expect(200);
+            let told = steps.as_array().unwrap().iter().filter(|step| step["what"] == "acknowledged");
+            told.map(|step| step["detail"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        carried.house.until("both are told", async || told().await.len() == 2).await;
+        assert!(told().await.contains(&"by the phone: read it".to_owned()), "{:?}", told().await);
+        assert!(told().await.contains(&"by its owner: read it".to_owned()));
+        assert_eq!(carried.house.admin.get(&path).await.expect(200)["state"], "delivered");
+        ids.push(answer.message_id);
+    }
+    let Some((header, Pdu::DeliverSm(sm))) = customer.hear().await else { panic!("no deliver_sm") };
+    customer.take(&header).await.unwrap();
+    assert_eq!((sm.esm_class, sm.short_message.as_slice()), (EsmClass(0x08), b"read it".as_slice()));
+    assert_eq!(sm.tlvs.receipted_message_id().unwrap().as_bytes(), ids[0].as_bytes());
+    assert!(customer.hear_within(Duration::from_secs(1)).await.is_none(), "nobody asked for more");
+    let inbound = carried.house.admin.get("/api/v1/messages?direction=in").await.expect(200);
+    assert_eq!(inbound["items"], json!([]), "an acknowledgement is no message");
+    carried.stop().await;
 }

@@ -160,6 +160,7 @@ fn step_words(what: &str) -> (&str, Tone) {
         "scheduled" => ("Scheduled", Tone::Neutral),
         "attempted" => ("Tried", Tone::Warn),
         "asked" => ("Asked the carrier", Tone::Info),
+        "acknowledged" => ("Acknowledged", Tone::Good),
         "receipt" => ("Receipt", Tone::Info),
         "sent" => ("Sent", Tone::Info),
         "delivered" => ("Delivered", Tone::Good),

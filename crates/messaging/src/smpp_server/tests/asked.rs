@@ -150,6 +150,7 @@ async fn what_happens_on_the_way_is_told_to_who_asks_for_it() {
             blocks: false,
             asked: None,
             raw: None,
+            ack: None,
         };
         Entry::Receipt(Box::new(receipt), None)
     };

@@ -14,6 +14,7 @@ fn receipt(provider_id: &str, state: sms::MessageState) -> CarrierReceipt {
         blocks: false,
         asked: None,
         raw: None,
+        ack: None,
     }
 }
 
