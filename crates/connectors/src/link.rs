@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use runtime::measure::Sizes;
 use runtime::{Clock, Tasks};
-use smpp::SmRef;
+use smpp::{Address, SmRef};
 use tokio::sync::mpsc;
 
 use crate::tcp::{self, Adapted, Wire};
-use crate::{Places, Report, Status, Stopped, cimd, http, mail, smpp as smpp_link, ucp};
+use crate::{Places, Queried, Report, Status, Stopped, cimd, http, mail, smpp as smpp_link, ucp};
 
 /// The settings of a connection, by its protocol.
 #[derive(Clone, Debug)]
@@ -140,6 +140,30 @@ impl<T: Clone + Send + 'static> Link<T> {
             // Who has no numbers of its own for requests is told ours for messages.
             Self::Http(link) => link.submit(places, named, sm, tag),
             Self::Mail(link) => link.submit(places, named, sm, tag),
+        }
+    }
+
+    /// A message as it is written to a session now, under the number 0; nothing where it does not fit, and where there are no
+    /// sessions.
+    pub fn written(&self, sm: &SmRef<'_>) -> Option<Vec<u8>> {
+        match self {
+            Self::Smpp(link) => link.written(sm),
+            Self::Ucp(link) => link.written(sm),
+            Self::Cimd(link) => link.written(sm),
+            Self::Http(_) | Self::Mail(_) => None,
+        }
+    }
+
+    /// Asks what became of a message that the peer took over, using one of the places, and waits for the answer: query_sm. The
+    /// message is given by the peer's name for it and by the sender that it was sent with. Only SMPP has such a question.
+    pub async fn query(&self, places: &mut Places, message: (&str, &Address)) -> Queried {
+        match self {
+            Self::Smpp(link) => link.query(places, message).await,
+            Self::Ucp(link) => link.query(places, message).await,
+            Self::Cimd(link) => link.query(places, message).await,
+            Self::Http(_) | Self::Mail(_) => {
+                Queried::NotAsked("its protocol has no question for it".to_owned())
+            }
         }
     }
 

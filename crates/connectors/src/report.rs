@@ -37,6 +37,8 @@ pub enum Report<T> {
         tag: T,
         /// What became of it.
         answer: Answer,
+        /// How it left; absent where it did not, and where there are no sessions.
+        way: Option<Way>,
         /// When, Unix milliseconds.
         at_ms: i64,
     },
@@ -57,6 +59,15 @@ pub enum Report<T> {
         /// Its number, as the peer writes it.
         phone: String,
     },
+}
+
+/// How a message left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// On which session, by its number from 1.
+    pub bind: u64,
+    /// How long its answer took or was waited for, microseconds.
+    pub took_us: u64,
 }
 
 /// What became of a message.
@@ -81,6 +92,26 @@ pub enum Answer {
     Unfit(String),
     /// It surely never left, in words: nobody could be reached.
     NotSent(String),
+}
+
+/// What comes of asking a peer for a message that it has taken over: query_sm (SMPP v5 §4.5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queried {
+    /// The peer says how it stands.
+    Told {
+        /// Its `message_state`.
+        state: MessageState,
+        /// When it came to that, as the peer writes it; empty while it has not come to an end.
+        final_date: String,
+        /// The network's error in the peer's own numbers; 0 for none.
+        error_code: u8,
+    },
+    /// The peer does not say: it knows no such message any more, or answers no such questions.
+    Refused(Refusal),
+    /// It was asked, and no answer came.
+    NoAnswer(NoAnswer),
+    /// It was not asked, in words: the protocol has no such question, or no session was there.
+    NotAsked(String),
 }
 
 /// Why there is no answer.

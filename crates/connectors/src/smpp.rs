@@ -2,7 +2,7 @@
 
 mod wire;
 
-pub use crate::report::{Answer, Class, Content, Delivered, NoAnswer, Refusal, Report, Verdict};
+pub use crate::report::{Answer, Class, Content, Delivered, NoAnswer, Queried, Refusal, Report, Verdict};
 pub use crate::status::{BindStatus, Counters, State, Status};
 pub use crate::tcp::{BindKind, Places, Stopped};
 pub use wire::{Login, Wire};

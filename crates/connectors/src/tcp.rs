@@ -26,12 +26,12 @@ use std::time::Duration;
 
 use runtime::measure::Sizes;
 use runtime::{Clock, Tasks};
-use smpp::SmRef;
-use tokio::sync::mpsc;
+use smpp::{Address, SmRef};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Report, Status};
+use crate::{NoAnswer, Queried, Report, Status};
 
 mod adapt;
 mod attempt;
@@ -153,6 +153,40 @@ impl<T: Clone + Send + 'static, W: Wire> Link<T, W> {
                 Err(tag)
             }
         }
+    }
+
+    /// As [`crate::Link::written`].
+    pub fn written(&self, sm: &SmRef<'_>) -> Option<Vec<u8>> {
+        let mut octets = Vec::new();
+        W::submit(&self.owned.shared.rules.load().writer, 0, sm, &mut octets).ok().map(|()| octets)
+    }
+
+    /// As [`crate::Link::query`].
+    pub async fn query(&self, places: &mut Places, message: (&str, &Address)) -> Queried {
+        match self.ask(places, message) {
+            // The lane drops the questions of a session that ends.
+            Ok(told) => told.await.unwrap_or(Queried::NoAnswer(NoAnswer::BindLost)),
+            Err(why) => Queried::NotAsked(why),
+        }
+    }
+
+    fn ask(
+        &self,
+        places: &mut Places,
+        message: (&str, &Address),
+    ) -> Result<oneshot::Receiver<Queried>, String> {
+        let shared = &self.owned.shared;
+        let Some(turn) = places.take(&shared.gate) else { return Err("no session is there".to_owned()) };
+        let now_ms = shared.gate.now_ms();
+        let rules = shared.rules.load();
+        let deadline_ms = now_ms.saturating_add_unsigned(rules.settings.response_timeout_ms);
+        let asked = shared.lane(turn.bind).query(turn, (&rules.writer, message), now_ms, deadline_ms);
+        let mut gate = shared.gate.state();
+        gate.uncount(turn);
+        if asked.is_err() {
+            gate.release(turn);
+        }
+        asked
     }
 
     /// What it looks like now.

@@ -16,13 +16,15 @@ use crate::message::State;
 
 pub mod api;
 mod blame;
+mod claims;
 mod rules;
 pub mod watch;
 
 /// What does not add up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Discrepancy {
-    /// The rule that does not hold: `sums`, `accepted`, `state`, `part`, `push`, `stream`, `lost_place`, `kept_place`.
+    /// The rule that does not hold: `sums`, `accepted`, `state`, `part`, `push`, `claim`, `stream`, `lost_place`,
+    /// `kept_place`.
     pub rule: &'static str,
     /// The message, where one is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,6 +152,8 @@ async fn look(tx: &mut Tx, tenant: TenantId, now: Timestamp) -> Result<Books> {
         discrepancies: Vec::new(),
     };
     books.discrepancies = rules::broken(tx, tenant, rules::ALL).await?;
+    let claims = claims::look(tx, Some(tenant)).await?;
+    books.discrepancies.extend(claims.broken.into_iter().map(|(_, found)| found));
     let sums = sums_wrong(&books);
     if !sums.is_empty() && books.discrepancies.is_empty() {
         books.discrepancies = blame::by_stream(tx, tenant, books.forgotten > 0).await?;

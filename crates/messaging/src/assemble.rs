@@ -70,6 +70,11 @@ impl Dialect {
         self.settings.protocol == Protocol::Http
     }
 
+    /// Whether PDUs are kept.
+    pub fn keeps_pdus(&self) -> bool {
+        self.settings.keep_pdus
+    }
+
     /// Splits and codes a message.
     ///
     /// # Errors
@@ -185,6 +190,11 @@ impl Dialect {
             piece.content.clear();
         }
         Ok(piece)
+    }
+
+    /// A sender as this carrier is given it.
+    pub(crate) fn sender(&self, address: &Address) -> smpp::Address {
+        self.source(address).to_owned()
     }
 
     fn source<'a>(&self, address: &'a Address) -> AddressRef<'a> {

@@ -28,6 +28,8 @@ pub struct Tag {
     pub handed_over: u8,
     /// The claim that says so.
     pub claim: ClaimId,
+    /// Its PDU, where the connection keeps that.
+    pub pdu: Option<Arc<[u8]>>,
 }
 
 /// Messages taken at once.
@@ -196,8 +198,9 @@ impl Dispatcher {
                     }
                 }
             }
-            let tag = Tag { message: message.clone(), part: piece.number(), handed_over, claim };
             let sm = dialect.sm(message, assembled, piece);
+            let pdu = if dialect.keeps_pdus() { self.link.written(&sm).map(Arc::from) } else { None };
+            let tag = Tag { message: message.clone(), part: piece.number(), handed_over, claim, pdu };
             if let Err(tag) = self.link.submit(places, (&name, piece.number()), &sm, tag) {
                 self.answered(tag.message, tag.part, handed_over, claim, Outcome::NotSent).await;
             }
@@ -212,7 +215,8 @@ impl Dispatcher {
         claim: ClaimId,
         outcome: Outcome,
     ) {
-        let answered = Answered { message, part, handed_over, connection: self.connection, claim, outcome };
+        let connection = self.connection;
+        let answered = Answered { message, part, handed_over, connection, claim, outcome, kept: None };
         // Only a stopped journal refuses; after the next start the claim says what must be looked at.
         drop(self.journal.leave(Entry::Answered(Box::new(answered))).await);
     }

@@ -15,10 +15,11 @@ use types::{AccountId, ConnectionId, Event, Result, TenantId, Timestamp};
 
 use crate::assemble::Dialect;
 use crate::connection::hook::Listening;
-use crate::connection::{self, Connection, ConnectionSettings, Wanted};
+use crate::connection::{self, Connection, ConnectionSettings, Protocol, Wanted};
 use crate::dispatch::{Dispatcher, Tag};
 use crate::gate::Gates;
 use crate::inbound::Desk;
+use crate::inquiry::{Asker, Inquiries};
 use crate::journal::Journal;
 use crate::live::meter::Board;
 use crate::load::Patience;
@@ -67,6 +68,8 @@ struct Parts {
     meters: Arc<Board>,
     /// What becomes of messages from phones.
     desk: Arc<Desk>,
+    /// Who is asked what became of messages.
+    inquiries: Arc<Inquiries>,
     /// One change of a connection at a time; two at once could leave a link running that nobody knows.
     changing: tokio::sync::Mutex<()>,
 }
@@ -153,6 +156,7 @@ impl Engine {
                 opt_outs,
                 meters: Board::of(runtime),
                 desk: runtime.kept(|_| Desk::default()),
+                inquiries: runtime.kept(|_| Inquiries::default()),
                 changing: tokio::sync::Mutex::new(()),
             }),
         };
@@ -373,6 +377,7 @@ impl Engine {
         running.revision = connection.revision;
         running.name.clone_from(&connection.name);
         running.patience = Patience::of(connection);
+        self.parts.inquiries.follow(connection.id, Some(&connection.settings));
         self.parts.queue.line(connection.id).set_rates(rates(connection));
         Ok(true)
     }
@@ -405,6 +410,16 @@ impl Engine {
             numbers: self.parts.numbers.clone(),
         };
         self.parts.queue.line(connection.id).set_rates(rates(connection));
+        self.parts.inquiries.follow(connection.id, Some(&connection.settings));
+        let asker = (connection.settings.protocol == Protocol::Smpp).then(|| Asker {
+            connection: connection.id,
+            link: link.clone(),
+            dialect: dialect.clone(),
+            tongue: tongue.clone(),
+            journal: self.parts.journal.clone(),
+            inquiries: self.parts.inquiries.clone(),
+            stopped: stopped.clone(),
+        });
         // Known before its first report is read, which looks it up.
         self.links().insert(
             connection.id,
@@ -420,11 +435,15 @@ impl Engine {
         );
         runtime.tasks.spawn("dispatcher", dispatcher.run());
         runtime.tasks.spawn("carrier reports", reader.run(reports));
+        if let Some(asker) = asker {
+            runtime.tasks.spawn("queries", asker.run());
+        }
         Ok(())
     }
 
     async fn end_link(&self, id: ConnectionId) {
         let running = self.links().remove(&id);
+        self.parts.inquiries.follow(id, None);
         if let Some(running) = running {
             running.stopped.cancel();
             running.link.stop(STOP_WAIT).await;
@@ -438,6 +457,13 @@ impl Engine {
     /// How a connection's link stands; nothing when it is stopped.
     pub fn connection_status(&self, id: ConnectionId) -> Option<Status> {
         self.links().get(&id).map(|running| running.link.status())
+    }
+
+    /// A connection's link, with how it writes and reads; nothing when it does not run.
+    pub(crate) fn speaks(&self, id: ConnectionId) -> Option<(Link<Tag>, Arc<Dialect>, Arc<Tongue>)> {
+        let links = self.links();
+        let running = links.get(&id)?;
+        Some((running.link.clone(), running.dialect.load_full(), running.tongue.load_full()))
     }
 
     /// The links that run, with how they stand.

@@ -5,23 +5,21 @@
 //! Only then are callers answered, carriers acknowledged and messages handed on. Because there is one writer and one
 //! order, an entry never has to guess what another is doing to the same message.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connectors::{Delivered, Verdict};
-use db::{BatchLimits, Batcher, Fair, Tenancy, Tx, WriteBatch};
+use db::{BatchLimits, Batcher, Fair, WriteBatch};
 use runtime::Runtime;
-use runtime::job::NewJob;
 use runtime::outbox::{self, Happened};
 use runtime::scope::Keyed;
-use types::{ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
+use types::{ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
 
-use crate::inbound::carry::Carried;
+use crate::inquiry::{Asked, Inquiries};
 use crate::intent::Intent;
 use crate::live::meter::Board;
-use crate::message::{Outgoing, State, Why};
+use crate::message::{Outgoing, Why};
 use crate::opt_out::{Noted, OptOuts};
 use crate::pause;
 use crate::push::{Push, Pushes};
@@ -29,20 +27,27 @@ use crate::queue::exit::{Exit, Leaving};
 use crate::queue::{Queue, Queued};
 
 mod accept;
+mod ack;
 mod answer;
+mod batch;
 mod blocked;
 mod hold;
 mod ids;
 mod inbound;
+mod inquire;
+mod kept;
 mod receipt;
 mod rows;
 mod sent;
 mod settle;
 
+pub(crate) use ack::{ACKNOWLEDGED, Ack, By};
 pub use answer::{Answered, Outcome};
+pub(crate) use batch::Batch;
 pub use ids::Learned;
 pub use inbound::InboundPart;
 pub(crate) use inbound::{hex, unhex};
+pub use kept::Kept;
 pub use receipt::CarrierReceipt;
 pub(crate) use rows::{Standing, Wake};
 pub(crate) use settle::{Ending, FATE_UNKNOWN, NO_RECEIPT};
@@ -174,6 +179,11 @@ pub(crate) enum After {
         id: ClaimId,
         messages: Vec<MessageId>,
     },
+    /// So many messages were claimed with their acceptance, and so many from their lanes.
+    Claimed {
+        at_once: usize,
+        later: usize,
+    },
     HeldChanged(i64),
     /// The end came of what a carrier took over under this id.
     Receipted(sent::Key),
@@ -187,67 +197,10 @@ pub(crate) enum After {
     /// A message that was set aside goes on.
     Resumes(Queued),
     JobsWaiting,
+    /// A carrier is to be asked what became of a part.
+    Ask(ConnectionId, Asked),
     /// Phones opted out, or in again.
     OptedOut(Vec<Noted>),
-}
-
-/// A batch under way.
-pub(crate) struct Batch {
-    pub(crate) tx: Tx,
-    pub(crate) now: Timestamp,
-    pub(crate) runtime: Runtime,
-    events: BTreeMap<TenantId, Vec<Event>>,
-    tally: BTreeMap<(TenantId, i64, &'static str), i64>,
-    settled: Vec<rows::SetRow>,
-    pushes: Vec<Push>,
-    /// What ends and acceptances leave to be done.
-    pub(crate) jobs: Vec<NewJob>,
-    /// What messages from phones leave to be done.
-    pub(crate) carried: Carried,
-    /// Messages of one part that this batch's answers brought to their carrier, and no receipt of it to their end.
-    sent: HashMap<sent::Key, Arc<Outgoing>>,
-    /// Messages that this batch ends; a second receipt for one of them changes nothing.
-    ended: HashSet<MessageId>,
-    pub(crate) after: Vec<After>,
-}
-
-impl Batch {
-    /// An empty one, in a transaction of its own.
-    async fn begin(runtime: &Runtime) -> Result<Self> {
-        Ok(Self {
-            tx: runtime.db.write(Tenancy::Every).await?,
-            now: runtime.clock.now(),
-            runtime: runtime.clone(),
-            events: BTreeMap::new(),
-            tally: BTreeMap::new(),
-            settled: Vec::new(),
-            pushes: Vec::new(),
-            jobs: Vec::new(),
-            carried: Carried::default(),
-            sent: HashMap::new(),
-            ended: HashSet::new(),
-            after: Vec::new(),
-        })
-    }
-
-    pub(crate) fn event(&mut self, tenant: TenantId, event: Event) {
-        self.events.entry(tenant).or_default().push(event);
-    }
-
-    /// Counts a message out of one state and into another, and what happened in this minute.
-    fn count(&mut self, tenant: TenantId, from: Option<State>, to: State) {
-        if let Some(from) = from {
-            *self.tally.entry((tenant, 0, from.as_str())).or_default() -= 1;
-        }
-        *self.tally.entry((tenant, 0, to.as_str())).or_default() += 1;
-        self.flow(tenant, to.as_str());
-    }
-
-    /// Counts something that happened in this minute.
-    fn flow(&mut self, tenant: TenantId, name: &'static str) {
-        let minute = self.now.unix_ms() / 60_000 * 60_000;
-        *self.tally.entry((tenant, minute, name)).or_default() += 1;
-    }
 }
 
 /// The entrance to the journal. Cloning shares it.
@@ -288,6 +241,8 @@ impl Journal {
             progress: answer::Progress::default(),
             sent: sent::Sent::new(config.sent_in_memory_max),
             meters: Board::of(runtime),
+            inquiries: runtime.kept(|_| Inquiries::default()),
+            stranded: Vec::new(),
             blocked: blocked::Blocked::default(),
             ids: ids.clone(),
             backlog: Vec::new(),
@@ -374,6 +329,10 @@ struct Writer {
     sent: sent::Sent,
     /// How long receipts take.
     meters: Arc<Board>,
+    /// Who is asked what became of messages.
+    inquiries: Arc<Inquiries>,
+    /// Messages that a batch took from their lanes and then failed: their rows decide what becomes of them.
+    stranded: Vec<MessageId>,
     /// For whom carriers took nothing lately.
     blocked: blocked::Blocked,
     /// How each carrier's receipts write the ids of its responses.
@@ -398,7 +357,8 @@ impl WriteBatch for Writer {
         let mut work: Vec<(Option<usize>, Entry)> =
             self.backlog.drain(..).map(|entry| (None, entry)).collect();
         work.extend(items.into_iter().enumerate().map(|(at, entry)| (Some(at), entry)));
-        if work.iter().all(|(_, entry)| matches!(entry, Entry::Retry)) {
+        let nothing_new = work.iter().all(|(_, entry)| matches!(entry, Entry::Retry));
+        if nothing_new && self.stranded.is_empty() {
             return replies;
         }
         let began = std::time::Instant::now();
@@ -417,61 +377,42 @@ impl WriteBatch for Writer {
 }
 
 impl Writer {
+    /// One transaction for all of it. What was taken from its lane goes back to where its row says when that fails.
     async fn transact(
         &mut self,
         work: &mut [(Option<usize>, Entry)],
         replies: &mut [Result<()>],
     ) -> Result<Vec<After>> {
-        let mut batch = Batch::begin(&self.runtime).await?;
-        if self.held.is_none() {
-            self.held = Some(receipt::count_held(&mut batch).await?);
-        }
-        // In this order: what is accepted can be claimed, what is answered can be receipted, in one batch.
-        accept::accept(&mut batch, work, replies, &self.queue).await?;
-        accept::claim(&mut batch, work, &self.queue).await?;
-        let answered = answer::answer(&mut batch, work, &self.progress).await?;
-        let any_held = self.held.unwrap_or(0) > 0;
-        let known = receipt::Known { sent: &self.sent, ids: &self.ids };
-        receipt::receipts(&mut batch, work, &answered.parts, &known, any_held).await?;
-        inbound::inbound(&mut batch, work).await?;
-        settle::pushed(&mut batch, work).await?;
-        settle::cancel(&mut batch, work, replies, &self.queue).await?;
-        hold::hold(&mut batch, work, &self.queue).await?;
-        settle::write(&mut batch).await?;
-        if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
-            if self.held.unwrap_or(0) > 0 {
-                receipt::match_by_address(&mut batch).await?;
-                receipt::forget_held(&mut batch).await?;
+        let mut batch = Batch::begin(&self.runtime, &self.inquiries).await?;
+        let filled = self.fill(&mut batch, work, replies).await;
+        let withdrawn = std::mem::take(&mut batch.withdrawn);
+        let (batch, progress) = match filled {
+            Ok(progress) => (batch, progress),
+            Err(error) => {
+                self.stranded.extend(withdrawn);
+                return Err(error);
             }
-            let more_aside = pause::set_aside(&mut batch, &self.queue).await?;
-            let more_due = settle::wake(&mut batch, &self.queue, &self.blocked).await?;
-            // A look over all that is overdue costs more, and a second late is early enough.
-            self.looks = self.looks.wrapping_add(1);
-            let more_overdue =
-                self.looks.is_multiple_of(4) && settle::end_overdue(&mut batch, &self.queue).await?;
-            settle::write(&mut batch).await?;
-            let more_wakes = pause::wake_some(&mut batch, &self.queue).await?;
-            self.more_due.store(more_due || more_overdue || more_aside || more_wakes, Ordering::Relaxed);
-        }
-        rows::write_tally(&mut batch).await?;
-        let happened = std::mem::take(&mut batch.events)
-            .into_iter()
-            .map(|(tenant, events)| Happened {
-                tenant,
-                at: batch.now,
-                actor: "system messaging".to_owned(),
-                request_id: None,
-                from: None,
-                events,
-            })
-            .collect();
-        let written = outbox::write(&mut batch.tx, happened).await?;
-        batch.tx.commit().await?;
+        };
+        let Batch { mut tx, now, events, sent, after, .. } = batch;
+        let happened = events.into_iter().map(|(tenant, events)| Happened {
+            tenant,
+            at: now,
+            actor: "system messaging".to_owned(),
+            request_id: None,
+            from: None,
+            events,
+        });
+        let written = match outbox::write(&mut tx, happened.collect()).await {
+            Ok(written) => tx.commit().await.map(|()| written).map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        let written = written.inspect_err(|_| self.stranded.extend(withdrawn))?;
+        self.stranded.clear();
         written.tell(&self.runtime.live);
-        for (key, message) in batch.sent {
-            self.sent.insert(key, message, batch.now);
+        for (key, message) in sent {
+            self.sent.insert(key, message, now);
         }
-        self.progress.apply(answered.progress);
+        self.progress.apply(progress);
         for (_, entry) in work.iter_mut() {
             if let Entry::Receipt(_, delivered) | Entry::Inbound(_, delivered) = entry
                 && let Some(delivered) = delivered.take()
@@ -479,7 +420,60 @@ impl Writer {
                 delivered.accept();
             }
         }
-        Ok(batch.after)
+        Ok(after)
+    }
+
+    /// All statements of a batch but its events.
+    async fn fill(
+        &mut self,
+        batch: &mut Batch,
+        work: &mut [(Option<usize>, Entry)],
+        replies: &mut [Result<()>],
+    ) -> Result<answer::ProgressChange> {
+        if self.held.is_none() {
+            self.held = Some(receipt::count_held(batch).await?);
+        }
+        settle::find_again(batch, &self.stranded).await?;
+        // In this order: what is accepted can be claimed, what is answered can be receipted, in one batch.
+        accept::accept(batch, work, replies, &self.queue).await?;
+        accept::claim(batch, work, &self.queue).await?;
+        let answered = answer::answer(batch, work, &self.progress).await?;
+        let any_held = self.held.unwrap_or(0) > 0;
+        let known = receipt::Known { sent: &self.sent, ids: &self.ids };
+        receipt::receipts(batch, work, &answered.parts, &known, any_held).await?;
+        let noted = std::mem::take(&mut batch.noted);
+        rows::write_attempts(batch, noted).await?;
+        inbound::inbound(batch, work).await?;
+        settle::pushed(batch, work).await?;
+        settle::cancel(batch, work, replies, &self.queue).await?;
+        hold::hold(batch, work, &self.queue).await?;
+        settle::write(batch).await?;
+        if work.iter().any(|(_, entry)| matches!(entry, Entry::Wake)) {
+            self.look(batch).await?;
+        }
+        kept::write(batch).await?;
+        rows::write_tally(batch).await?;
+        Ok(answered.progress)
+    }
+
+    /// Sees to what is due.
+    async fn look(&mut self, batch: &mut Batch) -> Result<()> {
+        if self.held.unwrap_or(0) > 0 {
+            receipt::match_by_address(batch).await?;
+            receipt::forget_held(batch).await?;
+        }
+        let mut more = pause::set_aside(batch, &self.queue).await?;
+        more |= settle::wake(batch, &self.queue, &self.blocked).await?;
+        // A look over all that is overdue costs more, and a second late is early enough.
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(4) {
+            more |= settle::end_overdue(batch, &self.queue).await?;
+            more |= inquire::due(batch).await?;
+        }
+        settle::write(batch).await?;
+        more |= pause::wake_some(batch, &self.queue).await?;
+        self.more_due.store(more, Ordering::Relaxed);
+        Ok(())
     }
 
     /// After the commit: acknowledges, hands on, and remembers what is claimed.
@@ -502,6 +496,7 @@ impl Writer {
                     }
                 }
                 After::Lagged(connection, sent_at) => self.lagged(connection, sent_at, now),
+                After::Claimed { at_once, later } => count_claimed(at_once, later),
                 After::HeldChanged(by) => self.held = self.held.map(|held| held + by),
                 After::Release(message) => self.queue.release(message),
                 After::Rests(message) => {
@@ -514,6 +509,7 @@ impl Writer {
                         self.queue.put(queued);
                     }
                 }
+                After::Ask(connection, asked) => self.inquiries.put(connection, asked),
                 After::JobsWaiting => self.runtime.job_wake.notify_one(),
                 After::OptedOut(noted) => self.opt_outs.note(&noted),
                 After::Blocked(destination, why) => refused.push((destination, why)),
@@ -575,22 +571,29 @@ impl Writer {
     }
 }
 
+/// Counts messages by how they were claimed.
+fn count_claimed(at_once: usize, later: usize) {
+    for (with, messages) in [("acceptance", at_once), ("lane", later)] {
+        metrics::counter!("switchboard_messages_claimed_total", "with" => with).increment(messages as u64);
+    }
+}
+
 /// The answers for messages whose connection stopped between their claim and its commit.
 fn not_sent(connection: ConnectionId, leaving: Leaving) -> impl Iterator<Item = Entry> {
     let claim = leaving.claim;
     leaving.messages.into_iter().map(move |message| {
         let outcome = Outcome::NotSent;
-        Entry::Answered(Box::new(Answered { message, part: 1, handed_over: 1, connection, claim, outcome }))
+        Entry::Answered(Box::new(Answered {
+            message,
+            part: 1,
+            handed_over: 1,
+            connection,
+            claim,
+            outcome,
+            kept: None,
+        }))
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::congestion;
-
-    #[test]
-    fn congestion_is_the_share_of_places_taken() {
-        let told = [0, 79, 80, 7_999, 8_000, 9_000].map(|waiting| congestion(waiting, 8_000));
-        assert_eq!(told, [0, 0, 1, 99, 100, 100]);
-    }
-}
+mod tests;

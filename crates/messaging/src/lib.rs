@@ -10,6 +10,7 @@
 //! - [`inbound`]: what becomes of messages from phones, and [`opt_out`]: who does not want to be written to
 //! - [`conversation`]: both directions in one thread
 //! - [`mail`]: mail for phones, and messages as mail; [`smtp_server`] takes it
+//! - [`inquiry`]: asking carriers what became of messages
 //! - [`lookup`]: which network a number is of
 //! - [`distribution`]: recipients under one name, for submit_multi
 //! - [`queue`]: what waits, by connection and lane; [`pause`]: what is kept from leaving; [`dead_letter`]: what came to
@@ -47,6 +48,7 @@ pub mod firewall;
 pub mod gate;
 pub mod hours;
 pub mod inbound;
+pub mod inquiry;
 pub mod intent;
 pub mod journal;
 pub mod live;
@@ -94,6 +96,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "messaging/0012_distribution",
         text: include_str!("../migrations/0012_distribution.sql"),
     },
+    Migration { name: "messaging/0019_gaps", text: include_str!("../migrations/0019_gaps.sql") },
 ];
 
 /// The columns of this crate that hold sealed texts.

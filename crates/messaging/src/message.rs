@@ -9,6 +9,7 @@ use crate::intent::Intent;
 use crate::mail::notice::MailReturn;
 
 pub mod api;
+mod kept;
 pub mod pages;
 pub mod pdu;
 pub mod query;
@@ -16,6 +17,7 @@ pub mod quote;
 pub mod replace;
 pub mod sm;
 pub mod submit;
+pub mod timeline;
 
 /// Where a message stands. Each message is in exactly one state, so the states' sums are what was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]

@@ -13,7 +13,7 @@ use db::{Tenancy, args, record, sql};
 use runtime::Runtime;
 use types::{AccountId, Address, MessageId, Result, TenantId, Timestamp};
 
-use crate::journal::{Entry, Journal};
+use crate::journal::{By, Entry, Journal};
 use crate::message::State;
 
 mod line;
@@ -65,6 +65,13 @@ pub enum PushKind {
         /// The carrier's error, where it names one.
         error: Option<String>,
     },
+    /// The phone's own acknowledgement.
+    Ack {
+        /// Who acknowledges.
+        by: By,
+        /// What came with it.
+        words: String,
+    },
     /// A message from a phone.
     Message {
         /// How its octets are to be read.
@@ -80,6 +87,7 @@ impl PushKind {
         match self {
             Self::Receipt { state, error } => ("receipt", state.as_str(), error.as_deref()),
             Self::Notice { state, error } => ("notice", state.text(), error.as_deref()),
+            Self::Ack { by, words } => ("ack", by.as_str(), Some(words.as_str())),
             Self::Message { .. } => ("message", State::Received.as_str(), None),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report};
+use connectors::{Answer, BindKind, BindStatus, Content, Delivered, NoAnswer, Refusal, Report, Way};
 use smpp::{MessageType, Sm, Status};
 use sms::{Receipt, udh};
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use crate::connection::{self, ConnectionSettings, Protocol, ReceiptIds, Unanswer
 use crate::dispatch::Tag;
 use crate::engine::Engine;
 use crate::fault::ErrorClass;
-use crate::journal::{Answered, CarrierReceipt, Entry, InboundPart, Outcome};
+use crate::journal::{Ack, Answered, By, CarrierReceipt, Entry, InboundPart, Kept, Outcome};
 use crate::live::meter::{Meter, SessionEvent, code_of, code_of_silence};
 use crate::message::State;
 use crate::route::Liveness;
@@ -50,6 +50,8 @@ pub struct Tongue {
     states: Vec<(String, sms::MessageState)>,
     errors: ErrorTable,
     unanswered: Unanswered,
+    /// Whether receipts are kept as they come.
+    keep_pdus: bool,
     /// What recipients lose and get on their way out.
     strip: String,
     prefix: String,
@@ -67,6 +69,7 @@ impl Tongue {
             states: settings.receipt_states.iter().filter_map(state).collect(),
             errors: ErrorTable::new(&settings.errors, settings.error_convention),
             unanswered: settings.unanswered,
+            keep_pdus: settings.keep_pdus,
             strip: settings.dest_strip.clone(),
             prefix: settings.dest_prefix.trim_start_matches('+').to_owned(),
         }
@@ -101,6 +104,17 @@ impl Tongue {
         self.carrier_receipt(whose, (&receipt.phone, &receipt.sender), id, told, ReceiptIds::Auto)
     }
 
+    /// The answer to a question what became of a message, by the id that it was asked for by.
+    pub(crate) fn answered(
+        &self,
+        whose: (TenantId, ConnectionId),
+        id: String,
+        (state, error): (sms::MessageState, Option<String>),
+    ) -> CarrierReceipt {
+        let state = self.state(None, Some(state));
+        self.carrier_receipt(whose, ("", ""), id, (state, error), ReceiptIds::Same)
+    }
+
     /// What a receipt says, with what the connection's table makes of its error.
     fn carrier_receipt(
         &self,
@@ -130,6 +144,9 @@ impl Tongue {
             ids,
             retry_s,
             blocks: class == Some(ErrorClass::BlockedDestination),
+            asked: None,
+            raw: None,
+            ack: None,
         }
     }
 
@@ -167,13 +184,13 @@ impl Reader {
     pub async fn run(self, mut reports: mpsc::Receiver<Report<Tag>>) {
         while let Some(report) = reports.recv().await {
             let entry = match report {
-                Report::Answered { tag, answer, .. } => {
+                Report::Answered { tag, answer, way, .. } => {
                     self.count(&answer);
                     let outcome = self.tongue.load().outcome(answer);
-                    self.answered(tag, outcome)
+                    self.answered(tag, outcome, way)
                 }
                 Report::Late { tag, answer: Answer::Accepted { message_id }, .. } => {
-                    self.answered(tag, Outcome::Late { provider_id: message_id })
+                    self.answered(tag, Outcome::Late { provider_id: message_id }, None)
                 }
                 Report::Late { .. } => continue,
                 Report::Delivered(delivered) => self.delivered(delivered),
@@ -243,7 +260,10 @@ impl Reader {
         self.engine.happened(self.tenant, kind(link)).await;
     }
 
-    fn answered(&self, tag: Tag, outcome: Outcome) -> Entry {
+    fn answered(&self, tag: Tag, outcome: Outcome, way: Option<Way>) -> Entry {
+        // Of a late answer the first report has told how it left.
+        let late = matches!(outcome, Outcome::Late { .. });
+        let kept = tag.pdu.filter(|_| !late).map(|octets| Kept { octets, way });
         Entry::Answered(Box::new(Answered {
             message: tag.message,
             part: tag.part,
@@ -251,6 +271,7 @@ impl Reader {
             connection: self.connection,
             claim: tag.claim,
             outcome,
+            kept,
         }))
     }
 
@@ -269,7 +290,9 @@ impl Reader {
         let receipt = if self.tongue.load().protocol == Protocol::Smpp { self.receipt(sm) } else { None };
         match receipt {
             Some(receipt) => {
-                self.meter.receipts.count(receipt.state.into(), 1);
+                if receipt.ack.is_none() {
+                    self.meter.receipts.count(receipt.state.into(), 1);
+                }
                 Entry::Receipt(Box::new(receipt), Some(delivered))
             }
             None => {
@@ -280,13 +303,23 @@ impl Reader {
     }
 
     fn receipt(&self, sm: &Sm) -> Option<CarrierReceipt> {
-        let named = matches!(sm.esm_class.message_type(), MessageType::Receipt | MessageType::Intermediate);
+        let kind = sm.esm_class.message_type();
+        let named = matches!(kind, MessageType::Receipt | MessageType::Intermediate);
+        let acknowledges = match kind {
+            MessageType::DeliveryAck => Some(By::Device),
+            MessageType::UserAck => Some(By::Person),
+            _ => None,
+        };
         let id = sm.tlvs.receipted_message_id();
         let text = sms::receipt::text_of(sm.content(), sm.data_coding.0);
         let read = Receipt::parse(&text).with_tlvs(
             id.as_ref().map(smpp::COctetString::as_bytes),
             sm.tlvs.message_state().map(|state| state.0),
         );
+        // An acknowledgement that names no message is a phone's words like others.
+        if acknowledges.is_some() && read.id.as_deref().is_none_or(str::is_empty) {
+            return None;
+        }
         // Some carriers leave the type out; a text that reads like a receipt is one.
         if !named && id.is_none() && !read.is_recognised() {
             return None;
@@ -301,9 +334,20 @@ impl Reader {
         let addresses = (address(&sm.source).text, address(&sm.destination).text);
         let id = read.id.as_deref().unwrap_or_default().to_owned();
         let tongue = self.tongue.load();
-        let state = tongue.state(read.stat, read.state);
+        let state = match acknowledges {
+            // Receipts alone say how it ended.
+            Some(_) => sms::MessageState::Unknown,
+            None => tongue.state(read.stat, read.state),
+        };
+        let ack = acknowledges.map(|by| {
+            let words = if read.is_recognised() { read.text.unwrap_or_default() } else { &text };
+            Ack::new(by, words, sm.tlvs.user_response_code())
+        });
         let ids = tongue.receipt_ids;
-        Some(tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids))
+        let raw = tongue.keep_pdus.then(|| text.replace('\0', ""));
+        let told =
+            tongue.carrier_receipt(self.whose(), (&addresses.0, &addresses.1), id, (state, error), ids);
+        Some(CarrierReceipt { raw, ack, ..told })
     }
 
     fn whose(&self) -> (TenantId, ConnectionId) {

@@ -79,7 +79,7 @@ pub async fn forget_messages(runtime: &Runtime, before: Timestamp, at_most: usiz
     Ok(forgotten)
 }
 
-/// Forgets what lies beside messages: parts, attempts, conversations, and as what they were sent again.
+/// Forgets what lies beside messages: parts, attempts, PDUs, conversations, and as what they were sent again.
 async fn forget_beside(tx: &mut db::Tx, rows: &[OldRow]) -> Result<()> {
     tx.execute(
         sql!(
@@ -92,6 +92,14 @@ async fn forget_beside(tx: &mut db::Tx, rows: &[OldRow]) -> Result<()> {
     tx.execute(
         sql!(
             "delete from attempt where (tenant_id, message_id) in \
+             (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
+        ),
+        vec![Arg::json(rows)?],
+    )
+    .await?;
+    tx.execute(
+        sql!(
+            "delete from pdu where (tenant_id, message_id) in \
              (select cast(r.value ->> 't' as bigint), cast(r.value ->> 'm' as bigint) from json_rows($1) r)"
         ),
         vec![Arg::json(rows)?],
@@ -199,6 +207,14 @@ mod tests {
         )
         .await
         .unwrap();
+        tx.execute(
+            sql!(
+                "insert into pdu (id, tenant_id, message_id, part, at, kind, content) values ($1, $2, $1, 1, $3, 'submit', '')"
+            ),
+            args![id, tenant, at],
+        )
+        .await
+        .unwrap();
         for (bucket, name) in [(0, state), (60_000, "accepted")] {
             tx.execute(
                 sql!(
@@ -216,13 +232,14 @@ mod tests {
 
     record! { struct Count { n: i64 } }
 
-    async fn rows(house: &House) -> [i64; 3] {
+    async fn rows(house: &House) -> [i64; 4] {
         let mut tx = house.runtime.db.read(Tenancy::Every).await.unwrap();
-        let mut counts = [0; 3];
+        let mut counts = [0; 4];
         for (at, text) in [
             sql!("select count(*) as n from message where tenant_id <> 0"),
             sql!("select count(*) as n from part where tenant_id <> 0"),
             sql!("select count(*) as n from attempt where tenant_id <> 0"),
+            sql!("select count(*) as n from pdu where tenant_id <> 0"),
         ]
         .into_iter()
         .enumerate()
@@ -252,13 +269,17 @@ mod tests {
         .await
         .unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(rows(&house).await, [6, 6, 6]);
+        assert_eq!(rows(&house).await, [6, 6, 6, 6]);
 
         let before = house.runtime.clock.now().plus_ms(-30 * DAY_MS);
         assert_eq!(forget_messages(&house.runtime, before, 2).await.unwrap(), 2);
         assert_eq!(forget_messages(&house.runtime, before, 2).await.unwrap(), 1);
         assert_eq!(forget_messages(&house.runtime, before, 2).await.unwrap(), 0);
-        assert_eq!(rows(&house).await, [3, 3, 3], "the young, the open and the one to be told of are there");
+        assert_eq!(
+            rows(&house).await,
+            [3, 3, 3, 3],
+            "the young, the open and the one to be told of are there"
+        );
 
         let sums = query::sums(&house.ours).await.unwrap();
         assert_eq!((sums.accepted, sums.forgotten, sums.balanced), (6, 3, true));

@@ -163,6 +163,12 @@ impl Smsc {
         Ok(count)
     }
 
+    /// Gives a deliver_sm as it is to whoever takes messages from phones: for what no phone of ours writes.
+    pub fn inject(&self, sm: smpp::Sm) {
+        let settings = self.shared.settings();
+        self.shared.centre().inbound(vec![Arc::new(sm)], &settings);
+    }
+
     /// Closes every connection, as a centre does that is restarted; peers may bind again at once.
     pub fn disconnect(&self) {
         for link in self.shared.centre().links.values() {

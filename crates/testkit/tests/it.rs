@@ -4,6 +4,8 @@
 
 #[path = "it/cdr.rs"]
 mod cdr;
+#[path = "it/claims.rs"]
+mod claims;
 #[path = "it/disconnects.rs"]
 mod disconnects;
 #[path = "it/doors.rs"]
@@ -30,6 +32,8 @@ mod live;
 mod mail;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/queries.rs"]
+mod queries;
 #[path = "it/queue.rs"]
 mod queue;
 #[path = "it/rates.rs"]

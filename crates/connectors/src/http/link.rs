@@ -389,7 +389,10 @@ impl<T: Clone + Send + 'static> Shared<T> {
         });
         self.gate.ring();
         // Nobody reads any more: the journal's claim says what was under way.
-        let _ = self.reports.send(Report::Answered { tag, answer, at_ms: self.clock.now().unix_ms() }).await;
+        let _ = self
+            .reports
+            .send(Report::Answered { tag, answer, way: None, at_ms: self.clock.now().unix_ms() })
+            .await;
     }
 
     /// A token that has just become unknown costs one more request: the first was surely not taken.

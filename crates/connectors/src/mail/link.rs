@@ -524,7 +524,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
         }
         self.shared.gate.ring();
         let at_ms = self.shared.clock.now().unix_ms();
-        self.tell(Report::Answered { tag: work.tag, answer, at_ms }).await;
+        self.tell(Report::Answered { tag: work.tag, answer, way: None, at_ms }).await;
         if let Some(receipt) = receipt {
             // Nobody waits for a verdict on it.
             let reply = Reply::new(Outlet::new(1), Box::new(|_, _| ()));

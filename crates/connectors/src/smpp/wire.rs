@@ -4,13 +4,13 @@ use runtime::Clock;
 use runtime::trace::{Protocol, Tap};
 use smpp::session::{State as Bound, refusal};
 use smpp::{
-    Bind, CommandId, DataSm, DecodeError, Framer, Header, MessageIdResp, Mode, Npi, Pdu, RetryClass, Role,
-    Sequence, Sm, SmRef, Status, Ton, Version, decode, encode_deliver_sm_resp, encode_header,
-    encode_submit_sm,
+    Address, Bind, CommandId, DataSm, DecodeError, Framer, Header, MessageIdResp, Mode, Npi, Pdu, QuerySm,
+    QuerySmResp, RetryClass, Role, Sequence, Sm, SmRef, Status, Ton, Version, decode, encode_deliver_sm_resp,
+    encode_header, encode_submit_sm,
 };
 
 use super::Settings;
-use crate::report::{Answer, Content, Owed, Refusal, Verdict};
+use crate::report::{Answer, Content, NoAnswer, Owed, Queried, Refusal, Verdict};
 use crate::tcp::{self, BindKind, Heard, Lost};
 
 /// What SMPP adds to the settings.
@@ -71,6 +71,16 @@ impl tcp::Wire for Wire {
         encode_submit_sm(number, sm, out).map_err(|error| error.to_string())
     }
 
+    fn query(
+        (): &(),
+        number: u32,
+        (id, source): (&str, &Address),
+        out: &mut Vec<u8>,
+    ) -> Result<bool, String> {
+        let query = Pdu::QuerySm(QuerySm { message_id: id.into(), source: source.clone() });
+        query.encode(number, Status::ROK, out).map(|()| true).map_err(|error| error.to_string())
+    }
+
     fn ask((): &(), number: u32, out: &mut Vec<u8>) {
         encode_header(CommandId::ENQUIRE_LINK, Status::ROK, number, out);
     }
@@ -124,6 +134,7 @@ fn bind_pdu(settings: &Settings, kind: BindKind) -> Pdu {
 fn meaning(kind: BindKind, header: Header, pdu: Pdu) -> Heard {
     match pdu {
         Pdu::SubmitSmResp(body) => answered(header, &body),
+        Pdu::QuerySmResp(body) => told(header, Some(&body)),
         Pdu::GenericNack => {
             // A nack that says ESME_ROK refuses all the same.
             let status = if header.status.is_ok() { Status::RUNKNOWNERR } else { header.status };
@@ -175,6 +186,7 @@ fn unreadable(error: DecodeError) -> Heard {
     tracing::debug!(%error, "unreadable PDU");
     match error.header.command_id {
         CommandId::SUBMIT_SM_RESP => answered(error.header, &MessageIdResp::default()),
+        CommandId::QUERY_SM_RESP => told(error.header, None),
         CommandId::BIND_TRANSCEIVER_RESP
         | CommandId::BIND_TRANSMITTER_RESP
         | CommandId::BIND_RECEIVER_RESP => {
@@ -198,6 +210,20 @@ fn answered(header: Header, body: &MessageIdResp) -> Heard {
         status => Answer::refused(Refusal::Smpp(status)),
     };
     Heard::Answered { number: header.sequence, answer, congestion: body.tlvs.congestion_state() }
+}
+
+/// The answer to a query_sm; `None` where its body cannot be read.
+fn told(header: Header, body: Option<&QuerySmResp>) -> Heard {
+    let told = match (header.status, body) {
+        (Status::ROK, Some(body)) => Queried::Told {
+            state: sms::MessageState::from_number(body.message_state.0),
+            final_date: body.final_date.as_str().into_owned(),
+            error_code: body.error_code,
+        },
+        (Status::ROK, None) => Queried::NoAnswer(NoAnswer::Unclear),
+        (status, _) => Queried::Refused(Refusal::Smpp(status)),
+    };
+    Heard::Told { number: header.sequence, told }
 }
 
 fn answered_with(number: u32, status: Status) -> Heard {

@@ -347,6 +347,13 @@ impl State {
         self.counters.submitted = self.counters.submitted.saturating_sub(1);
     }
 
+    /// The turn was used for something that is no message, and is not counted as one.
+    pub(crate) fn uncount(&mut self, turn: Turn) {
+        let room = &mut self.binds[turn.bind];
+        room.submitted = room.submitted.saturating_sub(1);
+        self.counters.submitted = self.counters.submitted.saturating_sub(1);
+    }
+
     /// Whether too much waits to be written on the bind of this turn.
     pub(crate) fn is_clogged(&self, turn: Turn) -> bool {
         let room = self.binds[turn.bind];

@@ -5,11 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runtime::measure::Histogram;
 use runtime::wire::{Closed, Outlet};
-use smpp::{SmRef, Window};
-use tokio::sync::Notify;
+use smpp::{Address, SmRef, Window};
+use tokio::sync::{Notify, oneshot};
 
 use super::gate::Turn;
 use super::wire::Wire;
+use crate::Queried;
 
 /// Where a caller's PDU meets the session that happens to run.
 pub(super) struct Lane<T, W: Wire> {
@@ -33,6 +34,8 @@ struct Sending<T, W: Wire> {
     outlet: Outlet,
     numbers: W::Numbers,
     window: Window<Open<T>>,
+    /// Questions what became of messages. Each has a place like a message's own.
+    questions: Window<Question>,
     /// What could not be written as a PDU, and why, until the session reports it. Each keeps its place in the window.
     unfit: Vec<(T, String)>,
 }
@@ -40,8 +43,8 @@ struct Sending<T, W: Wire> {
 impl<T, W: Wire> Sending<T, W> {
     /// The next number that no unanswered request has; `None` where all are in use.
     fn number(&mut self) -> Option<u32> {
-        let window = &self.window;
-        W::take_number(&mut self.numbers, |number| window.contains(number))
+        let (window, questions) = (&self.window, &self.questions);
+        W::take_number(&mut self.numbers, |number| window.contains(number) || questions.contains(number))
     }
 }
 
@@ -57,6 +60,15 @@ impl<T> Open<T> {
     pub(super) fn sent_ms(&self) -> i64 {
         self.sent_us / 1000
     }
+}
+
+/// A question what became of a message, until it is answered.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// Who wants to know. Where nobody does any more, the answer is thrown away.
+    pub(super) asker: oneshot::Sender<Queried>,
+    /// When it was asked, on the connection's clock.
+    pub(super) sent_ms: i64,
 }
 
 /// What a closed lane leaves to be reported.
@@ -112,6 +124,7 @@ impl<T, W: Wire> Lane<T, W> {
     pub(super) fn set_window(&self, window: usize) {
         if let Some(sending) = self.sending().as_mut() {
             sending.window.set_capacity(window);
+            sending.questions.set_capacity(window);
         }
     }
 
@@ -133,8 +146,8 @@ impl<T, W: Wire> Lane<T, W> {
     /// A session begins to send.
     pub(super) fn open(&self, epoch: u64, outlet: Outlet, numbers: W::Numbers, window: usize) {
         self.asked_to_leave();
-        let window = Window::new(window);
-        *self.sending() = Some(Sending { epoch, outlet, numbers, window, unfit: Vec::new() });
+        let (window, questions) = (Window::new(window), Window::new(window));
+        *self.sending() = Some(Sending { epoch, outlet, numbers, window, questions, unfit: Vec::new() });
     }
 
     /// Writes a message into what its session sends next. Gives the octets that wait to be written.
@@ -172,6 +185,52 @@ impl<T, W: Wire> Lane<T, W> {
             }
             _ => Err(tag),
         }
+    }
+
+    /// Writes the question what became of a message.
+    ///
+    /// # Errors
+    /// Why it was not asked, in words; nothing was written.
+    pub(super) fn query(
+        &self,
+        turn: Turn,
+        (wire, message): (&W::Writer, (&str, &Address)),
+        now_ms: i64,
+        deadline_ms: i64,
+    ) -> Result<oneshot::Receiver<Queried>, String> {
+        let gone = || "the session is gone".to_owned();
+        let mut sending = self.sending();
+        let sending = sending.as_mut().filter(|sending| sending.epoch == turn.epoch).ok_or_else(gone)?;
+        let number = sending.number().ok_or_else(gone)?;
+        let (asker, told) = oneshot::channel();
+        let question = Question { asker, sent_ms: now_ms };
+        if sending.questions.insert(number, question, deadline_ms).is_err() {
+            return Err(gone());
+        }
+        let why = match sending.outlet.write(|out| W::query(wire, number, message, out)) {
+            Ok(Ok(true)) => return Ok(told),
+            Ok(Ok(false)) => format!("{} has no question for it", W::NAME),
+            Ok(Err(unfit)) => unfit,
+            Err(closed) => closed.to_string(),
+        };
+        sending.questions.complete(number);
+        Err(why)
+    }
+
+    /// Whether a question has this number.
+    pub(super) fn expects(&self, sequence: u32) -> bool {
+        self.sending().as_ref().is_some_and(|sending| sending.questions.contains(sequence))
+    }
+
+    /// The question that an answer is for.
+    pub(super) fn asked(&self, sequence: u32) -> Option<Question> {
+        self.sending().as_mut()?.questions.complete(sequence)
+    }
+
+    /// The questions that waited until `now_ms` and longer than they should.
+    pub(super) fn unanswered(&self, now_ms: i64) -> Vec<Question> {
+        let expired = self.sending().as_mut().map(|sending| sending.questions.expired(now_ms));
+        expired.unwrap_or_default().into_iter().map(|(_, question)| question).collect()
     }
 
     /// Writes a request of the session's own, with the next number. Where all numbers are in use nothing is written: the
@@ -214,7 +273,9 @@ impl<T, W: Wire> Lane<T, W> {
 
     /// Whether nothing is open.
     pub(super) fn is_idle(&self) -> bool {
-        self.sending().as_ref().is_none_or(|sending| sending.window.is_empty() && sending.unfit.is_empty())
+        self.sending().as_ref().is_none_or(|sending| {
+            sending.window.is_empty() && sending.questions.is_empty() && sending.unfit.is_empty()
+        })
     }
 
     /// The session is over.

@@ -18,7 +18,7 @@ use super::lane::Lane;
 use super::shared::{Phase, Rules, Shared, later};
 use super::wire::{Heard, Wire};
 use crate::report::{Content, Owed, Reply};
-use crate::{Answer, Class, Delivered, NoAnswer, Report};
+use crate::{Answer, Class, Delivered, NoAnswer, Queried, Report, Way};
 
 /// Octets asked of the socket at once.
 pub(super) const READ_BYTES: usize = 16 * 1024;
@@ -143,7 +143,8 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         self.shared.gate.state().counters.lost += rest.open.len() as u64;
         self.report_unfit(rest.unfit).await;
         for (_, open) in rest.open {
-            self.answer(open.tag, Answer::NoAnswer(NoAnswer::BindLost)).await;
+            let way = self.way(open.sent_us);
+            self.answer(open.tag, Answer::NoAnswer(NoAnswer::BindLost), way).await;
         }
     }
 
@@ -237,6 +238,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     async fn take(&mut self, heard: Heard) -> Flow {
         match heard {
             Heard::Answered { number, answer, congestion } => self.answered(number, answer, congestion).await,
+            Heard::Told { number, told } => self.told(number, told),
             Heard::Delivered(content, owed) => self.delivered(content, owed).await,
             Heard::Asked(answer) => self.say(&answer),
             Heard::Alive => {}
@@ -262,13 +264,36 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     /// The answer to a message.
     async fn answered(&mut self, number: u32, answer: Answer, congestion: Option<u8>) {
         let Some(open) = self.lane().complete(number) else {
+            // What refuses any request may refuse a question.
+            if let Answer::Refused { refusal, .. } = &answer
+                && self.lane().expects(number)
+            {
+                return self.told(number, Queried::Refused(refusal.clone()));
+            }
             return self.answered_late(number, answer).await;
         };
         let answer = answer.read_by(&self.rules.settings.classes);
         let (sent_ms, now_us) = (open.sent_ms(), self.shared.gate.now_us());
         self.lane().note_round_trip(now_us - open.sent_us);
         self.govern(&answer, congestion, sent_ms, now_us / 1000);
-        self.answer(open.tag, answer).await;
+        let way = self.way(open.sent_us);
+        self.answer(open.tag, answer, way).await;
+    }
+
+    /// The answer to a question what became of a message.
+    fn told(&mut self, number: u32, told: Queried) {
+        let Some(question) = self.lane().asked(number) else { return self.odd() };
+        let now_ms = self.shared.gate.now_ms();
+        let mut gate = self.shared.gate.state();
+        gate.release(self.turn);
+        if let Queried::Refused(refusal) = &told
+            && refusal.class() == Class::Throttled
+        {
+            gate.throttle.too_fast(question.sent_ms, now_ms, rand::random());
+        }
+        drop(gate);
+        // Nobody wants to know any more.
+        let _ = question.asker.send(told);
     }
 
     /// What an answer means for all that follow.
@@ -346,7 +371,7 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
     async fn report_unfit(&mut self, unfit: Vec<(T, String)>) {
         for (tag, why) in unfit {
             self.shared.gate.state().settle(self.turn, |counters| counters.unfit += 1);
-            self.answer(tag, Answer::Unfit(why)).await;
+            self.answer(tag, Answer::Unfit(why), None).await;
         }
     }
 
@@ -382,6 +407,10 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         self.looked_ms = as_of_ms.max(self.looked_ms);
         self.late.expired(as_of_ms);
         let keep_ms = self.rules.settings.response_timeout_ms.saturating_mul(LATE_TIMEOUTS);
+        for question in self.lane().unanswered(as_of_ms) {
+            self.shared.gate.state().release(self.turn);
+            let _ = question.asker.send(Queried::NoAnswer(NoAnswer::TimedOut));
+        }
         for (sequence, open) in self.lane().expired(as_of_ms) {
             self.shared.gate.state().settle(self.turn, |counters| counters.timed_out += 1);
             if let Some(oldest) = self.late.next_deadline().filter(|_| self.late.is_full()) {
@@ -394,7 +423,8 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
                 self.shared.gate.state().retire(self.turn.bind);
                 self.retired = Some("the peer left a message unanswered".to_owned());
             }
-            self.answer(open.tag, Answer::NoAnswer(NoAnswer::TimedOut)).await;
+            let way = self.way(open.sent_us);
+            self.answer(open.tag, Answer::NoAnswer(NoAnswer::TimedOut), way).await;
         }
     }
 
@@ -419,9 +449,15 @@ impl<T: Clone + Send + 'static, W: Wire> Session<T, W> {
         self.retired.take().unwrap_or_else(|| W::LEFT.to_owned())
     }
 
-    async fn answer(&mut self, tag: T, answer: Answer) {
+    /// How a request left that was handed over then.
+    fn way(&self, sent_us: i64) -> Option<Way> {
+        let took_us = u64::try_from(self.shared.gate.now_us() - sent_us).unwrap_or(0);
+        Some(Way { bind: self.turn.bind as u64 + 1, took_us })
+    }
+
+    async fn answer(&mut self, tag: T, answer: Answer, way: Option<Way>) {
         let at_ms = self.shared.clock.now().unix_ms();
-        self.emit(Report::Answered { tag, answer, at_ms }).await;
+        self.emit(Report::Answered { tag, answer, way, at_ms }).await;
     }
 
     /// Hands a report over. A slow owner is waited for; where there is none any more, the connection is stopping already.

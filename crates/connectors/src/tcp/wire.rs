@@ -4,10 +4,10 @@ use std::fmt;
 
 use runtime::Clock;
 use runtime::trace::{Protocol, Tap};
-use smpp::SmRef;
+use smpp::{Address, SmRef};
 
 use super::{BindKind, Settings};
-use crate::report::{Answer, Content, Owed};
+use crate::report::{Answer, Content, Owed, Queried};
 
 /// One protocol, as a connection speaks it: octets in, what they mean out. A value of it is one session's reading side;
 /// it does no I/O.
@@ -59,6 +59,20 @@ pub trait Wire: Send + Sized + 'static {
     /// What does not fit its field, in words; `out` is as it was.
     fn submit(writer: &Self::Writer, number: u32, sm: &SmRef<'_>, out: &mut Vec<u8>) -> Result<(), String>;
 
+    /// Appends the question what became of a message, by the peer's name for it and by the sender that it was sent with. False
+    /// where the protocol has no such question.
+    ///
+    /// # Errors
+    /// What does not fit its field, in words; `out` is as it was.
+    fn query(
+        _writer: &Self::Writer,
+        _number: u32,
+        _message: (&str, &Address),
+        _out: &mut Vec<u8>,
+    ) -> Result<bool, String> {
+        Ok(false)
+    }
+
     /// Appends the question whether the peer is there.
     fn ask(writer: &Self::Writer, number: u32, out: &mut Vec<u8>);
 
@@ -97,6 +111,13 @@ pub enum Heard {
         answer: Answer,
         /// How busy the peer is, 0 to 100 (SMPP v5 §2.9).
         congestion: Option<u8>,
+    },
+    /// The answer to a question what became of a message.
+    Told {
+        /// Its number.
+        number: u32,
+        /// [`Queried::Told`], [`Queried::Refused`] or [`Queried::NoAnswer`].
+        told: Queried,
     },
     /// A message or receipt, and how it is answered.
     Delivered(Content, Owed),

@@ -4,6 +4,7 @@ mod hosts;
 mod life;
 mod outcomes;
 mod peer;
+mod queries;
 mod smsc;
 mod storm;
 

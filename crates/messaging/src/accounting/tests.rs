@@ -85,6 +85,44 @@ async fn a_lost_row_is_named_and_the_watch_tells_once() {
 }
 
 #[tokio::test]
+async fn a_claim_that_its_message_does_not_fit_is_named() {
+    let house = House::build().await;
+    let engine = house.engine_without_carrier().await;
+    let (out, other) = (send(&house, &engine).await, send(&house, &engine).await);
+    let claim = async |id: i64, messages: &[MessageId]| {
+        let mut tx = house.runtime.db.write(Tenancy::Every).await.unwrap();
+        let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();
+        let raw = serde_json::to_string(&raw).unwrap();
+        let text = sql!(
+            "insert into claim (id, connection_id, at, messages) select $1, c.id, 0, $2 from connection c where c.tenant_id = $3"
+        );
+        tx.execute(text, args![id, raw, house.ours.tenant()]).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let found = async |rule: &str| {
+        let books = check(&house.ours, &engine).await.unwrap();
+        let found = books.discrepancies.into_iter().filter(|found| found.rule == rule);
+        found.map(|found| found.message).collect::<Vec<_>>()
+    };
+    claim(1, &[out]).await;
+    assert_eq!(found("claim").await, [], "it is queued, and may be out");
+    claim(2, &[out]).await;
+    assert_eq!(found("claim").await, [Some(out)], "two claims name it");
+    let gone = MessageId::from_raw(7);
+    claim(3, &[gone]).await;
+    assert_eq!(found("claim").await, [Some(gone), Some(out)]);
+    assert_eq!(check(&house.theirs, &engine).await.unwrap().discrepancies, []);
+    let text = sql!(
+        "update message set state = 'cancelled', wake_at = null, done_at = accepted_at where tenant_id = $1 and id = $2"
+    );
+    break_by(&house, text, other).await;
+    claim(4, &[other]).await;
+    assert!(found("claim").await.contains(&Some(other)));
+    assert!(engine.queue().withdraw(out));
+    assert_eq!(found("lost_place").await, [Some(out)]);
+}
+
+#[tokio::test]
 async fn a_message_that_memory_has_forgotten_is_named() {
     let house = House::build().await;
     let engine = house.engine_without_carrier().await;

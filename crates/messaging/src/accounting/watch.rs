@@ -13,7 +13,7 @@ use runtime::Runtime;
 use serde::Serialize;
 use types::{Event, MessageId, Result, TenantId, Timestamp, event};
 
-use super::{Discrepancy, apart, look, rules};
+use super::{Discrepancy, apart, claims, look, rules};
 use crate::engine::Engine;
 
 /// How the watch stands.
@@ -128,6 +128,9 @@ async fn turn(engine: &Engine, memory: &mut Memory) -> Result<(BTreeMap<TenantId
         found.entry(tenant).or_insert(discrepancy);
     }
     let asked = ask_some(&mut tx, memory, &mut found).await?;
+    for (tenant, discrepancy) in claims::look(&mut tx, None).await?.broken {
+        found.entry(tenant).or_insert(discrepancy);
+    }
     // A wrong sum alone names nobody: who it is about is found out once, and stays while the sum is wrong.
     for (tenant, one) in &mut found {
         if let Some(before) = memory.unbalanced.get(tenant) {
@@ -263,7 +266,7 @@ async fn ask_some(
     for (tenant, before) in &memory.unbalanced {
         let elsewhere =
             before.message.is_some_and(|message| !(memory.cursor..=until).contains(&message.raw()));
-        if elsewhere && !before.rule.ends_with("_place") {
+        if elsewhere && !before.rule.ends_with("_place") && before.rule != "claim" {
             found.entry(*tenant).or_insert_with(|| before.clone());
         }
     }
@@ -332,7 +335,11 @@ struct Look {
 }
 
 async fn one_look(engine: &Engine) -> Result<Look> {
-    let tenants = said_in_memory(engine).await?;
+    let mut tenants = said_in_memory(engine).await?;
+    // Who is out has a place too, whatever its row says of its next look.
+    let mut tx = engine.runtime().db.look(Tenancy::Every).await?;
+    tenants.extend(claims::look(&mut tx, None).await?.out);
+    drop(tx);
     let rows: HashSet<MessageId> = tenants.keys().copied().collect();
     // What has just got a place is not committed yet.
     let old = engine.runtime().clock.now().plus_ms(-YOUNG_PLACE_MS);

@@ -104,6 +104,18 @@ pub struct ConnectionSettings {
     /// States that the carrier names in its own way, at most 32: `ACCEPTD=delivered`. The states are `enroute`, `accepted`,
     /// `delivered`, `expired`, `deleted`, `undeliverable`, `rejected` and `unknown`.
     pub receipt_states: Vec<String>,
+    /// SMPP, UCP and CIMD2: whether what goes over the wire is kept with each message: its PDUs, the bind and the time that
+    /// the answer took, and the text of SMPP receipts. It costs a row for each of them.
+    pub keep_pdus: bool,
+    /// Seconds after which the carrier is asked by query_sm for a message that it took over and no receipt came for: 1 to
+    /// 604,800; 0, never, when not given. Messages that are on their way when it is changed are not asked for.
+    pub query_after_s: u32,
+    /// Seconds between two such questions for one message, 1 to 604,800; 3,600 when not given.
+    pub query_every_s: u32,
+    /// Such questions for one message, 1 to 100; 3 when not given.
+    pub query_times: u8,
+    /// Such questions in a second over the whole connection, 1 to 1,000; 10 when not given. Each needs a place in the window.
+    pub query_per_second: u16,
     /// What the carrier's errors mean and what is done about them, at most 200 lines; the first that fits counts.
     pub errors: Vec<ErrorRule>,
     /// The ready table behind those: `standard`, `gsm_map` or `aggregator`.
@@ -252,6 +264,11 @@ impl Default for ConnectionSettings {
             long_messages: LongMessages::Udh8,
             receipt_ids: ReceiptIds::Auto,
             receipt_states: Vec::new(),
+            keep_pdus: false,
+            query_after_s: 0,
+            query_every_s: 3_600,
+            query_times: 3,
+            query_per_second: 10,
             errors: Vec::new(),
             error_convention: ErrorConvention::Standard,
             unanswered: Unanswered::ByIntent,
@@ -377,8 +394,22 @@ impl ConnectionSettings {
                 return Err(Error::invalid("settings.receipt_states", why));
             }
         }
+        self.check_queries()?;
         digits("settings.dest_strip", &self.dest_strip, PREFIX_CHARS_MAX)?;
         digits("settings.dest_prefix", self.dest_prefix.trim_start_matches('+'), PREFIX_CHARS_MAX - 1)
+    }
+
+    fn check_queries(&self) -> Result<()> {
+        if self.query_after_s > 0 {
+            settings::within("settings.query_after_s", &self.query_after_s, &(1..=604_800))?;
+            if self.protocol != Protocol::Smpp || self.bind == BindKind::Receiver {
+                let why = "only SMPP has query_sm, and only binds that submit may ask";
+                return Err(Error::invalid("settings.query_after_s", why));
+            }
+        }
+        settings::within("settings.query_every_s", &self.query_every_s, &(1..=604_800))?;
+        settings::within("settings.query_times", &self.query_times, &(1..=100))?;
+        settings::within("settings.query_per_second", &self.query_per_second, &(1..=1_000))
     }
 
     fn checked_tls(mut self) -> Result<Self> {
@@ -500,90 +531,4 @@ impl ConnectionSettings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use types::Code;
-
-    fn valid() -> ConnectionSettings {
-        ConnectionSettings {
-            host: "smsc.example".to_owned(),
-            system_id: "us".to_owned(),
-            ..ConnectionSettings::default()
-        }
-    }
-
-    fn refused_at(change: impl FnOnce(&mut ConnectionSettings)) -> String {
-        let mut settings = valid();
-        change(&mut settings);
-        let error = settings.checked(&Config::for_tests("/nowhere")).unwrap_err();
-        assert_eq!(error.code(), Code::InvalidValue);
-        error.place().unwrap().to_owned()
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused_at_their_place() {
-        assert!(valid().checked(&Config::for_tests("/nowhere")).is_ok());
-        assert_eq!(refused_at(|settings| settings.host = "smsc.example:2775/x".to_owned()), "settings.host");
-        assert_eq!(refused_at(|settings| settings.port = 0), "settings.port");
-        assert_eq!(refused_at(|settings| settings.tls_ca = "no PEM".to_owned()), "settings.tls_ca");
-        assert_eq!(
-            refused_at(|settings| settings.tls_server_name = "a b".to_owned()),
-            "settings.tls_server_name"
-        );
-        assert_eq!(
-            refused_at(|settings| settings.system_id = "sixteen_letters_".to_owned()),
-            "settings.system_id"
-        );
-        assert_eq!(refused_at(|settings| settings.window = 0), "settings.window");
-        assert_eq!(refused_at(|settings| settings.reconnect_max_ms = 999), "settings.reconnect_max_ms");
-        assert_eq!(
-            refused_at(|settings| settings.extra = vec![ExtraTlv { tag: 0x1401, hex: "0".to_owned() }]),
-            "settings.extra"
-        );
-    }
-
-    #[test]
-    fn each_protocol_takes_what_it_can_carry() {
-        let of = |protocol| move |settings: &mut ConnectionSettings| settings.protocol = protocol;
-        for protocol in [Protocol::Ucp, Protocol::Cimd2] {
-            let mut settings = valid();
-            of(protocol)(&mut settings);
-            assert!(settings.checked(&Config::for_tests("/nowhere")).is_ok());
-            let refused = |change: fn(&mut ConnectionSettings)| {
-                refused_at(|settings| {
-                    of(protocol)(settings);
-                    change(settings);
-                })
-            };
-            assert_eq!(refused(|settings| settings.window = 129), "settings.window");
-            assert_eq!(refused(|settings| settings.bind = BindKind::Receiver), "settings.bind");
-            assert_eq!(
-                refused(|settings| settings.long_messages = LongMessages::Sar),
-                "settings.long_messages"
-            );
-            assert_eq!(
-                refused(|settings| settings.default_alphabet = Alphabet::Latin1),
-                "settings.default_alphabet"
-            );
-            assert_eq!(
-                refused(|settings| settings.extra = vec![ExtraTlv { tag: 0x1401, hex: String::new() }]),
-                "settings.extra"
-            );
-        }
-        assert_eq!(refused_at(|settings| settings.alert_pid = "05x9".to_owned()), "settings.alert_pid");
-        assert_eq!(refused_at(|settings| settings.utc_offset_minutes = 900), "settings.utc_offset_minutes");
-    }
-
-    #[test]
-    fn extra_parameters_are_octets() {
-        assert_eq!(ExtraTlv { tag: 0x1401, hex: "00fF".to_owned() }.octets(), Some(vec![0x00, 0xff]));
-        assert_eq!(ExtraTlv { tag: 0x1401, hex: "éé".to_owned() }.octets(), None);
-    }
-
-    #[test]
-    fn what_an_older_version_has_not_written_has_its_default() {
-        let read: ConnectionSettings = settings::stored(r#"{"host":"a","system_id":"b"}"#).unwrap();
-        assert_eq!((read.port, read.receipt_ids, read.version), (2775, ReceiptIds::Auto, Version::V34));
-        assert_eq!((read.protocol, read.checksum), (Protocol::Smpp, true));
-    }
-}
+mod tests;

@@ -187,6 +187,7 @@ struct Claim {
 /// Writes what is about to leave: what was taken from the queue, and of what was just accepted that which need not wait.
 pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)], queue: &Queue) -> Result<()> {
     let mut claims = claim_at_once(batch, queue);
+    let at_once: usize = claims.iter().map(|claim| claim.messages.len()).sum();
     for (_, entry) in work {
         let Entry::Claim { id, connection, messages } = entry else { continue };
         claims.push(Claim { id: *id, connection: *connection, messages: messages.clone() });
@@ -194,6 +195,8 @@ pub(crate) async fn claim(batch: &mut Batch, work: &[(Option<usize>, Entry)], qu
     if claims.is_empty() {
         return Ok(());
     }
+    let all: usize = claims.iter().map(|claim| claim.messages.len()).sum();
+    batch.after.push(After::Claimed { at_once, later: all - at_once });
     let mut rows = Rows::with_capacity(claims.len(), 3);
     for Claim { id, connection, messages } in claims {
         let raw: Vec<i64> = messages.iter().map(|message| message.raw()).collect();

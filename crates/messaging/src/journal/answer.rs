@@ -14,7 +14,7 @@ use types::{ConnectionId, Error, Event, MessageId, Result, Timestamp};
 
 use super::blocked::Destination;
 use super::rows::{Attempt, Standing, Wake, write_attempts};
-use super::{After, Batch, ClaimId, Entry, settle};
+use super::{After, Batch, ClaimId, Entry, Kept, kept, settle};
 use crate::message::{Outgoing, PartSet, State};
 use crate::queue::Queued;
 use crate::sendsms::dlr;
@@ -37,6 +37,8 @@ pub struct Answered {
     pub claim: ClaimId,
     /// What became of it.
     pub outcome: Outcome,
+    /// How it left, where its connection keeps that.
+    pub kept: Option<Kept>,
 }
 
 /// What became of a part.
@@ -195,6 +197,7 @@ pub(crate) async fn answer(
     for (_, entry) in work {
         let Entry::Answered(answered) = entry else { continue };
         note_part(answered, &mut found.parts);
+        kept::submitted(batch, answered);
         note_attempt(answered, &mut attempts);
         let whole = match &answered.outcome {
             Outcome::Late { .. } => Some((Worst::Taken, PartSet::default())),
@@ -390,7 +393,9 @@ async fn decide(
     match worst {
         Worst::Taken => {
             batch.count(message.tenant, Some(from), State::Sent);
-            batch.set(message.id, standing(State::Sent, None, Wake::AsBefore));
+            // Where its carrier is to be asked for it, it is looked at earlier.
+            let first = batch.inquiries.first(answered.connection, batch.now, message.expires_at);
+            batch.set(message.id, standing(State::Sent, None, first.map_or(Wake::AsBefore, Wake::At)));
             batch.event(message.tenant, Event::MessageSent(change(State::Sent, None)));
             taken_over(batch, answered)?;
         }

@@ -93,6 +93,7 @@ fn ends(message: Arc<Outgoing>, connection: ConnectionId, why: String) -> Entry 
         connection,
         claim: NO_CLAIM,
         outcome,
+        kept: None,
     }))
 }
 

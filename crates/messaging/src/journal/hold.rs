@@ -64,6 +64,7 @@ fn held_one(
     if options.held.is_some() || leaving {
         return Ok(());
     }
+    batch.withdrawn.push(record.id);
     let not_before = record.wake_at.filter(|_| from == State::Scheduled);
     options.held = Some(Held { by: by.to_owned(), person: true, not_before });
     if from == State::Queued {

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use types::event::{MessageChange, PartChange};
 use types::{AccountId, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp};
 
+use super::ack::{self, Ack};
 use super::answer::{PartRow, next_look};
 use super::blocked::Destination;
+use super::rows::Attempt;
 use super::sent;
 use super::settle::{self, Ending, Notice};
-use super::{After, Batch, Entry, Standing, Wake};
+use super::{After, Batch, Entry, Standing, Wake, kept};
 use crate::connection::ReceiptIds;
+use crate::inquiry::{ASKED, Inquiry};
 use crate::message::{Options, Outgoing, State, address_of};
 
 mod find;
@@ -47,6 +50,15 @@ pub struct CarrierReceipt {
     /// Whether the carrier takes nothing for this phone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) blocks: bool,
+    /// The phone's own acknowledgement, where that is what came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ack: Option<Ack>,
+    /// What the carrier wrote, where its connection keeps that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) raw: Option<String>,
+    /// What the carrier was asked, where this is its answer. It is applied at once or not at all, so it is never kept.
+    #[serde(skip)]
+    pub(crate) asked: Option<Inquiry>,
 }
 
 impl CarrierReceipt {
@@ -83,9 +95,15 @@ pub(crate) async fn receipts(
         receipts.extend(release_held(batch, parts).await?);
     }
     for (_, entry) in work {
-        if let Entry::Receipt(receipt, _) = entry {
-            receipts.push((**receipt).clone());
+        let Entry::Receipt(receipt, _) = entry else { continue };
+        if let Some(asked) = &receipt.asked {
+            batch.noted.push(noted(receipt, asked));
+            // How it stands on its way is for whoever asked.
+            if receipt.to().is_none() {
+                continue;
+            }
         }
+        receipts.push((**receipt).clone());
     }
     if receipts.is_empty() {
         return Ok(());
@@ -97,6 +115,17 @@ pub(crate) async fn receipts(
     // It is another question now which messages those are for that wait.
     let waiting = held_of(batch, &anew).await?;
     take_all(batch, waiting, known).await.map(drop)
+}
+
+/// What the carrier said when it was asked, for the timeline.
+fn noted(receipt: &CarrierReceipt, asked: &Inquiry) -> Attempt {
+    Attempt {
+        tenant: receipt.tenant,
+        message: asked.message,
+        part: asked.part,
+        connection: Some(receipt.connection),
+        outcome: format!("{ASKED}{}", asked.words),
+    }
 }
 
 /// Finds what receipts speak of and applies them; those that speak of nothing known are held. Gives the connections whose
@@ -111,12 +140,30 @@ async fn take_all(
     let mut parts_done = Vec::new();
     let mut long = Vec::new();
     for (receipt, found) in receipts.into_iter().zip(matches.found) {
+        if let (Some(ack), Some(found)) = (&receipt.ack, &found) {
+            let (notice, part) = match found {
+                Found::Sent(message, _) => (Notice::of(message), 0),
+                Found::Row(found) if found.parts > 1 => {
+                    (notice(found), u8::try_from(found.part).unwrap_or(0))
+                }
+                Found::Row(found) => (notice(found), 0),
+            };
+            ack::taken(batch, &receipt, ack, notice, part);
+            continue;
+        }
         match found {
+            // What it is for is known; it was forgotten meanwhile.
+            None if receipt.asked.is_some() => {}
             None => unknown.push(receipt),
             Some(Found::Sent(message, key)) => {
+                kept::receipted(batch, message.id, 1, &receipt);
                 apply_to_sent(batch, &receipt, (&message, key), &mut parts_done).await?;
             }
-            Some(Found::Row(found)) => apply(batch, &receipt, *found, &mut parts_done, &mut long).await?,
+            Some(Found::Row(found)) => {
+                let part = u8::try_from(found.part).unwrap_or(u8::MAX);
+                kept::receipted(batch, found.message_id, part, &receipt);
+                apply(batch, &receipt, *found, &mut parts_done, &mut long).await?;
+            }
         }
     }
     finish_parts(batch, &parts_done).await?;

@@ -235,6 +235,7 @@ pub(crate) async fn cancel(
                     Err(Error::new(Code::NotCancellable, "the message is leaving"))
                 }
                 Some(from @ (State::Scheduled | State::Queued)) => {
+                    batch.withdrawn.push(*message);
                     let connection = record.connection_id;
                     end(batch, &record.ending(from, State::Cancelled, None)?, connection).await?;
                     Ok(())
@@ -248,6 +249,26 @@ pub(crate) async fn cancel(
             *reply = verdict;
         }
     }
+    Ok(())
+}
+
+/// Makes messages due that an earlier batch took from their lanes before it failed. Where that one was committed after all,
+/// their rows say so, and nothing becomes of it.
+pub(crate) async fn find_again(batch: &mut Batch, stranded: &[MessageId]) -> Result<()> {
+    if stranded.is_empty() {
+        return Ok(());
+    }
+    batch
+        .tx
+        .execute_rows(
+            sql!(
+                "update message set wake_at = $1 from rows(id bigint) r where message.id = r.id and message.state = 'queued' \
+                 and message.wake_at > $1 /* every tenant: by ids that the journal took from their lanes */"
+            ),
+            args![batch.now],
+            stranded.iter().map(|message| [(*message).into()]).collect(),
+        )
+        .await?;
     Ok(())
 }
 
@@ -315,6 +336,7 @@ pub(crate) async fn end_overdue(batch: &mut Batch, queue: &Queue) -> Result<bool
             batch.set(record.id, later);
             continue;
         }
+        batch.withdrawn.push(record.id);
         let (to, why) = match from {
             State::Scheduled | State::Queued => (State::Expired, "its validity ended before it left"),
             State::Sent => (State::Expired, NO_RECEIPT),

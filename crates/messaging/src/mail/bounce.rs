@@ -83,6 +83,9 @@ pub(crate) async fn take(
         ids: ReceiptIds::Same,
         retry_s: Vec::new(),
         blocks: false,
+        asked: None,
+        raw: None,
+        ack: None,
     };
     engine.journal().write(Entry::Receipt(Box::new(receipt), None)).await
 }

@@ -9,11 +9,13 @@ use types::{MessageId, Page};
 use web::{Answer, Caller, Json, Problem, Query, Writer};
 
 use super::pdu::{self, WirePdu};
-use super::query::{self, Message, MessageFilter, Reasons, Step, Sums};
+use super::query::{self, Message, MessageFilter, Reasons, Sums};
 use super::quote::{self, ItemQuote, Quote};
 use super::replace::{self, Replace};
 use super::submit::{self, Accepted, ItemResult, SendMessage};
+use super::timeline::{self as steps, Step};
 use crate::api::Gateway;
+use crate::inquiry::{self, Told};
 
 /// Send a message.
 ///
@@ -77,7 +79,7 @@ async fn get(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200
 #[utoipa::path(get, path = "/api/v1/messages/{id}/timeline", tag = "messages", params(("id" = String, Path)),
     responses((status = 200, body = Vec<Step>)))]
 async fn timeline(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Vec<Step>>, Problem> {
-    Ok(Answer(query::timeline(&scope, id.parse()?).await?))
+    Ok(Answer(steps::timeline(&scope, id.parse()?).await?))
 }
 
 /// Why a message went where it went.
@@ -93,7 +95,8 @@ async fn why(
 
 /// The PDUs of a message on the wire.
 ///
-/// As its connection's dialect writes them now; the sequence number, which each session gives anew, is 0.
+/// As they were handed over, where the connection keeps that (`keep_pdus`); else as its dialect writes them now. The sequence
+/// number, which each session gives anew, is 0.
 #[utoipa::path(get, path = "/api/v1/messages/{id}/pdus", tag = "messages", params(("id" = String, Path)),
     responses((status = 200, body = Vec<WirePdu>)))]
 async fn pdus(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Vec<WirePdu>>, Problem> {
@@ -152,6 +155,20 @@ async fn quote_batch(
     Ok(Answer(BatchQuotes { results: quote::quote_batch(&scope, &gateway.engine, &batch.messages)? }))
 }
 
+/// Ask the carrier what became of a message.
+///
+/// By query_sm, for each part that the carrier has an id for. What it says is written down: an end ends the message as a
+/// receipt does. It takes as long as the carrier does.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/query", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = Told)))]
+async fn query_carrier(
+    Writer(scope): Writer<200>,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Answer<200, Told>, Problem> {
+    Ok(Answer(inquiry::ask(&scope, &gateway.engine, id.parse()?).await?))
+}
+
 /// What was accepted, and where all of it stands.
 #[utoipa::path(get, path = "/api/v1/messages/sums", tag = "messages", responses((status = 200, body = Sums)))]
 async fn sums(Caller(scope): Caller) -> Result<Answer<200, Sums>, Problem> {
@@ -172,4 +189,5 @@ pub fn router() -> OpenApiRouter<Gateway> {
         .routes(routes!(why))
         .routes(routes!(pdus))
         .routes(routes!(cancel))
+        .routes(routes!(query_carrier))
 }

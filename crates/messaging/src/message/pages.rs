@@ -165,6 +165,7 @@ pub fn router() -> Router<Gateway> {
         .route("/messages", get(list::list))
         .route("/messages/{id}", get(show::show))
         .route("/messages/{id}/cancel", post(show::cancel))
+        .route("/messages/{id}/query", post(show::query_carrier))
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use runtime::Scope;
 use serde::Serialize;
-use types::{ConnectionId, Error, MessageId, Permission, Result};
+use types::{ConnectionId, Error, MessageId, Permission, Result, Timestamp};
 
-use super::query;
+use super::{kept, query};
 use crate::assemble::Dialect;
 use crate::connection;
-use crate::journal::hex;
+use crate::journal::{hex, unhex};
 
 /// One submit_sm of a message, or what the connection's protocol has in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -21,11 +21,18 @@ pub struct WirePdu {
     /// The request as text, over HTTP; absent in other protocols.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// When it was answered, of one that was handed over and kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// On which of the connection's binds it left, of one that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<u64>,
     #[serde(skip)]
     pub(super) octets: Vec<u8>,
 }
 
-/// The PDUs of a message that goes out, as its connection's dialect writes them now. The sequence number is 0: each session
+/// The PDUs of a message that goes out: as they were handed over, where the connection keeps that, else as its dialect writes
+/// them now. The sequence number is 0: each session
 /// gives its own. A request over HTTP hides its secrets. None for a message from a phone, and for one whose connection is gone.
 ///
 /// # Errors
@@ -33,6 +40,26 @@ pub struct WirePdu {
 pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
     scope.require(Permission::MessageView)?;
     let record = query::record(scope, id).await?;
+    let kept = kept::of(scope, id).await?.into_iter().filter(|kept| kept.kind == "submit");
+    let kept: Vec<WirePdu> = kept
+        .filter_map(|kept| {
+            let bind = kept.bind.and_then(|bind| u64::try_from(bind).ok());
+            let octets = unhex(&kept.content);
+            let connection = record.connection_id?;
+            Some(WirePdu {
+                part: kept.part,
+                connection,
+                hex: kept.content,
+                text: None,
+                at: Some(kept.at),
+                bind,
+                octets,
+            })
+        })
+        .collect();
+    if !kept.is_empty() {
+        return Ok(kept);
+    }
     let (Some(connection), "out") = (record.connection_id, record.direction.as_str()) else {
         return Ok(Vec::new());
     };
@@ -51,7 +78,15 @@ pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
         let octets = settings.written(&scope.runtime().clock, (&named.0, named.1), &sm).map_err(unfit)?;
         let text = matches!(settings, connectors::Settings::Http(_))
             .then(|| String::from_utf8_lossy(&octets).into_owned());
-        pdus.push(WirePdu { part: piece.number(), connection, hex: hex(&octets), text, octets });
+        pdus.push(WirePdu {
+            part: piece.number(),
+            connection,
+            hex: hex(&octets),
+            text,
+            at: None,
+            bind: None,
+            octets,
+        });
     }
     Ok(pdus)
 }

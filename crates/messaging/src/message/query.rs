@@ -220,7 +220,7 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
 }
 
-pub(super) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
+pub(crate) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
     scope.require(Permission::MessageView)?;
     let mut tx = scope.read().await?;
     tx.optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
@@ -234,126 +234,6 @@ pub(super) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord
 /// [`types::Code::NotFound`].
 pub async fn get(scope: &Scope, id: MessageId) -> Result<Message> {
     Ok(Message::of(record(scope, id).await?))
-}
-
-/// Something on a message's way.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Step {
-    /// When.
-    pub at: Timestamp,
-    /// What, by name: `accepted`, `scheduled`, `sent`, `refused`, `delivered` …
-    pub what: String,
-    /// Which part, for what concerns one part of several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub part: Option<u8>,
-    /// Through which connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connection: Option<ConnectionId>,
-    /// The carrier's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider_id: Option<String>,
-    /// More, in words; a carrier's reason in its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// What that reason means.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<FaultTold>,
-}
-
-record! {
-    struct PartRecord {
-        part: u8, connection_id: ConnectionId, provider_id: Option<String>, state: String, error: Option<String>,
-        sent_at: Timestamp, done_at: Option<Timestamp>,
-    }
-}
-
-record! { struct AttemptRecord { part: u8, connection_id: Option<ConnectionId>, at: Timestamp, outcome: String } }
-
-/// A message's way, oldest first. Each state that it was in has its step.
-///
-/// # Errors
-/// [`types::Code::NotFound`].
-pub async fn timeline(scope: &Scope, id: MessageId) -> Result<Vec<Step>> {
-    let record = record(scope, id).await?;
-    let mut tx = scope.read().await?;
-    let parts: Vec<PartRecord> = tx
-        .all(
-            sql!(
-                "select part, connection_id, provider_id, state, error, sent_at, done_at from part \
-                 where tenant_id = $1 and message_id = $2 order by part, attempt limit 2000"
-            ),
-            args![scope.tenant(), id],
-        )
-        .await?;
-    let attempts: Vec<AttemptRecord> = tx
-        .all(
-            sql!(
-                "select part, connection_id, at, outcome from attempt where tenant_id = $1 and message_id = $2 order by id limit 2000"
-            ),
-            args![scope.tenant(), id],
-        )
-        .await?;
-    Ok(steps(&record, parts, attempts))
-}
-
-fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRecord>) -> Vec<Step> {
-    let several = record.parts > 1;
-    let step = |at, what: &str| Step {
-        at,
-        what: what.to_owned(),
-        part: None,
-        connection: None,
-        provider_id: None,
-        detail: None,
-        fault: None,
-    };
-    let begin = if record.direction == "in" { "received" } else { "accepted" };
-    let mut steps = vec![Step {
-        connection: record.connection_id.filter(|_| begin == "received"),
-        ..step(record.accepted_at, begin)
-    }];
-    for attempt in attempts {
-        steps.push(Step {
-            part: Some(attempt.part).filter(|part| several && *part > 0),
-            connection: attempt.connection_id,
-            detail: Some(in_words(attempt.outcome)),
-            ..step(attempt.at, "attempted")
-        });
-    }
-    for part in parts {
-        let number = Some(part.part).filter(|_| several);
-        let connection = Some(part.connection_id);
-        steps.push(Step {
-            part: number,
-            connection,
-            provider_id: part.provider_id.clone(),
-            ..step(part.sent_at, "sent")
-        });
-        if let Some(done_at) = part.done_at {
-            steps.push(Step { part: number, connection, detail: part.error, ..step(done_at, &part.state) });
-        }
-    }
-    steps.sort_by_key(|step| step.at);
-    let last_is_told = steps.last().is_some_and(|last| last.what == record.state && last.part.is_none());
-    match record.done_at {
-        Some(done_at) if !last_is_told && record.state != "received" => {
-            steps.push(Step { detail: record.error.clone(), ..step(done_at, &record.state) });
-        }
-        None if record.state == "scheduled" => steps.push(Step {
-            detail: record.wake_at.map(|at| format!("until {at}")),
-            ..step(record.accepted_at, "scheduled")
-        }),
-        None if record.state == "indeterminate" => {
-            steps.push(Step { detail: record.error.clone(), ..step(record.updated_at, "indeterminate") });
-        }
-        _ => {}
-    }
-    for step in &mut steps {
-        if let Some((raw, fault)) = step.detail.as_deref().map(FaultTold::split) {
-            (step.detail, step.fault) = (Some(raw), fault);
-        }
-    }
-    steps
 }
 
 /// Why a message went where it went.
@@ -407,15 +287,6 @@ fn gates(engine: &crate::Engine, message: &Outgoing, at: Timestamp) -> Vec<gate:
     let ask = gate::Ask::of(&way, &message.sender);
     let route = |_: &str| engine.queue().route_of(&way);
     engine.gates().explain(&ask, &route, at).1
-}
-
-/// A carrier's status in words, behind its name: `refused: ESME_RINVDSTADR (invalid destination address)`.
-fn in_words(outcome: String) -> String {
-    let named = |status: &&smpp::Status| status.name().is_some_and(|name| outcome.ends_with(name));
-    match smpp::Status::ALL.iter().find(named) {
-        Some(status) => format!("{outcome} ({})", status.describe()),
-        None => outcome,
-    }
 }
 
 /// Why a message went where it went: what was decided when it was accepted, and what each rule would say now.

@@ -5,6 +5,7 @@ use runtime::Runtime;
 use types::{AccountId, MessageId, Result, TenantId, Timestamp};
 
 use super::{Push, PushKind};
+use crate::journal::By;
 use crate::message::{State, address_of};
 
 record! {
@@ -51,6 +52,9 @@ impl Row {
         } else if self.kind == "notice" {
             let state = sms::MessageState::from_text(&self.state).unwrap_or(sms::MessageState::Unknown);
             (PushKind::Notice { state, error: self.error }, message_recipient, message_sender)
+        } else if self.kind == "ack" {
+            let (by, words) = (By::named(&self.state), self.error.unwrap_or_default());
+            (PushKind::Ack { by, words }, message_recipient, message_sender)
         } else {
             // Only a newer version could have written a state that is not known here; its receipt says so.
             let state = State::named(&self.state).unwrap_or(State::Indeterminate);

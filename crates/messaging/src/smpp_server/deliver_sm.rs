@@ -12,6 +12,7 @@ use types::{Address, Timestamp};
 
 use crate::account::{AccountSettings, ReceiptDates, ReceiptFormat, ReceiptsIn};
 use crate::fault::Reason;
+use crate::journal::By;
 use crate::message::State;
 use crate::push::{Push, PushKind};
 
@@ -50,6 +51,7 @@ pub(crate) fn parts(
         PushKind::Notice { state, error } => {
             receipt(push, (INTERMEDIATE, *state), error.as_deref(), version, settings)
         }
+        PushKind::Ack { by, words } => Ok(acknowledgement(push, *by, words, version, settings)),
         PushKind::Message { data_coding, body } => message(push, *data_coding, body, version),
     }
 }
@@ -110,6 +112,12 @@ fn smpp_address(address: &Address) -> smpp::Address {
 
 /// SMPP v5 §4.7.12: what is not the end is an intermediate notification.
 const INTERMEDIATE: EsmClass = EsmClass(0x20);
+/// The receiving device acknowledges (SMPP v3.4 §5.2.12).
+const DELIVERY_ACK: EsmClass = EsmClass(0x08);
+/// Its owner does.
+const USER_ACK: EsmClass = EsmClass(0x10);
+/// What short_message holds in SMPP 3.4.
+const SHORT_MESSAGE_MAX: usize = 254;
 
 fn receipt(
     push: &Push,
@@ -153,6 +161,26 @@ fn receipt(
         tlvs.set_message_payload(&text).map_err(|_| "longer than any message can be")?;
     }
     Ok(Parts { parts: vec![(esm_class, text)], data_coding: DataCoding::DEFAULT, tlvs, as_data })
+}
+
+/// What a phone said for itself (SMPP v3.4 §2.11): its words, with the message's id beside them, or before them for a peer
+/// without optional parameters.
+fn acknowledgement(push: &Push, by: By, words: &str, version: Version, settings: &AccountSettings) -> Parts {
+    let id = settings.id_form.write(push.message);
+    let mut tlvs = Tlvs::new();
+    let mut text = if version.has_tlvs() {
+        let id = COctetString::from(id.as_str());
+        tlvs.set_receipted_message_id(&id).expect("19 octets are not too many");
+        Encoding::GSM7.encode_lossy(words)
+    } else {
+        Encoding::GSM7.encode_lossy(&format!("id:{id} text:{words}"))
+    };
+    text.truncate(SHORT_MESSAGE_MAX);
+    let esm_class = match by {
+        By::Device => DELIVERY_ACK,
+        By::Person => USER_ACK,
+    };
+    Parts { parts: vec![(esm_class, text)], data_coding: DataCoding::DEFAULT, tlvs, as_data: false }
 }
 
 /// The instant as a date in UTC.

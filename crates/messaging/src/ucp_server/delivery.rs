@@ -31,6 +31,7 @@ pub(crate) fn parts(push: &Push) -> Result<Parts, &'static str> {
             operation: Operation::NOTIFICATION,
             messages: vec![notification(push, State::Sent, error.as_deref())],
         }),
+        PushKind::Ack { .. } => Err("UCP has nothing for what a phone says of itself"),
         PushKind::Message { data_coding, body } => {
             let messages = deliveries(push, *data_coding, body)?;
             Ok(Parts { operation: Operation::DELIVER, messages })

@@ -33,6 +33,11 @@ pub(super) enum MessageCommand {
         /// Its id
         id: String,
     },
+    /// Ask the carrier what became of it
+    Query {
+        /// Its id
+        id: String,
+    },
     /// Take it back, if it has not left
     Cancel {
         /// Its id
@@ -96,6 +101,14 @@ pub(super) async fn run(command: &MessageCommand, client: &Client, out: &Out) ->
             answer.show(out, |_| out.table(answer.items(), &[("PART", "/part"), ("PDU", "/hex")]));
             Ok(())
         }
+        MessageCommand::Query { id } => {
+            let told = client.act(&["messages", id, "query"]).await?;
+            told.show(out, |value| {
+                let parts = value["parts"].as_array().map_or(&[][..], Vec::as_slice);
+                out.table(parts, TOLD);
+            });
+            Ok(())
+        }
         MessageCommand::Cancel { id } => {
             client.act(&["messages", id, "cancel"]).await?.show(out, |value| out.facts(value, FIRST));
             Ok(())
@@ -103,14 +116,26 @@ pub(super) async fn run(command: &MessageCommand, client: &Client, out: &Out) ->
     }
 }
 
+/// The columns of what a carrier said.
+const TOLD: &[(&str, &str)] = &[
+    ("PART", "/part"),
+    ("CARRIER'S ID", "/provider_id"),
+    ("STATE", "/state"),
+    ("ERROR", "/error_code"),
+    ("THE CARRIER SAYS", "/words"),
+];
+
 /// The columns of a timeline.
 pub(super) const STEPS: &[(&str, &str)] = &[
     ("TIME", "/at"),
     ("STEP", "/what"),
     ("PART", "/part"),
     ("CONNECTION", "/connection"),
+    ("BIND", "/bind"),
+    ("TOOK MS", "/took_ms"),
     ("CARRIER'S ID", "/provider_id"),
     ("DETAIL", "/detail"),
+    ("RECEIPT", "/raw"),
 ];
 
 async fn list(flags: &ListFlags, client: &Client, out: &Out) -> Result<(), Failure> {

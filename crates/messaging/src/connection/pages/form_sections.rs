@@ -240,6 +240,31 @@ pub(super) const SECTIONS: &[Section] = &[
                 Kind::List,
             ),
             setting(
+                "keep_pdus",
+                "Keep what goes over the wire",
+                "PDUs, bind, answer times and receipts, with each message.",
+                Kind::Flag,
+            ),
+            setting(
+                "query_after_s",
+                "Ask for a receipt after",
+                "Seconds without a receipt, after which query_sm asks for it; 0 is never.",
+                Kind::Number("0", "604800"),
+            ),
+            setting(
+                "query_every_s",
+                "Ask again after",
+                "Seconds between two questions.",
+                Kind::Number("1", "604800"),
+            ),
+            setting("query_times", "Ask so often", "Questions for one message.", Kind::Number("1", "100")),
+            setting(
+                "query_per_second",
+                "Questions a second",
+                "Over the whole connection.",
+                Kind::Number("1", "1000"),
+            ),
+            setting(
                 "source_ton",
                 "Sender's type of number",
                 "As the sender's form tells when left empty.",

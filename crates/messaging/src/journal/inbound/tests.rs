@@ -6,7 +6,7 @@ use crate::tests::House;
 
 /// A batch of its own around some work, committed.
 async fn write(house: &House, work: impl AsyncFnOnce(&mut Batch) -> Result<()>) {
-    let mut batch = Batch::begin(&house.runtime).await.unwrap();
+    let mut batch = Batch::begin(&house.runtime, &std::sync::Arc::default()).await.unwrap();
     work(&mut batch).await.unwrap();
     batch.tx.commit().await.unwrap();
 }

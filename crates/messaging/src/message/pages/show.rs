@@ -22,10 +22,12 @@ use super::{LivePage, address, ago, encoding_name, live_page, state_badge};
 use crate::api::Gateway;
 use crate::connection;
 use crate::inbound::decide::Decision;
+use crate::inquiry;
 use crate::message::State;
 use crate::message::pdu::{self, WirePdu};
-use crate::message::query::{self, Message, Reasons, Step};
+use crate::message::query::{self, Message, Reasons};
 use crate::message::submit;
+use crate::message::timeline::{self as way_of, Step};
 use crate::pages::may;
 use crate::route::{Liveness, Looked, Verdict};
 
@@ -73,6 +75,17 @@ fn lasted(ms: i64) -> String {
         120_000..7_200_000 => format!("{} min", ms / 60_000),
         7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
         _ => format!("{} days", ms / 86_400_000),
+    }
+}
+
+/// What a step's time was between.
+fn took_words(what: &str, ms: f64) -> String {
+    // Below a second the fraction tells carriers apart.
+    let took = if ms < 100.0 { format!("{ms:.1} ms") } else { lasted(ms as i64) };
+    match what {
+        "sent" => format!("Answered after {took}."),
+        "attempted" => format!("After {took}."),
+        _ => format!("{took} after the carrier took it over."),
     }
 }
 
@@ -146,6 +159,9 @@ fn step_words(what: &str) -> (&str, Tone) {
         "received" => ("Received", Tone::Good),
         "scheduled" => ("Scheduled", Tone::Neutral),
         "attempted" => ("Tried", Tone::Warn),
+        "asked" => ("Asked the carrier", Tone::Info),
+        "acknowledged" => ("Acknowledged", Tone::Good),
+        "receipt" => ("Receipt", Tone::Info),
         "sent" => ("Sent", Tone::Info),
         "delivered" => ("Delivered", Tone::Good),
         "failed" => ("Failed", Tone::Bad),
@@ -174,6 +190,9 @@ fn way(message: &Message, steps: &[Step], names: &Names) -> Markup {
                     @else if message.parts > 1 && step.what == message.state.as_str() { "The whole message. " }
                     @if let Some(connection) = step.connection { "Through " (names.link(connection)) ". " }
                     @if let Some(detail) = &step.detail { bdi { (detail) } " " }
+                    @if let Some(bind) = step.bind { "On bind " (bind) ". " }
+                    @if let Some(took) = step.took_ms { (took_words(&step.what, took)) " " }
+                    @if let Some(raw) = &step.raw { "The receipt: " code dir="ltr" { (raw) } " " }
                     @if let Some(id) = &step.provider_id { "The carrier’s id: " code dir="ltr" { (id) } }
                 },
                 tone,
@@ -296,6 +315,7 @@ fn raw(words: &Words, pdus: &[WirePdu], content: &[u8]) -> Markup {
         } @else {
             p class="hint" {
                 @if pdus.iter().any(|pdu| pdu.text.is_some()) { "As the connection's description writes it. Secrets are hidden." }
+                @else if pdus.iter().any(|pdu| pdu.at.is_some()) { "As it was handed over. The sequence number is each session's own, and 0 here." }
                 @else { "As the connection's dialect writes it. The sequence number is each session's own, and 0 here." }
             }
         }
@@ -338,7 +358,15 @@ fn actions(visitor: &Visitor, words: &Words, message: &Message) -> Markup {
         csrf: "",
         danger: true,
     };
+    let may_ask = !inbound
+        && matches!(message.state, State::Sent | State::Indeterminate)
+        && may(visitor, Permission::ConnectionOperate);
     html! {
+        @if may_ask {
+            (form::post(&format!("/messages/{}/query", message.id), "", &html! {
+                button type="submit" class="button" { "Ask the carrier" }
+            }))
+        }
         @if waits && !inbound && may(visitor, Permission::MessageCancel) { (dialog::confirm(words, &ask)) }
         @if may(visitor, Permission::MessageSend) {
             (form::link(if inbound { "Reply" } else { "Send another like it" }, &again).icon(Icon::Send))
@@ -350,7 +378,7 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
     let scope = &visitor.scope;
     let words = Words::for_lang(&visitor.person.language);
     let message = query::get(scope, id).await?;
-    let steps = query::timeline(scope, id).await?;
+    let steps = way_of::timeline(scope, id).await?;
     // A dialect that cannot carry the message is no reason not to show it.
     let pdus = pdu::pdus(scope, id).await.unwrap_or_default();
     let content = pdu::content(scope, id).await?;
@@ -394,6 +422,37 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, PageProblem> {
     Ok(page(&visitor, &gateway, id.parse()?, html! {}).await?)
+}
+
+/// Asks the carrier, and shows what it said.
+pub(super) async fn query_carrier(
+    visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Response, PageProblem> {
+    let id: MessageId = id.parse()?;
+    let above = match inquiry::ask(&visitor.scope, &gateway.engine, id).await {
+        Ok(told) => {
+            let several = told.parts.len() > 1;
+            let said = html! {
+                ul {
+                    @for part in &told.parts {
+                        li { @if several { "Part " (part.part) ": " } bdi { (part.words) } " " code dir="ltr" { (part.provider_id) } }
+                    }
+                }
+            };
+            html! { div role="status" { (feedback::notice(Tone::Info, "The carrier was asked, and says", &said)) } }
+        }
+        Err(error) if matches!(error.code(), Code::Conflict | Code::Unavailable) => {
+            let note =
+                feedback::notice(Tone::Warn, "The carrier could not be asked", &html! { (error.message()) });
+            let mut response = page(&visitor, &gateway, id, html! { div role="alert" { (note) } }).await?;
+            *response.status_mut() = StatusCode::CONFLICT;
+            return Ok(response);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(page(&visitor, &gateway, id, above).await?)
 }
 
 /// Takes it back, if it has not left.

@@ -163,3 +163,16 @@ fn what_is_on_its_way_is_an_intermediate_notification() {
     assert_eq!(sm.tlvs.message_state(), Some(MessageState::ACCEPTED));
     assert!(String::from_utf8(sm.short_message).unwrap().contains("dlvrd:000"));
 }
+
+#[test]
+fn a_phones_acknowledgement_has_its_own_class_and_the_messages_id() {
+    for (by, class) in [(By::Device, 0x08), (By::Person, 0x10)] {
+        let ack = || PushKind::Ack { by, words: "on my way".to_owned() };
+        let sm = written(&push(ack()), Version::V3_4).remove(0);
+        assert_eq!((sm.esm_class, sm.short_message.as_slice()), (EsmClass(class), b"on my way".as_slice()));
+        assert_eq!(sm.tlvs.receipted_message_id().unwrap().as_bytes(), b"000000000002d");
+        let old = written(&push(ack()), Version::V3_3).remove(0);
+        assert_eq!(old.short_message, b"id:000000000002d text:on my way");
+        assert_eq!((old.esm_class, old.tlvs.receipted_message_id()), (EsmClass(class), None));
+    }
+}

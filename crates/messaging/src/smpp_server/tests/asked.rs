@@ -133,6 +133,7 @@ async fn what_happens_on_the_way_is_told_to_who_asks_for_it() {
         connection,
         claim: 0,
         outcome: Outcome::Taken { provider_id: "abc".to_owned() },
+        kept: None,
     };
     journal.write(Entry::Answered(Box::new(taken))).await.unwrap();
     let says = |state: sms::MessageState| {
@@ -147,6 +148,9 @@ async fn what_happens_on_the_way_is_told_to_who_asks_for_it() {
             ids: ReceiptIds::Auto,
             retry_s: Vec::new(),
             blocks: false,
+            asked: None,
+            raw: None,
+            ack: None,
         };
         Entry::Receipt(Box::new(receipt), None)
     };

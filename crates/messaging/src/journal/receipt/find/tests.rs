@@ -12,6 +12,9 @@ fn receipt(provider_id: &str, state: sms::MessageState) -> CarrierReceipt {
         ids: ReceiptIds::Auto,
         retry_s: Vec::new(),
         blocks: false,
+        asked: None,
+        raw: None,
+        ack: None,
     }
 }
 
