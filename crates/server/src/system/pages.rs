@@ -37,14 +37,20 @@ fn duration(seconds: i64) -> String {
     }
 }
 
-fn mib(bytes: Option<f64>) -> String {
-    bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.0} MiB", bytes / f64::from(1 << 20)))
+/// Octets as people compare them.
+fn octets(bytes: Option<f64>) -> String {
+    let (mib, gib) = (f64::from(1 << 20), f64::from(1 << 30));
+    match bytes {
+        None => "–".to_owned(),
+        Some(bytes) if bytes < 10.0 * gib => format!("{:.0} MiB", bytes / mib),
+        Some(bytes) => format!("{:.0} GiB", bytes / gib),
+    }
 }
 
 fn figures(system: &System) -> Markup {
     let uptime = duration(system.uptime_s);
-    let memory = mib(system.process.resident_bytes);
-    let free = mib(system.disk.free_bytes.map(|bytes| bytes as f64));
+    let memory = octets(system.process.resident_bytes);
+    let free = octets(system.disk.free_bytes.map(|bytes| bytes as f64));
     let jobs = system.database.jobs.to_string();
     let dead = format!("{} set aside", system.database.dead_jobs);
     card::stats(&[
