@@ -4,7 +4,8 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`tenant`] | organisations, and the sealing of their secrets |
+//! | [`tenant`] | organisations |
+//! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
 //! | [`link`] | one-time sign-in links |
 //! | [`session`] | signing in and out; signed-in browsers |
@@ -20,12 +21,14 @@
 //! A capability's folder holds its `api` (JSON) and `pages` (console).
 
 use db::Migration;
+use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 use web::App;
 
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
+pub mod encryption;
 pub mod first_start;
 pub mod key;
 pub mod link;
@@ -40,8 +43,15 @@ pub mod user;
 pub use pages::{NAV, pages};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
+    Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
+];
+
+/// The jobs of this crate, by their kinds.
+pub fn jobs() -> Vec<(&'static str, Handler)> {
+    vec![(encryption::reseal::KIND, encryption::reseal::handler())]
+}
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<App> {
@@ -51,4 +61,5 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(key::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
+        .merge(encryption::api::router())
 }

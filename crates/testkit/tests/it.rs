@@ -8,6 +8,10 @@ mod cdr;
 mod claims;
 #[path = "it/disconnects.rs"]
 mod disconnects;
+#[path = "it/doors.rs"]
+mod doors;
+#[path = "it/encryption.rs"]
+mod encryption;
 #[path = "it/events.rs"]
 mod events;
 #[path = "it/gates.rs"]
