@@ -81,6 +81,11 @@ pub async fn timeline(scope: &Scope, id: MessageId) -> Result<Vec<Step>> {
         .await?;
     drop(tx);
     let mut steps = steps(&record, parts, attempts);
+    for step in &mut steps {
+        if let Some((raw, fault)) = step.detail.as_deref().map(FaultTold::split) {
+            (step.detail, step.fault) = (Some(raw), fault);
+        }
+    }
     add_kept(&mut steps, kept::of(scope, id).await?, record.parts > 1);
     Ok(steps)
 }
@@ -150,11 +155,6 @@ fn steps(record: &MessageRecord, parts: Vec<PartRecord>, attempts: Vec<AttemptRe
             steps.push(Step { detail: record.error.clone(), ..step(record.updated_at, "indeterminate") });
         }
         _ => {}
-    }
-    for step in &mut steps {
-        if let Some((raw, fault)) = step.detail.as_deref().map(FaultTold::split) {
-            (step.detail, step.fault) = (Some(raw), fault);
-        }
     }
     steps
 }
