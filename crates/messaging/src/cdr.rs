@@ -258,7 +258,7 @@ record! { struct Head { seq: i64 } }
 /// # Errors
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::InvalidUrl`]; refusals of its values.
 pub async fn change(scope: &Scope, patch: CdrPatch) -> Result<CdrStream> {
-    scope.require(Permission::CdrManage)?;
+    scope.require(Permission::CdrChange)?;
     let (runtime, tenant, now) = (scope.runtime(), scope.tenant(), scope.now());
     let mut write = scope.write().await?;
     let stored = stream_of(&mut write, tenant).await?;
@@ -376,7 +376,7 @@ pub async fn content(scope: &Scope, id: CdrFileId) -> Result<(CdrFile, PathBuf)>
 /// # Errors
 /// [`Code::Conflict`] when records are switched off or the writer does not run; what kept the file from being closed.
 pub async fn rotate(scope: &Scope) -> Result<Option<CdrFile>> {
-    scope.require(Permission::CdrManage)?;
+    scope.require(Permission::CdrRotate)?;
     let runtime = scope.runtime();
     let stored = stream_of(&mut scope.read().await?, scope.tenant()).await?;
     if !stored.is_some_and(|stored| stored.active) || !runtime.config.cdr.enabled {

@@ -111,7 +111,7 @@ fn providers_table(visitor: &Visitor, providers: &[Provider]) -> Markup {
             },
         ];
         let row = row(cells).key(provider.id.to_string());
-        if may(visitor, Permission::RouteManage) {
+        if may(visitor, Permission::LookupChange) {
             row.link(format!("/lookups/{}/edit", provider.id))
         } else {
             row
@@ -154,7 +154,7 @@ async fn list(
 ) -> Result<Response, PageProblem> {
     let providers = provider::list(&visitor.scope).await?.items;
     let lines = plan::list(&visitor.scope, &Paging { limit: Some("20".to_owned()), after: None }).await?;
-    let manage = may(&visitor, Permission::RouteManage);
+    let manage = may(&visitor, Permission::LookupCreate);
     let answer = match &asked.number {
         None => None,
         Some(number) => {
@@ -251,7 +251,7 @@ fn secret_headers(fields: &Fields) -> Result<BTreeMap<String, String>> {
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::LookupCreate)?;
     let mut members = settings::members(&provider::LookupSettings::default())?;
     members.insert("active".to_owned(), true.into());
     Ok(visitor.page(form_page(&visitor, "Add look-up service", "/lookups/new", &Shown::of(members))))
@@ -294,7 +294,7 @@ fn members(provider: &Provider) -> Result<Patch> {
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::LookupChange)?;
     let provider = provider::get(&visitor.scope, id.parse()?).await?;
     let shown = Shown::of(members(&provider)?);
     let action = format!("/lookups/{}/edit", provider.id);

@@ -31,7 +31,7 @@ pub struct WirePdu {
 /// # Errors
 /// [`types::Code::NotFound`]; [`types::Code::Conflict`] when the dialect cannot carry the message.
 pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
-    scope.require(Permission::MessageView)?;
+    scope.require(Permission::MessagePdu)?;
     let record = query::record(scope, id).await?;
     let (Some(connection), "out") = (record.connection_id, record.direction.as_str()) else {
         return Ok(Vec::new());

@@ -64,7 +64,7 @@ fn senders_table(visitor: &Visitor, senders: &[Sender]) -> Markup {
             html! { (sender.record.note.as_deref().unwrap_or_default()) },
         ];
         let row = row(cells).key(sender.id.to_string());
-        if may(visitor, Permission::SenderManage) { row.link(format!("/senders/{}", sender.id)) } else { row }
+        if may(visitor, Permission::SenderChange) { row.link(format!("/senders/{}", sender.id)) } else { row }
     });
     let columns = vec![column("Sender"), column("Registered in"), column("Note").detail()];
     let empty = feedback::empty(
@@ -78,7 +78,7 @@ fn senders_table(visitor: &Visitor, senders: &[Sender]) -> Markup {
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::SenderManage) {
+        @if may(visitor, Permission::SenderCreate) {
             (form::link("Register sender", "/senders/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -117,7 +117,7 @@ fn policies_table(
         ];
         let row = row(cells).key(record.whose.clone());
         let href = format!("/senders/policy?whose={}", record.whose);
-        if may(visitor, Permission::SenderManage) { row.link(href) } else { row }
+        if may(visitor, Permission::SenderPolicyChange) { row.link(href) } else { row }
     });
     let columns = vec![
         column("Who"),
@@ -180,7 +180,7 @@ async fn list(
     let policies = policy::list(&visitor.scope).await?.items;
     let pools = pool::list(&visitor.scope).await?.items;
     let accounts = accounts(&visitor).await?;
-    let manage = may(&visitor, Permission::SenderManage);
+    let manage = may(&visitor, Permission::SenderPolicyChange);
     let body = html! {
         (senders_table(&visitor, &senders))
         (policies_table(&visitor, &policies, &accounts, &pools))
@@ -283,7 +283,7 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::SenderCreate)?;
     let shown = Shown::of(Patch::new());
     Ok(visitor.page(form_page(&visitor, "Register sender", "/senders/new", &shown)))
 }
@@ -312,7 +312,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::SenderChange)?;
     let sender = super::get(&visitor.scope, id.parse()?).await?;
     let shown = Shown::of(members(&sender));
     Ok(visitor.page(form_page(&visitor, "Edit sender", &format!("/senders/{}/edit", sender.id), &shown)))
@@ -388,7 +388,7 @@ async fn policy_page(visitor: &Visitor, shown: &Shown<'_>) -> Result<Content<'st
 }
 
 async fn show_policy(visitor: Visitor, Query(query): Query<Whose>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::SenderPolicyChange)?;
     let whose = query.whose.unwrap_or_else(|| "everyone".to_owned());
     if whose != "everyone" && whose != "api" {
         whose.parse::<AccountId>()?;
