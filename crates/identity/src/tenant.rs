@@ -164,9 +164,9 @@ async fn find(tx: &mut Tx, id: TenantId) -> Result<Tenant> {
 /// Creates a tenant, its data key and, if told, its first administrator with a sign-in link.
 ///
 /// # Errors
-/// Without `tenant.manage`; a name, slug or address that is malformed or taken.
+/// Without `tenant.create`; a name, slug or address that is malformed or taken.
 pub async fn create(scope: &Scope, new: NewTenant) -> Result<CreatedTenant> {
-    scope.require(Permission::TenantManage)?;
+    scope.require(Permission::TenantCreate)?;
     let administrator = new.administrator.clone();
     let row = prepare(scope.runtime(), new)?;
     let mut write = scope.write_every().await?;
@@ -241,9 +241,9 @@ pub(crate) async fn insert(tx: &mut Tx, Prepared { tenant, data_key }: &Prepared
 /// Changes a tenant.
 ///
 /// # Errors
-/// Without `tenant.manage`; `not_found`; `conflict` for who would shut themselves out.
+/// Without `tenant.change`; `not_found`; `conflict` for who would shut themselves out.
 pub async fn update(scope: &Scope, id: TenantId, wanted: TenantChange) -> Result<Tenant> {
-    scope.require(Permission::TenantManage)?;
+    scope.require(Permission::TenantChange)?;
     if id == scope.tenant() && wanted.status == Some(Status::Suspended) {
         return Err(Error::new(Code::Conflict, "you cannot suspend the tenant that you are in").at("status"));
     }
@@ -316,8 +316,20 @@ pub async fn seal(
     row: &str,
     plaintext: &str,
 ) -> Result<String> {
-    let key = data_key(scope.runtime(), scope.tenant()).await?;
-    let tenant = scope.tenant().to_string();
+    seal_for(scope.runtime(), scope.tenant(), table, column, row, plaintext).await
+}
+
+/// As [`seal`], for what the product itself keeps of a tenant.
+pub(crate) async fn seal_for(
+    runtime: &Runtime,
+    tenant: TenantId,
+    table: &'static str,
+    column: &'static str,
+    row: &str,
+    plaintext: &str,
+) -> Result<String> {
+    let key = data_key(runtime, tenant).await?;
+    let tenant = tenant.to_string();
     key.seal(Place { tenant: &tenant, table, column, row }, plaintext.as_bytes()).map_err(Error::internal)
 }
 

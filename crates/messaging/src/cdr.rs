@@ -18,7 +18,7 @@ use db::{args, record, sql};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot};
-use types::event::Change;
+use types::event::{Change, Exported};
 use types::{CdrFileId, Code, Error, Event, Page, Permission, Result, TenantId, Timestamp};
 
 use crate::settings::{self, Patch};
@@ -344,6 +344,10 @@ pub async fn list(scope: &Scope, before: i64, limit: usize) -> Result<Page<CdrFi
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get_file(scope: &Scope, id: CdrFileId) -> Result<CdrFile> {
     scope.require(Permission::CdrView)?;
+    find_file(scope, id).await
+}
+
+async fn find_file(scope: &Scope, id: CdrFileId) -> Result<CdrFile> {
     let found: Option<StoredFile> = scope
         .read()
         .await?
@@ -363,11 +367,16 @@ pub async fn get_file(scope: &Scope, id: CdrFileId) -> Result<CdrFile> {
 /// # Errors
 /// [`Code::NotFound`] when its time was over, or somebody took it away.
 pub async fn content(scope: &Scope, id: CdrFileId) -> Result<(CdrFile, PathBuf)> {
-    let found = get_file(scope, id).await?;
+    scope.require(Permission::CdrDownload)?;
+    let found = find_file(scope, id).await?;
     let path = file::find(&scope.runtime().config, scope.tenant(), &found.name);
     let path = path.ok_or_else(|| {
         Error::new(Code::NotFound, format!("the content of {} is not here any more", found.name))
     })?;
+    let (name, records) = (Some(found.name.clone()), Some(found.rows));
+    let mut write = scope.write().await?;
+    write.happened(Event::DataExported(Exported { what: "cdr_file".into(), name, records }));
+    write.commit(()).await?;
     Ok((found, path))
 }
 

@@ -7,7 +7,8 @@
 use db::{args, record, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Code, ConnectionId, Error, MessageId, Page, Permission, Result, Timestamp};
+use types::event::Exported;
+use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Page, Permission, Result, Timestamp};
 
 use crate::intent::Intent;
 use crate::message::State;
@@ -295,6 +296,10 @@ pub async fn export(scope: &Scope, filter: &DeadFilter) -> Result<Vec<u8>> {
     scope.require(Permission::DeadLetterExport)?;
     scope.require(Permission::MessageView)?;
     let letters = newest(scope, filter, i64::MAX, EXPORTED_MAX).await?;
+    let mut write = scope.write().await?;
+    let records = Some(letters.len() as i64);
+    write.happened(Event::DataExported(Exported { what: "dead_letters".into(), name: None, records }));
+    write.commit(()).await?;
     let mut writer = csv::Writer::from_writer(Vec::new());
     let heading = [
         "id",

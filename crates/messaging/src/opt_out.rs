@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use db::{Arg, args, record, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
-use types::event::Change;
+use types::event::{Change, Exported};
 use types::{
     Address, Code, Error, Event, MessageId, OptOutId, Page, Permission, Result, TenantId, Timestamp,
 };
@@ -377,6 +377,9 @@ pub async fn list(scope: &Scope, filter: &OptOutFilter) -> Result<Page<OptOut>> 
 /// [`Code::Forbidden`].
 pub async fn export(scope: &Scope) -> Result<String> {
     scope.require(Permission::OptOutExport)?;
+    let mut write = scope.write().await?;
+    write.happened(Event::DataExported(Exported { what: "opt_outs".into(), name: None, records: None }));
+    write.commit(()).await?;
     let mut out = csv::Writer::from_writer(Vec::new());
     let fault = |error: csv::Error| Error::internal(error);
     out.write_record(["phone", "scope", "number", "word", "source", "at"]).map_err(fault)?;

@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod access;
+mod chain;
 mod house;
 mod pages;
+mod roles;
 mod trail;
