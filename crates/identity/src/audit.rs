@@ -85,7 +85,9 @@ impl Filter {
         };
         let text = filled(&self.text).map(|text| text.to_lowercase());
         if text.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS_MAX) {
-            return Err(Error::new(Code::InvalidFilter, format!("more than {TEXT_CHARS_MAX} letters")).at("text"));
+            return Err(
+                Error::new(Code::InvalidFilter, format!("more than {TEXT_CHARS_MAX} letters")).at("text")
+            );
         }
         Ok(Wanted {
             actor: filled(&self.actor),
@@ -220,8 +222,7 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<Entry>> {
             ],
         )
         .await?;
-    let entries: Result<Vec<Entry>> =
-        rows.into_iter().map(|row| Entry::of(row, scope.tenant())).collect();
+    let entries: Result<Vec<Entry>> = rows.into_iter().map(|row| Entry::of(row, scope.tenant())).collect();
     Ok(Page::from_overfull(entries?, limit, |entry| entry.number))
 }
 

@@ -210,8 +210,7 @@ impl Identity {
         }
         self.lock().note_use(&known, now);
         let Known { tenant, actor, held, person, .. } = known;
-        let scope =
-            Scope::grant(self.runtime.clone(), tenant, actor, held, credentials.origin.clone());
+        let scope = Scope::grant(self.runtime.clone(), tenant, actor, held, credentials.origin.clone());
         Ok(Signed { scope, person })
     }
 

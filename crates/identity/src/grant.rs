@@ -179,9 +179,12 @@ pub async fn create(scope: &Scope, new: NewGrant) -> Result<Grant> {
         return Err(Error::invalid("ends_at", "give a time in the future, and within a year"));
     }
     if *scope.actor() == Actor::User(new.user) {
-        return Err(Error::new(Code::Conflict, "nobody gives to themselves").hint("another administrator can."));
+        return Err(
+            Error::new(Code::Conflict, "nobody gives to themselves").hint("another administrator can.")
+        );
     }
-    let permissions = new.permissions.map(Grantable::checked).transpose()?.filter(|given| !given.0.is_empty());
+    let permissions =
+        new.permissions.map(Grantable::checked).transpose()?.filter(|given| !given.0.is_empty());
     let role = new.role.filter(|role| !role.is_empty());
     if role.is_some() == permissions.is_some() {
         return Err(Error::invalid("role", "give a role or permissions, one of the two"));

@@ -44,12 +44,11 @@ pub mod user;
 pub use pages::{NAV, pages};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] =
-    &[
-        Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
-        Migration { name: "identity/0014_audit", text: include_str!("../migrations/0014_audit.sql") },
-        Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
-    ];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
+    Migration { name: "identity/0014_audit", text: include_str!("../migrations/0014_audit.sql") },
+    Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
+];
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<App> {

@@ -56,7 +56,12 @@ pub const ROLES: &[Role] = &[
         name: "supervisor",
         title: "Supervisor",
         about: "Leads those who answer: sees all traffic, steers the queue, knows the people.",
-        grants: Grants::Only(&[SEES, ANSWERS, STEERS, &[P::UserView, P::TeamView, P::MessageSend, P::MessageQuote]]),
+        grants: Grants::Only(&[
+            SEES,
+            ANSWERS,
+            STEERS,
+            &[P::UserView, P::TeamView, P::MessageSend, P::MessageQuote],
+        ]),
     },
     Role {
         name: "operator",

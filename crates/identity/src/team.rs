@@ -116,7 +116,13 @@ async fn read(tx: &mut Tx, tenant: TenantId, one: Option<TeamId>) -> Result<Vec<
         let mine = members.iter().filter(|member| member.team_id == id);
         mine.map(|member| Member { id: member.user_id, name: member.name.clone() }).collect()
     };
-    let team = |Stored { id, name, about, created_at }: Stored| Team { id, name, about, members: of(id), created_at };
+    let team = |Stored { id, name, about, created_at }: Stored| Team {
+        id,
+        name,
+        about,
+        members: of(id),
+        created_at,
+    };
     Ok(teams.into_iter().map(team).collect())
 }
 
@@ -143,11 +149,8 @@ async fn put_members(tx: &mut Tx, tenant: TenantId, id: TeamId, members: &[UserI
         return Err(Error::invalid("members", format!("more than {MEMBERS_MAX} users")));
     }
     let rows: Vec<_> = members.iter().map(|id| MemberId { id: id.raw() }).collect();
-    tx.execute(
-        sql!("delete from team_member where tenant_id = $1 and team_id = $2"),
-        args![tenant, id],
-    )
-    .await?;
+    tx.execute(sql!("delete from team_member where tenant_id = $1 and team_id = $2"), args![tenant, id])
+        .await?;
     let put = tx
         .execute(
             sql!(
@@ -224,9 +227,14 @@ pub async fn delete(scope: &Scope, id: TeamId) -> Result<()> {
     let mut write = scope.write().await?;
     let before = find(&mut write, scope.tenant(), id).await?;
     write
-        .execute(sql!("delete from team_member where tenant_id = $1 and team_id = $2"), args![scope.tenant(), id])
+        .execute(
+            sql!("delete from team_member where tenant_id = $1 and team_id = $2"),
+            args![scope.tenant(), id],
+        )
         .await?;
-    write.execute(sql!("delete from team where tenant_id = $1 and id = $2"), args![scope.tenant(), id]).await?;
+    write
+        .execute(sql!("delete from team where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
+        .await?;
     let gone = Change { after: None, ..change(&before, Some(&before)) };
     write.happened(Event::TeamDeleted(gone));
     write.commit(()).await

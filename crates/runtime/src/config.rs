@@ -20,8 +20,8 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security, SendSms,
-    Simulator, Smpp, SmppTls, Smtp, SmtpTls, Ucp,
+    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security,
+    SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Ucp,
 };
 pub use values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
 

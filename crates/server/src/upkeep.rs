@@ -83,9 +83,7 @@ impl Old {
             Self::Events => {
                 retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
             }
-            Self::Audit => {
-                audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
-            }
+            Self::Audit => audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await,
             Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
         }
     }

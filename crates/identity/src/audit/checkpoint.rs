@@ -51,7 +51,8 @@ pub(super) struct Signing {
 impl Signing {
     fn from_seed(seed: &str) -> Result<Self> {
         let seed = BASE64.decode(seed).map_err(Error::internal)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| Error::internal(error.to_string()))?;
+        let pair =
+            Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| Error::internal(error.to_string()))?;
         let public = BASE64.encode(pair.public_key());
         Ok(Self { pair, public })
     }

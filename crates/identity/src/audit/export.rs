@@ -6,7 +6,6 @@ use db::{Tx, args, sql};
 use futures::Stream;
 use runtime::Scope;
 use runtime::secrets::sha256_hex;
-use serde::Serialize;
 use types::event::Exported;
 use types::{Code, Error, Event, Permission, Result};
 
@@ -50,11 +49,6 @@ impl Form {
             Self::Csv => ("audit.csv", "text/csv; charset=utf-8"),
         }
     }
-}
-
-#[derive(Serialize)]
-struct BeginLine<'a> {
-    begin: &'a Begin,
 }
 
 struct Exporting {
@@ -123,7 +117,7 @@ pub async fn begin(
         public_key: signing.public.clone(),
         selection: selection.clone(),
     };
-    let begin = serde_json::to_string(&BeginLine { begin: &begin }).map_err(Error::internal)?;
+    let begin = serde_json::to_string(&begin).map_err(Error::internal)?;
     let exporting = Exporting {
         scope: scope.clone(),
         form,
@@ -171,7 +165,11 @@ impl Exporting {
                 self.stage = Stage::Rows;
                 Ok(Some(match self.form {
                     Form::JsonLines => {
-                        let mut piece = format!("{}\n", self.begin);
+                        let mut piece = format!(
+                            "{{\"begin\":{},\"hash\":\"{}\"}}\n",
+                            self.begin,
+                            sha256_hex(&self.begin)
+                        );
                         self.checkpoints_before(self.next, &mut piece);
                         piece
                     }

@@ -156,7 +156,8 @@ fn active_filters(filter: &Filter, names: &HashMap<String, String>) -> Vec<Activ
         ("since", filter.since.as_ref().map(|since| format!("since {since}"))),
         ("until", filter.until.as_ref().map(|until| format!("until {until}"))),
     ];
-    let filled = pairs.into_iter().filter_map(|(name, label)| Some((name, label.filter(|label| !label.is_empty())?)));
+    let filled =
+        pairs.into_iter().filter_map(|(name, label)| Some((name, label.filter(|label| !label.is_empty())?)));
     filled
         .map(|(name, label)| ActiveFilter { label, remove_href: href("/audit", filter, name, None) })
         .collect()
@@ -219,7 +220,11 @@ async fn export(visitor: Visitor, Query(query): Query<ExportQuery>) -> Result<Re
 fn verdict(report: &Report) -> Markup {
     let rows = format!("rows {} to {}, {} checkpoints", report.first, report.last, report.checkpoints);
     match &report.damage {
-        None => feedback::notice(Tone::Good, "The trail is whole", &html! { p { "Looked at " (rows) ". Signed up to row " (report.signed_until) "." } }),
+        None => feedback::notice(
+            Tone::Good,
+            "The trail is whole",
+            &html! { p { "Looked at " (rows) ". Signed up to row " (report.signed_until) "." } },
+        ),
         Some(damage) => feedback::notice(
             Tone::Bad,
             "The trail is damaged",
@@ -245,7 +250,8 @@ async fn verify(visitor: Visitor) -> Result<Response, PageProblem> {
         ])
     });
     let columns = vec![column("Checkpoint"), column("When"), column("Row").number(), column("Hash").detail()];
-    let none = feedback::empty(Icon::Shield, "No checkpoint yet", "The first is signed within a minute.", &html! {});
+    let none =
+        feedback::empty(Icon::Shield, "No checkpoint yet", "The first is signed within a minute.", &html! {});
     let key = html! {
         p { "Keep this key apart from this server: with it, an export verifies without trusting the server that made it." }
         (code::block(words, "public-key", "Public key", &standing.public_key_pem))

@@ -29,6 +29,9 @@ const ROW: &str = "{\"row\":";
 const CHECKPOINT: &str = "{\"checkpoint\":";
 const BEGIN: &str = "{\"begin\":";
 const END: &str = "{\"end\":";
+/// What stands before their last fields.
+const HASH: &str = ",\"hash\":\"";
+const SIGNATURE: &str = ",\"signature\":\"";
 /// The name and version of the format.
 pub(super) const FORMAT: &str = "switchboard audit 1";
 
@@ -118,7 +121,7 @@ pub(super) struct Begin {
 /// The signed last line of an export.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct End {
-    /// The SHA-256 of the first line.
+    /// The first line's hash.
     pub(super) begin: String,
     pub(super) rows: u64,
     pub(super) last: i64,
@@ -142,7 +145,9 @@ pub fn file(lines: impl BufRead, key: Option<&str>) -> Result<Report> {
     loop {
         octets.clear();
         let read = (&mut lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut octets);
-        if read.map_err(|error| Error::new(Code::BadRequest, format!("the file cannot be read: {error}")))? == 0 {
+        if read.map_err(|error| Error::new(Code::BadRequest, format!("the file cannot be read: {error}")))?
+            == 0
+        {
             break;
         }
         reading.line += 1;
@@ -181,11 +186,11 @@ impl Reading {
         if line == 1 {
             return self.begin(text);
         }
-        if let Some((row, hash)) = parts(text, ROW, ",\"hash\":\"") {
+        if let Some((row, hash)) = parts(text, ROW, HASH) {
             self.walk.row(line, row, hash);
-        } else if let Some((body, signature)) = parts(text, CHECKPOINT, ",\"signature\":\"") {
+        } else if let Some((body, signature)) = parts(text, CHECKPOINT, SIGNATURE) {
             self.walk.checkpoint(Some(line), body, signature);
-        } else if let Some((body, signature)) = parts(text, END, ",\"signature\":\"") {
+        } else if let Some((body, signature)) = parts(text, END, SIGNATURE) {
             self.ended = true;
             self.walk.end(line, body, signature, &self.begin);
         } else {
@@ -194,14 +199,17 @@ impl Reading {
     }
 
     fn begin(&mut self, text: &str) {
-        let body = text.strip_prefix(BEGIN).and_then(|text| text.strip_suffix('}'));
-        let begin: Option<Begin> = body.and_then(|body| serde_json::from_str(body).ok());
-        match begin.filter(|begin| begin.format == FORMAT) {
-            Some(begin) => {
-                self.begin = sha256_hex(text);
+        let right = parts(text, BEGIN, HASH).filter(|(body, hash)| sha256_hex(body) == *hash);
+        let begin: Option<Begin> = right.and_then(|(body, _)| serde_json::from_str(body).ok());
+        match (begin.filter(|begin| begin.format == FORMAT), right) {
+            (Some(begin), Some((_, hash))) => {
+                hash.clone_into(&mut self.begin);
                 self.walk.begin(&begin);
             }
-            None => self.walk.changed_line(1, "the first line does not say what this file is"),
+            _ => self.walk.changed_line(
+                1,
+                "the first line does not say what this file is, or does not have the hash beside it",
+            ),
         }
     }
 

@@ -22,7 +22,10 @@ async fn list(
 /// Give a user a role or permissions for a time, after which it ends by itself.
 #[utoipa::path(post, path = "/api/v1/grants", tag = "roles", request_body = NewGrant,
     responses((status = 201, body = Grant), (status = 403, description = "What the caller does not hold", body = ProblemBody)))]
-async fn create(Writer(scope): Writer<201>, Json(new): Json<NewGrant>) -> Result<Answer<201, Grant>, Problem> {
+async fn create(
+    Writer(scope): Writer<201>,
+    Json(new): Json<NewGrant>,
+) -> Result<Answer<201, Grant>, Problem> {
     Ok(Answer(super::create(&scope, new).await?))
 }
 

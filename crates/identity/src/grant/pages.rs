@@ -94,13 +94,15 @@ struct GrantForm {
 
 impl GrantForm {
     fn ends_at(&self, now: Timestamp) -> Checked<Timestamp> {
-        let hours: i64 = self.hours.parse().map_err(|_| Error::invalid("hours", "this is no number of hours"))?;
+        let hours: i64 =
+            self.hours.parse().map_err(|_| Error::invalid("hours", "this is no number of hours"))?;
         Ok(now.plus_ms(hours.clamp(1, 8_784) * 3_600_000))
     }
 
     fn permissions(&self) -> Option<Grantable> {
         let names = self.permissions.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
-        let given: std::collections::BTreeMap<_, _> = names.map(|name| (name.to_owned(), Reach::All)).collect();
+        let given: std::collections::BTreeMap<_, _> =
+            names.map(|name| (name.to_owned(), Reach::All)).collect();
         (!given.is_empty()).then_some(Grantable(given))
     }
 }

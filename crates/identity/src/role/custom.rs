@@ -224,11 +224,7 @@ pub async fn get(scope: &Scope, name: &str) -> Result<RoleShown> {
 }
 
 async fn find(tx: &mut Tx, tenant: TenantId, name: &str) -> Result<RoleShown> {
-    all(tx, tenant)
-        .await?
-        .into_iter()
-        .find(|role| role.name == name)
-        .ok_or_else(|| Error::not_found("role"))
+    all(tx, tenant).await?.into_iter().find(|role| role.name == name).ok_or_else(|| Error::not_found("role"))
 }
 
 fn about(text: Option<String>) -> Result<String> {
@@ -251,7 +247,9 @@ fn refuse_tangles(customs: &Customs) -> Result<()> {
                 return Err(Error::invalid("parent", format!("{parent:?} is no role")));
             }
             if !above.insert(parent) {
-                return Err(Error::new(Code::Conflict, format!("{parent} would be above itself")).at("parent"));
+                return Err(
+                    Error::new(Code::Conflict, format!("{parent} would be above itself")).at("parent")
+                );
             }
             if above.len() > DEPTH_MAX {
                 let problem = format!("{name} would have more than {} roles above it", DEPTH_MAX - 1);
@@ -396,7 +394,9 @@ pub async fn delete(scope: &Scope, name: &str, successor: Option<&str>) -> Resul
         )
         .await?;
     if granted.n > 0 {
-        return Err(Error::new(Code::Conflict, "somebody is given this role for a time").hint("end that grant first"));
+        return Err(
+            Error::new(Code::Conflict, "somebody is given this role for a time").hint("end that grant first")
+        );
     }
     let successor = successor.filter(|successor| !successor.is_empty());
     if let Some(successor) = successor {
@@ -412,10 +412,7 @@ pub async fn delete(scope: &Scope, name: &str, successor: Option<&str>) -> Resul
             .await?;
     }
     let users: Open = write
-        .one(
-            sql!("select count(*) as n from users where tenant_id = $1 and role = $2"),
-            args![tenant, name],
-        )
+        .one(sql!("select count(*) as n from users where tenant_id = $1 and role = $2"), args![tenant, name])
         .await?;
     if users.n > 0 {
         return Err(Error::new(Code::Conflict, format!("{} users have this role", users.n))
@@ -425,7 +422,10 @@ pub async fn delete(scope: &Scope, name: &str, successor: Option<&str>) -> Resul
     write
         .execute(sql!("delete from access_role where tenant_id = $1 and name = $2"), args![tenant, name])
         .await?;
-    let told = Change { after: successor.map(|name| serde_json::json!({ "successor": name })), ..change(&before, None) };
+    let told = Change {
+        after: successor.map(|name| serde_json::json!({ "successor": name })),
+        ..change(&before, None)
+    };
     let told = Change { before: serde_json::to_value(&before).ok(), ..told };
     write.happened(Event::RoleDeleted(told));
     write.commit(()).await
@@ -439,9 +439,13 @@ fn change(role: &RoleShown, before: Option<&RoleShown>) -> Change {
             "name": role.name, "title": role.title, "about": role.about, "parent": role.parent, "permissions": role.own,
         })
     };
-    Change { id: role.name.clone(), name: role.title.clone(), before: before.map(told), after: Some(told(role)) }
+    Change {
+        id: role.name.clone(),
+        name: role.title.clone(),
+        before: before.map(told),
+        after: Some(told(role)),
+    }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -461,8 +465,11 @@ mod tests {
         assert_eq!((circle.code(), circle.place()), (Code::Conflict, Some("parent")));
         assert!(refuse_tangles(&of(&[("a", Some("nobody"))])).is_err());
         let tower: Vec<String> = (0..=DEPTH_MAX).map(|n| format!("r{n}")).collect();
-        let pairs: Vec<_> =
-            tower.iter().enumerate().map(|(n, name)| (name.as_str(), tower.get(n + 1).map(String::as_str))).collect();
+        let pairs: Vec<_> = tower
+            .iter()
+            .enumerate()
+            .map(|(n, name)| (name.as_str(), tower.get(n + 1).map(String::as_str)))
+            .collect();
         assert!(refuse_tangles(&of(&pairs)).is_err());
         refuse_tangles(&of(&pairs[1..])).unwrap();
     }

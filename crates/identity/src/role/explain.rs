@@ -156,7 +156,9 @@ async fn facts(tx: &mut Tx, scope: &Scope, who: &str) -> Result<Facts> {
     }
     match who.parse::<KeyId>() {
         Ok(key) => rights::of_key(tx, tenant, key, now).await,
-        Err(error) if matches!(scope.actor(), Actor::User(_) | Actor::Key(_)) => Err(error.at("who").hint("give usr_… or key_…")),
+        Err(error) if matches!(scope.actor(), Actor::User(_) | Actor::Key(_)) => {
+            Err(error.at("who").hint("give usr_… or key_…"))
+        }
         Err(_) => Err(Error::new(Code::Forbidden, "only a user or an API key has rights to explain")),
     }
 }
@@ -185,7 +187,8 @@ fn ground(kind: Kind, detail: String) -> Ground {
 fn given(facts: &Facts, permission: Permission, now: Timestamp) -> Vec<Ground> {
     let mut grounds = Vec::new();
     for source in facts.sources(now).into_iter().filter(|source| source.permissions.contains(permission)) {
-        let reach = Some(Held::default().with(source.permissions, source.reach)).and_then(|held| held.reach(permission));
+        let reach = Some(Held::default().with(source.permissions, source.reach))
+            .and_then(|held| held.reach(permission));
         let (kind, detail, until, href) = match &source.by {
             By::Role(way) => {
                 let last = way.last().cloned().unwrap_or_default();
@@ -209,7 +212,8 @@ fn given(facts: &Facts, permission: Permission, now: Timestamp) -> Vec<Ground> {
             Some(person) => format!("the key's scopes, within what its owner {} may do", person.name),
             None => "the key's scopes; it has no owner".to_owned(),
         };
-        grounds.push(Ground { href: Some(format!("/api-keys/{}", key.id)), ..ground(Kind::KeyScopes, detail) });
+        grounds
+            .push(Ground { href: Some(format!("/api-keys/{}", key.id)), ..ground(Kind::KeyScopes, detail) });
     }
     grounds
 }
@@ -219,21 +223,32 @@ fn below(way: &[String]) -> String {
 }
 
 /// Everything that stands in the way.
-fn barred(facts: &Facts, permission: Permission, owner: Option<Option<UserId>>, now: Timestamp) -> Vec<Ground> {
+fn barred(
+    facts: &Facts,
+    permission: Permission,
+    owner: Option<Option<UserId>>,
+    now: Timestamp,
+) -> Vec<Ground> {
     let mut grounds = Vec::new();
     let key_href = facts.key.as_ref().map(|key| format!("/api-keys/{}", key.id));
     let user_href = facts.person.as_ref().map(|person| format!("/users/{}", person.id));
     match facts.shut(now) {
         None => {}
-        Some(Shut::Tenant) => grounds.push(ground(Kind::TenantSuspended, "the tenant is suspended".to_owned())),
+        Some(Shut::Tenant) => {
+            grounds.push(ground(Kind::TenantSuspended, "the tenant is suspended".to_owned()))
+        }
         Some(Shut::Person) => grounds.push(Ground {
             href: user_href.clone(),
             ..ground(Kind::UserDisabled, "the user is disabled, and so are their keys".to_owned())
         }),
-        Some(Shut::Revoked) => grounds
-            .push(Ground { href: key_href.clone(), ..ground(Kind::KeyRevoked, "the key was revoked".to_owned()) }),
-        Some(Shut::Expired) => grounds
-            .push(Ground { href: key_href.clone(), ..ground(Kind::KeyExpired, "the key has expired".to_owned()) }),
+        Some(Shut::Revoked) => grounds.push(Ground {
+            href: key_href.clone(),
+            ..ground(Kind::KeyRevoked, "the key was revoked".to_owned())
+        }),
+        Some(Shut::Expired) => grounds.push(Ground {
+            href: key_href.clone(),
+            ..ground(Kind::KeyExpired, "the key has expired".to_owned())
+        }),
         Some(Shut::Ownerless) => {
             grounds.push(ground(Kind::Owner, "the key's owner is no more".to_owned()));
         }
@@ -246,7 +261,8 @@ fn barred(facts: &Facts, permission: Permission, owner: Option<Option<UserId>>, 
     match (&facts.person, held.reach(permission)) {
         (Some(person), None) => {
             let whose = if facts.key.is_some() { "the key's owner " } else { "" };
-            let detail = format!("neither {whose}{}'s role {} nor a grant gives it", person.name, person.role);
+            let detail =
+                format!("neither {whose}{}'s role {} nor a grant gives it", person.name, person.role);
             grounds.push(Ground { href: user_href, ..ground(Kind::NotGiven, detail) });
         }
         (Some(_), Some(reach)) if owner.is_some_and(|owner| !held.allows(permission, owner)) => {

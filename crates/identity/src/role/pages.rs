@@ -134,8 +134,12 @@ impl From<Vec<(String, String)>> for RoleForm {
 /// A choice for each permission that the person holds themselves.
 fn permission_fields(visitor: &Visitor, given: &Grantable) -> Markup {
     let held = visitor.scope.permissions();
-    let reaches =
-        [Choice::new("", "No"), Choice::new("own", "Own"), Choice::new("team", "Team"), Choice::new("all", "All")];
+    let reaches = [
+        Choice::new("", "No"),
+        Choice::new("own", "Own"),
+        Choice::new("team", "Team"),
+        Choice::new("all", "All"),
+    ];
     let offered = |group: &str| -> Vec<Permission> {
         let of = Permission::ALL.iter().copied().filter(|one| one.group() == group && !one.is_platform());
         of.filter(|one| held.contains(*one)).collect()
@@ -223,9 +227,7 @@ async fn create(visitor: Visitor, Form(pairs): Form<Vec<(String, String)>>) -> R
     };
     match custom::create(&visitor.scope, new).await {
         Ok(role) => Ok(console::done(&format!("/roles/{}", role.name), "Role created.")),
-        Err(error) => {
-            Ok(visitor.page_again(new_page(&visitor, &given, &Refused::by(error)?).await?))
-        }
+        Err(error) => Ok(visitor.page_again(new_page(&visitor, &given, &Refused::by(error)?).await?)),
     }
 }
 
@@ -294,7 +296,9 @@ async fn delete_button(visitor: &Visitor, role: &RoleShown, words: &Words) -> Re
     }
     let offered = custom::givable(&visitor.scope).await?;
     let successors: Vec<Choice<'_>> = std::iter::once(Choice::new("", "Nobody has it"))
-        .chain(offered.iter().filter(|one| one.name != role.name).map(|one| Choice::new(&one.name, &one.title)))
+        .chain(
+            offered.iter().filter(|one| one.name != role.name).map(|one| Choice::new(&one.name, &one.title)),
+        )
         .collect();
     let ask = html! {
         p { "Its users get the successor at once. This cannot be undone." }
@@ -333,7 +337,8 @@ async fn update(
     let mut given = RoleForm::from(pairs);
     // What the person does not hold is not on the form, and stays.
     let held = visitor.scope.permissions();
-    let unseen = role.own.0.iter().filter(|(name, _)| Permission::named(name).is_none_or(|one| !held.contains(one)));
+    let unseen =
+        role.own.0.iter().filter(|(name, _)| Permission::named(name).is_none_or(|one| !held.contains(one)));
     given.permissions.0.extend(unseen.map(|(name, reach)| (name.clone(), *reach)));
     let patch = RolePatch {
         title: Some(given.title.clone()),
@@ -344,9 +349,7 @@ async fn update(
     };
     match custom::update(&visitor.scope, &name, patch).await {
         Ok(_) => Ok(console::done(&format!("/roles/{name}"), "Role saved.")),
-        Err(error) => {
-            Ok(visitor.page_again(detail(&visitor, &role, &given, &Refused::by(error)?).await?))
-        }
+        Err(error) => Ok(visitor.page_again(detail(&visitor, &role, &given, &Refused::by(error)?).await?)),
     }
 }
 
@@ -428,7 +431,9 @@ async fn explainer(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Respo
         },
     };
     let users = match may(&visitor, Permission::UserView) {
-        true => user::list(&visitor.scope, &Paging { limit: Some("200".to_owned()), after: None }).await?.items,
+        true => {
+            user::list(&visitor.scope, &Paging { limit: Some("200".to_owned()), after: None }).await?.items
+        }
         false => Vec::new(),
     };
     let known: Vec<String> = users.iter().map(|user| user.id.to_string()).collect();

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use db::{Tx, args, record, sql};
 use runtime::{Held, Reached};
-use types::{Code, Error, GrantId, KeyId, Permission, Permissions, Reach, Result, TenantId, Timestamp, UserId};
+use types::{
+    Code, Error, GrantId, KeyId, Permission, Permissions, Reach, Result, TenantId, Timestamp, UserId,
+};
 
 use super::custom::{DEPTH_MAX, Grantable};
 use super::{Role, permissions};
@@ -412,8 +414,11 @@ pub fn may_give_all(giver: &Held, given: &Grantable) -> Result<()> {
     for (name, reach) in &given.0 {
         let set = Permissions::named(name).unwrap_or_default();
         if !giver.covers(&Held::default().with(set, *reach)) {
-            return Err(Error::new(Code::Forbidden, format!("you lack {name} for {} records", reach.as_str()))
-                .at(format!("permissions/{name}")));
+            return Err(Error::new(
+                Code::Forbidden,
+                format!("you lack {name} for {} records", reach.as_str()),
+            )
+            .at(format!("permissions/{name}")));
         }
     }
     Ok(())

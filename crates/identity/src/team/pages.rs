@@ -130,9 +130,7 @@ async fn create(visitor: Visitor, Form(pairs): Form<Vec<(String, String)>>) -> R
     };
     match created {
         Ok(team) => Ok(console::done(&format!("/teams/{}", team.id), "Team created.")),
-        Err(error) => {
-            Ok(visitor.page_again(new_page(&visitor, &given, &Refused::by(error)?).await?))
-        }
+        Err(error) => Ok(visitor.page_again(new_page(&visitor, &given, &Refused::by(error)?).await?)),
     }
 }
 

@@ -50,7 +50,10 @@ async fn roles(visitor: &Visitor) -> Result<Vec<Offered>, PageProblem> {
 }
 
 fn role_choices(offered: &[Offered]) -> Vec<Choice<'_>> {
-    offered.iter().map(|one| Choice { hint: Some(&one.about), ..Choice::new(&one.name, &one.title) }).collect()
+    offered
+        .iter()
+        .map(|one| Choice { hint: Some(&one.about), ..Choice::new(&one.name, &one.title) })
+        .collect()
 }
 
 fn state(user: &User) -> Markup {

@@ -75,7 +75,10 @@ async fn a_role_inherits_and_counts_from_the_next_request_on() {
     assert_eq!(code(custom::update(&admin, "viewer", RolePatch::default()).await), Code::Conflict);
     let neighbour = house.neighbour().await;
     assert_eq!(code(custom::get(&neighbour, "night-lead").await), Code::NotFound);
-    assert_eq!(code(user::create(&neighbour, new_user("n@example.com", "night-lead")).await), Code::InvalidValue);
+    assert_eq!(
+        code(user::create(&neighbour, new_user("n@example.com", "night-lead")).await),
+        Code::InvalidValue
+    );
 }
 
 #[tokio::test]
@@ -98,7 +101,10 @@ async fn nobody_gives_what_they_do_not_hold() {
     assert_eq!(refusal(more).place(), Some("permissions/message.send"));
     let wider = custom::create(&half, role("wider", None, &[(Permission::KeyView, Reach::Team)])).await;
     assert_eq!(code(wider), Code::Forbidden);
-    assert_eq!(refusal(custom::create(&half, role("heir", Some("viewer"), &[])).await).place(), Some("parent"));
+    assert_eq!(
+        refusal(custom::create(&half, role("heir", Some("viewer"), &[])).await).place(),
+        Some("parent")
+    );
     custom::create(&half, role("less", None, &[(Permission::KeyView, Reach::Own)])).await.unwrap();
     assert_eq!(code(user::create(&half, new_user("v@example.com", "viewer")).await), Code::Forbidden);
     let other = user::create(&half, new_user("l@example.com", "less")).await.unwrap();
@@ -125,7 +131,11 @@ async fn a_role_in_use_goes_to_a_successor_or_stays() {
     custom::create(&admin, role("old", None, &[(Permission::MessageSend, Reach::All)])).await.unwrap();
     custom::create(&admin, role("below", Some("old"), &[])).await.unwrap();
     let (_, token, ana) = enter(&house, &admin, "ana@example.com", "old").await;
-    assert_eq!(code(custom::delete(&admin, "old", Some("viewer")).await), Code::Conflict, "it stands above another");
+    assert_eq!(
+        code(custom::delete(&admin, "old", Some("viewer")).await),
+        Code::Conflict,
+        "it stands above another"
+    );
     custom::delete(&admin, "below", None).await.unwrap();
     assert_eq!(refusal(custom::delete(&admin, "old", None).await).place(), Some("successor"));
     assert_eq!(refusal(custom::delete(&admin, "old", Some("nobody")).await).place(), Some("successor"));
@@ -154,7 +164,8 @@ async fn what_is_given_for_a_time_ends_to_the_instant_and_is_told() {
     assert_eq!(code(grant::create(&ana, new(now.plus_ms(1_000))).await), Code::Forbidden);
     let made = grant::create(&admin, new(now.plus_ms(4_000))).await.unwrap();
     house.by_cookie(&token).await.unwrap().require(Permission::MessageSend).unwrap();
-    let asked = Question { who: Some(user.id.to_string()), permission: "message.send".to_owned(), record: None };
+    let asked =
+        Question { who: Some(user.id.to_string()), permission: "message.send".to_owned(), record: None };
     let told = explain::explain(&admin, &asked).await.unwrap();
     assert!(told.allowed && told.given_by[0].kind == Kind::Grant, "{told:?}");
     assert_eq!(told.given_by[0].until, Some(made.ends_at));
@@ -333,7 +344,8 @@ async fn the_explainer_says_what_enforcement_does() {
     }
     let disabled = UserChange { status: Some(Status::Disabled), ..UserChange::default() };
     user::update(&admin, users[4], disabled).await.unwrap();
-    let revoked: Vec<_> = asking.iter().filter(|one| one.bearer.is_some()).take(1).map(|one| one.who.clone()).collect();
+    let revoked: Vec<_> =
+        asking.iter().filter(|one| one.bearer.is_some()).take(1).map(|one| one.who.clone()).collect();
     for key in revoked {
         key::revoke(&admin, key.parse().unwrap()).await.unwrap();
     }
@@ -398,7 +410,9 @@ async fn enforced(
     let outranked = match user {
         Some(id) if governed => {
             let mut tx = scope.read().await.unwrap();
-            let theirs = identity::role::rights::of_user(&mut tx, scope.tenant(), id, house.clock.now()).await.unwrap();
+            let theirs = identity::role::rights::of_user(&mut tx, scope.tenant(), id, house.clock.now())
+                .await
+                .unwrap();
             !scope.held().covers(&theirs.held(house.clock.now()))
         }
         _ => false,

@@ -117,7 +117,13 @@ fn standing(value: &Value, out: &Out) {
     if let Some(checkpoints) = value["checkpoints"].as_array().filter(|all| !all.is_empty()) {
         out.table(
             checkpoints,
-            &[("CHECKPOINT", "/checkpoint"), ("WHEN", "/at"), ("ROW", "/number"), ("WHY", "/reason"), ("HASH", "/hash")],
+            &[
+                ("CHECKPOINT", "/checkpoint"),
+                ("WHEN", "/at"),
+                ("ROW", "/number"),
+                ("WHY", "/reason"),
+                ("HASH", "/hash"),
+            ],
         );
     }
 }
@@ -138,7 +144,10 @@ async fn export(
         None => Box::new(std::io::stdout()),
     };
     while let Some(chunk) = response.chunk().await.map_err(|error| {
-        Failure::failed(format!("the export broke off: {error}"), "take it again; what was written does not verify.")
+        Failure::failed(
+            format!("the export broke off: {error}"),
+            "take it again; what was written does not verify.",
+        )
     })? {
         sink.write_all(&chunk).map_err(failed)?;
     }

@@ -255,7 +255,9 @@ pub(super) struct TeamFlags {
 pub(super) async fn team(command: &TeamCommand, client: &Client, out: &Out) -> Result<(), Failure> {
     let members = async |words: &TeamFlags| -> Result<Members, Failure> {
         let found = client.find_all(&USER, &words.members).await?;
-        Ok(Members::default().with("about", words.about.clone()).with("members", (!found.is_empty()).then_some(found)))
+        Ok(Members::default()
+            .with("about", words.about.clone())
+            .with("members", (!found.is_empty()).then_some(found)))
     };
     let first = ["id", "name", "about"];
     match command {
@@ -308,12 +310,20 @@ pub(super) async fn explain(args: &ExplainArgs, client: &Client, out: &Out) -> R
     let answer = client.get(&["explain"], &query).await?;
     answer.show(out, |value| {
         let allowed = value["allowed"] == Value::Bool(true);
-        let verdict = if allowed { out.paint(Tone::Good, "allowed") } else { out.paint(Tone::Bad, "not allowed") };
-        out.line(&format!("{}  {}  {verdict}", show::words(&value["name"]), show::words(&value["permission"])));
+        let verdict =
+            if allowed { out.paint(Tone::Good, "allowed") } else { out.paint(Tone::Bad, "not allowed") };
+        out.line(&format!(
+            "{}  {}  {verdict}",
+            show::words(&value["name"]),
+            show::words(&value["permission"])
+        ));
         for (title, list) in [("GIVEN BY", "given_by"), ("BARRED BY", "barred_by")] {
             if let Some(grounds) = value[list].as_array().filter(|all| !all.is_empty()) {
                 out.line("");
-                out.table(grounds, &[(title, "/detail"), ("REACH", "/reach"), ("UNTIL", "/until"), ("WHERE", "/href")]);
+                out.table(
+                    grounds,
+                    &[(title, "/detail"), ("REACH", "/reach"), ("UNTIL", "/until"), ("WHERE", "/href")],
+                );
             }
         }
     });

@@ -118,7 +118,10 @@ fn tell_audit(report: &Value, out: &Out) {
         show::words(&report["signed_until"])
     ));
     if report["key_given"] == json!(false) {
-        out.note(&format!("The key is the trail's own, {}; compare it with the one you kept.", show::words(&report["public_key"])));
+        out.note(&format!(
+            "The key is the trail's own, {}; compare it with the one you kept.",
+            show::words(&report["public_key"])
+        ));
     }
     if report["selection"] == json!(true) {
         out.note("This is a selection: what it holds verifies, what lies between does not.");
@@ -126,7 +129,13 @@ fn tell_audit(report: &Value, out: &Out) {
     if let Some(damage) = report.get("damage") {
         out.table(
             std::slice::from_ref(damage),
-            &[("DONE", "/what"), ("ROW", "/number"), ("UNTIL", "/until"), ("LINE", "/line"), ("WHAT", "/detail")],
+            &[
+                ("DONE", "/what"),
+                ("ROW", "/number"),
+                ("UNTIL", "/until"),
+                ("LINE", "/line"),
+                ("WHAT", "/detail"),
+            ],
         );
     }
 }

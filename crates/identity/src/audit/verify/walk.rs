@@ -162,7 +162,9 @@ impl Walk {
             Some(Suspect::Unfollowed { number, hash, line }) => {
                 let follows = next.is_none_or(|(next, _)| next.previous == hash);
                 if follows && number > self.first {
-                    let detail = format!("row {number} follows another one than this: it was changed, and its hash made anew");
+                    let detail = format!(
+                        "row {number} follows another one than this: it was changed, and its hash made anew"
+                    );
                     self.damaged(Done::Changed, Some(number - 1), self.last_line, detail);
                 } else if follows && number == self.first && next.is_some() {
                     let detail = "the first row does not follow what the trail is said to begin behind";
@@ -191,7 +193,12 @@ impl Walk {
             Some(Suspect::Twice { number, second, first_line, line }) => {
                 let second_is_right = next.is_some_and(|(next, _)| next.previous == second);
                 let place = if second_is_right { first_line } else { line };
-                self.damaged(Done::Inserted, Some(number), place, "a row of this number stands twice: this one was put in");
+                self.damaged(
+                    Done::Inserted,
+                    Some(number),
+                    place,
+                    "a row of this number stands twice: this one was put in",
+                );
             }
         }
     }
@@ -239,14 +246,21 @@ impl Walk {
         } else if told.number == self.next - 1 && told.hash != self.hash {
             let detail = format!(
                 "checkpoint {} says that row {} had another hash: a row from {} on was changed, and all hashes behind it made anew",
-                told.checkpoint, told.number, self.signed_until + 1
+                told.checkpoint,
+                told.number,
+                self.signed_until + 1
             );
             self.damaged(Done::Changed, Some(self.signed_until + 1), line, detail);
             if let Some(damage) = &mut self.damage {
                 damage.until = Some(told.number);
             }
         } else if told.number < self.next - 1 {
-            self.damaged(Done::Reordered, Some(told.number), line, "a checkpoint stands behind another row than it says");
+            self.damaged(
+                Done::Reordered,
+                Some(told.number),
+                line,
+                "a checkpoint stands behind another row than it says",
+            );
         }
         self.signed_until = told.number;
     }
@@ -254,12 +268,23 @@ impl Walk {
     fn resolve_by(&mut self, told: &Checkpoint) {
         match self.suspect.take() {
             Some(Suspect::Unfollowed { number, hash, line }) if told.number == number => {
-                let (number, line) = if told.hash == hash { (number - 1, self.last_line) } else { (number, line) };
-                self.damaged(Done::Changed, Some(number), line, "the checkpoint behind it says that it was changed");
+                let (number, line) =
+                    if told.hash == hash { (number - 1, self.last_line) } else { (number, line) };
+                self.damaged(
+                    Done::Changed,
+                    Some(number),
+                    line,
+                    "the checkpoint behind it says that it was changed",
+                );
             }
             Some(Suspect::Twice { number, second, first_line, line }) => {
                 let place = if told.hash == second { first_line } else { line };
-                self.damaged(Done::Inserted, Some(number), place, "a row of this number stands twice: this one was put in");
+                self.damaged(
+                    Done::Inserted,
+                    Some(number),
+                    place,
+                    "a row of this number stands twice: this one was put in",
+                );
             }
             other => {
                 self.suspect = other;
@@ -280,7 +305,12 @@ impl Walk {
             return self.damaged(Done::Forged, None, Some(line), "the last line is not signed by the key");
         };
         if told.begin != begin {
-            return self.damaged(Done::Changed, None, Some(1), "the first line is not the one that was signed");
+            return self.damaged(
+                Done::Changed,
+                None,
+                Some(1),
+                "the first line is not the one that was signed",
+            );
         }
         if self.selection {
             if (told.rows, &told.digest) != (self.rows, &self.digest) {
@@ -296,12 +326,22 @@ impl Walk {
             self.damaged(Done::Inserted, Some(told.last + 1), None, "the trail ended before this row");
         } else if told.hash != self.hash || told.digest != self.digest {
             let from = self.signed_until + 1;
-            self.damaged(Done::Changed, Some(from), None, "a row from here on was changed, and all hashes behind it made anew");
+            self.damaged(
+                Done::Changed,
+                Some(from),
+                None,
+                "a row from here on was changed, and all hashes behind it made anew",
+            );
             if let Some(damage) = &mut self.damage {
                 damage.until = Some(told.last);
             }
         } else if self.checkpoint != told.checkpoint {
-            self.damaged(Done::Deleted, None, Some(line), format!("the last checkpoint was {}", told.checkpoint));
+            self.damaged(
+                Done::Deleted,
+                None,
+                Some(line),
+                format!("the last checkpoint was {}", told.checkpoint),
+            );
         }
     }
 
