@@ -259,6 +259,41 @@ async fn names_that_were_split_go_on_working_in_keys() {
     assert!(serde_json::from_str::<NewKey>(r#"{ "name": "Old", "scopes": ["key.eat"] }"#).is_err());
 }
 
+db::record! { struct Scopes { scopes: String } }
+
+#[tokio::test]
+async fn a_key_of_an_earlier_version_keeps_what_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = runtime::Config::for_tests(dir.path());
+    let db = db::Db::open(config.database_url().expose(), &db::Options::default()).await.unwrap();
+    let earlier = identity::MIGRATIONS.iter().take_while(|step| step.name != "identity/0015_roles").cloned();
+    let steps: Vec<_> = runtime::MIGRATIONS.iter().cloned().chain(earlier).collect();
+    db.migrate(&steps).await.unwrap();
+    let mut tx = db.write(db::Tenancy::Every).await.unwrap();
+    for text in [
+        db::sql!(
+            "insert into tenant (id, name, slug, locale, time_zone, status, data_key, created_at) \
+             values (1, 'T', 't', 'en', 'UTC', 'active', '', 0)"
+        ),
+        db::sql!(
+            "insert into api_key (id, tenant_id, name, secret_hash, shown, scopes, created_by, created_at) \
+             values (2, 1, 'K', '', '', '[\"message.view\",\"queue.view\",\"route.manage\"]', 'x', 0)"
+        ),
+    ] {
+        tx.execute(text, db::args![]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    db.migrate(&[runtime::MIGRATIONS, identity::MIGRATIONS].concat()).await.unwrap();
+    let mut tx = db.read(db::Tenancy::Every).await.unwrap();
+    let text = db::sql!("select scopes from api_key where tenant_id = $1");
+    let Scopes { scopes } = tx.one(text, db::args![1_i64]).await.unwrap();
+    let names: Vec<String> = serde_json::from_str(&scopes).unwrap();
+    for name in ["message.view", "message.pdu", "conversation.view", "dead_letter.export", "route.manage"] {
+        assert!(names.iter().any(|held| held == name), "{name} in {scopes}");
+    }
+    assert!(names.iter().all(|name| types::Permissions::named(name).is_some()), "{scopes}");
+}
+
 /// Chance that is the same in each run.
 struct Chance(u64);
 
@@ -291,11 +326,8 @@ struct Asking {
     cookie: Option<String>,
 }
 
-#[tokio::test]
-async fn the_explainer_says_what_enforcement_does() {
-    let house = House::build().await;
-    let admin = admin(&house).await;
-    let mut chance = Chance(7);
+/// Roles by chance, and people and keys who have them: who asks, and the records that they ask about.
+async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking>, Vec<String>) {
     let mut roles: Vec<String> =
         ["viewer", "support", "operator", "developer", "tenant_admin"].map(str::to_owned).to_vec();
     for n in 0..8 {
@@ -306,7 +338,7 @@ async fn the_explainer_says_what_enforcement_does() {
             permissions: Grantable(chance.pairs()),
             ..NewRole::default()
         };
-        if custom::create(&admin, new).await.is_ok() {
+        if custom::create(admin, new).await.is_ok() {
             roles.push(format!("role-{n}"));
         }
     }
@@ -314,7 +346,7 @@ async fn the_explainer_says_what_enforcement_does() {
     let mut users: Vec<UserId> = Vec::new();
     for n in 0..14 {
         let role = roles[(n * 5 + chance.below(2)) % roles.len()].clone();
-        let (_, token, user) = enter(&house, &admin, &format!("p{n}@example.com"), &role).await;
+        let (_, token, user) = enter(house, admin, &format!("p{n}@example.com"), &role).await;
         if n % 3 == 0 {
             let new = NewGrant {
                 user: user.id,
@@ -323,7 +355,7 @@ async fn the_explainer_says_what_enforcement_does() {
                 reason: "by chance".to_owned(),
                 ends_at: house.clock.now().plus_ms(if n == 6 { 1_000 } else { 3_600_000 }),
             };
-            grant::create(&admin, new).await.unwrap();
+            grant::create(admin, new).await.unwrap();
         }
         let mut scopes: Vec<Permission> = Permission::ALL.to_vec();
         scopes.retain(|_| chance.below(2) == 0);
@@ -340,16 +372,25 @@ async fn the_explainer_says_what_enforcement_does() {
     }
     for members in [vec![users[0], users[3], users[5]], vec![users[3], users[8]]] {
         let name = format!("team {}", members.len());
-        team::create(&admin, NewTeam { name, members, ..NewTeam::default() }).await.unwrap();
+        team::create(admin, NewTeam { name, members, ..NewTeam::default() }).await.unwrap();
     }
     let disabled = UserChange { status: Some(Status::Disabled), ..UserChange::default() };
-    user::update(&admin, users[4], disabled).await.unwrap();
+    user::update(admin, users[4], disabled).await.unwrap();
     let revoked: Vec<_> =
         asking.iter().filter(|one| one.bearer.is_some()).take(1).map(|one| one.who.clone()).collect();
     for key in revoked {
-        key::revoke(&admin, key.parse().unwrap()).await.unwrap();
+        key::revoke(admin, key.parse().unwrap()).await.unwrap();
     }
     house.clock.advance_ms(2_000);
+    (asking, records)
+}
+
+#[tokio::test]
+async fn the_explainer_says_what_enforcement_does() {
+    let house = House::build().await;
+    let admin = admin(&house).await;
+    let mut chance = Chance(7);
+    let (asking, records) = crowd(&house, &admin, &mut chance).await;
     let (mut allowed, mut reached) = (0, 0);
     for _ in 0..10_000 {
         let one = &asking[chance.below(asking.len())];

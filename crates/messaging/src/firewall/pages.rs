@@ -139,7 +139,10 @@ async fn list(
     Query(tried): Query<Tried>,
 ) -> Result<Response, PageProblem> {
     let rules = super::list(&visitor.scope).await?.items;
-    let counts = refusals::counts(&visitor.scope).await?;
+    let counts = match may(&visitor, Permission::RefusalView) {
+        true => refusals::counts(&visitor.scope).await?,
+        false => Vec::new(),
+    };
     let body = html! {
         (tabs("/firewall"))
         (rules_table(&visitor, &rules, &counts))

@@ -153,7 +153,7 @@ async fn list(
     Query(tried): Query<Tried>,
 ) -> Result<Response, PageProblem> {
     let all = super::list(&visitor.scope).await?.items;
-    let counts = match may(&visitor, Permission::FirewallView) {
+    let counts = match may(&visitor, Permission::RefusalView) {
         true => refusals::counts(&visitor.scope).await?,
         false => Vec::new(),
     };

@@ -171,14 +171,30 @@ async fn accounts(visitor: &Visitor) -> Result<Vec<account::Named>> {
     }
 }
 
+/// The policies, for whoever may see them.
+async fn known_policies(visitor: &Visitor) -> Result<Vec<PolicyRecord>> {
+    match may(visitor, Permission::SenderPolicyView) {
+        true => Ok(policy::list(&visitor.scope).await?.items),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// The pools, for whoever may see them.
+async fn known_pools(visitor: &Visitor) -> Result<Vec<Pool>> {
+    match may(visitor, Permission::PoolView) {
+        true => Ok(pool::list(&visitor.scope).await?.items),
+        false => Ok(Vec::new()),
+    }
+}
+
 async fn list(
     State(gateway): State<Gateway>,
     visitor: Visitor,
     Query(tried): Query<Tried>,
 ) -> Result<Response, PageProblem> {
     let senders = super::list(&visitor.scope).await?.items;
-    let policies = policy::list(&visitor.scope).await?.items;
-    let pools = pool::list(&visitor.scope).await?.items;
+    let policies = known_policies(&visitor).await?;
+    let pools = known_pools(&visitor).await?;
     let accounts = accounts(&visitor).await?;
     let manage = may(&visitor, Permission::SenderPolicyChange);
     let body = html! {
@@ -188,7 +204,7 @@ async fn list(
             (form::link("Set a policy", "/senders/policy").icon(Icon::Key))
         })) }
         (pools::pools_table(&visitor, &pools))
-        @if manage { (form::actions(&html! {
+        @if may(&visitor, Permission::PoolCreate) { (form::actions(&html! {
             (form::link("Add pool", "/senders/pools/new").icon(Icon::Plus))
         })) }
         (try_panel(&gateway, &visitor, "/senders", &tried).await?)
@@ -393,7 +409,8 @@ async fn show_policy(visitor: Visitor, Query(query): Query<Whose>) -> Result<Res
     if whose != "everyone" && whose != "api" {
         whose.parse::<AccountId>()?;
     }
-    let pools = pool::list(&visitor.scope).await?.items;
+    let pools = known_pools(&visitor).await?;
+    // Whoever cannot see the policy would replace it unseen.
     let policies = policy::list(&visitor.scope).await?.items;
     let policy = policies.into_iter().find(|record| record.whose == whose).map(|record| record.policy);
     let policy = policy.unwrap_or_default();
@@ -416,7 +433,7 @@ async fn set_policy(
 ) -> Result<Response, PageProblem> {
     let fields = Fields(fields);
     let asked = async {
-        let pools = pool::list(&visitor.scope).await?.items;
+        let pools = known_pools(&visitor).await?;
         let lines = fields.get("defaults").unwrap_or_default().lines().map(str::trim);
         let defaults = lines.filter(|line| !line.is_empty()).map(|line| read_default(line, &pools));
         let chosen = fields.get("mode").unwrap_or_default();

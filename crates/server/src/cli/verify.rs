@@ -67,6 +67,12 @@ async fn audit(
         None if config.data.is_some() || config.database.is_some() => audits_of_database(config).await?,
         None => vec![Client::new(config, reach)?.get(&["audit", "verify"], &[]).await?.value],
     };
+    if reports.is_empty() {
+        return Err(Failure::failed(
+            "there is no audit trail in this database".to_owned(),
+            "a server that runs on it makes one within a second; where one has run, the trail was taken out.",
+        ));
+    }
     let whole = reports.iter().all(|one| one["whole"] == json!(true));
     if out.json() {
         out.value(&json!({ "whole": whole, "trails": reports }));
