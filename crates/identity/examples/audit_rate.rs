@@ -85,7 +85,7 @@ async fn measure(rows: usize) -> Result<(), Box<dyn Error>> {
                     }
                 }
             }
-            drop(stop.send(()));
+            let _nobody = stop.send(());
             Ok::<_, types::Error>(made)
         };
         let (made, took) = tokio::join!(work, serve(scope.clone(), over));

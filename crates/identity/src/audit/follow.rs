@@ -14,7 +14,7 @@ use super::chain::{self, BEGINNING, Chain};
 use super::checkpoint;
 
 /// Rows that one transaction takes in, at most about.
-const BATCH: usize = 1_000;
+const BATCH: usize = 250;
 /// Tenants that one look finds.
 const TENANTS_MAX: i64 = 1_000;
 /// How often it is looked for trails that lack the day's checkpoint.

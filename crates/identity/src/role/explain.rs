@@ -235,7 +235,7 @@ fn barred(
     match facts.shut(now) {
         None => {}
         Some(Shut::Tenant) => {
-            grounds.push(ground(Kind::TenantSuspended, "the tenant is suspended".to_owned()))
+            grounds.push(ground(Kind::TenantSuspended, "the tenant is suspended".to_owned()));
         }
         Some(Shut::Person) => grounds.push(Ground {
             href: user_href.clone(),

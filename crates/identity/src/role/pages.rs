@@ -388,7 +388,7 @@ struct Asked {
 fn grounds(title: &str, grounds: &[Ground]) -> Markup {
     html! {
         @if !grounds.is_empty() {
-            h3 { (title) }
+            p { strong { (title) } }
             ul {
                 @for ground in grounds {
                     li {

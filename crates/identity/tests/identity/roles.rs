@@ -266,8 +266,8 @@ async fn a_key_of_an_earlier_version_keeps_what_it_had() {
     let dir = tempfile::tempdir().unwrap();
     let config = runtime::Config::for_tests(dir.path());
     let db = db::Db::open(config.database_url().expose(), &db::Options::default()).await.unwrap();
-    let earlier = identity::MIGRATIONS.iter().take_while(|step| step.name != "identity/0015_roles").cloned();
-    let steps: Vec<_> = runtime::MIGRATIONS.iter().cloned().chain(earlier).collect();
+    let earlier = identity::MIGRATIONS.iter().take_while(|step| step.name != "identity/0015_roles").copied();
+    let steps: Vec<_> = runtime::MIGRATIONS.iter().copied().chain(earlier).collect();
     db.migrate(&steps).await.unwrap();
     let mut tx = db.write(db::Tenancy::Every).await.unwrap();
     for text in [
