@@ -14,7 +14,7 @@ create table audit_chain (
     checkpoint_at bigint not null,
     -- Ed25519, in base64url; the other half is sealed by the tenant's data key
     public_key text not null,
-    signing_key text not null
+    signing_key_sealed text not null
 );
 
 -- The audit trail: the audited part of the event stream, each row bound to the one before by its hash.

@@ -4,7 +4,8 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`tenant`] | organisations, and the sealing of their secrets |
+//! | [`tenant`] | organisations |
+//! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
 //! | [`link`] | one-time sign-in links |
 //! | [`session`] | signing in and out; signed-in browsers |
@@ -22,12 +23,14 @@
 //! A capability's folder holds its `api` (JSON) and `pages` (console).
 
 use db::Migration;
+use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 use web::App;
 
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
+pub mod encryption;
 pub mod first_start;
 pub mod grant;
 pub mod key;
@@ -48,7 +51,16 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
     Migration { name: "identity/0014_audit", text: include_str!("../migrations/0014_audit.sql") },
     Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
+    Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
 ];
+
+/// The sealed columns of this crate.
+pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED];
+
+/// The jobs of this crate, by their kinds.
+pub fn jobs() -> Vec<(&'static str, Handler)> {
+    vec![(encryption::reseal::KIND, encryption::reseal::handler())]
+}
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<App> {
@@ -60,4 +72,5 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(audit::api::router())
         .merge(grant::api::router())
         .merge(team::api::router())
+        .merge(encryption::api::router())
 }

@@ -17,6 +17,7 @@ pub fn pages() -> Router<App> {
         .merge(crate::role::pages::router())
         .merge(crate::grant::pages::router())
         .merge(crate::team::pages::router())
+        .merge(crate::encryption::pages::router())
 }
 
 /// The pages of this crate in the console's navigation.
@@ -68,6 +69,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Shield,
         key: Some('d'),
         permission: Permission::AuditView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Encryption",
+        href: "/encryption",
+        icon: Icon::Lock,
+        key: None,
+        permission: Permission::EncryptionView,
     },
     NavEntry {
         group: "Platform",

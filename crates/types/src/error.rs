@@ -51,6 +51,7 @@ codes! {
     SignInRefused "sign_in_refused" 401 "The sign-in was refused" "Check name and password; after repeated failures wait for the time given.";
     LinkUsed "link_used" 401 "The sign-in link is used or expired" "Ask for a new one: `switchboard user link`.";
     Forbidden "forbidden" 403 "The permission is missing" "The detail names the permission; an administrator can grant it.";
+    NetworkNotAllowed "network_not_allowed" 403 "The network is not one that may come in" "Come from a network that is allowed, or ask an administrator to allow this one.";
     CrossSite "cross_site" 403 "The request came from another site" "Open the console itself and try again there.";
     AddressNotAllowed "address_not_allowed" 403 "The caller's address is not on the allow list" "Call from an allowed address, or have the list changed.";
     NotFound "not_found" 404 "There is no such thing here" "It may have been deleted, or belong to another tenant.";

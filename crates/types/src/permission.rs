@@ -157,6 +157,8 @@ permissions! {
     CdrChange "cdr.change" "Records" "Change how call detail records are written";
     CdrRotate "cdr.rotate" "Records" "Close the open file of call detail records";
     SimulatorUse "simulator.use" "Simulator" "See the simulator's phones and reply from them";
+    EncryptionView "encryption.view" "Encryption" "See which keys seal secrets, and how far a new one has come";
+    EncryptionManage "encryption.manage" "Encryption" "Give the tenant a new data key";
     TenantView "tenant.view" "Platform" "See all tenants";
     TenantCreate "tenant.create" "Platform" "Create tenants";
     TenantChange "tenant.change" "Platform" "Change and suspend tenants";

@@ -203,7 +203,7 @@ record! {
         pub(super) checkpoint_number: i64,
         pub(super) checkpoint_at: Timestamp,
         pub(super) public_key: String,
-        pub(super) signing_key: String,
+        pub(super) signing_key_sealed: String,
     }
 }
 
@@ -212,7 +212,7 @@ pub(super) async fn standing(tx: &mut Tx, tenant: TenantId) -> Result<Option<Cha
     Ok(tx
         .optional(
             sql!(
-                "select event_seq, number, hash, first, checkpoint, checkpoint_number, checkpoint_at, public_key, signing_key \
+                "select event_seq, number, hash, first, checkpoint, checkpoint_number, checkpoint_at, public_key, signing_key_sealed \
                  from audit_chain where tenant_id = $1"
             ),
             args![tenant],

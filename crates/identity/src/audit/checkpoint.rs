@@ -12,11 +12,29 @@ use serde::{Deserialize, Serialize};
 use types::{Code, Error, Result, TenantId, Timestamp};
 
 use super::chain::{self, Chain};
-use crate::tenant;
+use crate::encryption::{self, Sealed};
 
 /// Where the signing half is sealed.
 const TABLE: &str = "audit_chain";
-const COLUMN: &str = "signing_key";
+const COLUMN: &str = "signing_key_sealed";
+const ROW: &str = "ed25519";
+
+/// The signing halves, for a new data key to seal anew.
+pub const SEALED: Sealed = Sealed {
+    table: TABLE,
+    column: COLUMN,
+    row: |_| ROW.to_owned(),
+    count: sql!("select count(*) as n from audit_chain where tenant_id = $1 and signing_key_sealed like $2"),
+    walk: sql!(
+        "select tenant_id as id, signing_key_sealed as sealed from audit_chain where tenant_id = $1 and tenant_id > $2 \
+         order by tenant_id limit $3"
+    ),
+    replace: sql!(
+        "update audit_chain set signing_key_sealed = r.new from rows(id bigint, old text, new text) r \
+         where audit_chain.tenant_id = $1 and audit_chain.tenant_id = r.id and audit_chain.signing_key_sealed = r.old"
+    ),
+};
+
 /// Characters of a key's id.
 const ID_CHARS: usize = 16;
 /// What stands before the 32 octets of an Ed25519 key in its DER form (RFC 8410 §4).
@@ -105,13 +123,13 @@ pub(super) fn signed(public: &str, text: &str, signature: &str) -> bool {
 /// A new key for a tenant, and its signing half sealed.
 pub(super) async fn new_key(runtime: &Runtime, whose: TenantId) -> Result<(Signing, String)> {
     let seed = token(32).map_err(Error::internal)?;
-    let sealed = tenant::seal_for(runtime, whose, TABLE, COLUMN, "ed25519", &seed).await?;
+    let sealed = encryption::seal_for(runtime, whose, TABLE, COLUMN, ROW, &seed).await?;
     Ok((Signing::from_seed(&seed)?, sealed))
 }
 
 /// The tenant's key.
 pub(super) async fn key(runtime: &Runtime, whose: TenantId, chain: &Chain) -> Result<Signing> {
-    let seed = tenant::open(runtime, whose, TABLE, COLUMN, "ed25519", &chain.signing_key).await?;
+    let seed = encryption::open(runtime, whose, TABLE, COLUMN, ROW, &chain.signing_key_sealed).await?;
     Signing::from_seed(seed.expose())
 }
 

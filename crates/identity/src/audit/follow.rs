@@ -116,7 +116,7 @@ async fn step(runtime: &Runtime, tenant: TenantId) -> Result<u64> {
     let Some(last) = rows.last() else { return Ok(0) };
     let now = runtime.clock.now();
     let (signing, sealed) = match &before {
-        Some(chain) => (checkpoint::key(runtime, tenant, chain).await?, chain.signing_key.clone()),
+        Some(chain) => (checkpoint::key(runtime, tenant, chain).await?, chain.signing_key_sealed.clone()),
         None => checkpoint::new_key(runtime, tenant).await?,
     };
     let since = last.row.number - before.as_ref().map_or(0, |chain| chain.checkpoint_number);
@@ -130,7 +130,7 @@ async fn step(runtime: &Runtime, tenant: TenantId) -> Result<u64> {
         checkpoint_number: before.as_ref().map_or(0, |chain| chain.checkpoint_number),
         checkpoint_at: before.as_ref().map_or(Timestamp::from_unix_ms(0), |chain| chain.checkpoint_at),
         public_key: signing.public.clone(),
-        signing_key: sealed,
+        signing_key_sealed: sealed,
     };
     let mut tx = runtime.db.write(Tenancy::Tenant(tenant)).await?;
     if due {
@@ -154,7 +154,7 @@ async fn save(tx: &mut db::Tx, tenant: TenantId, before: Option<&Chain>, after: 
             tx.execute(
                 sql!(
                     "insert into audit_chain (tenant_id, event_seq, number, hash, first, checkpoint, checkpoint_number, \
-                     checkpoint_at, public_key, signing_key) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                     checkpoint_at, public_key, signing_key_sealed) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
                      on conflict (tenant_id) do nothing"
                 ),
                 args![
@@ -167,7 +167,7 @@ async fn save(tx: &mut db::Tx, tenant: TenantId, before: Option<&Chain>, after: 
                     after.checkpoint_number,
                     after.checkpoint_at,
                     &after.public_key,
-                    &after.signing_key
+                    &after.signing_key_sealed
                 ],
             )
             .await?

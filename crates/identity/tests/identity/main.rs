@@ -4,6 +4,7 @@
 
 mod access;
 mod chain;
+mod encryption;
 mod house;
 mod pages;
 mod roles;
