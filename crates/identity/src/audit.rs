@@ -138,6 +138,7 @@ impl Wanted {
 
 /// An entry of the audit trail.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     /// 1, 2, 3 … without a gap, for each tenant.
     pub number: i64,

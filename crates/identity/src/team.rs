@@ -20,6 +20,7 @@ const ABOUT_CHARS_MAX: usize = 300;
 
 /// Somebody in a team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = TeamMember)]
 pub struct Member {
     /// Their id.
     pub id: UserId,

@@ -75,6 +75,7 @@ pub struct Damage {
 
 /// What verifying found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = AuditReport)]
 pub struct Report {
     /// Whether everything is as it was written.
     pub whole: bool,
