@@ -5,7 +5,9 @@ use futures::TryStreamExt as _;
 use identity::audit::export::{self, Form};
 use identity::audit::verify::{self, Done};
 use identity::audit::{self, Filter, Report, follow, keep};
+use identity::encryption::{self, reseal};
 use identity::user;
+use runtime::job::Outcome;
 use types::{Code, TenantId};
 
 use crate::house::{House, code, new_user};
@@ -336,4 +338,29 @@ async fn a_day_ends_in_a_checkpoint_and_tenants_have_trails_of_their_own() {
     let theirs: TenantId = neighbour.tenant();
     assert!(verify::stored(&house.runtime.db, theirs).await.unwrap().whole);
     assert_eq!(audit::sign(&cli).await.unwrap().checkpoints.len(), 2, "it stands there already");
+}
+
+#[tokio::test]
+async fn a_new_data_key_takes_the_signing_key_over() {
+    let house = house().await;
+    encryption::name_columns(&house.runtime, identity::SEALED.to_vec());
+    let cli = house.cli().await;
+    let before = audit::standing(&cli).await.unwrap();
+    let turned = encryption::turn(&cli).await.unwrap();
+    audit::sign(&cli).await.unwrap();
+    for days in [0, 1] {
+        house.clock.advance_ms(days * 86_400_000);
+        let cli = house.cli().await;
+        let outcome = reseal::handler()(cli.clone(), "null".to_owned(), 1).await;
+        assert!(matches!(outcome, Outcome::Done), "{outcome:?}");
+        let shown = encryption::show(&cli).await.unwrap();
+        assert_eq!((shown.key.as_str(), shown.columns[0].current), (turned.key.as_str(), 1));
+    }
+    let cli = house.cli().await;
+    assert!(encryption::show(&cli).await.unwrap().former.is_empty(), "the former key is gone");
+    user::create(&cli, new_user("late@example.com", "viewer")).await.unwrap();
+    let after = audit::sign(&cli).await.unwrap();
+    assert_eq!(after.public_key, before.public_key);
+    assert!(after.checkpoints.len() > before.checkpoints.len());
+    assert!(audit::check(&cli).await.unwrap().whole);
 }
