@@ -13,12 +13,12 @@ use std::time::Duration;
 use db::{Arg, Tenancy, args, record, sql};
 use runtime::live::{Heard, Listener};
 use runtime::secrets::sha256_hex;
-use runtime::{Actor, Runtime, Scope};
+use runtime::{Actor, Held, Runtime, Scope};
 use serde::Serialize;
-use types::{Code, Error, Event, KeyId, Permissions, Result, SessionId, TenantId, Timestamp, UserId};
+use types::{Code, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, UserId};
 use web::access::{Authenticate, Credentials, Person, Signed};
 
-use crate::{key, role};
+use crate::role::rights::{self, Facts};
 
 /// How long somebody is remembered. Another process on the same database learns of a revocation after at most this.
 const REMEMBERED_MS: i64 = 10_000;
@@ -36,7 +36,7 @@ struct Known {
     actor: Actor,
     /// Whose rights bound them; for a session the user.
     owner: Option<UserId>,
-    permissions: Permissions,
+    held: Held,
     person: Option<Person>,
     session: Option<SessionId>,
     expires_at: Option<Timestamp>,
@@ -63,10 +63,8 @@ record! {
     struct KeyRow {
         id: KeyId,
         tenant_id: TenantId,
-        scopes: String,
         expires_at: Option<Timestamp>,
         owner_id: Option<UserId>,
-        owner_role: Option<String>,
     }
 }
 
@@ -79,7 +77,6 @@ record! {
         last_seen_at: Timestamp,
         name: String,
         email: String,
-        role: String,
         language: String,
         tenant: String,
     }
@@ -212,9 +209,8 @@ impl Identity {
             return Err(unknown());
         }
         self.lock().note_use(&known, now);
-        let Known { tenant, actor, permissions, person, .. } = known;
-        let scope =
-            Scope::grant(self.runtime.clone(), tenant, actor, permissions, credentials.origin.clone());
+        let Known { tenant, actor, held, person, .. } = known;
+        let scope = Scope::grant(self.runtime.clone(), tenant, actor, held, credentials.origin.clone());
         Ok(Signed { scope, person })
     }
 
@@ -226,7 +222,7 @@ impl Identity {
             .await?
             .optional(
                 sql!(
-                    "select k.id, k.tenant_id, k.scopes, k.expires_at, k.owner_id, u.role as owner_role \
+                    "select k.id, k.tenant_id, k.expires_at, k.owner_id \
                      from api_key k join tenant t on t.id = k.tenant_id \
                      left join users u on u.id = k.owner_id and u.tenant_id = k.tenant_id and u.status = 'active' \
                      where k.secret_hash = $1 and k.revoked_at is null and t.status = 'active' \
@@ -236,16 +232,18 @@ impl Identity {
             )
             .await?;
         let row = row.ok_or_else(unknown)?;
-        let owners = row.owner_role.as_deref().map_or(Permissions::all(), role::permissions);
+        let mut tx = self.runtime.db.read(Tenancy::Tenant(row.tenant_id)).await?;
+        let facts = rights::of_key(&mut tx, row.tenant_id, row.id, now).await?;
+        let (held, remembered_until) = entered(&facts, now)?;
         Ok(Known {
             tenant: row.tenant_id,
             actor: Actor::Key(row.id),
             owner: row.owner_id,
-            permissions: key::permissions(&row.scopes).and(owners),
+            held,
             person: None,
             session: None,
             expires_at: row.expires_at,
-            remembered_until: now.plus_ms(REMEMBERED_MS),
+            remembered_until,
         })
     }
 
@@ -257,7 +255,7 @@ impl Identity {
             .await?
             .optional(
                 sql!(
-                    "select s.id, s.tenant_id, s.user_id, s.expires_at, s.last_seen_at, u.name, u.email, u.role, \
+                    "select s.id, s.tenant_id, s.user_id, s.expires_at, s.last_seen_at, u.name, u.email, \
                      u.language, t.name as tenant from session s join users u on u.id = s.user_id and u.tenant_id = s.tenant_id \
                      join tenant t on t.id = s.tenant_id where s.token_hash = $1 and u.status = 'active' \
                      and t.status = 'active' /* every tenant: the session says whose it is */"
@@ -271,11 +269,14 @@ impl Identity {
         if now.since_ms(seen) > idle_ms {
             return Err(unknown());
         }
+        let mut tx = self.runtime.db.read(Tenancy::Tenant(row.tenant_id)).await?;
+        let facts = rights::of_user(&mut tx, row.tenant_id, row.user_id, now).await?;
+        let (held, remembered_until) = entered(&facts, now)?;
         Ok(Known {
             tenant: row.tenant_id,
             actor: Actor::User(row.user_id),
             owner: Some(row.user_id),
-            permissions: role::permissions(&row.role),
+            held,
             person: Some(Person {
                 name: row.name,
                 email: row.email,
@@ -285,9 +286,18 @@ impl Identity {
             session: Some(row.id),
             expires_at: Some(row.expires_at),
             // Shorter than the least idle time that can be configured, so what is remembered is never idle.
-            remembered_until: now.plus_ms(REMEMBERED_MS),
+            remembered_until,
         })
     }
+}
+
+/// What somebody holds who is let in, and until when that may be remembered: what is given for a time ends on time.
+fn entered(facts: &Facts, now: Timestamp) -> Result<(Held, Timestamp)> {
+    if facts.shut(now).is_some() {
+        return Err(unknown());
+    }
+    let remembered = now.plus_ms(REMEMBERED_MS);
+    Ok((facts.held(now), facts.until(now).map_or(remembered, |until| until.min(remembered))))
 }
 
 /// One refusal for everything: never made, revoked, expired, of a suspended tenant.
@@ -300,14 +310,14 @@ impl Memory {
     fn listen(&mut self) {
         while let Some(heard) = self.heard.heard() {
             match heard {
-                Heard::News(news) => news.events.iter().for_each(|event| self.hear(event)),
+                Heard::News(news) => news.events.iter().for_each(|event| self.hear(news.tenant, event)),
                 Heard::Missed => self.forget(|_| true),
                 Heard::Over => return,
             }
         }
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, tenant: TenantId, event: &Event) {
         match event {
             Event::KeyRevoked(change) => {
                 self.forget(|known| matches!(known.actor, Actor::Key(id) if id.to_string() == change.id));
@@ -319,6 +329,13 @@ impl Memory {
                 self.forget(|known| known.person.as_ref().is_some_and(|person| person.email == access.who));
             }
             Event::TenantChanged(change) => self.forget(|known| known.tenant.to_string() == change.id),
+            Event::RoleChanged(_)
+            | Event::RoleDeleted(_)
+            | Event::GrantCreated(_)
+            | Event::GrantEnded(_)
+            | Event::TeamChanged(_)
+            | Event::TeamDeleted(_)
+            | Event::TeamCreated(_) => self.forget(|known| known.tenant == tenant),
             _ => {}
         }
     }

@@ -158,8 +158,20 @@ pub async fn seal(
     row: &str,
     plaintext: &str,
 ) -> Result<String> {
-    let ring = ring(scope.runtime(), scope.tenant()).await?;
-    let tenant = scope.tenant().to_string();
+    seal_for(scope.runtime(), scope.tenant(), table, column, row, plaintext).await
+}
+
+/// As [`seal`], for what the product itself keeps of a tenant.
+pub(crate) async fn seal_for(
+    runtime: &Runtime,
+    tenant: TenantId,
+    table: &'static str,
+    column: &'static str,
+    row: &str,
+    plaintext: &str,
+) -> Result<String> {
+    let ring = ring(runtime, tenant).await?;
+    let tenant = tenant.to_string();
     ring.current
         .seal(Place { tenant: &tenant, table, column, row }, plaintext.as_bytes())
         .map_err(Error::internal)

@@ -12,6 +12,7 @@ use types::{Code, Error, Event, KeyId, Page, Permission, Permissions, Result, Te
 use web::Paging;
 
 use crate::name;
+use crate::role::rights::Reaching;
 
 pub mod api;
 pub mod pages;
@@ -77,7 +78,8 @@ impl From<KeyRow> for Key {
 pub struct NewKey {
     /// What people call it.
     pub name: String,
-    /// What it may do; at least one permission, none that the caller lacks.
+    /// What it may do; at least one permission, none that the caller lacks. A name that was split stands for its successors.
+    #[serde(deserialize_with = "types::permission::names")]
     pub scopes: Vec<Permission>,
     /// From when it is refused; never when not given.
     pub expires_at: Option<Timestamp>,
@@ -101,15 +103,17 @@ pub struct CreatedKey {
 pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Key>> {
     scope.require(Permission::KeyView)?;
     let (limit, behind) = (paging.limit()?, paging.behind(i64::MAX)?);
+    let reaching = Reaching::of(scope, Permission::KeyView)?;
     let keys = scope
         .read()
         .await?
         .all(
             sql!(
                 "select id, name, shown, scopes, created_by, created_at, expires_at, revoked_at, last_used_at from api_key \
-                 where tenant_id = $1 and id < $2 order by id desc limit $3"
+                 where tenant_id = $1 and id < $2 and ($4 or owner_id in \
+                 (select cast(r.value ->> 'id' as bigint) from json_rows($5) r)) order by id desc limit $3"
             ),
-            args![scope.tenant(), behind, limit as i64 + 1],
+            args![scope.tenant(), behind, limit as i64 + 1, reaching.all, reaching.people],
         )
         .await?;
     Ok(Page::from_overfull(keys, limit, |key: &KeyRow| key.id.raw()).map(Key::from))
@@ -121,7 +125,12 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Key>> {
 /// Without `key.view`; `not_found`.
 pub async fn get(scope: &Scope, id: KeyId) -> Result<Key> {
     scope.require(Permission::KeyView)?;
-    find(&mut scope.read().await?, scope.tenant(), id).await
+    let mut tx = scope.read().await?;
+    let key = find(&mut tx, scope.tenant(), id).await?;
+    match scope.held().allows(Permission::KeyView, owner_of(&mut tx, scope.tenant(), id).await?) {
+        true => Ok(key),
+        false => Err(Error::not_found("API key")),
+    }
 }
 
 async fn find(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<Key> {
@@ -140,9 +149,9 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<Key> {
 /// Creates a key. Its owner is the person who creates it, or the owner of the key that does.
 ///
 /// # Errors
-/// Without `key.manage`; `forbidden` for a scope that the caller lacks; `invalid_value`.
+/// Without `key.create`; `forbidden` for a scope that the caller lacks; `invalid_value`.
 pub async fn create(scope: &Scope, new: NewKey) -> Result<CreatedKey> {
-    scope.require(Permission::KeyManage)?;
+    scope.require(Permission::KeyCreate)?;
     if new.scopes.is_empty() {
         return Err(Error::invalid("scopes", "a key needs at least one permission"));
     }
@@ -181,17 +190,23 @@ record! { struct Owner { owner_id: Option<UserId> } }
 async fn owner(tx: &mut Tx, scope: &Scope) -> Result<Option<UserId>> {
     match scope.actor() {
         Actor::User(id) => Ok(Some(*id)),
-        Actor::Key(id) => {
-            let owner: Option<Owner> = tx
-                .optional(
-                    sql!("select owner_id from api_key where tenant_id = $1 and id = $2"),
-                    args![scope.tenant(), *id],
-                )
-                .await?;
-            Ok(owner.and_then(|owner| owner.owner_id))
-        }
+        Actor::Key(id) => owner_of(tx, scope.tenant(), *id).await,
         Actor::Account(_) | Actor::System(_) => Ok(None),
     }
+}
+
+/// Whose rights bound a key's; nobody's for a key that is not there.
+pub(crate) async fn owner_of(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<Option<UserId>> {
+    let owner: Option<Owner> = tx
+        .optional(sql!("select owner_id from api_key where tenant_id = $1 and id = $2"), args![tenant, id])
+        .await?;
+    Ok(owner.and_then(|owner| owner.owner_id))
+}
+
+/// As [`owner_of`], but a key that is not there is refused.
+pub(crate) async fn owner_if_there(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<Option<UserId>> {
+    find(tx, tenant, id).await?;
+    owner_of(tx, tenant, id).await
 }
 
 /// Inserts a key with its secret and gives it back with what is shown of that.
@@ -231,11 +246,13 @@ pub(crate) async fn insert(
 /// Revokes a key: the next request with it is refused. One that is revoked already stays so.
 ///
 /// # Errors
-/// Without `key.manage`; `not_found`.
+/// Without `key.revoke`; `not_found`.
 pub async fn revoke(scope: &Scope, id: KeyId) -> Result<Key> {
-    scope.require(Permission::KeyManage)?;
+    scope.require(Permission::KeyRevoke)?;
     let mut write = scope.write().await?;
     let before = find(&mut write, scope.tenant(), id).await?;
+    let owner = owner_of(&mut write, scope.tenant(), id).await?;
+    scope.require_for(Permission::KeyRevoke, owner)?;
     if before.revoked_at.is_some() {
         return write.commit(before).await;
     }
@@ -263,7 +280,8 @@ pub(crate) fn permissions(scopes: &str) -> Permissions {
     if names.iter().any(|name| name == EVERYTHING) {
         return Permissions::all();
     }
-    names.iter().filter_map(|name| Permission::named(name)).collect()
+    let named = names.iter().filter_map(|name| Permissions::named(name));
+    named.fold(Permissions::NONE, Permissions::or)
 }
 
 /// What the audit trail keeps of a change to a key.

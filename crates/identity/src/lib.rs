@@ -12,8 +12,10 @@
 //! | [`password`] | argon2id |
 //! | [`attempt`] | how often somebody may guess |
 //! | [`key`] | API keys |
-//! | [`role`] | system roles and the permission catalogue |
-//! | [`audit`] | who did what |
+//! | [`role`] | roles, the permission catalogue, what somebody holds and why |
+//! | [`grant`] | what a user is given for a time |
+//! | [`team`] | whose records a permission for one's team reaches |
+//! | [`audit`] | who did what, as a chain that shows what is done to it |
 //! | [`name`] | what names and addresses look like |
 //! | [`authenticate`] | a request's credentials become a scope |
 //! | [`first_start`] | what an empty database begins with |
@@ -30,6 +32,7 @@ pub mod audit;
 pub mod authenticate;
 pub mod encryption;
 pub mod first_start;
+pub mod grant;
 pub mod key;
 pub mod link;
 pub mod name;
@@ -37,6 +40,7 @@ mod pages;
 pub mod password;
 pub mod role;
 pub mod session;
+pub mod team;
 pub mod tenant;
 pub mod user;
 
@@ -45,8 +49,13 @@ pub use pages::{NAV, pages};
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
+    Migration { name: "identity/0014_audit", text: include_str!("../migrations/0014_audit.sql") },
+    Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
 ];
+
+/// The sealed columns of this crate.
+pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED];
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
@@ -61,5 +70,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(key::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
+        .merge(grant::api::router())
+        .merge(team::api::router())
         .merge(encryption::api::router())
 }

@@ -36,12 +36,13 @@ impl std::fmt::Debug for Link {
 /// Makes a sign-in link for a user of the tenant, shown this once.
 ///
 /// # Errors
-/// Without `user.manage`; `not_found`; `forbidden` for a user who may do more than the caller.
+/// Without `user.link`; `not_found`; `forbidden` for a user who may do more than the caller.
 pub async fn create(scope: &Scope, id: UserId) -> Result<Link> {
-    scope.require(Permission::UserManage)?;
+    scope.require(Permission::UserLink)?;
     let mut write = scope.write().await?;
     let user = user::find(&mut write, scope.tenant(), id).await?;
-    user::may_govern(scope, &user)?;
+    scope.require_for(Permission::UserLink, Some(id))?;
+    user::may_govern(&mut write, scope, &user).await?;
     if user.status != user::Status::Active.as_str() {
         return Err(Error::new(types::Code::Conflict, "this user is disabled").hint("enable the user first."));
     }

@@ -14,6 +14,9 @@ pub fn pages() -> Router<App> {
         .merge(crate::key::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::audit::pages::router())
+        .merge(crate::role::pages::router())
+        .merge(crate::grant::pages::router())
+        .merge(crate::team::pages::router())
         .merge(crate::encryption::pages::router())
 }
 
@@ -34,6 +37,30 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Users,
         key: Some('u'),
         permission: Permission::UserView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Roles",
+        href: "/roles",
+        icon: Icon::Shield,
+        key: None,
+        permission: Permission::RoleView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Teams",
+        href: "/teams",
+        icon: Icon::Users,
+        key: None,
+        permission: Permission::TeamView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Explain",
+        href: "/explain",
+        icon: Icon::Search,
+        key: None,
+        permission: Permission::AccessExplain,
     },
     NavEntry {
         group: "Access",

@@ -1,9 +1,18 @@
-//! System roles and the permission catalogue.
+//! Roles and the permission catalogue.
+//!
+//! Every installation has the system roles of [`ROLES`]; a tenant makes others beside them in [`custom`]. What somebody
+//! holds at this moment, and why, is in [`rights`].
 
 use serde::Serialize;
 use types::{Permission, Permissions};
 
+use Permission as P;
+
 pub mod api;
+pub mod custom;
+pub mod explain;
+pub mod pages;
+pub mod rights;
 
 /// A role that every installation has.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +30,7 @@ pub struct Role {
 enum Grants {
     Everything,
     WholeTenant,
-    Only(&'static [Permission]),
+    Only(&'static [&'static [Permission]]),
 }
 
 /// The name of the platform's administrators' role.
@@ -44,106 +53,217 @@ pub const ROLES: &[Role] = &[
         grants: Grants::WholeTenant,
     },
     Role {
+        name: "supervisor",
+        title: "Supervisor",
+        about: "Leads those who answer: sees all traffic, steers the queue, knows the people.",
+        grants: Grants::Only(&[
+            SEES,
+            ANSWERS,
+            STEERS,
+            &[P::UserView, P::TeamView, P::MessageSend, P::MessageQuote],
+        ]),
+    },
+    Role {
         name: "operator",
         title: "Operator",
         about: "Keeps the traffic going: accounts, connections, routes and the gates before them.",
-        grants: Grants::Only(&[
-            Permission::MessageView,
-            Permission::MessageCancel,
-            Permission::AccountView,
-            Permission::AccountManage,
-            Permission::ConnectionView,
-            Permission::ConnectionManage,
-            Permission::ConnectionOperate,
-            Permission::TraceUse,
-            Permission::RouteView,
-            Permission::RouteManage,
-            Permission::SenderView,
-            Permission::SenderManage,
-            Permission::BlacklistView,
-            Permission::BlacklistManage,
-            Permission::FirewallView,
-            Permission::FirewallManage,
-            Permission::HoursView,
-            Permission::HoursManage,
-            Permission::InboundView,
-            Permission::InboundManage,
-            Permission::OptOutView,
-            Permission::OptOutManage,
-            Permission::QueueView,
-            Permission::QueueManage,
-            Permission::EventView,
-            Permission::CdrView,
-            Permission::CdrManage,
-            Permission::SimulatorUse,
-        ]),
+        grants: Grants::Only(&[SEES, ANSWERS, STEERS, RUNS]),
     },
     Role {
         name: "developer",
         title: "Developer",
         about: "Builds against the API: sends, makes keys, tries the simulator.",
         grants: Grants::Only(&[
-            Permission::MessageSend,
-            Permission::MessageView,
-            Permission::MessageCancel,
-            Permission::AccountView,
-            Permission::ConnectionView,
-            Permission::RouteView,
-            Permission::KeyView,
-            Permission::KeyManage,
-            Permission::SenderView,
-            Permission::BlacklistView,
-            Permission::FirewallView,
-            Permission::HoursView,
-            Permission::InboundView,
-            Permission::OptOutView,
-            Permission::QueueView,
-            Permission::EventView,
-            Permission::SimulatorUse,
+            SEES,
+            &[
+                P::MessageSend,
+                P::MessageQuote,
+                P::MessageCancel,
+                P::MessageReplace,
+                P::KeyView,
+                P::KeyCreate,
+                P::KeyRevoke,
+                P::SimulatorUse,
+            ],
         ]),
+    },
+    Role {
+        name: "agent",
+        title: "Agent",
+        about: "Talks with the people who write: reads conversations and answers them.",
+        grants: Grants::Only(&[&[
+            P::MessageSend,
+            P::MessageQuote,
+            P::MessageView,
+            P::MessageCancel,
+            P::ConversationView,
+            P::OptOutView,
+        ]]),
     },
     Role {
         name: "support",
         title: "Support",
         about: "Answers what became of a message, and stops those that wait.",
-        grants: Grants::Only(&[
-            Permission::MessageView,
-            Permission::MessageCancel,
-            Permission::AccountView,
-            Permission::ConnectionView,
-            Permission::RouteView,
-            Permission::UserView,
-            Permission::SenderView,
-            Permission::BlacklistView,
-            Permission::BlacklistManage,
-            Permission::FirewallView,
-            Permission::HoursView,
-            Permission::InboundView,
-            Permission::OptOutView,
-            Permission::OptOutManage,
-            Permission::QueueView,
-            Permission::EventView,
-        ]),
+        grants: Grants::Only(&[SEES, ANSWERS, &[P::UserView]]),
+    },
+    Role {
+        name: "analyst",
+        title: "Analyst",
+        about: "Reads figures and records, takes them away as files, changes nothing.",
+        grants: Grants::Only(&[SEES, &[P::CdrView, P::CdrDownload, P::CdrVerify]]),
+    },
+    Role {
+        name: "auditor",
+        title: "Auditor",
+        about: "Reads and verifies who did what, and who may do what; changes nothing.",
+        grants: Grants::Only(&[&[
+            P::AuditView,
+            P::AuditExport,
+            P::AuditVerify,
+            P::AccessExplain,
+            P::UserView,
+            P::KeyView,
+            P::RoleView,
+            P::GrantView,
+            P::TeamView,
+        ]]),
+    },
+    Role {
+        name: "service",
+        title: "Service",
+        about: "For the owner of a program's keys: sends, asks what became of it, cancels.",
+        grants: Grants::Only(&[&[
+            P::MessageSend,
+            P::MessageQuote,
+            P::MessageView,
+            P::MessageCancel,
+            P::MessageReplace,
+            P::EventView,
+        ]]),
     },
     Role {
         name: "viewer",
         title: "Viewer",
         about: "Sees the traffic and its settings, changes nothing.",
-        grants: Grants::Only(&[
-            Permission::MessageView,
-            Permission::AccountView,
-            Permission::ConnectionView,
-            Permission::RouteView,
-            Permission::SenderView,
-            Permission::BlacklistView,
-            Permission::FirewallView,
-            Permission::HoursView,
-            Permission::InboundView,
-            Permission::OptOutView,
-            Permission::QueueView,
-            Permission::EventView,
-        ]),
+        grants: Grants::Only(&[SEES]),
     },
+];
+
+/// The traffic and its settings, seen and not changed.
+const SEES: &[P] = &[
+    P::MessageView,
+    P::MessagePdu,
+    P::ConversationView,
+    P::AccountingView,
+    P::AccountView,
+    P::DistributionView,
+    P::MailView,
+    P::ConnectionView,
+    P::RouteView,
+    P::RouteTry,
+    P::RouteReplay,
+    P::LookupView,
+    P::NumberPlanView,
+    P::SenderView,
+    P::PoolView,
+    P::SenderPolicyView,
+    P::BlacklistView,
+    P::FirewallView,
+    P::GateCheck,
+    P::RefusalView,
+    P::HeldView,
+    P::HoursView,
+    P::InboundView,
+    P::OptOutView,
+    P::OptOutExport,
+    P::QueueView,
+    P::PauseView,
+    P::DeadLetterView,
+    P::DeadLetterExport,
+    P::DeadJobView,
+    P::EventView,
+];
+
+/// What people ask for who call because of a message.
+const ANSWERS: &[P] = &[
+    P::MessageCancel,
+    P::MessageReplace,
+    P::BlacklistAdd,
+    P::BlacklistImport,
+    P::BlacklistRemove,
+    P::OptOutAdd,
+    P::OptOutImport,
+    P::OptOutRemove,
+];
+
+/// What waits and what failed.
+const STEERS: &[P] = &[
+    P::QueueHold,
+    P::QueueRelease,
+    P::PauseCreate,
+    P::PauseEnd,
+    P::DeadLetterRedrive,
+    P::DeadJobSteer,
+    P::HeldRelease,
+];
+
+/// What the traffic runs through.
+const RUNS: &[P] = &[
+    P::AccountCreate,
+    P::AccountChange,
+    P::AccountPassword,
+    P::AccountEnd,
+    P::AccountDelete,
+    P::DistributionCreate,
+    P::DistributionChange,
+    P::DistributionDelete,
+    P::MailCreate,
+    P::MailChange,
+    P::MailDelete,
+    P::MailTest,
+    P::ConnectionCreate,
+    P::ConnectionChange,
+    P::ConnectionDelete,
+    P::ConnectionOperate,
+    P::ConnectionRenew,
+    P::ConnectionHook,
+    P::TraceView,
+    P::TraceStart,
+    P::TraceStop,
+    P::TraceDownload,
+    P::RouteCreate,
+    P::RouteChange,
+    P::RouteDelete,
+    P::RouteDraft,
+    P::RoutePublish,
+    P::RouteRollBack,
+    P::LookupAsk,
+    P::LookupCreate,
+    P::LookupChange,
+    P::LookupDelete,
+    P::NumberPlanImport,
+    P::SenderCreate,
+    P::SenderChange,
+    P::SenderDelete,
+    P::PoolCreate,
+    P::PoolChange,
+    P::PoolDelete,
+    P::SenderPolicyChange,
+    P::FirewallCreate,
+    P::FirewallChange,
+    P::FirewallDelete,
+    P::HoursCreate,
+    P::HoursChange,
+    P::HoursDelete,
+    P::InboundCreate,
+    P::InboundChange,
+    P::InboundDelete,
+    P::CdrView,
+    P::CdrDownload,
+    P::CdrVerify,
+    P::CdrChange,
+    P::CdrRotate,
+    P::SimulatorUse,
 ];
 
 impl Role {
@@ -157,7 +277,7 @@ impl Role {
         match self.grants {
             Grants::Everything => Permissions::all(),
             Grants::WholeTenant => Permissions::all_of_a_tenant(),
-            Grants::Only(permissions) => permissions.iter().copied().collect(),
+            Grants::Only(groups) => groups.iter().copied().flatten().copied().collect(),
         }
     }
 }
@@ -183,6 +303,8 @@ pub struct CatalogueEntry {
     pub title: &'static str,
     /// Whether it reaches over all tenants.
     pub platform: bool,
+    /// Whether it can be held for one's own or one's team's records alone.
+    pub has_owner: bool,
 }
 
 /// The whole catalogue, in the order it is shown.
@@ -192,6 +314,7 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
         group: permission.group(),
         title: permission.title(),
         platform: permission.is_platform(),
+        has_owner: permission.has_owner(),
     };
     Permission::ALL.iter().map(entry).collect()
 }

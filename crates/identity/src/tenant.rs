@@ -160,9 +160,9 @@ async fn find(tx: &mut Tx, id: TenantId) -> Result<Tenant> {
 /// Creates a tenant, its data key and, if told, its first administrator with a sign-in link.
 ///
 /// # Errors
-/// Without `tenant.manage`; a name, slug or address that is malformed or taken.
+/// Without `tenant.create`; a name, slug or address that is malformed or taken.
 pub async fn create(scope: &Scope, new: NewTenant) -> Result<CreatedTenant> {
-    scope.require(Permission::TenantManage)?;
+    scope.require(Permission::TenantCreate)?;
     let administrator = new.administrator.clone();
     let row = prepare(scope.runtime(), new)?;
     let mut write = scope.write_every().await?;
@@ -237,9 +237,9 @@ pub(crate) async fn insert(tx: &mut Tx, Prepared { tenant, data_key }: &Prepared
 /// Changes a tenant.
 ///
 /// # Errors
-/// Without `tenant.manage`; `not_found`; `conflict` for who would shut themselves out.
+/// Without `tenant.change`; `not_found`; `conflict` for who would shut themselves out.
 pub async fn update(scope: &Scope, id: TenantId, wanted: TenantChange) -> Result<Tenant> {
-    scope.require(Permission::TenantManage)?;
+    scope.require(Permission::TenantChange)?;
     if id == scope.tenant() && wanted.status == Some(Status::Suspended) {
         return Err(Error::new(Code::Conflict, "you cannot suspend the tenant that you are in").at("status"));
     }

@@ -8,7 +8,7 @@ use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp, U
 use web::Paging;
 
 use crate::attempt::Attempts;
-use crate::role::{self, Role};
+use crate::role::rights::{self, Reaching};
 use crate::{name, password, session};
 
 pub mod api;
@@ -95,15 +95,17 @@ pub struct UserChange {
 pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<User>> {
     scope.require(Permission::UserView)?;
     let (limit, behind) = (paging.limit()?, paging.behind(i64::MAX)?);
+    let reaching = Reaching::of(scope, Permission::UserView)?;
     let users = scope
         .read()
         .await?
         .all(
             sql!(
                 "select id, email, name, role, language, status, (password_hash is not null) as has_password, created_at, \
-                 last_sign_in_at from users where tenant_id = $1 and id < $2 order by id desc limit $3"
+                 last_sign_in_at from users where tenant_id = $1 and id < $2 and ($4 or id in \
+                 (select cast(r.value ->> 'id' as bigint) from json_rows($5) r)) order by id desc limit $3"
             ),
-            args![scope.tenant(), behind, limit as i64 + 1],
+            args![scope.tenant(), behind, limit as i64 + 1, reaching.all, reaching.people],
         )
         .await?;
     Ok(Page::from_overfull(users, limit, |user: &User| user.id.raw()))
@@ -115,6 +117,9 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<User>> {
 /// Without `user.view`; `not_found`.
 pub async fn get(scope: &Scope, id: UserId) -> Result<User> {
     scope.require(Permission::UserView)?;
+    if !scope.held().allows(Permission::UserView, Some(id)) {
+        return Err(Error::not_found("user"));
+    }
     find(&mut scope.read().await?, scope.tenant(), id).await
 }
 
@@ -150,11 +155,11 @@ pub(crate) async fn find(tx: &mut Tx, tenant: TenantId, id: UserId) -> Result<Us
 /// Creates a user, who gets in by a sign-in link first.
 ///
 /// # Errors
-/// Without `user.manage`; a role that allows more than the caller may; `already_exists`.
+/// Without `user.create`; a role that allows more than the caller may; `already_exists`.
 pub async fn create(scope: &Scope, new: NewUser) -> Result<User> {
-    scope.require(Permission::UserManage)?;
-    may_give(scope, &new.role)?;
+    scope.require(Permission::UserCreate)?;
     let mut write = scope.write().await?;
+    rights::may_give(&mut write, scope, &new.role).await?;
     let user = insert(&mut write, scope.runtime(), scope.tenant(), new).await?;
     write.happened(Event::UserCreated(change(&user, None)));
     write.commit(user).await
@@ -166,7 +171,7 @@ pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, new
         id: runtime.ids.next(),
         email: name::email(&new.email)?,
         name: name::given("name", &new.name)?,
-        role: known(&new.role)?.name.to_owned(),
+        role: new.role,
         language: name::language(new.language.as_deref().unwrap_or("en"))?,
         status: Status::Active.as_str().to_owned(),
         has_password: false,
@@ -198,14 +203,24 @@ pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, new
 /// Changes a user. Nobody takes away their own rights: so an administrator always remains.
 ///
 /// # Errors
-/// Without `user.manage`; for a user or role with more rights than the caller's; `conflict` for one's own role or state.
+/// Without `user.change`, and for a role `user.role`; for a user or role with more rights than the caller's; `conflict` for one's own role or state.
 pub async fn update(scope: &Scope, id: UserId, wanted: UserChange) -> Result<User> {
-    scope.require(Permission::UserManage)?;
+    let other = wanted.name.is_some() || wanted.language.is_some() || wanted.status.is_some();
+    if other || wanted.role.is_none() {
+        scope.require(Permission::UserChange)?;
+    }
+    if wanted.role.is_some() {
+        scope.require(Permission::UserRole)?;
+    }
     let mut write = scope.write().await?;
     let before = find(&mut write, scope.tenant(), id).await?;
-    may_govern(scope, &before)?;
+    if other {
+        scope.require_for(Permission::UserChange, Some(id))?;
+    }
+    may_govern(&mut write, scope, &before).await?;
     if let Some(role) = &wanted.role {
-        may_give(scope, role)?;
+        scope.require_for(Permission::UserRole, Some(id))?;
+        rights::may_give(&mut write, scope, role).await?;
     }
     if *scope.actor() == Actor::User(id) && (wanted.role.is_some() || wanted.status.is_some()) {
         return Err(Error::new(Code::Conflict, "you cannot change your own role or state")
@@ -326,25 +341,10 @@ pub async fn set_own_password(
     write.commit(()).await
 }
 
-fn known(role: &str) -> Result<&'static Role> {
-    Role::named(role).ok_or_else(|| {
-        let names: Vec<_> = role::ROLES.iter().map(|role| role.name).collect();
-        Error::invalid("role", format!("{role:?} is no role"))
-            .hint(format!("the roles are {}", names.join(", ")))
-    })
-}
-
-/// A role may be given by whoever may do all that it allows.
-fn may_give(scope: &Scope, role: &str) -> Result<()> {
-    if scope.permissions().covers(known(role)?.permissions()) {
-        return Ok(());
-    }
-    Err(Error::new(Code::Forbidden, format!("the role {role} allows more than you may")).at("role"))
-}
-
 /// A user may be governed by whoever may do all that the user may; else a sign-in link would be a way up.
-pub(crate) fn may_govern(scope: &Scope, user: &User) -> Result<()> {
-    if scope.permissions().covers(role::permissions(&user.role)) {
+pub(crate) async fn may_govern(tx: &mut Tx, scope: &Scope, user: &User) -> Result<()> {
+    let theirs = rights::of_user(tx, scope.tenant(), user.id, scope.now()).await?;
+    if scope.held().covers(&theirs.held(scope.now())) {
         return Ok(());
     }
     Err(Error::new(Code::Forbidden, "this user may do more than you"))

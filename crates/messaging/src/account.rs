@@ -136,7 +136,7 @@ fn made_password() -> String {
 /// [`Code::AlreadyExists`] for a system_id that somebody has, without telling who; [`Code::InvalidValue`] and its kin for
 /// settings.
 pub async fn create(scope: &Scope, new: NewAccount) -> Result<Credentials> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::AccountCreate)?;
     let runtime = scope.runtime();
     settings::c_octets("system_id", &new.system_id, &(1..=15))?;
     if let Some(password) = &new.password {
@@ -253,7 +253,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: AccountId) -> Result<Acc
 /// # Errors
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::NotFound`]; refusals of its values.
 pub async fn change(scope: &Scope, id: AccountId, patch: AccountPatch) -> Result<Account> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::AccountChange)?;
     let runtime = scope.runtime();
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
@@ -301,7 +301,7 @@ pub async fn change(scope: &Scope, id: AccountId, patch: AccountPatch) -> Result
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn reset_password(scope: &Scope, id: AccountId) -> Result<Credentials> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::AccountPassword)?;
     let password = made_password();
     let hash = password::hash(scope.runtime(), &password).await?;
     let mut write = scope.write().await?;
@@ -331,7 +331,7 @@ pub async fn reset_password(scope: &Scope, id: AccountId) -> Result<Credentials>
 /// # Errors
 /// [`Code::StillInUse`] while a route is for it; [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: AccountId) -> Result<()> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::AccountDelete)?;
     let mut write = scope.write().await?;
     let account = present(&mut write, scope.tenant(), id).await?;
     route::refuse_use(&mut write, scope.tenant(), |rule| rule.names_account(id)).await?;

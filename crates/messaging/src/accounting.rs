@@ -80,7 +80,7 @@ record! { struct Number { n: i64 } }
 /// # Errors
 /// [`types::Code::Forbidden`]; when the database does not answer.
 pub async fn check(scope: &Scope, engine: &Engine) -> Result<Books> {
-    scope.require(Permission::MessageView)?;
+    scope.require(Permission::AccountingView)?;
     let mut tx = scope.runtime().db.look(Tenancy::Tenant(scope.tenant())).await?;
     let mut books = look(&mut tx, scope.tenant(), scope.now()).await?;
     drop(tx);

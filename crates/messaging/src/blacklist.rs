@@ -280,7 +280,7 @@ async fn insert(tx: &mut db::Tx, tenant: TenantId, rows: &[Row], now: Timestamp)
 /// # Errors
 /// Refusals of its values; [`Code::Conflict`] when the list is full.
 pub async fn add(scope: &Scope, new: &NewEntry) -> Result<Entry> {
-    scope.require(Permission::BlacklistManage)?;
+    scope.require(Permission::BlacklistAdd)?;
     let row = row(scope, new)?;
     let mut write = scope.write().await?;
     insert(&mut write, scope.tenant(), std::slice::from_ref(&row), scope.now()).await?;
@@ -303,7 +303,7 @@ pub async fn add(scope: &Scope, new: &NewEntry) -> Result<Entry> {
 /// # Errors
 /// [`Code::Conflict`] when the list is full; [`Code::InvalidValue`] for too many lines. Nothing is added then.
 pub async fn import(scope: &Scope, import: &Import) -> Result<Imported> {
-    scope.require(Permission::BlacklistManage)?;
+    scope.require(Permission::BlacklistImport)?;
     let read = lines(import)?;
     let (mut rows, mut refused, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (line, read) in read {
@@ -509,7 +509,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: BlacklistedId) -> Result
 /// # Errors
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn remove(scope: &Scope, id: BlacklistedId) -> Result<()> {
-    scope.require(Permission::BlacklistManage)?;
+    scope.require(Permission::BlacklistRemove)?;
     let mut write = scope.write().await?;
     let entry = present(&mut write, scope.tenant(), id).await?;
     write

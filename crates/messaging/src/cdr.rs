@@ -18,7 +18,7 @@ use db::{args, record, sql};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot};
-use types::event::Change;
+use types::event::{Change, Exported};
 use types::{CdrFileId, Code, Error, Event, Page, Permission, Result, TenantId, Timestamp};
 
 use crate::settings::{self, Patch};
@@ -258,7 +258,7 @@ record! { struct Head { seq: i64 } }
 /// # Errors
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::InvalidUrl`]; refusals of its values.
 pub async fn change(scope: &Scope, patch: CdrPatch) -> Result<CdrStream> {
-    scope.require(Permission::CdrManage)?;
+    scope.require(Permission::CdrChange)?;
     let (runtime, tenant, now) = (scope.runtime(), scope.tenant(), scope.now());
     let mut write = scope.write().await?;
     let stored = stream_of(&mut write, tenant).await?;
@@ -344,6 +344,10 @@ pub async fn list(scope: &Scope, before: i64, limit: usize) -> Result<Page<CdrFi
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get_file(scope: &Scope, id: CdrFileId) -> Result<CdrFile> {
     scope.require(Permission::CdrView)?;
+    find_file(scope, id).await
+}
+
+async fn find_file(scope: &Scope, id: CdrFileId) -> Result<CdrFile> {
     let found: Option<StoredFile> = scope
         .read()
         .await?
@@ -363,11 +367,16 @@ pub async fn get_file(scope: &Scope, id: CdrFileId) -> Result<CdrFile> {
 /// # Errors
 /// [`Code::NotFound`] when its time was over, or somebody took it away.
 pub async fn content(scope: &Scope, id: CdrFileId) -> Result<(CdrFile, PathBuf)> {
-    let found = get_file(scope, id).await?;
+    scope.require(Permission::CdrDownload)?;
+    let found = find_file(scope, id).await?;
     let path = file::find(&scope.runtime().config, scope.tenant(), &found.name);
     let path = path.ok_or_else(|| {
         Error::new(Code::NotFound, format!("the content of {} is not here any more", found.name))
     })?;
+    let (name, records) = (Some(found.name.clone()), Some(found.rows));
+    let mut write = scope.write().await?;
+    write.happened(Event::DataExported(Exported { what: "cdr_file".into(), name, records }));
+    write.commit(()).await?;
     Ok((found, path))
 }
 
@@ -376,7 +385,7 @@ pub async fn content(scope: &Scope, id: CdrFileId) -> Result<(CdrFile, PathBuf)>
 /// # Errors
 /// [`Code::Conflict`] when records are switched off or the writer does not run; what kept the file from being closed.
 pub async fn rotate(scope: &Scope) -> Result<Option<CdrFile>> {
-    scope.require(Permission::CdrManage)?;
+    scope.require(Permission::CdrRotate)?;
     let runtime = scope.runtime();
     let stored = stream_of(&mut scope.read().await?, scope.tenant()).await?;
     if !stored.is_some_and(|stored| stored.active) || !runtime.config.cdr.enabled {

@@ -152,7 +152,7 @@ const READ_MAX: i64 = 100_000;
 /// # Errors
 /// [`Code::AlreadyExists`] for a name that another of the tenant's connections has; refusals of its values.
 pub async fn create(scope: &Scope, mut new: NewConnection) -> Result<Connection> {
-    scope.require(Permission::ConnectionManage)?;
+    scope.require(Permission::ConnectionCreate)?;
     let runtime = scope.runtime();
     let defaults = ConnectionSettings::defaults(&runtime.config);
     let now = scope.now();
@@ -269,7 +269,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: ConnectionId) -> Result<
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals
 /// of its values.
 pub async fn change(scope: &Scope, id: ConnectionId, mut patch: ConnectionPatch) -> Result<Connection> {
-    scope.require(Permission::ConnectionManage)?;
+    scope.require(Permission::ConnectionChange)?;
     let (runtime, config) = (scope.runtime(), &scope.runtime().config);
     let protocol = present(&mut scope.read().await?, scope.tenant(), id).await?.settings.protocol;
     let protocol = match patch.settings.get("protocol").and_then(serde_json::Value::as_str) {
@@ -354,7 +354,7 @@ async fn store(tx: &mut db::Tx, now: Timestamp, before: &Connection, after: &mut
 /// # Errors
 /// [`Code::StillInUse`] while a route leads to it; [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: ConnectionId) -> Result<()> {
-    scope.require(Permission::ConnectionManage)?;
+    scope.require(Permission::ConnectionDelete)?;
     let mut write = scope.write().await?;
     let connection = present(&mut write, scope.tenant(), id).await?;
     route::refuse_use(&mut write, scope.tenant(), |rule| rule.connections().any(|used| used == id)).await?;

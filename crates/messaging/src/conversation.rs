@@ -45,7 +45,7 @@ record! { struct Last { id: MessageId, text: Option<String> } }
 /// # Errors
 /// A cursor that is none.
 pub async fn list(scope: &Scope, paging: &web::Paging) -> Result<Page<Conversation>> {
-    scope.require(Permission::MessageView)?;
+    scope.require(Permission::ConversationView)?;
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
     let mut tx = scope.read().await?;
     let rows: Vec<Row> = tx
@@ -107,7 +107,7 @@ async fn known(tx: &mut db::Tx, scope: &Scope, phone: &str) -> Result<Known> {
 /// # Errors
 /// [`types::Code::NotFound`] for a phone that has not written; a cursor that is none.
 pub async fn thread(scope: &Scope, phone: &str, paging: &web::Paging) -> Result<Page<Message>> {
-    scope.require(Permission::MessageView)?;
+    scope.require(Permission::ConversationView)?;
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
     let phone = digits(phone)?;
     let mut tx = scope.read().await?;
@@ -131,7 +131,7 @@ pub async fn thread(scope: &Scope, phone: &str, paging: &web::Paging) -> Result<
 /// # Errors
 /// [`types::Code::NotFound`].
 pub async fn read(scope: &Scope, phone: &str) -> Result<()> {
-    scope.require(Permission::MessageView)?;
+    scope.require(Permission::ConversationView)?;
     let phone = digits(phone)?;
     let known = known(&mut scope.read().await?, scope, &phone).await?;
     if known.last_id.raw() <= known.read_id && scope.key().is_none() {
@@ -154,7 +154,7 @@ record! { struct Number { recipient: String, recipient_kind: i64 } }
 /// # Errors
 /// [`types::Code::NotFound`].
 pub async fn number(scope: &Scope, phone: &str) -> Result<String> {
-    scope.require(Permission::MessageView)?;
+    scope.require(Permission::ConversationView)?;
     let phone = digits(phone)?;
     let mut tx = scope.read().await?;
     known(&mut tx, scope, &phone).await?;

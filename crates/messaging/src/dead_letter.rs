@@ -7,7 +7,8 @@
 use db::{args, record, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Code, ConnectionId, Error, MessageId, Page, Permission, Result, Timestamp};
+use types::event::Exported;
+use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Page, Permission, Result, Timestamp};
 
 use crate::intent::Intent;
 use crate::message::State;
@@ -147,7 +148,7 @@ record! { struct Classed { id: MessageId, class: String, new_id: Option<MessageI
 /// # Errors
 /// [`Code::Forbidden`]; a filter or cursor that is none.
 pub async fn list(scope: &Scope, filter: &DeadFilter) -> Result<Page<DeadLetter>> {
-    scope.require(Permission::QueueView)?;
+    scope.require(Permission::DeadLetterView)?;
     let paging = web::Paging { after: filter.after.clone(), limit: filter.limit.clone() };
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
     let found = newest(scope, filter, before, limit as i64 + 1).await?;
@@ -254,7 +255,7 @@ const COUNTED_MAX: i64 = 100_000;
 /// # Errors
 /// [`Code::Forbidden`]; a filter that is none.
 pub async fn reasons(scope: &Scope, filter: &DeadFilter) -> Result<Vec<Reason>> {
-    scope.require(Permission::QueueView)?;
+    scope.require(Permission::DeadLetterView)?;
     let mut tx = scope.read().await?;
     let mut args = args![scope.tenant(), COUNTED_MAX];
     args.extend(filter.args()?);
@@ -292,9 +293,13 @@ const EXPORTED_MAX: i64 = 10_000;
 /// # Errors
 /// [`Code::Forbidden`]; a filter that is none.
 pub async fn export(scope: &Scope, filter: &DeadFilter) -> Result<Vec<u8>> {
-    scope.require(Permission::QueueView)?;
+    scope.require(Permission::DeadLetterExport)?;
     scope.require(Permission::MessageView)?;
     let letters = newest(scope, filter, i64::MAX, EXPORTED_MAX).await?;
+    let mut write = scope.write().await?;
+    let records = Some(letters.len() as i64);
+    write.happened(Event::DataExported(Exported { what: "dead_letters".into(), name: None, records }));
+    write.commit(()).await?;
     let mut writer = csv::Writer::from_writer(Vec::new());
     let heading = [
         "id",

@@ -121,7 +121,7 @@ record! { struct Count { n: i64 } }
 /// # Errors
 /// [`Code::AlreadyExists`] for a name that another of the tenant's lists has; refusals of its values.
 pub async fn create(scope: &Scope, new: NewDistributionList) -> Result<DistributionList> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::DistributionCreate)?;
     let now = scope.now();
     let defaults = ListRule::default();
     settings::c_octets("name", &new.name, &(1..=NAME_CHARS_MAX))?;
@@ -162,7 +162,7 @@ fn taken(name: &str) -> Error {
 /// # Errors
 /// [`Code::Forbidden`], [`Code::InvalidCursor`], [`Code::InvalidFilter`].
 pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<DistributionList>> {
-    scope.require(Permission::AccountView)?;
+    scope.require(Permission::DistributionView)?;
     let limit = paging.limit()?;
     let mut tx = scope.read().await?;
     let stored: Vec<Stored> = tx
@@ -183,7 +183,7 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<DistributionLis
 /// # Errors
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: DistributionListId) -> Result<DistributionList> {
-    scope.require(Permission::AccountView)?;
+    scope.require(Permission::DistributionView)?;
     present(&mut scope.read().await?, scope.tenant(), id).await
 }
 
@@ -210,7 +210,7 @@ pub async fn change(
     id: DistributionListId,
     patch: DistributionListPatch,
 ) -> Result<DistributionList> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::DistributionChange)?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -251,7 +251,7 @@ pub async fn change(
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: DistributionListId) -> Result<()> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::DistributionDelete)?;
     let mut write = scope.write().await?;
     let list = present(&mut write, scope.tenant(), id).await?;
     write

@@ -324,7 +324,7 @@ fn priority(priority: i32) -> Result<i32> {
 /// # Errors
 /// [`Code::AlreadyExists`]; [`Code::Conflict`] when the tenant has as many as it may; refusals of its values.
 pub async fn create(scope: &Scope, new: NewRule) -> Result<Rule> {
-    scope.require(Permission::FirewallManage)?;
+    scope.require(Permission::FirewallCreate)?;
     let now = scope.now();
     let nothing = FirewallRule::default();
     let rule = Rule {
@@ -400,7 +400,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: RuleId) -> Result<Rule> 
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals
 /// of its values.
 pub async fn change(scope: &Scope, id: RuleId, patch: RulePatch) -> Result<Rule> {
-    scope.require(Permission::FirewallManage)?;
+    scope.require(Permission::FirewallChange)?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -445,7 +445,7 @@ pub async fn change(scope: &Scope, id: RuleId, patch: RulePatch) -> Result<Rule>
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: RuleId) -> Result<()> {
-    scope.require(Permission::FirewallManage)?;
+    scope.require(Permission::FirewallDelete)?;
     let mut write = scope.write().await?;
     let rule = present(&mut write, scope.tenant(), id).await?;
     write

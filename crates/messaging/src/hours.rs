@@ -206,7 +206,7 @@ fn taken(name: &str) -> Error {
 /// # Errors
 /// [`Code::AlreadyExists`]; [`Code::Conflict`] when the tenant has as many as it may; refusals of its values.
 pub async fn create(scope: &Scope, new: NewHours) -> Result<Hours> {
-    scope.require(Permission::HoursManage)?;
+    scope.require(Permission::HoursCreate)?;
     let now = scope.now();
     let nothing = HoursRule::default();
     let rule = Hours {
@@ -281,7 +281,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: HoursId) -> Result<Hours
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals
 /// of its values.
 pub async fn change(scope: &Scope, id: HoursId, patch: HoursPatch) -> Result<Hours> {
-    scope.require(Permission::HoursManage)?;
+    scope.require(Permission::HoursChange)?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -325,7 +325,7 @@ pub async fn change(scope: &Scope, id: HoursId, patch: HoursPatch) -> Result<Hou
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: HoursId) -> Result<()> {
-    scope.require(Permission::HoursManage)?;
+    scope.require(Permission::HoursDelete)?;
     let mut write = scope.write().await?;
     let rule = present(&mut write, scope.tenant(), id).await?;
     write

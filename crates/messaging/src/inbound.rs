@@ -419,7 +419,7 @@ fn taken(number: &str) -> Error {
 /// # Errors
 /// [`Code::AlreadyExists`]; [`Code::Conflict`] when the tenant has as many as it may; refusals of its values.
 pub async fn create(scope: &Scope, new: NewInboundNumber) -> Result<InboundNumber> {
-    scope.require(Permission::InboundManage)?;
+    scope.require(Permission::InboundCreate)?;
     let now = scope.now();
     let address = Address::recipient(&new.number).map_err(|error| error.at("number"))?;
     let nothing = NumberRule::default();
@@ -499,7 +499,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: InboundNumberId) -> Resu
 /// # Errors
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::NotFound`]; refusals of its values.
 pub async fn change(scope: &Scope, id: InboundNumberId, patch: InboundNumberPatch) -> Result<InboundNumber> {
-    scope.require(Permission::InboundManage)?;
+    scope.require(Permission::InboundChange)?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -545,7 +545,7 @@ pub async fn change(scope: &Scope, id: InboundNumberId, patch: InboundNumberPatc
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: InboundNumberId) -> Result<()> {
-    scope.require(Permission::InboundManage)?;
+    scope.require(Permission::InboundDelete)?;
     let mut write = scope.write().await?;
     let number = present(&mut write, scope.tenant(), id).await?;
     write

@@ -365,7 +365,7 @@ pub async fn of_account(scope: &Scope, engine: &Engine, id: AccountId) -> Result
 /// # Errors
 /// [`types::Code::NotFound`], also for a session that there is not.
 pub async fn renew(scope: &Scope, engine: &Engine, id: ConnectionId, bind: u64) -> Result<()> {
-    scope.require(Permission::ConnectionOperate)?;
+    scope.require(Permission::ConnectionRenew)?;
     let connection = connection::get(scope, id).await?;
     if !engine.renew(id, bind) {
         return Err(types::Error::not_found("bind").at("bind"));
@@ -380,7 +380,7 @@ pub async fn renew(scope: &Scope, engine: &Engine, id: ConnectionId, bind: u64) 
 /// # Errors
 /// [`types::Code::NotFound`], also for a session that there is not.
 pub async fn end(scope: &Scope, engine: &Engine, id: AccountId, bind: u64) -> Result<()> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::AccountEnd)?;
     let account = account::get(scope, id).await?;
     if !engine.sessions().end_one(id, bind) {
         return Err(types::Error::not_found("bind").at("bind"));

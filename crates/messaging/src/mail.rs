@@ -321,7 +321,7 @@ fn taken(gateway: &MailGateway) -> Error {
 /// [`Code::AlreadyExists`] where the account has one or the subdomain is somebody's; [`Code::Conflict`] when the tenant has as
 /// many as it may; refusals of its values.
 pub async fn create(scope: &Scope, new: NewMailGateway) -> Result<MailGateway> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::MailCreate)?;
     let now = scope.now();
     let subdomain = checked_subdomain(&new.subdomain)?;
     let nothing = GatewaySettings::default();
@@ -391,7 +391,7 @@ async fn of_tenant(tx: &mut db::Tx, tenant: TenantId) -> Result<Vec<MailGateway>
 /// # Errors
 /// [`Code::Forbidden`].
 pub async fn list(scope: &Scope) -> Result<Page<MailGateway>> {
-    scope.require(Permission::AccountView)?;
+    scope.require(Permission::MailView)?;
     Ok(Page { items: of_tenant(&mut scope.read().await?, scope.tenant()).await?, next: None })
 }
 
@@ -400,7 +400,7 @@ pub async fn list(scope: &Scope) -> Result<Page<MailGateway>> {
 /// # Errors
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: MailGatewayId) -> Result<MailGateway> {
-    scope.require(Permission::AccountView)?;
+    scope.require(Permission::MailView)?;
     present(&mut scope.read().await?, scope.tenant(), id).await
 }
 
@@ -423,7 +423,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: MailGatewayId) -> Result
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals of
 /// its values.
 pub async fn change(scope: &Scope, id: MailGatewayId, patch: MailGatewayPatch) -> Result<MailGateway> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::MailChange)?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -470,7 +470,7 @@ pub async fn change(scope: &Scope, id: MailGatewayId, patch: MailGatewayPatch) -
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: MailGatewayId) -> Result<()> {
-    scope.require(Permission::AccountManage)?;
+    scope.require(Permission::MailDelete)?;
     let mut write = scope.write().await?;
     let gateway = present(&mut write, scope.tenant(), id).await?;
     write

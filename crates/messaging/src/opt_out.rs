@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use db::{Arg, args, record, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
-use types::event::Change;
+use types::event::{Change, Exported};
 use types::{
     Address, Code, Error, Event, MessageId, OptOutId, Page, Permission, Result, TenantId, Timestamp,
 };
@@ -236,7 +236,7 @@ async fn insert(tx: &mut db::Tx, tenant: TenantId, rows: &[Row], now: Timestamp)
 /// # Errors
 /// Refusals of its values; [`Code::Conflict`] when the list is full.
 pub async fn add(scope: &Scope, engine: &Engine, new: &NewOptOut) -> Result<OptOut> {
-    scope.require(Permission::OptOutManage)?;
+    scope.require(Permission::OptOutAdd)?;
     let row = row(scope, new)?;
     let mut write = scope.write().await?;
     insert(&mut write, scope.tenant(), std::slice::from_ref(&row), scope.now()).await?;
@@ -252,7 +252,7 @@ pub async fn add(scope: &Scope, engine: &Engine, new: &NewOptOut) -> Result<OptO
 /// # Errors
 /// [`Code::Conflict`] when the list is full; [`Code::InvalidValue`] for too many lines. Nothing is added then.
 pub async fn import(scope: &Scope, engine: &Engine, import: &ImportOptOuts) -> Result<ImportedOptOuts> {
-    scope.require(Permission::OptOutManage)?;
+    scope.require(Permission::OptOutImport)?;
     let (mut rows, mut refused, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (line, new) in lines(import)? {
         match new.and_then(|new| row(scope, &new)) {
@@ -376,7 +376,10 @@ pub async fn list(scope: &Scope, filter: &OptOutFilter) -> Result<Page<OptOut>> 
 /// # Errors
 /// [`Code::Forbidden`].
 pub async fn export(scope: &Scope) -> Result<String> {
-    scope.require(Permission::OptOutView)?;
+    scope.require(Permission::OptOutExport)?;
+    let mut write = scope.write().await?;
+    write.happened(Event::DataExported(Exported { what: "opt_outs".into(), name: None, records: None }));
+    write.commit(()).await?;
     let mut out = csv::Writer::from_writer(Vec::new());
     let fault = |error: csv::Error| Error::internal(error);
     out.write_record(["phone", "scope", "number", "word", "source", "at"]).map_err(fault)?;
@@ -440,7 +443,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: OptOutId) -> Result<OptO
 /// # Errors
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn remove(scope: &Scope, engine: &Engine, id: OptOutId) -> Result<()> {
-    scope.require(Permission::OptOutManage)?;
+    scope.require(Permission::OptOutRemove)?;
     let mut write = scope.write().await?;
     let entry = present(&mut write, scope.tenant(), id).await?;
     write

@@ -69,7 +69,7 @@ pub const NAV: &[NavEntry] = &[
         href: "/lookups",
         icon: Icon::Search,
         key: None,
-        permission: Permission::RouteView,
+        permission: Permission::LookupView,
     },
     NavEntry {
         group: "Gateway",

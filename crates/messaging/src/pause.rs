@@ -185,7 +185,7 @@ async fn number(tx: &mut Tx, tenant: TenantId, new: &NewPause) -> Result<i64> {
 /// # Errors
 /// [`Code::Forbidden`].
 pub async fn list(scope: &Scope) -> Result<Page<Pause>> {
-    scope.require(Permission::QueueView)?;
+    scope.require(Permission::PauseView)?;
     let mut tx = scope.read().await?;
     let stored: Vec<Stored> = tx
         .all(
@@ -203,7 +203,7 @@ pub async fn list(scope: &Scope) -> Result<Page<Pause>> {
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn get(scope: &Scope, id: PauseId) -> Result<Pause> {
-    scope.require(Permission::QueueView)?;
+    scope.require(Permission::PauseView)?;
     present(&mut scope.read().await?, scope.tenant(), id).await
 }
 
@@ -233,7 +233,7 @@ async fn present(tx: &mut Tx, tenant: TenantId, id: PauseId) -> Result<Pause> {
 /// # Errors
 /// [`Code::AlreadyExists`] when it is paused already; refusals of its values.
 pub async fn create(scope: &Scope, new: NewPause) -> Result<Pause> {
-    scope.require(Permission::QueueManage)?;
+    scope.require(Permission::PauseCreate)?;
     let reason = new.reason.trim();
     if reason.chars().count() > REASON_CHARS_MAX || reason.contains('\0') {
         return Err(Error::invalid("reason", format!("it takes at most {REASON_CHARS_MAX} characters")));
@@ -272,7 +272,7 @@ pub async fn create(scope: &Scope, new: NewPause) -> Result<Pause> {
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn end(scope: &Scope, id: PauseId) -> Result<()> {
-    scope.require(Permission::QueueManage)?;
+    scope.require(Permission::PauseEnd)?;
     let mut write = scope.write().await?;
     let pause = present(&mut write, scope.tenant(), id).await?;
     write

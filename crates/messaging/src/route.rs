@@ -191,7 +191,7 @@ async fn of_tenant(tx: &mut db::Tx, tenant: TenantId) -> Result<Vec<Route>> {
 /// [`Code::AlreadyExists`] for a name that another of the tenant's routes has; [`Code::Conflict`] when the tenant has as
 /// many as it may; refusals of its values.
 pub async fn create(scope: &Scope, new: NewRoute) -> Result<Route> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteCreate)?;
     let now = scope.now();
     let nothing = RouteRule::default();
     let route = Route {
@@ -285,7 +285,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: RouteId) -> Result<Route
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals
 /// of its values.
 pub async fn change(scope: &Scope, id: RouteId, patch: RoutePatch) -> Result<Route> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteChange)?;
     let mut write = scope.write().await?;
     let versions = version::begin(scope, &mut write).await?;
     let before = present(&mut write, scope.tenant(), id).await?;
@@ -333,7 +333,7 @@ pub async fn change(scope: &Scope, id: RouteId, patch: RoutePatch) -> Result<Rou
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: RouteId) -> Result<()> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteDelete)?;
     let mut write = scope.write().await?;
     let versions = version::begin(scope, &mut write).await?;
     let route = present(&mut write, scope.tenant(), id).await?;

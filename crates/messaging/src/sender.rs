@@ -217,7 +217,7 @@ pub(crate) async fn of_tenant(tx: &mut db::Tx, tenant: TenantId) -> Result<Vec<S
 /// [`Code::AlreadyExists`] for a name that is registered; [`Code::Conflict`] when the tenant has as many as it may;
 /// refusals of its values.
 pub async fn create(scope: &Scope, new: NewSender) -> Result<Sender> {
-    scope.require(Permission::SenderManage)?;
+    scope.require(Permission::SenderCreate)?;
     let now = scope.now();
     let nothing = SenderRecord::default();
     let sender = Sender {
@@ -292,7 +292,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: SenderId) -> Result<Send
 /// # Errors
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::NotFound`]; refusals of its values.
 pub async fn change(scope: &Scope, id: SenderId, patch: SenderPatch) -> Result<Sender> {
-    scope.require(Permission::SenderManage)?;
+    scope.require(Permission::SenderChange)?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -331,7 +331,7 @@ pub async fn change(scope: &Scope, id: SenderId, patch: SenderPatch) -> Result<S
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: SenderId) -> Result<()> {
-    scope.require(Permission::SenderManage)?;
+    scope.require(Permission::SenderDelete)?;
     let mut write = scope.write().await?;
     let sender = present(&mut write, scope.tenant(), id).await?;
     write

@@ -316,7 +316,7 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(
 /// [`Code::NotFound`] for a connection or account that there is not; [`Code::Conflict`] where it is traced already, or where
 /// as many traces run as may; refusals of its values.
 pub async fn start(scope: &Scope, engine: &Engine, new: NewTrace) -> Result<Trace> {
-    scope.require(Permission::TraceUse)?;
+    scope.require(Permission::TraceStart)?;
     let minutes = within("minutes", new.minutes.unwrap_or(MINUTES_DEFAULT), 1, MINUTES_MAX)?;
     let pdus_max = within("pdus", new.pdus.unwrap_or(PDUS_DEFAULT), 1, PDUS_MAX)?;
     let address = new.address.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
@@ -382,7 +382,7 @@ async fn record(trace: Arc<Running>, mut packets: mpsc::Receiver<Packet>, until:
 /// # Errors
 /// [`Code::Forbidden`].
 pub fn list(scope: &Scope) -> Result<Vec<Trace>> {
-    scope.require(Permission::TraceUse)?;
+    scope.require(Permission::TraceView)?;
     let traces = Traces::of(scope.runtime());
     let all = traces.lock().get(&scope.tenant()).cloned().unwrap_or_default();
     Ok(all.iter().rev().map(|trace| trace.shown()).collect())
@@ -393,7 +393,7 @@ pub fn list(scope: &Scope) -> Result<Vec<Trace>> {
 /// # Errors
 /// [`Code::NotFound`].
 pub fn get(scope: &Scope, id: TraceId) -> Result<Trace> {
-    scope.require(Permission::TraceUse)?;
+    scope.require(Permission::TraceView)?;
     Ok(Traces::of(scope.runtime()).find(scope.tenant(), id)?.shown())
 }
 
@@ -402,7 +402,7 @@ pub fn get(scope: &Scope, id: TraceId) -> Result<Trace> {
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn stop(scope: &Scope, id: TraceId) -> Result<Trace> {
-    scope.require(Permission::TraceUse)?;
+    scope.require(Permission::TraceStop)?;
     let trace = Traces::of(scope.runtime()).find(scope.tenant(), id)?;
     trace.stop.cancel();
     // The task that listens ends it in a moment; where the program stops, nobody does.
@@ -464,7 +464,7 @@ fn told((number, kept): (u64, Kept)) -> TracedPdu {
 /// # Errors
 /// [`Code::NotFound`].
 pub fn pdus(scope: &Scope, id: TraceId, after: u64, limit: usize) -> Result<TracedPdus> {
-    scope.require(Permission::TraceUse)?;
+    scope.require(Permission::TraceView)?;
     let limit = within("limit", limit, 1, PAGE_MAX)?;
     let trace = Traces::of(scope.runtime()).find(scope.tenant(), id)?;
     // Asked first: what comes between is then read by the next question.
@@ -487,7 +487,7 @@ pub enum Format {
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn file(scope: &Scope, id: TraceId, format: Format) -> Result<Vec<u8>> {
-    scope.require(Permission::TraceUse)?;
+    scope.require(Permission::TraceDownload)?;
     let trace = Traces::of(scope.runtime()).find(scope.tenant(), id)?;
     let mut write = scope.write().await?;
     write.happened(Event::TraceDownloaded(audited(&trace.shown())?));

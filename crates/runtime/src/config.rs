@@ -20,8 +20,8 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security, SendSms,
-    Simulator, Smpp, SmppTls, Smtp, SmtpTls, Ucp,
+    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security,
+    SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Ucp,
 };
 pub use values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
 
@@ -62,6 +62,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Keys, sessions, passwords.
     pub security: Security,
+    /// The audit trail.
+    pub audit: Audit,
     /// What is logged.
     pub log: Log,
     /// Call detail records.

@@ -29,7 +29,7 @@ pub mod wire;
 pub use clock::{Clock, Ids};
 pub use config::Config;
 pub use live::Live;
-pub use scope::{Actor, Origin, Scope, Write};
+pub use scope::{Actor, Held, Origin, Reached, Scope, Write};
 pub use tasks::Tasks;
 
 /// What every part of the program shares. Cloning shares it.

@@ -102,6 +102,13 @@ record! {
     }
 }
 
+record! {
+    struct AuditedPage {
+        last_seq: i64, first_seq: i64, at: Timestamp, actor: String, request_id: Option<String>,
+        from_address: Option<String>, events: String,
+    }
+}
+
 impl PageRecord {
     fn open(self) -> Result<Vec<Recorded>> {
         let events: Vec<Event> = serde_json::from_str(&self.events).map_err(types::Error::internal)?;
@@ -151,28 +158,44 @@ pub async fn read_after(db: &db::Db, tenant: TenantId, after: i64, limit: usize)
     Ok(events)
 }
 
-/// A tenant's audit trail before a sequence number, newest first: what somebody did, not what traffic did.
+/// Audited events of a tenant's stream, and the place that they reach.
+#[derive(Debug)]
+pub struct Audited {
+    /// The events, oldest first.
+    pub events: Vec<Recorded>,
+    /// Up to here nothing audited is left.
+    pub reaches: i64,
+}
+
+/// A tenant's audited events behind a sequence number, at most so many: what somebody did, not what traffic did. They are
+/// found by an index of their own, however much traffic lies between them.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn audit_before(db: &db::Db, tenant: TenantId, before: i64, limit: usize) -> Result<Vec<Recorded>> {
+pub async fn audited_after(db: &db::Db, tenant: TenantId, after: i64, limit: usize) -> Result<Audited> {
     let mut tx = db.read(Tenancy::Tenant(tenant)).await?;
-    let pages: Vec<PageRecord> = tx
+    let pages: Vec<AuditedPage> = tx
         .all(
             sql!(
-                "select first_seq, at, actor, request_id, from_address, events from event_page \
-                 where tenant_id = $1 and audited and first_seq < $2 order by last_seq desc limit $3"
+                "select last_seq, first_seq, at, actor, request_id, from_address, events from event_page \
+                 where tenant_id = $1 and audited and last_seq > $2 order by last_seq limit $3"
             ),
-            args![tenant, before, limit as i64],
+            args![tenant, after, limit as i64],
         )
         .await?;
-    let mut entries = Vec::new();
-    for page in pages {
-        let page = page.open()?;
-        entries.extend(page.into_iter().rev().filter(|one| one.event.audited() && one.seq < before));
+    let mut audited = Audited { events: Vec::new(), reaches: after };
+    for AuditedPage { last_seq, first_seq, at, actor, request_id, from_address, events } in pages {
+        let page = PageRecord { first_seq, at, actor, request_id, from_address, events }.open()?;
+        for one in page.into_iter().filter(|one| one.seq > after && one.event.audited()) {
+            if audited.events.len() == limit {
+                return Ok(audited);
+            }
+            audited.reaches = one.seq;
+            audited.events.push(one);
+        }
+        audited.reaches = last_seq;
     }
-    entries.truncate(limit);
-    Ok(entries)
+    Ok(audited)
 }
 
 /// The last sequence number of a tenant's stream; 0 when nothing has happened yet.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use db::{OnConflict, Tenancy, Tx, args, record, sql};
 use serde::Serialize;
 use types::{
-    AccountId, Code, Error, Event, KeyId, Permission, Permissions, Result, TenantId, Timestamp, UserId,
+    AccountId, Code, Error, Event, KeyId, Permission, Permissions, Reach, Result, TenantId, Timestamp, UserId,
 };
 
 use crate::Runtime;
@@ -56,6 +56,115 @@ pub struct Keyed {
     pub status: u16,
 }
 
+/// What an actor may do, and about whose records. One permission stands in one of the three sets, the widest that applies.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    all: Permissions,
+    team: Permissions,
+    own: Permissions,
+    myself: Option<UserId>,
+    mates: Arc<[UserId]>,
+}
+
+/// Whose records a permission reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached<'a> {
+    /// Everybody's, and nobody's.
+    All,
+    /// Those of these people.
+    Only(&'a [UserId]),
+}
+
+impl From<Permissions> for Held {
+    fn from(all: Permissions) -> Self {
+        Self { all, ..Self::default() }
+    }
+}
+
+impl Held {
+    /// Nothing yet, of a person and the others of their teams.
+    pub fn by(myself: UserId, mates: impl IntoIterator<Item = UserId>) -> Self {
+        let mut people: Vec<_> = std::iter::once(myself).chain(mates).collect();
+        people[1..].sort_unstable();
+        people.dedup();
+        Self { myself: Some(myself), mates: people.into(), ..Self::default() }
+    }
+
+    /// Adds permissions with one reach; who holds one more widely already keeps that. What has no owner is held for all or
+    /// not at all.
+    #[must_use]
+    pub fn with(mut self, permissions: Permissions, reach: Reach) -> Self {
+        let ownerless = permissions.iter().filter(|one| reach == Reach::All || !one.has_owner());
+        let (all, rest) = match reach {
+            Reach::All => (permissions, Permissions::NONE),
+            Reach::Team | Reach::Own => {
+                let all: Permissions = ownerless.collect();
+                (all, permissions.without(all))
+            }
+        };
+        self.all = self.all.or(all);
+        match reach {
+            Reach::Team => self.team = self.team.or(rest),
+            Reach::Own => self.own = self.own.or(rest),
+            Reach::All => {}
+        }
+        self.team = self.team.without(self.all);
+        self.own = self.own.without(self.all).without(self.team);
+        self
+    }
+
+    /// What is held at all, whatever it reaches.
+    pub fn permissions(&self) -> Permissions {
+        self.all.or(self.team).or(self.own)
+    }
+
+    /// How far a permission reaches, if it is held.
+    pub fn reach(&self, permission: Permission) -> Option<Reach> {
+        [(self.all, Reach::All), (self.team, Reach::Team), (self.own, Reach::Own)]
+            .into_iter()
+            .find_map(|(set, reach)| set.contains(permission).then_some(reach))
+    }
+
+    /// Whose records a permission reaches; nobody's where it is not held.
+    pub fn reached(&self, permission: Permission) -> Reached<'_> {
+        match self.reach(permission) {
+            Some(Reach::All) => Reached::All,
+            Some(Reach::Team) => Reached::Only(&self.mates),
+            Some(Reach::Own) => Reached::Only(&self.mates[..self.mates.len().min(1)]),
+            None => Reached::Only(&[]),
+        }
+    }
+
+    /// Whether a permission is held for a record of this owner; a record without an owner is reached by all alone.
+    pub fn allows(&self, permission: Permission, owner: Option<UserId>) -> bool {
+        match self.reached(permission) {
+            Reached::All => true,
+            Reached::Only(people) => owner.is_some_and(|owner| people.contains(&owner)),
+        }
+    }
+
+    /// The person whose it is.
+    pub fn myself(&self) -> Option<UserId> {
+        self.myself
+    }
+
+    /// What is left within some permissions.
+    #[must_use]
+    pub fn and(mut self, permissions: Permissions) -> Self {
+        self.all = self.all.and(permissions);
+        self.team = self.team.and(permissions);
+        self.own = self.own.and(permissions);
+        self
+    }
+
+    /// Whether all that another holds is held, at least as widely.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.all.covers(other.all)
+            && self.all.or(self.team).covers(other.team)
+            && self.permissions().covers(other.own)
+    }
+}
+
 /// The only way to an operation. Authentication and the job runner make it; nothing can be asked without a tenant.
 #[derive(Clone)]
 pub struct Scope {
@@ -66,7 +175,7 @@ struct Inner {
     runtime: Runtime,
     tenant: TenantId,
     actor: Actor,
-    permissions: Permissions,
+    held: Held,
     origin: Origin,
     keyed: Option<Keyed>,
 }
@@ -78,22 +187,23 @@ impl Scope {
         runtime: Runtime,
         tenant: TenantId,
         actor: Actor,
-        permissions: Permissions,
+        held: impl Into<Held>,
         origin: Origin,
     ) -> Self {
-        Self { inner: Arc::new(Inner { runtime, tenant, actor, permissions, origin, keyed: None }) }
+        let held = held.into();
+        Self { inner: Arc::new(Inner { runtime, tenant, actor, held, origin, keyed: None }) }
     }
 
     /// The same scope for a keyed request.
     #[must_use]
     pub fn keyed(&self, keyed: Keyed) -> Self {
-        let Inner { runtime, tenant, actor, permissions, origin, .. } = &*self.inner;
+        let Inner { runtime, tenant, actor, held, origin, .. } = &*self.inner;
         Self {
             inner: Arc::new(Inner {
                 runtime: runtime.clone(),
                 tenant: *tenant,
                 actor: actor.clone(),
-                permissions: *permissions,
+                held: held.clone(),
                 origin: origin.clone(),
                 keyed: Some(keyed),
             }),
@@ -110,9 +220,14 @@ impl Scope {
         &self.inner.actor
     }
 
-    /// What the actor may do.
+    /// What the actor may do, about some records at least.
     pub fn permissions(&self) -> Permissions {
-        self.inner.permissions
+        self.inner.held.permissions()
+    }
+
+    /// What the actor may do, and about whose records.
+    pub fn held(&self) -> &Held {
+        &self.inner.held
     }
 
     /// The request's marks.
@@ -140,12 +255,28 @@ impl Scope {
     /// # Errors
     /// [`Code::Forbidden`] naming the permission.
     pub fn require(&self, permission: Permission) -> Result<()> {
-        if self.inner.permissions.contains(permission) {
+        if self.permissions().contains(permission) {
             return Ok(());
         }
         Err(Error::new(Code::Forbidden, format!("the permission {} is missing", permission.as_str())).hint(
             format!("ask an administrator for the permission to {}", permission.title().to_lowercase()),
         ))
+    }
+
+    /// Refuses an actor who does not hold the permission for records of this owner, after [`Scope::require`] let it pass.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`] naming the permission and how far it reaches.
+    pub fn require_for(&self, permission: Permission, owner: Option<UserId>) -> Result<()> {
+        self.require(permission)?;
+        if self.inner.held.allows(permission, owner) {
+            return Ok(());
+        }
+        let whose = match self.inner.held.reach(permission) {
+            Some(Reach::Team) => "your team's records",
+            _ => "your own records",
+        };
+        Err(Error::new(Code::Forbidden, format!("you hold {} for {whose} alone", permission.as_str())))
     }
 
     /// Begins a transaction that reads this tenant's rows.
@@ -168,9 +299,11 @@ impl Scope {
     /// Begins a change to the tenants themselves, whose rows are nobody's own.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] without the permission to manage tenants; otherwise as [`Scope::write`].
+    /// [`Code::Forbidden`] without a permission to create or change tenants; otherwise as [`Scope::write`].
     pub async fn write_every(&self) -> Result<Write> {
-        self.require(Permission::TenantManage)?;
+        if !self.permissions().contains(Permission::TenantCreate) {
+            self.require(Permission::TenantChange)?;
+        }
         let tx = self.inner.runtime.db.write(Tenancy::Every).await?;
         Ok(Write { tx, scope: self.clone(), events: Vec::new(), elsewhere: Vec::new() })
     }
@@ -319,4 +452,32 @@ pub async fn forget_answers(runtime: &Runtime, before: Timestamp) -> Result<u64>
         .await?;
     tx.commit().await?;
     Ok(forgotten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_widest_reach_counts_and_what_has_no_owner_is_held_for_all() {
+        let (me, mate, other) = (UserId::from_raw(1), UserId::from_raw(2), UserId::from_raw(3));
+        let set = |one: Permission| Permissions::from_iter([one]);
+        let held = Held::by(me, [mate])
+            .with(set(Permission::KeyView), Reach::Own)
+            .with(set(Permission::UserView), Reach::Team)
+            .with(set(Permission::MessageView), Reach::Own);
+        assert!(held.allows(Permission::KeyView, Some(me)) && !held.allows(Permission::KeyView, Some(mate)));
+        assert!(!held.allows(Permission::KeyView, None), "nobody's record is not one's own");
+        assert!(
+            held.allows(Permission::UserView, Some(mate)) && !held.allows(Permission::UserView, Some(other))
+        );
+        assert_eq!(held.reach(Permission::MessageView), Some(Reach::All));
+        assert!(!held.allows(Permission::KeyRevoke, Some(me)));
+        let wide = held.clone().with(set(Permission::KeyView), Reach::All);
+        assert!(wide.allows(Permission::KeyView, None) && wide.covers(&held) && !held.covers(&wide));
+        assert_eq!(
+            wide.with(set(Permission::KeyView), Reach::Own).reach(Permission::KeyView),
+            Some(Reach::All)
+        );
+    }
 }

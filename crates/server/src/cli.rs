@@ -18,6 +18,7 @@ use failure::Failure;
 use show::Out;
 
 mod account;
+mod audit;
 mod bench;
 mod blacklist;
 mod cdr;
@@ -40,6 +41,7 @@ mod message;
 mod migrate;
 mod opt_out;
 mod queue;
+mod role;
 mod route;
 mod send;
 mod sender;
@@ -202,6 +204,20 @@ enum Command {
     /// People who sign in
     #[command(subcommand, visible_alias = "users")]
     User(user::UserCommand),
+    /// Roles: what each allows, and roles of one's own
+    #[command(subcommand, visible_alias = "roles")]
+    Role(role::RoleCommand),
+    /// What users are given for a time
+    #[command(subcommand, visible_alias = "grants")]
+    Grant(role::GrantCommand),
+    /// Teams of users
+    #[command(subcommand, visible_alias = "teams")]
+    Team(role::TeamCommand),
+    /// Whether somebody may do something, and why
+    Explain(role::ExplainArgs),
+    /// Who did what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Organisations
     #[command(subcommand, visible_alias = "tenants")]
     Tenant(tenant::TenantCommand),
@@ -282,6 +298,11 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Conversation(command) => conversation::run(&command, client, out).await,
         Command::OptOut(command) => opt_out::run(&command, client, out).await,
         Command::Key(command) => key::run(&command, client, out).await,
+        Command::Role(command) => role::run(&command, client, out).await,
+        Command::Grant(command) => role::grant(&command, client, out).await,
+        Command::Team(command) => role::team(&command, client, out).await,
+        Command::Explain(args) => role::explain(&args, client, out).await,
+        Command::Audit(command) => audit::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),
@@ -335,6 +356,11 @@ mod tests {
             "migrate",
             "tenant",
             "user",
+            "role",
+            "grant",
+            "team",
+            "explain",
+            "audit",
             "key",
             "account",
             "connection",

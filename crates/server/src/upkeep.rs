@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use identity::{audit, grant};
 use messaging::{Engine, cdr, gate, retention};
 use runtime::job::{self, Runner};
 use runtime::{Config, Runtime, scope};
@@ -25,6 +26,7 @@ pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
         jobs.handle(kind, handler);
     }
     runtime.tasks.spawn("jobs", jobs.run());
+    audit::follow::start(runtime);
     runtime.tasks.spawn("upkeep", fold(runtime.clone(), engine.clone()));
     runtime.tasks.spawn("sweep", sweep(runtime.clone()));
 }
@@ -39,6 +41,9 @@ async fn fold(runtime: Runtime, engine: Engine) {
         if let Err(error) = scope::forget_answers(&runtime, before).await {
             tracing::warn!(?error, "old answers could not be forgotten; trying again");
         }
+        if let Err(error) = grant::note_ended(&runtime).await {
+            tracing::warn!(?error, "grants whose time was over could not be noted; trying again");
+        }
         wait(&stopping, FOLDED_EVERY).await;
     }
 }
@@ -50,6 +55,7 @@ enum Old {
     Messages,
     Events,
     Refusals,
+    Audit,
 }
 
 impl Old {
@@ -60,6 +66,7 @@ impl Old {
             Self::Messages | Self::Events => {
                 Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
+            Self::Audit => Some(i64::from(config.audit.keep_days) * 86_400_000).filter(|kept| *kept > 0),
             Self::Refusals => {
                 Some(i64::from(config.gates.refusals_keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
@@ -76,6 +83,7 @@ impl Old {
             Self::Events => {
                 retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
             }
+            Self::Audit => audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await,
             Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
         }
     }
@@ -89,7 +97,7 @@ async fn sweep(runtime: Runtime) {
         if stopping.is_cancelled() {
             return;
         }
-        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals] {
+        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals, Old::Audit] {
             let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
             let before = runtime.clock.now().plus_ms(-kept_ms);
             let mut forgotten = 0;

@@ -20,5 +20,7 @@ mod person;
 mod queue;
 #[path = "browser/records.rs"]
 mod records;
+#[path = "browser/rights.rs"]
+mod rights;
 #[path = "browser/sending.rs"]
 mod sending;

@@ -22,6 +22,8 @@ use testkit::customer::{numbered, receipted};
 use testkit::process::Place;
 use testkit::{Customer, Process, postgres};
 
+#[path = "kill/audit.rs"]
+mod audit;
 #[path = "kill/cdr.rs"]
 mod cdr;
 #[path = "kill/mail.rs"]

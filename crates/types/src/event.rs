@@ -35,6 +35,19 @@ pub struct Access {
     pub reason: Option<String>,
 }
 
+/// Somebody took many records away at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Exported {
+    /// What, by name: `audit`, `opt_outs`, `dead_letters`, `cdr_file`.
+    pub what: std::borrow::Cow<'static, str>,
+    /// Which, in words: the filter, or a file's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Records, where that is known before they leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<i64>,
+}
+
 /// A message came to a new state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MessageChange {
@@ -159,6 +172,28 @@ events! {
     KeyCreated(Change) "key.created" true;
     /// An API key was revoked.
     KeyRevoked(Change) "key.revoked" true;
+    /// A role was created.
+    RoleCreated(Change) "role.created" true;
+    /// A role was changed.
+    RoleChanged(Change) "role.changed" true;
+    /// A role was deleted; its users have another one now.
+    RoleDeleted(Change) "role.deleted" true;
+    /// A user was given something for a time.
+    GrantCreated(Change) "grant.created" true;
+    /// What a user was given for a time ended, by itself or by somebody.
+    GrantEnded(Change) "grant.ended" true;
+    /// A team was created.
+    TeamCreated(Change) "team.created" true;
+    /// A team, or who is in it, was changed.
+    TeamChanged(Change) "team.changed" true;
+    /// A team was deleted.
+    TeamDeleted(Change) "team.deleted" true;
+    /// The oldest part of the audit trail was cut off, as the configuration keeps it no longer.
+    AuditCut(Change) "audit.cut" true;
+    /// The audit trail was found damaged.
+    AuditDamaged(Change) "audit.damaged" true;
+    /// Many records were taken away at once.
+    DataExported(Exported) "data.exported" true;
     /// An SMPP account was created.
     AccountCreated(Change) "account.created" true;
     /// An SMPP account was changed.

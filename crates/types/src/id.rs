@@ -82,6 +82,10 @@ pub mod kind {
         MailGateway "mgw" "mail gateway";
         /// Something that is paused.
         Pause "pse" "pause";
+        /// Something that a user was given for a time.
+        Grant "grt" "grant";
+        /// A team of users.
+        Team "tea" "team";
     }
 }
 

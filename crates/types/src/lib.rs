@@ -13,7 +13,7 @@ pub use error::{Code, Error, Result};
 pub use event::Event;
 pub use id::{Id, IdKind, kind};
 pub use page::{Cursor, Page};
-pub use permission::{Permission, Permissions};
+pub use permission::{Permission, Permissions, Reach};
 pub use time::Timestamp;
 
 /// The id of a tenant: the organisation whose rows are its own.
@@ -64,3 +64,7 @@ pub type MailGatewayId = Id<kind::MailGateway>;
 pub type DistributionListId = Id<kind::DistributionList>;
 /// A pause's id.
 pub type PauseId = Id<kind::Pause>;
+/// The id of something that a user was given for a time.
+pub type GrantId = Id<kind::Grant>;
+/// A team's id.
+pub type TeamId = Id<kind::Team>;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! permissions {
-    ($($name:ident $text:tt $group:literal $title:literal;)*) => {
+    ($($name:ident $text:literal $group:literal $title:literal;)*) => {
         /// A permission. The console, the API and enforcement all read this one catalogue.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         pub enum Permission { $(#[doc = $title] #[serde(rename = $text)] $name,)* }
@@ -32,46 +32,216 @@ macro_rules! permissions {
 
 permissions! {
     MessageSend "message.send" "Messages" "Send messages";
+    MessageQuote "message.quote" "Messages" "Ask how a message would be split and routed, without sending it";
     MessageView "message.view" "Messages" "See messages and their timeline";
-    MessageCancel "message.cancel" "Messages" "Cancel and replace messages that wait";
+    MessagePdu "message.pdu" "Messages" "See the PDUs of a message";
+    MessageCancel "message.cancel" "Messages" "Cancel messages that wait";
+    MessageReplace "message.replace" "Messages" "Replace the text of messages that wait";
+    ConversationView "conversation.view" "Messages" "Read conversations with phones";
+    AccountingView "accounting.view" "Messages" "See whether the sums of messages balance";
     AccountView "account.view" "SMPP accounts" "See SMPP accounts and their binds";
-    AccountManage "account.manage" "SMPP accounts" "Create, change and delete SMPP accounts";
+    AccountCreate "account.create" "SMPP accounts" "Create SMPP accounts";
+    AccountChange "account.change" "SMPP accounts" "Change SMPP accounts";
+    AccountPassword "account.password" "SMPP accounts" "Give SMPP accounts a new password";
+    AccountEnd "account.end" "SMPP accounts" "End sessions of SMPP accounts";
+    AccountDelete "account.delete" "SMPP accounts" "Delete SMPP accounts";
+    DistributionView "distribution_list.view" "Distribution lists" "See distribution lists";
+    DistributionCreate "distribution_list.create" "Distribution lists" "Create distribution lists";
+    DistributionChange "distribution_list.change" "Distribution lists" "Change distribution lists";
+    DistributionDelete "distribution_list.delete" "Distribution lists" "Delete distribution lists";
+    MailView "mail_gateway.view" "Mail" "See mail gateways";
+    MailCreate "mail_gateway.create" "Mail" "Create mail gateways";
+    MailChange "mail_gateway.change" "Mail" "Change mail gateways";
+    MailDelete "mail_gateway.delete" "Mail" "Delete mail gateways";
+    MailTest "mail.test" "Mail" "Send a test mail";
     ConnectionView "connection.view" "Connections" "See connections and their state";
-    ConnectionManage "connection.manage" "Connections" "Create, change and delete connections";
+    ConnectionCreate "connection.create" "Connections" "Create connections";
+    ConnectionChange "connection.change" "Connections" "Change connections";
+    ConnectionDelete "connection.delete" "Connections" "Delete connections";
     ConnectionOperate "connection.operate" "Connections" "Start, stop and drain connections";
-    TraceUse "trace.use" "Connections" "Trace PDUs of connections and accounts";
-    RouteView "route.view" "Routes" "See routes and ask where a message would go";
-    RouteManage "route.manage" "Routes" "Create, change and delete routes";
-    SenderView "sender.view" "Senders" "See senders, pools and who may send as whom";
-    SenderManage "sender.manage" "Senders" "Change senders, pools and who may send as whom";
+    ConnectionRenew "connection.renew" "Connections" "End and renew single sessions of connections";
+    ConnectionHook "connection.hook" "Connections" "See and renew the addresses that providers post to";
+    TraceView "trace.view" "Traces" "See traces of PDUs";
+    TraceStart "trace.start" "Traces" "Begin traces of PDUs";
+    TraceStop "trace.stop" "Traces" "End and delete traces of PDUs";
+    TraceDownload "trace.download" "Traces" "Take traces of PDUs away as a file";
+    RouteView "route.view" "Routes" "See routes, their draft and their versions";
+    RouteTry "route.try" "Routes" "Ask where a message would go";
+    RouteReplay "route.replay" "Routes" "Play past messages against the draft of the routes";
+    RouteCreate "route.create" "Routes" "Create routes";
+    RouteChange "route.change" "Routes" "Change routes";
+    RouteDelete "route.delete" "Routes" "Delete routes";
+    RouteDraft "route.draft" "Routes" "Begin, change and discard the draft of the routes";
+    RoutePublish "route.publish" "Routes" "Publish the draft of the routes";
+    RouteRollBack "route.roll_back" "Routes" "Roll routes back to an earlier version";
+    LookupView "lookup.view" "Look-ups" "See look-up services, and what is known of a number";
+    LookupAsk "lookup.ask" "Look-ups" "Ask look-up services about a number";
+    LookupCreate "lookup.create" "Look-ups" "Create look-up services";
+    LookupChange "lookup.change" "Look-ups" "Change look-up services";
+    LookupDelete "lookup.delete" "Look-ups" "Delete look-up services";
+    NumberPlanView "number_plan.view" "Look-ups" "See the numbering plan";
+    NumberPlanImport "number_plan.import" "Look-ups" "Import a numbering plan";
+    SenderView "sender.view" "Senders" "See senders";
+    SenderCreate "sender.create" "Senders" "Register senders";
+    SenderChange "sender.change" "Senders" "Change senders";
+    SenderDelete "sender.delete" "Senders" "Take senders off the register";
+    PoolView "sender_pool.view" "Senders" "See pools of senders";
+    PoolCreate "sender_pool.create" "Senders" "Create pools of senders";
+    PoolChange "sender_pool.change" "Senders" "Change pools of senders";
+    PoolDelete "sender_pool.delete" "Senders" "Delete pools of senders";
+    SenderPolicyView "sender_policy.view" "Senders" "See who may send as whom";
+    SenderPolicyChange "sender_policy.change" "Senders" "Change who may send as whom";
     BlacklistView "blacklist.view" "Blacklist" "See the blacklist";
-    BlacklistManage "blacklist.manage" "Blacklist" "Add to the blacklist and remove from it";
-    FirewallView "firewall.view" "Firewall" "See firewall rules and refusals, and try a message";
-    FirewallManage "firewall.manage" "Firewall" "Change firewall rules, and release held messages";
+    BlacklistAdd "blacklist.add" "Blacklist" "Add to the blacklist";
+    BlacklistImport "blacklist.import" "Blacklist" "Import many entries into the blacklist";
+    BlacklistRemove "blacklist.remove" "Blacklist" "Remove from the blacklist";
+    FirewallView "firewall.view" "Firewall" "See firewall rules";
+    FirewallCreate "firewall.create" "Firewall" "Create firewall rules";
+    FirewallChange "firewall.change" "Firewall" "Change firewall rules";
+    FirewallDelete "firewall.delete" "Firewall" "Delete firewall rules";
+    GateCheck "gate.check" "Firewall" "Try what the gates would say to a message";
+    RefusalView "refusal.view" "Firewall" "See what was refused and why";
+    HeldView "held.view" "Firewall" "See messages that a rule holds";
+    HeldRelease "held.release" "Firewall" "Release messages that a rule holds";
     HoursView "hours.view" "Hours" "See working hours and limits";
-    HoursManage "hours.manage" "Hours" "Change working hours and limits";
+    HoursCreate "hours.create" "Hours" "Create working hours and limits";
+    HoursChange "hours.change" "Hours" "Change working hours and limits";
+    HoursDelete "hours.delete" "Hours" "Delete working hours and limits";
     InboundView "inbound.view" "Inbound" "See numbers and their keywords";
-    InboundManage "inbound.manage" "Inbound" "Change numbers and their keywords";
-    OptOutView "opt_out.view" "Inbound" "See who opted out";
-    OptOutManage "opt_out.manage" "Inbound" "Change who opted out";
-    QueueView "queue.view" "Queue" "See what waits, what is paused and what failed";
-    QueueManage "queue.manage" "Queue" "Pause, resume, hold, release, cancel and redrive";
+    InboundCreate "inbound.create" "Inbound" "Create numbers that phones write to";
+    InboundChange "inbound.change" "Inbound" "Change numbers and their keywords";
+    InboundDelete "inbound.delete" "Inbound" "Delete numbers that phones write to";
+    OptOutView "opt_out.view" "Opt-outs" "See who opted out";
+    OptOutAdd "opt_out.add" "Opt-outs" "Put phones on the opt-out list";
+    OptOutImport "opt_out.import" "Opt-outs" "Import many phones into the opt-out list";
+    OptOutExport "opt_out.export" "Opt-outs" "Take the opt-out list away as a file";
+    OptOutRemove "opt_out.remove" "Opt-outs" "Take phones off the opt-out list";
+    QueueView "queue.view" "Queue" "See what waits";
+    QueueHold "queue.hold" "Queue" "Hold messages that wait";
+    QueueRelease "queue.release" "Queue" "Release messages that a person holds";
+    PauseView "pause.view" "Queue" "See what is paused";
+    PauseCreate "pause.create" "Queue" "Pause connections, accounts, routes and intents";
+    PauseEnd "pause.end" "Queue" "Let what is paused go on";
+    DeadLetterView "dead_letter.view" "Queue" "See messages that failed";
+    DeadLetterExport "dead_letter.export" "Queue" "Take failed messages away as a file";
+    DeadLetterRedrive "dead_letter.redrive" "Queue" "Send failed messages again";
+    DeadJobView "dead_job.view" "Queue" "See work that failed for good";
+    DeadJobSteer "dead_job.steer" "Queue" "Try failed work again, or give it up";
     KeyView "key.view" "API keys" "See API keys";
-    KeyManage "key.manage" "API keys" "Create and revoke API keys";
+    KeyCreate "key.create" "API keys" "Create API keys";
+    KeyRevoke "key.revoke" "API keys" "Revoke API keys";
     UserView "user.view" "Users" "See users";
-    UserManage "user.manage" "Users" "Create and change users, and make sign-in links";
+    UserCreate "user.create" "Users" "Create users";
+    UserChange "user.change" "Users" "Change users, and shut them out";
+    UserRole "user.role" "Users" "Give users another role";
+    UserLink "user.link" "Users" "Make sign-in links for users";
+    RoleView "role.view" "Roles" "See roles and what they allow";
+    RoleCreate "role.create" "Roles" "Create roles";
+    RoleChange "role.change" "Roles" "Change roles";
+    RoleDelete "role.delete" "Roles" "Delete roles";
+    GrantView "grant.view" "Roles" "See temporary grants";
+    GrantCreate "grant.create" "Roles" "Give temporary grants";
+    GrantEnd "grant.end" "Roles" "End temporary grants before their time";
+    TeamView "team.view" "Teams" "See teams";
+    TeamCreate "team.create" "Teams" "Create teams";
+    TeamChange "team.change" "Teams" "Change teams and who is in them";
+    TeamDelete "team.delete" "Teams" "Delete teams";
+    AccessExplain "access.explain" "Audit" "Ask why somebody may do something, or may not";
     AuditView "audit.view" "Audit" "See who did what";
+    AuditExport "audit.export" "Audit" "Take the audit trail away as a file";
+    AuditVerify "audit.verify" "Audit" "Verify that the audit trail is whole";
+    EventView "event.view" "Events" "Read the event stream";
+    CdrView "cdr.view" "Records" "See call detail records and their files";
+    CdrDownload "cdr.download" "Records" "Download files of call detail records";
+    CdrVerify "cdr.verify" "Records" "Verify the files of call detail records";
+    CdrChange "cdr.change" "Records" "Change how call detail records are written";
+    CdrRotate "cdr.rotate" "Records" "Close the open file of call detail records";
+    SimulatorUse "simulator.use" "Simulator" "See the simulator's phones and reply from them";
     EncryptionView "encryption.view" "Encryption" "See which keys seal secrets, and how far a new one has come";
     EncryptionManage "encryption.manage" "Encryption" "Give the tenant a new data key";
-    EventView "event.view" "Events" "Read the event stream";
-    CdrView "cdr.view" "Records" "See and download call detail records";
-    CdrManage "cdr.manage" "Records" "Change how call detail records are written, and close their files";
-    SimulatorUse "simulator.use" "Simulator" "See the simulator's phones and reply from them";
     TenantView "tenant.view" "Platform" "See all tenants";
-    TenantManage "tenant.manage" "Platform" "Create and change tenants";
+    TenantCreate "tenant.create" "Platform" "Create tenants";
+    TenantChange "tenant.change" "Platform" "Change and suspend tenants";
     SystemView "system.view" "Platform" "See the system's state";
     SystemManage "system.manage" "Platform" "Read the configuration again";
 }
+
+/// Names that allowed several things at once. A key or role that holds one may do what its successors allow; the
+/// catalogue shows only those.
+const RETIRED: &[(&str, &[Permission])] = {
+    use Permission as P;
+    &[
+        (
+            "account.manage",
+            &[
+                P::AccountCreate,
+                P::AccountChange,
+                P::AccountPassword,
+                P::AccountEnd,
+                P::AccountDelete,
+                P::DistributionCreate,
+                P::DistributionChange,
+                P::DistributionDelete,
+                P::MailCreate,
+                P::MailChange,
+                P::MailDelete,
+            ],
+        ),
+        (
+            "connection.manage",
+            &[P::ConnectionCreate, P::ConnectionChange, P::ConnectionDelete, P::ConnectionHook],
+        ),
+        ("trace.use", &[P::TraceView, P::TraceStart, P::TraceStop, P::TraceDownload]),
+        (
+            "route.manage",
+            &[
+                P::RouteCreate,
+                P::RouteChange,
+                P::RouteDelete,
+                P::RouteDraft,
+                P::RoutePublish,
+                P::RouteRollBack,
+                P::LookupAsk,
+                P::LookupCreate,
+                P::LookupChange,
+                P::LookupDelete,
+                P::NumberPlanImport,
+            ],
+        ),
+        (
+            "sender.manage",
+            &[
+                P::SenderCreate,
+                P::SenderChange,
+                P::SenderDelete,
+                P::PoolCreate,
+                P::PoolChange,
+                P::PoolDelete,
+                P::SenderPolicyChange,
+            ],
+        ),
+        ("blacklist.manage", &[P::BlacklistAdd, P::BlacklistImport, P::BlacklistRemove]),
+        ("firewall.manage", &[P::FirewallCreate, P::FirewallChange, P::FirewallDelete, P::HeldRelease]),
+        ("hours.manage", &[P::HoursCreate, P::HoursChange, P::HoursDelete]),
+        ("inbound.manage", &[P::InboundCreate, P::InboundChange, P::InboundDelete, P::MailTest]),
+        ("opt_out.manage", &[P::OptOutAdd, P::OptOutImport, P::OptOutRemove]),
+        (
+            "queue.manage",
+            &[
+                P::QueueHold,
+                P::QueueRelease,
+                P::PauseCreate,
+                P::PauseEnd,
+                P::DeadLetterRedrive,
+                P::DeadJobSteer,
+            ],
+        ),
+        ("key.manage", &[P::KeyCreate, P::KeyRevoke]),
+        ("user.manage", &[P::UserCreate, P::UserChange, P::UserRole, P::UserLink]),
+        ("cdr.manage", &[P::CdrChange, P::CdrRotate]),
+        ("tenant.manage", &[P::TenantCreate, P::TenantChange]),
+    ]
+};
 
 impl Permission {
     /// The permission of this name, if the catalogue has it.
@@ -81,21 +251,77 @@ impl Permission {
 
     /// Permissions over all tenants, which only the platform's own administrators may hold.
     pub const fn is_platform(self) -> bool {
-        matches!(self, Self::TenantView | Self::TenantManage | Self::SystemView | Self::SystemManage)
+        matches!(
+            self,
+            Self::TenantView
+                | Self::TenantCreate
+                | Self::TenantChange
+                | Self::SystemView
+                | Self::SystemManage
+        )
     }
 
-    const fn bit(self) -> u64 {
-        1 << (self as u32)
+    /// Whether it is about records that somebody owns, so that it can be held for one's own or one's team's alone.
+    pub const fn has_owner(self) -> bool {
+        matches!(
+            self,
+            Self::KeyView
+                | Self::KeyRevoke
+                | Self::UserView
+                | Self::UserChange
+                | Self::UserRole
+                | Self::UserLink
+        )
     }
 }
 
+/// About whose records a permission is held.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Those that one owns, or is.
+    Own,
+    /// Those of the people in one's teams, and one's own.
+    Team,
+    /// All of the tenant.
+    #[default]
+    All,
+}
+
+impl Reach {
+    /// The name that rows and answers hold.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Team => "team",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Words of 64 permissions each.
+const WORDS: usize = 4;
+
 /// A set of permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Permissions(u64);
+pub struct Permissions([u64; WORDS]);
 
 impl Permissions {
     /// No permission.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self([0; WORDS]);
 
     /// The whole catalogue.
     pub fn all() -> Self {
@@ -107,20 +333,42 @@ impl Permissions {
         Permission::ALL.iter().copied().filter(|permission| !permission.is_platform()).collect()
     }
 
+    /// What a name allows: a permission's own name, or one that stands for several.
+    pub fn named(name: &str) -> Option<Self> {
+        if let Some(permission) = Permission::named(name) {
+            return Some(Self::from_iter([permission]));
+        }
+        let (_, successors) = RETIRED.iter().find(|(retired, _)| *retired == name)?;
+        Some(successors.iter().copied().collect())
+    }
+
     /// Whether the set holds a permission.
     pub const fn contains(self, permission: Permission) -> bool {
-        self.0 & permission.bit() != 0
+        let place = permission as usize;
+        self.0[place / 64] & (1 << (place % 64)) != 0
     }
 
     /// What both sets hold.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
+    pub fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
+    }
+
+    /// What either set holds.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
+    /// What this set holds and the other does not.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
     }
 
     /// Whether the set holds all that another holds.
-    pub const fn covers(self, other: Self) -> bool {
-        other.0 & !self.0 == 0
+    pub fn covers(self, other: Self) -> bool {
+        other.without(self) == Self::NONE
     }
 
     /// The members, in the catalogue's order.
@@ -131,8 +379,27 @@ impl Permissions {
 
 impl FromIterator<Permission> for Permissions {
     fn from_iter<I: IntoIterator<Item = Permission>>(members: I) -> Self {
-        Self(members.into_iter().fold(0, |set, member| set | member.bit()))
+        let mut set = Self::NONE;
+        for member in members {
+            let place = member as usize;
+            set.0[place / 64] |= 1 << (place % 64);
+        }
+        set
     }
+}
+
+/// Reads a list of names, a name that stands for several as those.
+///
+/// # Errors
+/// For a name that the catalogue never had.
+pub fn names<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Vec<Permission>, D::Error> {
+    let mut set = Permissions::NONE;
+    for name in Vec::<String>::deserialize(given)? {
+        let named = Permissions::named(&name)
+            .ok_or_else(|| serde::de::Error::custom(format!("{name:?} is no permission")))?;
+        set = set.or(named);
+    }
+    Ok(set.iter().collect())
 }
 
 #[cfg(test)]
@@ -141,7 +408,8 @@ mod tests {
 
     #[test]
     fn the_set_fits_its_bits_and_names_are_found() {
-        assert!(Permission::ALL.len() <= 64, "widen the set");
+        assert!(Permission::ALL.len() <= 64 * WORDS, "widen the set");
+        assert!(Permission::ALL.len() >= 80);
         for permission in Permission::ALL {
             assert_eq!(Permission::named(permission.as_str()), Some(*permission));
             assert!(Permissions::all().contains(*permission));
@@ -151,5 +419,29 @@ mod tests {
         assert!(!Permissions::NONE.contains(Permission::MessageSend));
         assert!(Permissions::all().covers(Permissions::all_of_a_tenant()));
         assert!(!Permissions::all_of_a_tenant().covers(Permissions::all()));
+    }
+
+    #[test]
+    fn a_name_that_was_split_stands_for_its_successors() {
+        for (retired, successors) in RETIRED {
+            assert_eq!(Permission::named(retired), None, "{retired} is both");
+            let all = Permissions::named(retired).unwrap();
+            assert_eq!(all.iter().count(), successors.len(), "{retired}");
+        }
+        let read = |text: &str| names(&mut serde_json::Deserializer::from_str(text));
+        assert_eq!(
+            read(r#"["key.manage", "key.revoke"]"#).unwrap(),
+            [Permission::KeyCreate, Permission::KeyRevoke]
+        );
+        assert!(read(r#"["key.eat"]"#).unwrap_err().to_string().contains("key.eat"));
+    }
+
+    #[test]
+    fn sets_are_joined_and_parted_over_all_words() {
+        let (first, last) = (Permission::ALL[0], Permission::ALL[Permission::ALL.len() - 1]);
+        let both = Permissions::from_iter([first]).or(Permissions::from_iter([last]));
+        assert!(both.contains(first) && both.contains(last) && both.iter().count() == 2);
+        assert_eq!(both.without(Permissions::from_iter([last])), Permissions::from_iter([first]));
+        assert_eq!(Permissions::all().and(both), both);
     }
 }

@@ -4,22 +4,24 @@ use std::collections::{BTreeSet, HashMap};
 
 use axum::Router;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde_json::Value;
-use types::Event;
-use types::event::{Access, Change, FileClosed, Link, MessageChange, PartChange, Recorded};
+use types::{Event, Permission};
 use web::console::Content;
 use web::ui::browse::{self, ActiveFilter};
 use web::ui::field::{self, Choice};
+use web::ui::form::Weight;
 use web::ui::icon::Icon;
 use web::ui::table::{Row, column, row, table};
 use web::ui::timeline::relative_time;
+use web::ui::tone::Tone;
 use web::ui::words::Words;
-use web::ui::{feedback, live};
-use web::{App, PageProblem, Query, Visitor};
+use web::ui::{card, code, feedback, form, live};
+use web::{App, PageProblem, Query, Visitor, console};
 
-use super::Filter;
+use super::api::ExportQuery;
+use super::{Entry, Filter, Report};
 
 /// So many touched fields are named above their values; more are counted.
 const NAMES_SHOWN: usize = 3;
@@ -31,97 +33,17 @@ fn kind_title(kind: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What an event is about, in words, and what it changed.
-#[expect(clippy::too_many_lines, reason = "a line for each event, so that the compiler asks for the next")]
-fn about(event: &Event) -> (String, Option<&Change>) {
-    match event {
-        Event::TenantCreated(change)
-        | Event::TenantChanged(change)
-        | Event::UserCreated(change)
-        | Event::UserChanged(change)
-        | Event::KeyCreated(change)
-        | Event::KeyRevoked(change)
-        | Event::AccountCreated(change)
-        | Event::AccountChanged(change)
-        | Event::AccountDeleted(change)
-        | Event::ConnectionCreated(change)
-        | Event::ConnectionChanged(change)
-        | Event::ConnectionDeleted(change)
-        | Event::ConnectionRenewed(change)
-        | Event::AccountEnded(change)
-        | Event::TraceStarted(change)
-        | Event::TraceDownloaded(change)
-        | Event::TraceDeleted(change)
-        | Event::SystemReloaded(change)
-        | Event::DataKeyTurned(change)
-        | Event::DataKeyRemoved(change)
-        | Event::RootKeyTurned(change)
-        | Event::RootKeysForgotten(change)
-        | Event::RouteCreated(change)
-        | Event::RouteChanged(change)
-        | Event::RouteDeleted(change)
-        | Event::CdrChanged(change)
-        | Event::SenderCreated(change)
-        | Event::SenderChanged(change)
-        | Event::SenderDeleted(change)
-        | Event::PoolCreated(change)
-        | Event::PoolChanged(change)
-        | Event::PoolDeleted(change)
-        | Event::SenderPolicyChanged(change)
-        | Event::BlacklistAdded(change)
-        | Event::BlacklistRemoved(change)
-        | Event::FirewallRuleCreated(change)
-        | Event::FirewallRuleChanged(change)
-        | Event::FirewallRuleDeleted(change)
-        | Event::HoursCreated(change)
-        | Event::DistributionListCreated(change)
-        | Event::DistributionListChanged(change)
-        | Event::DistributionListDeleted(change)
-        | Event::InboundNumberCreated(change)
-        | Event::InboundNumberChanged(change)
-        | Event::InboundNumberDeleted(change)
-        | Event::MailGatewayCreated(change)
-        | Event::MailGatewayChanged(change)
-        | Event::MailGatewayDeleted(change)
-        | Event::OptOutAdded(change)
-        | Event::OptOutRemoved(change)
-        | Event::HoursChanged(change)
-        | Event::HoursDeleted(change)
-        | Event::RoutesReplaced(change)
-        | Event::RouteDraftChanged(change)
-        | Event::LookupCreated(change)
-        | Event::LookupChanged(change)
-        | Event::LookupDeleted(change)
-        | Event::PauseCreated(change)
-        | Event::PauseEnded(change)
-        | Event::QueueSteered(change)
-        | Event::NumberPlanImported(change) => (change.name.clone(), Some(change)),
-        Event::UserSignedIn(access)
-        | Event::UserRefused(access)
-        | Event::UserSignedOut(access)
-        | Event::LinkIssued(access) => (access_text(access), None),
-        Event::AccountBound(Link { name, detail, .. })
-        | Event::AccountUnbound(Link { name, detail, .. })
-        | Event::ConnectionBound(Link { name, detail, .. })
-        | Event::ConnectionLost(Link { name, detail, .. }) => (format!("{name}: {detail}"), None),
-        Event::MessageAccepted(MessageChange { message, .. })
-        | Event::MessageSent(MessageChange { message, .. })
-        | Event::MessageEnded(MessageChange { message, .. })
-        | Event::MessageIndeterminate(MessageChange { message, .. })
-        | Event::MessageRetried(MessageChange { message, .. })
-        | Event::MessageReceived(MessageChange { message, .. })
-        | Event::MessageReleased(MessageChange { message, .. })
-        | Event::MessageHeld(MessageChange { message, .. })
-        | Event::MessageAmended(PartChange { message, .. }) => (message.to_string(), None),
-        Event::AccountingUnbalanced(told) | Event::AccountingBalanced(told) => (told.detail.clone(), None),
-        Event::CdrClosed(FileClosed { name, .. }) => (name.clone(), None),
-    }
-}
-
-fn access_text(access: &Access) -> String {
-    match &access.reason {
-        Some(reason) => format!("{}, by {}: {reason}", access.who, access.by),
-        None => format!("{}, by {}", access.who, access.by),
+/// What an entry is about, in words: a record's name, who came in and why not, or what else the event tells.
+fn about(data: &Value) -> String {
+    let text = |name: &str| data[name].as_str().filter(|text| !text.is_empty());
+    match (text("name"), text("who")) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(who)) => {
+            let by = text("by").map(|by| format!(", by {by}")).unwrap_or_default();
+            let reason = text("reason").map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{who}{by}{reason}")
+        }
+        (None, None) => ["detail", "what", "id"].into_iter().find_map(text).unwrap_or_default().to_owned(),
     }
 }
 
@@ -134,13 +56,11 @@ struct Touched<'a> {
 }
 
 /// The fields whose values differ, by name. Of a new or deleted record that is every field with a value.
-fn touched(change: &Change) -> Vec<Touched<'_>> {
-    let fields =
-        |side: &'_ Option<Value>| side.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
-    let (before, after) = (fields(&change.before), fields(&change.after));
-    let names: BTreeSet<&str> = [&change.before, &change.after]
+fn touched(data: &Value) -> Vec<Touched<'_>> {
+    let (before, after) = (&data["before"], &data["after"]);
+    let names: BTreeSet<&str> = [before, after]
         .into_iter()
-        .filter_map(|side| side.as_ref()?.as_object())
+        .filter_map(Value::as_object)
         .flat_map(|fields| fields.keys().map(String::as_str))
         .collect();
     let shown = |value: Option<&Value>| match value {
@@ -155,8 +75,8 @@ fn touched(change: &Change) -> Vec<Touched<'_>> {
         .collect()
 }
 
-fn difference(change: &Change) -> Markup {
-    let touched = touched(change);
+fn difference(data: &Value) -> Markup {
+    let touched = touched(data);
     let rows = touched.iter().map(|one| {
         row(vec![
             html! { code { (one.field) } },
@@ -177,65 +97,96 @@ fn difference(change: &Change) -> Markup {
     }
 }
 
-fn entry(recorded: &Recorded, names: &HashMap<String, String>) -> Row {
-    let (text, change) = about(&recorded.event);
+fn entry(entry: &Entry, names: &HashMap<String, String>) -> Row {
     let actor = html! {
-        @match names.get(&recorded.actor) {
-            Some(name) => { a href=(format!("/audit?actor={}", recorded.actor)) title=(recorded.actor) { (name) } }
-            None => (recorded.actor),
+        @match names.get(&entry.actor) {
+            Some(name) => { a href=(format!("/audit?actor={}", entry.actor)) title=(entry.actor) { (name) } }
+            None => (entry.actor),
         }
     };
     row(vec![
-        relative_time(&recorded.at.to_string(), &recorded.at.to_minute()),
+        html! { (entry.number) },
+        relative_time(&entry.at.to_string(), &entry.at.to_minute()),
         actor,
-        html! { span title=(recorded.event.kind()) { (kind_title(recorded.event.kind())) } },
-        html! { (text) @if let Some(change) = change { (difference(change)) } },
-        html! { (recorded.from.as_deref().unwrap_or("")) },
+        html! { span title=(entry.kind) { (kind_title(&entry.kind)) } },
+        html! { (about(&entry.data)) (difference(&entry.data)) },
+        html! { (entry.from.as_deref().unwrap_or("")) },
     ])
-    .key(recorded.seq.to_string())
+    .key(entry.number.to_string())
 }
 
-/// The page's address with these filters and from this place on.
-fn href(actor: Option<&str>, kind: Option<&str>, after: Option<&str>) -> String {
-    let pairs = [("actor", actor), ("type", kind), ("after", after)];
-    let filled: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    match serde_urlencoded::to_string(&filled) {
-        Ok(query) if !query.is_empty() => format!("/audit?{query}"),
-        _ => "/audit".to_owned(),
+/// The page's address with these filters, but for one, and from this place on.
+fn href(path: &str, filter: &Filter, without: &str, after: Option<&str>) -> String {
+    let pairs = [
+        ("actor", &filter.actor),
+        ("type", &filter.kind),
+        ("subject", &filter.subject),
+        ("since", &filter.since),
+        ("until", &filter.until),
+        ("text", &filter.text),
+    ];
+    let filled: Vec<_> = pairs
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref().filter(|value| !value.is_empty())?)))
+        .filter(|(name, _)| *name != without)
+        .chain(after.map(|after| ("after", after)))
+        .collect();
+    web::body::with_query(path, &filled)
+}
+
+fn filter_fields(filter: &Filter, kinds: &[Choice<'_>]) -> Markup {
+    let value = |field: &Option<String>| field.clone().unwrap_or_default();
+    html! {
+        (field::search("text", "Search").value(&value(&filter.text)).max_chars(200))
+        (field::select("type", "What", kinds).value(&value(&filter.kind)))
+        (field::text("actor", "Who").value(&value(&filter.actor)).placeholder("usr_… or key_…"))
+        (field::text("subject", "About").value(&value(&filter.subject)).placeholder("an id or address"))
+        (field::text("since", "Since").value(&value(&filter.since)).placeholder("2026-01-31"))
+        (field::text("until", "Until").value(&value(&filter.until)).placeholder("2026-01-31"))
     }
+}
+
+fn active_filters(filter: &Filter, names: &HashMap<String, String>) -> Vec<ActiveFilter> {
+    let named = |actor: &String| names.get(actor).unwrap_or(actor).clone();
+    let pairs = [
+        ("text", filter.text.clone()),
+        ("type", filter.kind.as_deref().map(kind_title)),
+        ("actor", filter.actor.as_ref().map(named)),
+        ("subject", filter.subject.clone()),
+        ("since", filter.since.as_ref().map(|since| format!("since {since}"))),
+        ("until", filter.until.as_ref().map(|until| format!("until {until}"))),
+    ];
+    let filled =
+        pairs.into_iter().filter_map(|(name, label)| Some((name, label.filter(|label| !label.is_empty())?)));
+    filled
+        .map(|(name, label)| ActiveFilter { label, remove_href: href("/audit", filter, name, None) })
+        .collect()
 }
 
 async fn list(visitor: Visitor, Query(filter): Query<Filter>) -> Result<Response, PageProblem> {
     let page = super::list(&visitor.scope, &filter).await?;
     let names = super::actors(&visitor.scope, &page.items).await?;
     let words = Words::for_lang(&visitor.person.language);
-    let (actor, kind) = (filter.actor.as_deref(), filter.kind.as_deref());
     let titles: Vec<_> = Event::audited_kinds().map(|kind| (kind, kind_title(kind))).collect();
     let kinds: Vec<Choice<'_>> = std::iter::once(Choice::new("", "Everything"))
         .chain(titles.iter().map(|(kind, title)| Choice::new(kind, title)))
         .collect();
-    let fields = html! {
-        (field::select("type", "What", &kinds).value(kind.unwrap_or_default()))
-        (field::text("actor", "Who").value(actor.unwrap_or_default()).placeholder("usr_… or key_…"))
-    };
-    let mut active = Vec::new();
-    if let Some(kind) = kind {
-        active.push(ActiveFilter { label: kind_title(kind), remove_href: href(actor, None, None) });
-    }
-    if let Some(actor) = actor {
-        let label = names.get(actor).map_or(actor, String::as_str).to_owned();
-        active.push(ActiveFilter { label, remove_href: href(None, kind, None) });
-    }
-    let columns =
-        vec![column("When"), column("Who"), column("What"), column("About"), column("From").detail()];
-    let rows = page.items.iter().map(|recorded| entry(recorded, &names)).collect();
+    let columns = vec![
+        column("No.").number().detail(),
+        column("When"),
+        column("Who"),
+        column("What"),
+        column("About"),
+        column("From").detail(),
+    ];
+    let rows = page.items.iter().map(|one| entry(one, &names)).collect();
     let empty = feedback::empty(
         Icon::Shield,
         "Nothing here",
         "Nobody did such a thing, or it lies further back.",
         &html! {},
     );
-    let older = page.next.as_deref().map(|next| href(actor, kind, Some(next)));
+    let older = page.next.as_deref().map(|next| href("/audit", &filter, "", Some(next)));
     let region = html! {
         (table("Audit trail", columns, rows).id("audit").dense().empty(empty))
         (browse::pager(words, None, older.as_deref(), ""))
@@ -243,17 +194,93 @@ async fn list(visitor: Visitor, Query(filter): Query<Filter>) -> Result<Response
     if visitor.taste.fragment {
         return Ok(visitor.page_or_fragment(Content::new("Audit", region)));
     }
-    let own = href(actor, kind, filter.after.as_deref());
+    let own = href("/audit", &filter, "", filter.after.as_deref());
+    let active = active_filters(&filter, &names);
     let body = html! {
-        (browse::filter_bar(words, "/audit", &fields, &active))
+        (browse::filter_bar(words, "/audit", &filter_fields(&filter, &kinds), &active))
         (live::live("audit-region", &own, &["user", "key", "tenant", "account", "connection", "route"], &region))
     };
-    Ok(visitor.page_or_fragment(Content::new("Audit", body)))
+    let may = |permission| visitor.scope.permissions().contains(permission);
+    let export = href("/audit/export", &filter, "", None);
+    let csv = format!("{export}{}format=csv", if export.contains('?') { "&" } else { "?" });
+    let actions = html! {
+        @if may(Permission::AuditExport) {
+            (form::link("Download", &export).weight(Weight::Plain))
+            (form::link("Download as CSV", &csv).weight(Weight::Plain))
+        }
+        @if may(Permission::AuditVerify) { (form::link("Verify", "/audit/verify").icon(Icon::Shield)) }
+    };
+    Ok(visitor.page_or_fragment(Content { actions, ..Content::new("Audit", body) }))
+}
+
+async fn export(visitor: Visitor, Query(query): Query<ExportQuery>) -> Result<Response, PageProblem> {
+    Ok(super::api::as_file(&visitor.scope, query).await?)
+}
+
+fn verdict(report: &Report) -> Markup {
+    let rows = format!("rows {} to {}, {} checkpoints", report.first, report.last, report.checkpoints);
+    match &report.damage {
+        None => feedback::notice(
+            Tone::Good,
+            "The trail is whole",
+            &html! { p { "Looked at " (rows) ". Signed up to row " (report.signed_until) "." } },
+        ),
+        Some(damage) => feedback::notice(
+            Tone::Bad,
+            "The trail is damaged",
+            &html! {
+                p { @if let Some(number) = damage.number { "Row " (number) ": " } (damage.detail) "." }
+                p { "Keep a copy of the database as it is, and compare it with your exports and backups." }
+            },
+        ),
+    }
+}
+
+async fn verify(visitor: Visitor) -> Result<Response, PageProblem> {
+    let report = super::check(&visitor.scope).await?;
+    let standing = super::standing(&visitor.scope).await?;
+    let words = Words::for_lang(&visitor.person.language);
+    let rows = standing.checkpoints.iter().map(|signed| {
+        let told = &signed.checkpoint;
+        row(vec![
+            html! { (told.checkpoint) },
+            relative_time(&told.at.to_string(), &told.at.to_minute()),
+            html! { (told.number) },
+            html! { code { (told.hash) } },
+        ])
+    });
+    let columns = vec![column("Checkpoint"), column("When"), column("Row").number(), column("Hash").detail()];
+    let none =
+        feedback::empty(Icon::Shield, "No checkpoint yet", "The first is signed within a minute.", &html! {});
+    let key = html! {
+        p { "Keep this key apart from this server: with it, an export verifies without trusting the server that made it." }
+        (code::block(words, "public-key", "Public key", &standing.public_key_pem))
+    };
+    let body = html! {
+        (verdict(&report))
+        (card::card("Key", &html! {}, &key))
+        (table("Checkpoints", columns, rows.collect()).caption_shown().dense().empty(none))
+    };
+    let actions = html! {
+        (form::post("/audit/checkpoints", "", &html! { (form::submit("Sign a checkpoint").weight(Weight::Plain)) }))
+        (form::link("Verify again", "/audit/verify"))
+    };
+    let breadcrumbs = browse::breadcrumbs(words, &[("Audit", "/audit")], "Verify");
+    Ok(visitor.page(Content { actions, breadcrumbs, ..Content::new("Verify the audit trail", body) }))
+}
+
+async fn sign(visitor: Visitor) -> Result<Response, PageProblem> {
+    super::sign(&visitor.scope).await?;
+    Ok(console::done("/audit/verify", "Checkpoint signed."))
 }
 
 /// The routes.
 pub(crate) fn router() -> Router<App> {
-    Router::new().route("/audit", get(list))
+    Router::new()
+        .route("/audit", get(list))
+        .route("/audit/export", get(export))
+        .route("/audit/verify", get(verify))
+        .route("/audit/checkpoints", post(sign))
 }
 
 #[cfg(test)]
@@ -269,15 +296,24 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_touched() {
-        let change = Change {
-            id: "usr_1".to_owned(),
-            name: "Ana".to_owned(),
-            before: Some(json!({ "name": "Ana", "role": "viewer", "gone": 1 })),
-            after: Some(json!({ "name": "Ana", "role": "support", "new": [true] })),
-        };
+        let change = json!({
+            "id": "usr_1",
+            "name": "Ana",
+            "before": { "name": "Ana", "role": "viewer", "gone": 1 },
+            "after": { "name": "Ana", "role": "support", "new": [true] },
+        });
         let touched: Vec<_> =
             touched(&change).into_iter().map(|one| (one.field.to_owned(), one.before, one.after)).collect();
         let expected = [("gone", "1", ""), ("new", "", "[true]"), ("role", "viewer", "support")];
         assert_eq!(touched, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
+    }
+
+    #[test]
+    fn what_an_entry_is_about_is_said_in_words() {
+        let refused = json!({ "who": "ana@example.com", "by": "password", "reason": "wrong password" });
+        assert_eq!(about(&refused), "ana@example.com, by password: wrong password");
+        assert_eq!(about(&json!({ "what": "opt_outs" })), "opt_outs");
+        assert_eq!(about(&json!({ "id": "x", "name": "Ana" })), "Ana");
+        assert_eq!(about(&Value::Null), "");
     }
 }

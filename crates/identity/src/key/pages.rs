@@ -70,7 +70,7 @@ fn moment(at: Option<Timestamp>, otherwise: &str) -> Markup {
 async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response, PageProblem> {
     let page = super::list(&visitor.scope, &paging).await?;
     let words = Words::for_lang(&visitor.person.language);
-    let may_create = visitor.scope.permissions().contains(Permission::KeyManage);
+    let may_create = visitor.scope.permissions().contains(Permission::KeyCreate);
     let create = html! {
         @if may_create { (form::link("New API key", "/api-keys/new").icon(Icon::Plus).weight(form::Weight::Primary)) }
     };
@@ -145,7 +145,7 @@ fn new_form(visitor: &Visitor, given: &KeyForm, refused: &Refused) -> Content<'s
 }
 
 async fn show_new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::KeyManage)?;
+    visitor.scope.require(Permission::KeyCreate)?;
     let given =
         KeyForm { scopes: vec![Permission::MessageSend, Permission::MessageView], ..KeyForm::default() };
     Ok(visitor.page(new_form(&visitor, &given, &Refused::NONE)))
@@ -205,7 +205,7 @@ async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
         csrf: "",
         danger: true,
     };
-    let may_revoke = key.revoked_at.is_none() && visitor.scope.permissions().contains(Permission::KeyManage);
+    let may_revoke = key.revoked_at.is_none() && visitor.scope.permissions().contains(Permission::KeyRevoke);
     let actions = html! { @if may_revoke { (dialog::confirm(words, &ask)) } };
     let breadcrumbs = browse::breadcrumbs(words, &[("API keys", "/api-keys")], &key.name);
     Ok(visitor.page(Content { actions, breadcrumbs, ..Content::new(&key.name, body) }))

@@ -76,7 +76,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
         (browse::pager(words, None, older.as_deref(), ""))
     };
     let actions = html! {
-        @if visitor.scope.permissions().contains(Permission::TenantManage) {
+        @if visitor.scope.permissions().contains(Permission::TenantCreate) {
             (form::link("New tenant", "/tenants/new").icon(Icon::Plus).weight(form::Weight::Primary))
         }
     };
@@ -113,7 +113,7 @@ fn new_form(visitor: &Visitor, given: &TenantForm, refused: &Refused) -> Content
 }
 
 async fn show_new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::TenantManage)?;
+    visitor.scope.require(Permission::TenantCreate)?;
     let given = TenantForm { locale: "en".to_owned(), time_zone: "UTC".to_owned(), ..TenantForm::default() };
     Ok(visitor.page(new_form(&visitor, &given, &Refused::NONE)))
 }
@@ -165,7 +165,7 @@ fn detail<'a>(visitor: &Visitor, tenant: &'a Tenant, given: &TenantForm, refused
             ("State", state(tenant)),
             ("Created", relative_time(&tenant.created_at.to_string(), &tenant.created_at.to_minute())),
         ])))
-        @if visitor.scope.permissions().contains(Permission::TenantManage) {
+        @if visitor.scope.permissions().contains(Permission::TenantChange) {
             (refused.summary(words, &["name", "locale", "time_zone", "status"]))
             (card::card("Change", &html! {}, &form::post(&format!("/tenants/{}", tenant.id), "", &fields)))
         }

@@ -20,7 +20,8 @@ use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
 use super::{NewUser, Status, User, UserChange};
 use crate::link::{self, Link};
-use crate::{name, role};
+use crate::role::custom::Offered;
+use crate::{grant, name, role};
 
 mod account;
 
@@ -44,10 +45,15 @@ fn languages() -> Vec<Choice<'static>> {
 }
 
 /// The roles that this person may give.
-fn roles(visitor: &Visitor) -> Vec<Choice<'static>> {
-    let may = visitor.scope.permissions();
-    let givable = role::ROLES.iter().filter(|role| may.covers(role.permissions()));
-    givable.map(|role| Choice { hint: Some(role.about), ..Choice::new(role.name, role.title) }).collect()
+async fn roles(visitor: &Visitor) -> Result<Vec<Offered>, PageProblem> {
+    Ok(role::custom::givable(&visitor.scope).await?)
+}
+
+fn role_choices(offered: &[Offered]) -> Vec<Choice<'_>> {
+    offered
+        .iter()
+        .map(|one| Choice { hint: Some(&one.about), ..Choice::new(&one.name, &one.title) })
+        .collect()
 }
 
 fn state(user: &User) -> Markup {
@@ -85,16 +91,16 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
         (browse::pager(words, None, older.as_deref(), ""))
     };
     let actions = html! {
-        @if visitor.scope.permissions().contains(Permission::UserManage) {
+        @if visitor.scope.permissions().contains(Permission::UserCreate) {
             (form::link("New user", "/users/new").icon(Icon::Plus).weight(form::Weight::Primary))
         }
     };
     Ok(visitor.page(Content { actions, ..Content::new("Users", body) }))
 }
 
-fn new_form<'a>(visitor: &Visitor, given: &UserForm, refused: &Refused) -> Content<'a> {
+fn new_form<'a>(visitor: &Visitor, offered: &[Offered], given: &UserForm, refused: &Refused) -> Content<'a> {
     let words = Words::for_lang(&visitor.person.language);
-    let (roles, languages) = (roles(visitor), languages());
+    let (roles, languages) = (role_choices(offered), languages());
     let fields = html! {
         (field::text("name", "Name").value(&given.name).max_chars(100).error(refused.at("name")).required().autofocus())
         (field::email("email", "E-mail address").autocomplete("off").value(&given.email).error(refused.at("email")).required())
@@ -113,9 +119,10 @@ fn new_form<'a>(visitor: &Visitor, given: &UserForm, refused: &Refused) -> Conte
 }
 
 async fn show_new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::UserManage)?;
+    visitor.scope.require(Permission::UserCreate)?;
     let given = UserForm { role: "viewer".to_owned(), language: "en".to_owned(), ..UserForm::default() };
-    Ok(visitor.page(new_form(&visitor, &given, &Refused::NONE)))
+    let offered = roles(&visitor).await?;
+    Ok(visitor.page(new_form(&visitor, &offered, &given, &Refused::NONE)))
 }
 
 async fn create(visitor: Visitor, Form(given): Form<UserForm>) -> Result<Response, PageProblem> {
@@ -130,16 +137,42 @@ async fn create(visitor: Visitor, Form(given): Form<UserForm>) -> Result<Respons
             &format!("/users/{}", user.id),
             "User created. Make a sign-in link and hand it over.",
         )),
-        Err(error) => Ok(visitor.page_again(new_form(&visitor, &given, &Refused::by(error)?))),
+        Err(error) => {
+            let offered = roles(&visitor).await?;
+            Ok(visitor.page_again(new_form(&visitor, &offered, &given, &Refused::by(error)?)))
+        }
     }
 }
 
-fn detail<'a>(visitor: &Visitor, user: &'a User, given: &UserForm, refused: &Refused) -> Content<'a> {
+/// What stands around a user on their page.
+struct Around {
+    offered: Vec<Offered>,
+    governs: bool,
+    grants: Markup,
+}
+
+impl Around {
+    async fn of(visitor: &Visitor, user: &User) -> Result<Self, PageProblem> {
+        let scope = &visitor.scope;
+        let governs = scope.held().allows(Permission::UserChange, Some(user.id))
+            && super::may_govern(&mut scope.read().await?, scope, user).await.is_ok();
+        let grants = grant::pages::card(visitor, user).await?;
+        Ok(Self { offered: roles(visitor).await?, governs, grants })
+    }
+}
+
+fn detail<'a>(
+    visitor: &Visitor,
+    user: &'a User,
+    around: &Around,
+    given: &UserForm,
+    refused: &Refused,
+) -> Content<'a> {
     let words = Words::for_lang(&visitor.person.language);
-    let (roles, languages) = (roles(visitor), languages());
+    let (roles, languages) = (role_choices(&around.offered), languages());
     let oneself = super::person(&visitor.scope).is_ok_and(|id| id == user.id);
-    let governs = visitor.scope.permissions().contains(Permission::UserManage)
-        && super::may_govern(&visitor.scope, user).is_ok();
+    let governs = around.governs;
+    let explains = visitor.scope.permissions().contains(Permission::AccessExplain);
     let states = [
         Choice::new("active", "Active"),
         Choice::new("disabled", "Disabled: neither they nor their keys are let in"),
@@ -170,8 +203,13 @@ fn detail<'a>(visitor: &Visitor, user: &'a User, given: &UserForm, refused: &Ref
             (card::card("Change", &html! {}, &form::post(&format!("/users/{}", user.id), "", &fields)))
             (card::card("Sign-in link", &html! {}, &link))
         }
+        (around.grants)
+    };
+    let actions = html! {
+        @if explains { (form::link("Explain access", &format!("/explain?who={}", user.id)).icon(Icon::Shield)) }
     };
     Content {
+        actions,
         breadcrumbs: browse::breadcrumbs(words, &[("Users", "/users")], &user.name),
         ..Content::new(&user.name, body)
     }
@@ -186,7 +224,8 @@ async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
         language: user.language.clone(),
         status: user.status.clone(),
     };
-    Ok(visitor.page(detail(&visitor, &user, &given, &Refused::NONE)))
+    let around = Around::of(&visitor, &user).await?;
+    Ok(visitor.page(detail(&visitor, &user, &around, &given, &Refused::NONE)))
 }
 
 async fn update(
@@ -197,9 +236,9 @@ async fn update(
     let id = id.parse()?;
     let before = super::get(&visitor.scope, id).await?;
     let wanted = UserChange {
-        name: Some(given.name.clone()),
+        name: Some(given.name.clone()).filter(|name| *name != before.name),
         role: Some(given.role.clone()).filter(|role| !role.is_empty() && *role != before.role),
-        language: Some(given.language.clone()).filter(|tag| !tag.is_empty()),
+        language: Some(given.language.clone()).filter(|tag| !tag.is_empty() && *tag != before.language),
         status: match given.status.as_str() {
             status if status == before.status => None,
             "active" => Some(Status::Active),
@@ -209,7 +248,10 @@ async fn update(
     };
     match super::update(&visitor.scope, id, wanted).await {
         Ok(_) => Ok(console::done(&format!("/users/{id}"), "User saved.")),
-        Err(error) => Ok(visitor.page_again(detail(&visitor, &before, &given, &Refused::by(error)?))),
+        Err(error) => {
+            let around = Around::of(&visitor, &before).await?;
+            Ok(visitor.page_again(detail(&visitor, &before, &around, &given, &Refused::by(error)?)))
+        }
     }
 }
 

@@ -125,7 +125,7 @@ async fn a_key_may_what_its_scopes_say_and_its_owner_still_may() {
     let dev = user::create(&cli, new_user("dev@example.com", "developer")).await.unwrap();
     let token = house.enter(&link::create(&cli, dev.id).await.unwrap().path).await.unwrap();
     let scope = house.by_cookie(&token).await.unwrap();
-    let forbidden = key::create(&scope, new_key(&[Permission::MessageSend, Permission::RouteManage])).await;
+    let forbidden = key::create(&scope, new_key(&[Permission::MessageSend, Permission::RouteChange])).await;
     assert_eq!(code(forbidden), Code::Forbidden);
     assert_eq!(code(key::create(&scope, new_key(&[])).await), Code::InvalidValue);
     let made =
@@ -300,7 +300,7 @@ async fn operations_need_their_permission() {
         house.runtime.clone(),
         cli.tenant(),
         cli.actor().clone(),
-        [Permission::MessageView].into_iter().collect(),
+        [Permission::MessageView].into_iter().collect::<Permissions>(),
         Origin::default(),
     );
     let paging = Paging::default();

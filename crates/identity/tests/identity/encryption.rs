@@ -224,7 +224,7 @@ async fn keys_are_turned_by_who_may() {
         house.runtime.clone(),
         admin.tenant(),
         admin.actor().clone(),
-        [Permission::EncryptionView].into_iter().collect(),
+        [Permission::EncryptionView].into_iter().collect::<Permissions>(),
         Origin::default(),
     );
     assert!(encryption::show(&viewer).await.is_ok());

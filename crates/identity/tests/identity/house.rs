@@ -29,12 +29,17 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn build() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(set: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::for_tests(dir.path());
         config.security.argon2_memory_kib = 8;
         config.security.argon2_passes = 1;
         config.security.login_attempts_max = 4;
         config.security.admin_key = Secret::new(ADMIN_KEY.to_owned());
+        set(&mut config);
         let options = Options { flush_each_commit: false, ..Options::default() };
         let db = Db::open(config.database_url().expose(), &options).await.unwrap();
         let steps: Vec<_> = [runtime::MIGRATIONS, identity::MIGRATIONS].concat();

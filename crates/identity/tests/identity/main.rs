@@ -3,7 +3,9 @@
 #![cfg(test)]
 
 mod access;
+mod chain;
 mod encryption;
 mod house;
 mod pages;
+mod roles;
 mod trail;

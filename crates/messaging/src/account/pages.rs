@@ -193,7 +193,7 @@ fn bound(account: &Account, binds: usize) -> Markup {
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::AccountManage) {
+        @if may(visitor, Permission::AccountCreate) {
             (form::link("Add account", "/accounts/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -246,7 +246,7 @@ async fn list(
 }
 
 fn binds_table(visitor: &Visitor, account: &Account, binds: &[Bound]) -> Markup {
-    let manage = may(visitor, Permission::AccountManage);
+    let manage = may(visitor, Permission::AccountEnd);
     let at = format!("/accounts/{}/unbind", account.id);
     let rows = binds.iter().map(|bind| {
         let (used, most) = (u64::from(bind.window_used), u64::from(account.settings.window_max));
@@ -300,7 +300,7 @@ async fn detail(
     }
     let shown = Shown::of(settings::members(&account.settings)?);
     let at = format!("/accounts/{}", account.id);
-    let manage = may(&visitor, Permission::AccountManage);
+    let manage = may(&visitor, Permission::AccountChange);
     let body = html! {
         (live)
         @for section in SECTIONS {
@@ -407,7 +407,7 @@ fn form_page<'a>(
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::AccountManage)?;
+    visitor.scope.require(Permission::AccountCreate)?;
     let mut members = settings::members(&AccountSettings::defaults(&visitor.scope.runtime().config))?;
     members.insert("active".to_owned(), true.into());
     let shown = Shown::of(members);
@@ -444,7 +444,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::AccountManage)?;
+    visitor.scope.require(Permission::AccountChange)?;
     let account = super::get(&visitor.scope, id.parse()?).await?;
     let mut members = settings::members(&account.settings)?;
     members.insert("name".to_owned(), account.name.into());

@@ -37,7 +37,7 @@ fn kinds() -> [Choice<'static>; 6] {
 
 fn entries_table(visitor: &Visitor, entries: &[Entry], searched: bool) -> Markup {
     let now = visitor.scope.now();
-    let manage = may(visitor, Permission::BlacklistManage);
+    let manage = may(visitor, Permission::BlacklistRemove);
     let rows = entries.iter().map(|entry| {
         row(vec![
             html! { (kind_label(entry.kind)) },
@@ -166,7 +166,7 @@ async fn content(
         (browse::filter_bar(words(visitor), "/blacklist", &fields, &[]))
         (entries_table(visitor, &page.items, filter.catches.is_some()))
         (browse::pager(words(visitor), None, older.as_deref(), ""))
-        @if may(visitor, Permission::BlacklistManage) {
+        @if may(visitor, Permission::BlacklistAdd) {
             (add_form(visitor, &around.shown))
             (import_form(around.import.0, around.import.1))
         }

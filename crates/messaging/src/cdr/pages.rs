@@ -111,7 +111,7 @@ fn standing(visitor: &Visitor, stream: &CdrStream) -> Markup {
         None => none(),
     };
     let actions = html! {
-        @if may(visitor, Permission::CdrManage) {
+        @if may(visitor, Permission::CdrChange) {
             @if stream.active { (post_button("/records/rotate", "Close the open file", Icon::Check)) }
             (form::link("Settings", "/records/settings").weight(Weight::Plain).small())
         }
@@ -219,7 +219,7 @@ fn members(stream: &CdrStream) -> Result<Patch> {
 }
 
 async fn edit(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::CdrManage)?;
+    visitor.scope.require(Permission::CdrChange)?;
     let stream = super::get(&visitor.scope).await?;
     let shown = Shown::of(members(&stream)?);
     Ok(visitor.page(settings_form(&visitor, &shown)))

@@ -174,7 +174,7 @@ fn judge(tenant: String, mut runs: Vec<Span>) -> TenantReport {
 /// # Errors
 /// [`types::Code::Forbidden`].
 pub async fn registered(scope: &Scope) -> Result<Report> {
-    scope.require(Permission::CdrView)?;
+    scope.require(Permission::CdrVerify)?;
     let mut report = Report::default();
     let mut tenant =
         TenantReport { tenant: scope.tenant().to_string(), first_seq: 1, ..TenantReport::default() };

@@ -151,7 +151,7 @@ pub(super) async fn of(runtime: &Runtime, connection: &Connection) -> Result<Opt
 /// # Errors
 /// [`Code::Forbidden`]; [`Code::NotFound`], also for a connection that is not over HTTP.
 pub async fn addresses(scope: &Scope, id: ConnectionId) -> Result<HookAddresses> {
-    scope.require(Permission::ConnectionManage)?;
+    scope.require(Permission::ConnectionHook)?;
     let connection = super::present(&mut scope.read().await?, scope.tenant(), id).await?;
     let hook = of(scope.runtime(), &connection).await?;
     let hook = hook.filter(|_| connection.settings.protocol == Protocol::Http);
@@ -165,7 +165,7 @@ pub async fn addresses(scope: &Scope, id: ConnectionId) -> Result<HookAddresses>
 /// # Errors
 /// As [`addresses`].
 pub async fn renew(scope: &Scope, id: ConnectionId) -> Result<HookAddresses> {
-    scope.require(Permission::ConnectionManage)?;
+    scope.require(Permission::ConnectionHook)?;
     let mut write = scope.write().await?;
     let connection = super::present(&mut write, scope.tenant(), id).await?;
     let token = made_token();

@@ -86,7 +86,7 @@ fn buttons(visitor: &Visitor, connection: &Connection) -> Markup {
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::ConnectionManage) {
+        @if may(visitor, Permission::ConnectionCreate) {
             (form::link("Add connection", "/connections/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -145,7 +145,7 @@ async fn list(
 }
 
 fn binds_table(visitor: &Visitor, connection: &Connection, status: &Status) -> Markup {
-    let operate = may(visitor, Permission::ConnectionOperate);
+    let operate = may(visitor, Permission::ConnectionRenew);
     let at = format!("/connections/{}/renew", connection.id);
     let rows = status.binds.iter().map(|bind| {
         let (name, label) = match bind.state {
@@ -285,7 +285,7 @@ async fn detail(
     }
     let settings = settings::members(&connection.settings)?;
     let shown = Shown::of(settings);
-    let manage = may(&visitor, Permission::ConnectionManage);
+    let manage = may(&visitor, Permission::ConnectionChange);
     let at = format!("/connections/{}", connection.id);
     let over_http = connection.settings.protocol == Protocol::Http;
     let hooks = over_http::hooks_card(&visitor, &connection).await?;
@@ -358,7 +358,7 @@ fn form_page<'a>(
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::ConnectionManage)?;
+    visitor.scope.require(Permission::ConnectionCreate)?;
     let defaults = ConnectionSettings::defaults(&visitor.scope.runtime().config);
     let shown = Shown::of(settings::members(&defaults)?);
     Ok(visitor.page(form_page(&visitor, "Add connection", "/connections/new", "/connections", &shown)))
@@ -400,7 +400,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::ConnectionManage)?;
+    visitor.scope.require(Permission::ConnectionChange)?;
     let connection = super::get(&visitor.scope, id.parse()?).await?;
     if connection.settings.protocol == Protocol::Http {
         return Ok(visitor.page(over_http::edit_page(&visitor, &connection)?));

@@ -74,7 +74,7 @@ async fn what_is_wanted_is_said_once() {
     assert_eq!(operate(&house.ours, made.id, Wanted::Started).await.unwrap().revision, 1);
     assert_eq!(operate(&house.ours, made.id, Wanted::Draining).await.unwrap().revision, 2);
     assert_eq!(load(&house.runtime, made.id).await.unwrap().unwrap().wanted, Wanted::Draining);
-    let viewer = house.scope(house.ours.tenant(), [Permission::ConnectionManage].into_iter().collect());
+    let viewer = house.scope(house.ours.tenant(), [Permission::ConnectionChange].into_iter().collect());
     assert_eq!(operate(&viewer, made.id, Wanted::Stopped).await.unwrap_err().code(), Code::Forbidden);
 }
 

@@ -30,7 +30,7 @@ pub(crate) const CONVERSATIONS: NavEntry = NavEntry {
     href: "/conversations",
     icon: Icon::Inbox,
     key: Some('i'),
-    permission: Permission::MessageView,
+    permission: Permission::ConversationView,
 };
 
 /// Characters of a text that the list shows.

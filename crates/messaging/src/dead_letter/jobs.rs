@@ -93,7 +93,7 @@ fn without_secrets(url: &str) -> String {
 /// # Errors
 /// [`types::Code::Forbidden`].
 pub async fn list(scope: &Scope, before: i64, limit: usize) -> Result<Page<DeadJob>> {
-    scope.require(Permission::QueueView)?;
+    scope.require(Permission::DeadJobView)?;
     let mut tx = scope.read().await?;
     let stored: Vec<Stored> = tx
         .all(
@@ -146,7 +146,7 @@ async fn act(
     what: &'static str,
     text: &'static str,
 ) -> Result<Moved> {
-    scope.require(Permission::QueueManage)?;
+    scope.require(Permission::DeadJobSteer)?;
     if selection.ids.len() > MOVED_MAX {
         return Err(Error::invalid("ids", format!("at most {MOVED_MAX} jobs at once")));
     }

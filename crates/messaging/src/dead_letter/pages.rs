@@ -92,7 +92,7 @@ fn reasons_table(reasons: &[Reason]) -> Markup {
 }
 
 fn letters_table(visitor: &Visitor, letters: &[DeadLetter]) -> Markup {
-    let manage = may(visitor, Permission::QueueManage);
+    let manage = may(visitor, Permission::DeadLetterRedrive);
     let rows = letters.iter().map(|letter| {
         let message = &letter.message;
         row(vec![
@@ -182,7 +182,7 @@ async fn content(visitor: &Visitor, filter: &DeadFilter, notice: Markup) -> Resu
         @if !reasons.is_empty() { (reasons_table(&reasons)) }
         (letters_table(visitor, &page.items))
         (browse::pager(words(visitor), None, older.as_deref(), ""))
-        @if may(visitor, Permission::QueueManage) { (redrive_form(filter)) }
+        @if may(visitor, Permission::DeadLetterRedrive) { (redrive_form(filter)) }
     };
     Ok(Content::new("Dead letters", body))
 }
@@ -226,7 +226,7 @@ async fn export(visitor: Visitor, Query(filter): Query<DeadFilter>) -> Result<Re
 
 async fn jobs(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response, PageProblem> {
     let page = dead::list(&visitor.scope, paging.behind(i64::MAX)?, paging.limit()?).await?;
-    let manage = may(&visitor, Permission::QueueManage);
+    let manage = may(&visitor, Permission::DeadJobSteer);
     let rows = page.items.iter().map(|job| {
         row(vec![
             html! { (badge::tag(&job.kind)) },

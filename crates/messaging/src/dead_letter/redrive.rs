@@ -75,7 +75,7 @@ pub const REDRIVEN_MAX: usize = 500;
 /// # Errors
 /// [`Code::Forbidden`]; a request that names nothing. What cannot be sent again has its own error and holds up nobody.
 pub async fn redrive(scope: &Scope, engine: &Engine, asked: &Redrive) -> Result<Redriven> {
-    scope.require(Permission::QueueManage)?;
+    scope.require(Permission::DeadLetterRedrive)?;
     let max = asked.max.unwrap_or(REDRIVEN_MAX);
     if !(1..=REDRIVEN_MAX).contains(&max) || asked.ids.len() > REDRIVEN_MAX {
         let at = if asked.ids.len() > REDRIVEN_MAX { "ids" } else { "max" };

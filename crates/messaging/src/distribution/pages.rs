@@ -26,12 +26,12 @@ pub(crate) const LISTS: NavEntry = NavEntry {
     href: "/distribution-lists",
     icon: Icon::List,
     key: None,
-    permission: Permission::AccountView,
+    permission: Permission::DistributionView,
 };
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::AccountManage) {
+        @if may(visitor, Permission::DistributionCreate) {
             (form::link("Add list", "/distribution-lists/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -39,7 +39,7 @@ fn add_button(visitor: &Visitor) -> Markup {
 
 async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response, PageProblem> {
     let page = super::list(&visitor.scope, &paging).await?;
-    let manage = may(&visitor, Permission::AccountManage);
+    let manage = may(&visitor, Permission::DistributionChange);
     let rows = page.items.iter().map(|list| {
         let cells = vec![
             html! { code { (list.name) } },
@@ -109,7 +109,7 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::AccountManage)?;
+    visitor.scope.require(Permission::DistributionCreate)?;
     let shown = Shown::of(Patch::new());
     Ok(visitor.page(form_page(&visitor, "Add list", "/distribution-lists/new", &shown)))
 }
@@ -131,7 +131,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::AccountManage)?;
+    visitor.scope.require(Permission::DistributionChange)?;
     let list = super::get(&visitor.scope, id.parse()?).await?;
     let mut members = settings::members(&list.rule)?;
     members.insert("name".to_owned(), list.name.as_str().into());

@@ -99,7 +99,7 @@ fn rules_table(visitor: &Visitor, rules: &[Rule], counts: &[RuleCount]) -> Marku
             },
         ];
         let row = row(cells).key(rule.id.to_string());
-        if may(visitor, Permission::FirewallManage) {
+        if may(visitor, Permission::FirewallChange) {
             row.link(format!("/firewall/rules/{}", rule.id))
         } else {
             row
@@ -127,7 +127,7 @@ fn rules_table(visitor: &Visitor, rules: &[Rule], counts: &[RuleCount]) -> Marku
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::FirewallManage) {
+        @if may(visitor, Permission::FirewallCreate) {
             (form::link("Add rule", "/firewall/rules/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -139,7 +139,10 @@ async fn list(
     Query(tried): Query<Tried>,
 ) -> Result<Response, PageProblem> {
     let rules = super::list(&visitor.scope).await?.items;
-    let counts = refusals::counts(&visitor.scope).await?;
+    let counts = match may(&visitor, Permission::RefusalView) {
+        true => refusals::counts(&visitor.scope).await?,
+        false => Vec::new(),
+    };
     let body = html! {
         (tabs("/firewall"))
         (rules_table(&visitor, &rules, &counts))
@@ -316,7 +319,7 @@ fn priority(fields: &Fields) -> Result<Option<i32>> {
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::FirewallManage)?;
+    visitor.scope.require(Permission::FirewallCreate)?;
     let members = Patch::from_iter([("active".to_owned(), true.into())]);
     let shown = Shown::of(members);
     Ok(visitor.page(form_page(&visitor, "Add rule", "/firewall/rules/new", &shown)))
@@ -351,7 +354,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::FirewallManage)?;
+    visitor.scope.require(Permission::FirewallChange)?;
     let rule = super::get(&visitor.scope, id.parse()?).await?;
     let shown = Shown::of(members(&rule)?);
     Ok(visitor.page(form_page(&visitor, "Edit rule", &format!("/firewall/rules/{}/edit", rule.id), &shown)))

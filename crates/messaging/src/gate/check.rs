@@ -58,7 +58,7 @@ pub struct Answer {
 /// # Errors
 /// [`types::Code::Forbidden`], [`types::Code::InvalidRecipient`], [`types::Code::InvalidSender`].
 pub fn check(scope: &Scope, engine: &Engine, question: &Question) -> Result<Answer> {
-    scope.require(Permission::FirewallView)?;
+    scope.require(Permission::GateCheck)?;
     let recipient = Address::recipient(&question.to)?;
     let nobody = crate::message::submit::default_sender();
     let sender = question.from.as_deref().map_or(Ok(nobody), Address::sender)?;

@@ -53,7 +53,7 @@ impl Pass {
 /// # Errors
 /// [`Code::Forbidden`]; a cursor that is none.
 pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Message>> {
-    scope.require(Permission::FirewallView)?;
+    scope.require(Permission::HeldView)?;
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
     let rows: Vec<MessageRecord> = scope
         .read()
@@ -74,8 +74,8 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Message>> {
 /// # Errors
 /// [`Code::NotFound`]; [`Code::Conflict`] for one that is not held, or not any more.
 pub async fn release(scope: &Scope, id: MessageId) -> Result<Message> {
-    if !scope.permissions().contains(Permission::QueueManage) {
-        scope.require(Permission::FirewallManage)?;
+    if !scope.permissions().contains(Permission::QueueRelease) {
+        scope.require(Permission::HeldRelease)?;
     }
     let now = scope.now();
     let mut write = scope.write().await?;
@@ -88,7 +88,7 @@ pub async fn release(scope: &Scope, id: MessageId) -> Result<Message> {
     let mut options: Options = serde_json::from_str(text.ok_or_else(not_held)?).map_err(Error::internal)?;
     let held = options.held.take().ok_or_else(not_held)?;
     if !held.person {
-        scope.require(Permission::FirewallManage)?;
+        scope.require(Permission::HeldRelease)?;
     }
     let goes_at = held.not_before.unwrap_or(now).max(now);
     let kept = (options != Options::default()).then(|| serde_json::to_string(&options)).transpose();

@@ -92,7 +92,7 @@ pub(crate) async fn try_panel(
     action: &str,
     tried: &Tried,
 ) -> Result<Markup> {
-    if !may(visitor, Permission::FirewallView) {
+    if !may(visitor, Permission::GateCheck) {
         return Ok(html! {});
     }
     let outcome = tried.to.as_ref().map(|to| ask(gateway, visitor, to, tried));
@@ -286,7 +286,7 @@ const fn is_gates(code: types::Code) -> bool {
 async fn held_messages(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response, PageProblem> {
     let page = held::list(&visitor.scope, &paging).await?;
     let (release, cancel) =
-        (may(&visitor, Permission::FirewallManage), may(&visitor, Permission::MessageCancel));
+        (may(&visitor, Permission::HeldRelease), may(&visitor, Permission::MessageCancel));
     let rows = page.items.iter().map(|message| {
         let held_by = message.held_by.as_deref().unwrap_or_default();
         row(vec![

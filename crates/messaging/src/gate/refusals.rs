@@ -324,7 +324,7 @@ pub struct RefusalFilter {
 /// # Errors
 /// [`Code::Forbidden`]; a filter or cursor that is none.
 pub async fn list(scope: &Scope, filter: &RefusalFilter) -> Result<Page<KeptRefusal>> {
-    scope.require(Permission::FirewallView)?;
+    scope.require(Permission::RefusalView)?;
     let paging = web::Paging { after: filter.after.clone(), limit: filter.limit.clone() };
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
     if let Some(code) = &filter.code
@@ -388,7 +388,7 @@ const COUNTS_MAX: i64 = 50_000;
 /// # Errors
 /// [`Code::Forbidden`].
 pub async fn counts(scope: &Scope) -> Result<Vec<RuleCount>> {
-    scope.require(Permission::FirewallView)?;
+    scope.require(Permission::RefusalView)?;
     let first = (scope.now().unix_ms() / HOUR_MS - HOURS + 1) * HOUR_MS;
     let rows: Vec<Counted> = scope
         .read()

@@ -120,7 +120,7 @@ fn hours_table(visitor: &Visitor, all: &[Hours], counts: &[RuleCount]) -> Markup
             },
         ];
         let row = row(cells).key(hours.id.to_string());
-        if may(visitor, Permission::HoursManage) { row.link(format!("/hours/{}", hours.id)) } else { row }
+        if may(visitor, Permission::HoursChange) { row.link(format!("/hours/{}", hours.id)) } else { row }
     });
     let columns = vec![
         column("Rule"),
@@ -141,7 +141,7 @@ fn hours_table(visitor: &Visitor, all: &[Hours], counts: &[RuleCount]) -> Markup
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::HoursManage) {
+        @if may(visitor, Permission::HoursCreate) {
             (form::link("Add hours", "/hours/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -153,7 +153,7 @@ async fn list(
     Query(tried): Query<Tried>,
 ) -> Result<Response, PageProblem> {
     let all = super::list(&visitor.scope).await?.items;
-    let counts = match may(&visitor, Permission::FirewallView) {
+    let counts = match may(&visitor, Permission::RefusalView) {
         true => refusals::counts(&visitor.scope).await?,
         false => Vec::new(),
     };
@@ -284,7 +284,7 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::HoursManage)?;
+    visitor.scope.require(Permission::HoursCreate)?;
     let members =
         Patch::from_iter([("active".to_owned(), true.into()), ("intent_marketing".to_owned(), true.into())]);
     let shown = Shown::of(members);
@@ -319,7 +319,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::HoursManage)?;
+    visitor.scope.require(Permission::HoursChange)?;
     let hours = super::get(&visitor.scope, id.parse()?).await?;
     let shown = Shown::of(members(&hours)?);
     Ok(visitor.page(form_page(&visitor, "Edit hours", &format!("/hours/{}/edit", hours.id), &shown)))

@@ -75,7 +75,7 @@ fn numbers_table(visitor: &Visitor, numbers: &[InboundNumber], known: &[(String,
             },
         ])
         .key(number.id.to_string());
-        if may(visitor, Permission::InboundManage) { row.link(format!("/inbound/{}", number.id)) } else { row }
+        if may(visitor, Permission::InboundChange) { row.link(format!("/inbound/{}", number.id)) } else { row }
     });
     let columns = vec![
         column("Number"),
@@ -97,7 +97,7 @@ fn numbers_table(visitor: &Visitor, numbers: &[InboundNumber], known: &[(String,
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::InboundManage) {
+        @if may(visitor, Permission::InboundCreate) {
             (form::link("Add a number", "/inbound/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -230,7 +230,7 @@ fn form_page<'a>(visitor: &Visitor, page: &Page<'a>, shown: &Shown<'_>) -> Conte
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::InboundManage)?;
+    visitor.scope.require(Permission::InboundCreate)?;
     let mut members = rule_members(&NumberRule::default())?;
     members.insert("active".to_owned(), true.into());
     let known = connections(&visitor).await?;
@@ -269,7 +269,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::InboundManage)?;
+    visitor.scope.require(Permission::InboundChange)?;
     let number = super::get(&visitor.scope, id.parse()?).await?;
     let action = format!("/inbound/{}/edit", number.id);
     let page = Page { title: &number.number, action: &action, connections: None };

@@ -281,7 +281,7 @@ impl Lookups {
     /// # Errors
     /// [`types::Code::InvalidRecipient`]; [`types::Code::Forbidden`].
     pub async fn look(&self, scope: &Scope, question: &Question) -> Result<Looked> {
-        scope.require(if question.ask { Permission::RouteManage } else { Permission::RouteView })?;
+        scope.require(if question.ask { Permission::LookupAsk } else { Permission::LookupView })?;
         let number = Address::recipient(&question.number)?.text;
         let services = self.services.load().get(&scope.tenant()).cloned().unwrap_or_default();
         let asked =

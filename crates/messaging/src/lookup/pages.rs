@@ -111,7 +111,7 @@ fn providers_table(visitor: &Visitor, providers: &[Provider]) -> Markup {
             },
         ];
         let row = row(cells).key(provider.id.to_string());
-        if may(visitor, Permission::RouteManage) {
+        if may(visitor, Permission::LookupChange) {
             row.link(format!("/lookups/{}/edit", provider.id))
         } else {
             row
@@ -153,12 +153,16 @@ async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageProblem> {
     let providers = provider::list(&visitor.scope).await?.items;
-    let lines = plan::list(&visitor.scope, &Paging { limit: Some("20".to_owned()), after: None }).await?;
-    let manage = may(&visitor, Permission::RouteManage);
+    let paging = Paging { limit: Some("20".to_owned()), after: None };
+    let lines = match may(&visitor, Permission::NumberPlanView) {
+        true => plan::list(&visitor.scope, &paging).await?.items,
+        false => Vec::new(),
+    };
+    let may_ask = may(&visitor, Permission::LookupAsk);
     let answer = match &asked.number {
         None => None,
         Some(number) => {
-            let question = Question { number: number.clone(), ask: asked.ask.is_some() && manage };
+            let question = Question { number: number.clone(), ask: asked.ask.is_some() && may_ask };
             Some(gateway.engine.lookups().look(&visitor.scope, &question).await)
         }
     };
@@ -168,7 +172,7 @@ async fn list(
         None => (None, None),
     };
     let number = asked.number.clone().unwrap_or_default();
-    let rows = lines.items.iter().map(|line| {
+    let rows = lines.iter().map(|line| {
         row(vec![
             html! { "+" (line.prefix) },
             html! { (line.mcc) @if !line.mnc.is_empty() { "-" (line.mnc) } },
@@ -184,16 +188,16 @@ async fn list(
                 div class="fields" {
                     (field::tel("number", "Number").value(&number).required().placeholder("+33612345678")
                         .error(refused.as_ref().map(Error::message)))
-                    @if manage { (field::checkbox("ask", "Ask the services now, which may cost").checked(asked.ask.is_some())) }
+                    @if may_ask { (field::checkbox("ask", "Ask the services now, which may cost").checked(asked.ask.is_some())) }
                 }
                 (form::actions(&html! { (form::submit("Look up").weight(Weight::Plain).icon(Icon::Search)) }))
             }))
             @if let Some(answer) = &answer { (looked(answer)) }
         }))
         (card::card("Numbering plan", &html! {}, &html! {
-            @if lines.items.is_empty() { p { "No plan was imported: numbers are told by their country." } }
+            @if lines.is_empty() { p { "No plan was imported: numbers are told by their country." } }
             @else { (table("Beginning of the plan", columns, rows.collect()).id("plan").dense()) }
-            @if manage {
+            @if may(&visitor, Permission::NumberPlanImport) {
                 (form::post("/lookups/plan", "", &html! {
                     (field::textarea("csv", "Import a plan").rows(6).mono().wide().placeholder("33612,208,01,Orange,FR")
                         .hint("Lines of prefix, MCC, MNC, name and country. It takes the place of the whole plan."))
@@ -203,7 +207,7 @@ async fn list(
         }))
     };
     let actions = html! {
-        @if manage { (form::link("Add service", "/lookups/new").weight(Weight::Primary).icon(Icon::Plus)) }
+        @if may(&visitor, Permission::LookupCreate) { (form::link("Add service", "/lookups/new").weight(Weight::Primary).icon(Icon::Plus)) }
     };
     let content = Content { actions, ..Content::new("Look-ups", body) };
     Ok(if refused.is_some() { visitor.page_again(content) } else { visitor.page_or_fragment(content) })
@@ -251,7 +255,7 @@ fn secret_headers(fields: &Fields) -> Result<BTreeMap<String, String>> {
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::LookupCreate)?;
     let mut members = settings::members(&provider::LookupSettings::default())?;
     members.insert("active".to_owned(), true.into());
     Ok(visitor.page(form_page(&visitor, "Add look-up service", "/lookups/new", &Shown::of(members))))
@@ -294,7 +298,7 @@ fn members(provider: &Provider) -> Result<Patch> {
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::LookupChange)?;
     let provider = provider::get(&visitor.scope, id.parse()?).await?;
     let shown = Shown::of(members(&provider)?);
     let action = format!("/lookups/{}/edit", provider.id);

@@ -144,7 +144,7 @@ struct Row<'a> {
 /// # Errors
 /// What cannot be read, at its line.
 pub async fn import(scope: &Scope, import: &Import) -> Result<Imported> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::NumberPlanImport)?;
     let lines = read(&import.csv)?;
     let mut write = scope.write().await?;
     write.execute(sql!("delete from number_plan where tenant_id = $1"), args![scope.tenant()]).await?;
@@ -178,7 +178,7 @@ pub async fn import(scope: &Scope, import: &Import) -> Result<Imported> {
 /// # Errors
 /// [`types::Code::Forbidden`], [`types::Code::InvalidCursor`], [`types::Code::InvalidFilter`].
 pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Line>> {
-    scope.require(Permission::RouteView)?;
+    scope.require(Permission::NumberPlanView)?;
     let (limit, behind) = (paging.limit()?, paging.behind(0)?);
     let mut tx = scope.read().await?;
     let mut lines: Vec<Line> = tx

@@ -363,7 +363,7 @@ fn taken(name: &str) -> Error {
 /// # Errors
 /// [`Code::AlreadyExists`]; [`Code::Conflict`] when the tenant has as many as it may; refusals of its values.
 pub async fn create(scope: &Scope, new: NewProvider) -> Result<Provider> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::LookupCreate)?;
     let defaults = LookupSettings::default();
     let now = scope.now();
     let id = scope.runtime().ids.next();
@@ -424,7 +424,7 @@ async fn of_tenant(tx: &mut db::Tx, tenant: TenantId) -> Result<Vec<Provider>> {
 /// # Errors
 /// [`Code::Forbidden`].
 pub async fn list(scope: &Scope) -> Result<Page<Provider>> {
-    scope.require(Permission::RouteView)?;
+    scope.require(Permission::LookupView)?;
     Ok(Page { items: of_tenant(&mut scope.read().await?, scope.tenant()).await?, next: None })
 }
 
@@ -433,7 +433,7 @@ pub async fn list(scope: &Scope) -> Result<Page<Provider>> {
 /// # Errors
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: LookupId) -> Result<Provider> {
-    scope.require(Permission::RouteView)?;
+    scope.require(Permission::LookupView)?;
     present(&mut scope.read().await?, scope.tenant(), id).await
 }
 
@@ -447,7 +447,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: LookupId) -> Result<Prov
 /// # Errors
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`].
 pub async fn change(scope: &Scope, id: LookupId, patch: ProviderPatch) -> Result<Provider> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::LookupChange)?;
     let sealed = match &patch.secret_headers {
         Some(headers) => Some(sealed(scope, id, headers).await?),
         None => None,
@@ -497,7 +497,7 @@ pub async fn change(scope: &Scope, id: LookupId, patch: ProviderPatch) -> Result
 /// # Errors
 /// [`Code::NotFound`].
 pub async fn delete(scope: &Scope, id: LookupId) -> Result<()> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::LookupDelete)?;
     let mut write = scope.write().await?;
     let provider = present(&mut write, scope.tenant(), id).await?;
     write

@@ -144,7 +144,7 @@ pub struct TestMailSent {
 /// # Errors
 /// [`Code::InvalidAddress`]; [`Code::Unavailable`] with the server's words.
 pub async fn test(scope: &Scope, test: &TestMail) -> Result<TestMailSent> {
-    scope.require(Permission::InboundManage)?;
+    scope.require(Permission::MailTest)?;
     let runtime = scope.runtime();
     let to = checked("to", &test.to)?;
     // Before anything is made: without a server there is no sender either.

@@ -31,7 +31,7 @@ pub(crate) const GATEWAYS: NavEntry = NavEntry {
     href: "/mail",
     icon: Icon::Inbox,
     key: None,
-    permission: Permission::AccountView,
+    permission: Permission::MailView,
 };
 
 const fn setting(name: &'static str, label: &'static str, hint: &'static str, kind: Kind) -> Setting {
@@ -178,7 +178,7 @@ fn gateways_table(visitor: &Visitor, gateways: &[MailGateway], known: &[(String,
             },
         ])
         .key(gateway.id.to_string());
-        if may(visitor, Permission::AccountManage) { row.link(format!("/mail/{}", gateway.id)) } else { row }
+        if may(visitor, Permission::MailChange) { row.link(format!("/mail/{}", gateway.id)) } else { row }
     });
     let columns = vec![
         column("Name"),
@@ -199,7 +199,7 @@ fn gateways_table(visitor: &Visitor, gateways: &[MailGateway], known: &[(String,
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::AccountManage) {
+        @if may(visitor, Permission::MailCreate) {
             (form::link("Add a mail gateway", "/mail/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -218,7 +218,7 @@ fn standing(visitor: &Visitor, shown: &Shown<'_>) -> Markup {
     };
     html! {
         p { (taken) " " (sent) }
-        @if config.mail.is_on() && may(visitor, Permission::InboundManage) {
+        @if config.mail.is_on() && may(visitor, Permission::MailTest) {
             (form::post("/mail/test", "", &html! {
                 (shown.summary(visitor))
                 (form::section("Test mail", Some("Sent at once; the server's answer is shown."), &html! {
@@ -318,7 +318,7 @@ fn form_page<'a>(visitor: &Visitor, page: &Page<'a>, shown: &Shown<'_>) -> Conte
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::AccountManage)?;
+    visitor.scope.require(Permission::MailCreate)?;
     let mut members = members(&GatewaySettings::default())?;
     members.insert("active".to_owned(), true.into());
     let known = accounts(&visitor).await?;
@@ -354,7 +354,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::AccountManage)?;
+    visitor.scope.require(Permission::MailChange)?;
     let gateway = super::get(&visitor.scope, id.parse()?).await?;
     let mut members = members(&gateway.settings)?;
     let texts = [("name", gateway.name.clone()), ("subdomain", gateway.subdomain.clone())];

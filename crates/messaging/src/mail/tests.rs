@@ -80,7 +80,7 @@ async fn changes_are_checked_and_told() {
     for name in ["mail_gateway.created", "mail_gateway.changed", "mail_gateway.deleted"] {
         assert!(events.contains(name), "{name}");
     }
-    let reader = house.scope(house.ours.tenant(), Permissions::from_iter([Permission::AccountView]));
+    let reader = house.scope(house.ours.tenant(), Permissions::from_iter([Permission::MailView]));
     assert!(list(&reader).await.is_ok());
     assert_eq!(create(&reader, new(id, "more")).await.unwrap_err().code(), Code::Forbidden);
 }

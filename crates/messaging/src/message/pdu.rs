@@ -38,7 +38,7 @@ pub struct WirePdu {
 /// # Errors
 /// [`types::Code::NotFound`]; [`types::Code::Conflict`] when the dialect cannot carry the message.
 pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
-    scope.require(Permission::MessageView)?;
+    scope.require(Permission::MessagePdu)?;
     let record = query::record(scope, id).await?;
     let kept = kept::of(scope, id).await?.into_iter().filter(|kept| kept.kind == "submit");
     let kept: Vec<WirePdu> = kept

@@ -67,7 +67,7 @@ pub struct Quote {
 /// # Errors
 /// A refusal naming the field, as sending it would give.
 pub fn quote(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<Quote> {
-    scope.require(Permission::MessageSend)?;
+    scope.require(Permission::MessageQuote)?;
     let recipient = types::Address::recipient(&message.to)?;
     let nobody = super::submit::default_sender();
     let sender = message.from.as_deref().map_or(Ok(nobody), types::Address::sender)?;
@@ -140,7 +140,7 @@ pub enum ItemQuote {
 /// # Errors
 /// When the batch is empty or too large.
 pub fn quote_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]) -> Result<Vec<ItemQuote>> {
-    scope.require(Permission::MessageSend)?;
+    scope.require(Permission::MessageQuote)?;
     super::submit::check_batch(scope, messages.len())?;
     let quotes = messages.iter().enumerate().map(|(at, message)| match quote(scope, engine, message) {
         Ok(quote) => ItemQuote::Quote(Box::new(quote)),

@@ -39,7 +39,7 @@ pub(crate) struct NewContent {
 /// # Errors
 /// [`Code::NotFound`], [`Code::NotCancellable`]; the refusals of its values and of the gates. Nothing is changed then.
 pub async fn replace(scope: &Scope, engine: &Engine, id: MessageId, with: &Replace) -> Result<Message> {
-    scope.require(Permission::MessageCancel)?;
+    scope.require(Permission::MessageReplace)?;
     let record = query::record(scope, id).await?;
     refuse_started(&record)?;
     if with.text.is_none() && with.schedule_at.is_none() && with.validity_s.is_none() {

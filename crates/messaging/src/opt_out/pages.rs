@@ -44,7 +44,7 @@ fn extents() -> [Choice<'static>; 3] {
 }
 
 fn entries_table(visitor: &Visitor, entries: &[OptOut], searched: bool) -> Markup {
-    let manage = may(visitor, Permission::OptOutManage);
+    let manage = may(visitor, Permission::OptOutRemove);
     let rows = entries.iter().map(|entry| {
         row(vec![
             html! { bdi dir="ltr" { (entry.phone) } },
@@ -161,7 +161,7 @@ async fn content(visitor: &Visitor, filter: &OptOutFilter, around: &Around<'_>) 
         (browse::filter_bar(words(visitor), "/opt-outs", &fields, &[]))
         (entries_table(visitor, &page.items, searched))
         (browse::pager(words(visitor), None, older.as_deref(), ""))
-        @if may(visitor, Permission::OptOutManage) {
+        @if may(visitor, Permission::OptOutAdd) {
             (add_form(visitor, &around.shown))
             (import_form(around.import.0, around.import.1))
         }

@@ -235,7 +235,7 @@ fn target(pause: &Pause, known: &Known) -> String {
 }
 
 fn pauses(visitor: &Visitor, view: &QueueView, known: &Known) -> Markup {
-    let manage = may(visitor, Permission::QueueManage);
+    let manage = may(visitor, Permission::PauseEnd);
     let rows = view.pauses.iter().map(|pause| {
         let name = target(pause, known);
         row(vec![
@@ -380,7 +380,7 @@ async fn content(gateway: &Gateway, visitor: &Visitor, shown: &Shown<'_>) -> Res
     let body = html! {
         (tabs("/queue"))
         (region(visitor, "queue", &["message", "connection", "pause", "queue"], live))
-        @if may(visitor, Permission::QueueManage) {
+        @if may(visitor, Permission::PauseCreate) {
             (card::split(&pause_form(visitor, &known, shown), &steer_form(visitor, shown)))
         }
     };

@@ -103,7 +103,8 @@ record! { struct Found { id: MessageId, held: bool } }
 /// [`types::Code::Forbidden`]; a selection that names nothing.
 pub async fn steer(scope: &Scope, engine: &Engine, action: Action, selection: &Selection) -> Result<Steered> {
     scope.require(match action {
-        Action::Hold | Action::Release => Permission::QueueManage,
+        Action::Hold => Permission::QueueHold,
+        Action::Release => Permission::QueueRelease,
         Action::Cancel => Permission::MessageCancel,
     })?;
     selection.checked()?;

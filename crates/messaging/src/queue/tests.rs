@@ -117,7 +117,7 @@ async fn a_pause_is_about_what_the_tenant_has_and_once() {
         assert_eq!(create(&house.ours, &wrong).await.unwrap_err().place(), Some("target"));
     }
     assert_eq!(pause::end(&house.theirs, made.id).await.unwrap_err().code(), Code::NotFound);
-    let viewer = house.scope(house.ours.tenant(), [Permission::QueueView].into_iter().collect());
+    let viewer = house.scope(house.ours.tenant(), [Permission::PauseView].into_iter().collect());
     assert_eq!(pause::end(&viewer, made.id).await.unwrap_err().code(), Code::Forbidden);
     let events = house.events().await;
     assert!(events.contains("pause.created") && !events.contains("pause.ended"), "{events}");
@@ -143,7 +143,7 @@ async fn what_a_person_holds_stays_until_a_person_releases_it() {
     assert!(accounting::check(&house.ours, &engine).await.unwrap().balanced);
     assert_eq!(view(&house.ours, &engine).await.unwrap().waiting.held, 1);
 
-    let operator = [Permission::QueueManage, Permission::QueueView].into_iter().collect::<Permissions>();
+    let operator = [Permission::QueueRelease, Permission::QueueView].into_iter().collect::<Permissions>();
     let operator = house.scope(house.ours.tenant(), operator);
     let all = Selection { all: true, ..Selection::default() };
     let done = steer(&operator, &engine, Action::Release, &all).await.unwrap();

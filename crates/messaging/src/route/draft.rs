@@ -116,7 +116,7 @@ pub async fn is_behind(scope: &Scope, draft: &Draft) -> Result<bool> {
 /// # Errors
 /// [`Code::Forbidden`].
 pub async fn begin(scope: &Scope) -> Result<Draft> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteDraft)?;
     let mut write = scope.write().await?;
     let base = version::head(&mut write, scope.tenant()).await?;
     let routes = live(&mut write, scope.tenant()).await?;
@@ -130,7 +130,7 @@ pub async fn begin(scope: &Scope) -> Result<Draft> {
 /// # Errors
 /// [`Code::AlreadyExists`] for a name that two of them have; refusals of their values, at `routes[n]`.
 pub async fn put(scope: &Scope, new: NewDraft) -> Result<Draft> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteDraft)?;
     let mut write = scope.write().await?;
     let mut known = live(&mut write, scope.tenant()).await?;
     let base = match present(&mut write, scope.tenant()).await {
@@ -164,7 +164,7 @@ pub async fn put(scope: &Scope, new: NewDraft) -> Result<Draft> {
 /// # Errors
 /// As [`put`]; [`Code::NotFound`] where there is no draft.
 pub async fn put_route(scope: &Scope, new: DraftRoute) -> Result<Draft> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteDraft)?;
     let mut write = scope.write().await?;
     let Draft { base, mut routes, .. } = present(&mut write, scope.tenant()).await?;
     let staged = staged(scope, &routes, new)?;
@@ -184,7 +184,7 @@ pub async fn put_route(scope: &Scope, new: DraftRoute) -> Result<Draft> {
 /// # Errors
 /// [`Code::NotFound`] where there is no draft, or no such route in it.
 pub async fn remove_route(scope: &Scope, id: RouteId) -> Result<Draft> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteDraft)?;
     let mut write = scope.write().await?;
     let Draft { base, mut routes, .. } = present(&mut write, scope.tenant()).await?;
     let before = routes.len();
@@ -253,7 +253,7 @@ fn changed(write: &mut runtime::scope::Write, what: &str) -> Result<()> {
 /// # Errors
 /// [`Code::NotFound`] where there is none; [`Code::Conflict`] where the routes in use were changed meanwhile.
 pub async fn publish(scope: &Scope, how: &Publish) -> Result<Version> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RoutePublish)?;
     let mut write = scope.write().await?;
     let versions = version::begin(scope, &mut write).await?;
     let draft = present(&mut write, scope.tenant()).await?;
@@ -274,7 +274,7 @@ pub async fn publish(scope: &Scope, how: &Publish) -> Result<Version> {
 /// # Errors
 /// [`Code::NotFound`] where there is none.
 pub async fn discard(scope: &Scope) -> Result<()> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteDraft)?;
     let mut write = scope.write().await?;
     present(&mut write, scope.tenant()).await?;
     forget(&mut write, scope.tenant()).await?;

@@ -64,7 +64,7 @@ impl Names {
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::RouteManage) {
+        @if may(visitor, Permission::RouteCreate) {
             (ui_form::link("Add route", "/routes/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -116,7 +116,7 @@ fn priority(fields: &Fields) -> Result<Option<i32>> {
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::RouteCreate)?;
     let names = Names::read(&visitor).await?;
     let members = Patch::from_iter([("active".to_owned(), true.into())]);
     let shown = Shown::of(members);
@@ -153,7 +153,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::RouteChange)?;
     let route = super::get(&visitor.scope, id.parse()?).await?;
     let names = Names::read(&visitor).await?;
     let shown = Shown::of(form::members(&route, &names)?);

@@ -84,7 +84,7 @@ const EXAMPLES_MAX: usize = 20;
 /// # Errors
 /// [`types::Code::NotFound`] where there is no draft; [`types::Code::InvalidFilter`].
 pub async fn replay(scope: &Scope, replay: &Replay, queue: &Queue) -> Result<Replayed> {
-    scope.require(Permission::RouteView)?;
+    scope.require(Permission::RouteReplay)?;
     scope.require(Permission::MessageView)?;
     let limit = replay.limit()?;
     let tenant = scope.tenant();

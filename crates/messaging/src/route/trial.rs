@@ -58,7 +58,7 @@ const TLVS_MAX: usize = 50;
 /// [`types::Code::InvalidRecipient`], [`types::Code::InvalidSender`]; [`types::Code::NotFound`] where the draft is asked
 /// and there is none.
 pub async fn try_out(scope: &Scope, trial: &Trial, queue: &Queue) -> Result<Tried> {
-    scope.require(Permission::RouteView)?;
+    scope.require(Permission::RouteTry)?;
     let recipient = Address::recipient(&trial.to)?;
     let sender = trial.from.as_deref().map(Address::sender).transpose()?;
     crate::settings::at_most("tlvs", &trial.tlvs, TLVS_MAX)?;

@@ -265,7 +265,7 @@ pub async fn compare(scope: &Scope, name: &str, with: Option<&str>) -> Result<Di
 /// # Errors
 /// [`Code::NotFound`]; [`Code::InvalidValue`] where it names a connection or account that is gone.
 pub async fn roll_back(scope: &Scope, name: &str) -> Result<Version> {
-    scope.require(Permission::RouteManage)?;
+    scope.require(Permission::RouteRollBack)?;
     let mut write = scope.write().await?;
     let versions = begin(scope, &mut write).await?;
     let version = present(&mut write, scope.tenant(), name).await?;

@@ -64,7 +64,7 @@ fn senders_table(visitor: &Visitor, senders: &[Sender]) -> Markup {
             html! { (sender.record.note.as_deref().unwrap_or_default()) },
         ];
         let row = row(cells).key(sender.id.to_string());
-        if may(visitor, Permission::SenderManage) { row.link(format!("/senders/{}", sender.id)) } else { row }
+        if may(visitor, Permission::SenderChange) { row.link(format!("/senders/{}", sender.id)) } else { row }
     });
     let columns = vec![column("Sender"), column("Registered in"), column("Note").detail()];
     let empty = feedback::empty(
@@ -78,7 +78,7 @@ fn senders_table(visitor: &Visitor, senders: &[Sender]) -> Markup {
 
 fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::SenderManage) {
+        @if may(visitor, Permission::SenderCreate) {
             (form::link("Register sender", "/senders/new").weight(Weight::Primary).icon(Icon::Plus))
         }
     }
@@ -117,7 +117,7 @@ fn policies_table(
         ];
         let row = row(cells).key(record.whose.clone());
         let href = format!("/senders/policy?whose={}", record.whose);
-        if may(visitor, Permission::SenderManage) { row.link(href) } else { row }
+        if may(visitor, Permission::SenderPolicyChange) { row.link(href) } else { row }
     });
     let columns = vec![
         column("Who"),
@@ -171,16 +171,32 @@ async fn accounts(visitor: &Visitor) -> Result<Vec<account::Named>> {
     }
 }
 
+/// The policies, for whoever may see them.
+async fn known_policies(visitor: &Visitor) -> Result<Vec<PolicyRecord>> {
+    match may(visitor, Permission::SenderPolicyView) {
+        true => Ok(policy::list(&visitor.scope).await?.items),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// The pools, for whoever may see them.
+async fn known_pools(visitor: &Visitor) -> Result<Vec<Pool>> {
+    match may(visitor, Permission::PoolView) {
+        true => Ok(pool::list(&visitor.scope).await?.items),
+        false => Ok(Vec::new()),
+    }
+}
+
 async fn list(
     State(gateway): State<Gateway>,
     visitor: Visitor,
     Query(tried): Query<Tried>,
 ) -> Result<Response, PageProblem> {
     let senders = super::list(&visitor.scope).await?.items;
-    let policies = policy::list(&visitor.scope).await?.items;
-    let pools = pool::list(&visitor.scope).await?.items;
+    let policies = known_policies(&visitor).await?;
+    let pools = known_pools(&visitor).await?;
     let accounts = accounts(&visitor).await?;
-    let manage = may(&visitor, Permission::SenderManage);
+    let manage = may(&visitor, Permission::SenderPolicyChange);
     let body = html! {
         (senders_table(&visitor, &senders))
         (policies_table(&visitor, &policies, &accounts, &pools))
@@ -188,7 +204,7 @@ async fn list(
             (form::link("Set a policy", "/senders/policy").icon(Icon::Key))
         })) }
         (pools::pools_table(&visitor, &pools))
-        @if manage { (form::actions(&html! {
+        @if may(&visitor, Permission::PoolCreate) { (form::actions(&html! {
             (form::link("Add pool", "/senders/pools/new").icon(Icon::Plus))
         })) }
         (try_panel(&gateway, &visitor, "/senders", &tried).await?)
@@ -283,7 +299,7 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::SenderCreate)?;
     let shown = Shown::of(Patch::new());
     Ok(visitor.page(form_page(&visitor, "Register sender", "/senders/new", &shown)))
 }
@@ -312,7 +328,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::SenderChange)?;
     let sender = super::get(&visitor.scope, id.parse()?).await?;
     let shown = Shown::of(members(&sender));
     Ok(visitor.page(form_page(&visitor, "Edit sender", &format!("/senders/{}/edit", sender.id), &shown)))
@@ -388,12 +404,13 @@ async fn policy_page(visitor: &Visitor, shown: &Shown<'_>) -> Result<Content<'st
 }
 
 async fn show_policy(visitor: Visitor, Query(query): Query<Whose>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::SenderPolicyChange)?;
     let whose = query.whose.unwrap_or_else(|| "everyone".to_owned());
     if whose != "everyone" && whose != "api" {
         whose.parse::<AccountId>()?;
     }
-    let pools = pool::list(&visitor.scope).await?.items;
+    let pools = known_pools(&visitor).await?;
+    // Whoever cannot see the policy would replace it unseen.
     let policies = policy::list(&visitor.scope).await?.items;
     let policy = policies.into_iter().find(|record| record.whose == whose).map(|record| record.policy);
     let policy = policy.unwrap_or_default();
@@ -416,7 +433,7 @@ async fn set_policy(
 ) -> Result<Response, PageProblem> {
     let fields = Fields(fields);
     let asked = async {
-        let pools = pool::list(&visitor.scope).await?.items;
+        let pools = known_pools(&visitor).await?;
         let lines = fields.get("defaults").unwrap_or_default().lines().map(str::trim);
         let defaults = lines.filter(|line| !line.is_empty()).map(|line| read_default(line, &pools));
         let chosen = fields.get("mode").unwrap_or_default();

@@ -156,7 +156,7 @@ pub(crate) async fn of_tenant(tx: &mut db::Tx, tenant: TenantId) -> Result<Vec<(
 /// # Errors
 /// [`types::Code::Forbidden`].
 pub async fn list(scope: &Scope) -> Result<Page<PolicyRecord>> {
-    scope.require(Permission::SenderView)?;
+    scope.require(Permission::SenderPolicyView)?;
     let stored = stored(&mut scope.read().await?, scope.tenant()).await?;
     let items = stored.into_iter().map(|one| {
         let policy = settings::stored(&one.policy)?;
@@ -170,7 +170,7 @@ pub async fn list(scope: &Scope) -> Result<Page<PolicyRecord>> {
 /// # Errors
 /// Refusals of its values, at their place.
 pub async fn set(scope: &Scope, new: SetPolicy) -> Result<PolicyRecord> {
-    scope.require(Permission::SenderManage)?;
+    scope.require(Permission::SenderPolicyChange)?;
     let policy = new.policy.checked()?;
     let mut write = scope.write().await?;
     let tenant = scope.tenant();

@@ -166,7 +166,7 @@ fn taken(name: &str) -> Error {
 /// # Errors
 /// [`Code::AlreadyExists`]; [`Code::Conflict`] when the tenant has as many as it may; refusals of its values.
 pub async fn create(scope: &Scope, new: NewPool) -> Result<Pool> {
-    scope.require(Permission::SenderManage)?;
+    scope.require(Permission::PoolCreate)?;
     let now = scope.now();
     let nothing = PoolRule::default();
     let pool = Pool {
@@ -199,7 +199,7 @@ pub async fn create(scope: &Scope, new: NewPool) -> Result<Pool> {
 /// # Errors
 /// [`Code::Forbidden`].
 pub async fn list(scope: &Scope) -> Result<Page<Pool>> {
-    scope.require(Permission::SenderView)?;
+    scope.require(Permission::PoolView)?;
     Ok(Page { items: of_tenant(&mut scope.read().await?, scope.tenant()).await?, next: None })
 }
 
@@ -208,7 +208,7 @@ pub async fn list(scope: &Scope) -> Result<Page<Pool>> {
 /// # Errors
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: PoolId) -> Result<Pool> {
-    scope.require(Permission::SenderView)?;
+    scope.require(Permission::PoolView)?;
     present(&mut scope.read().await?, scope.tenant(), id).await
 }
 
@@ -231,7 +231,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: PoolId) -> Result<Pool> 
 /// [`Code::Conflict`] when it is no longer at the patch's revision; [`Code::AlreadyExists`]; [`Code::NotFound`]; refusals
 /// of its values.
 pub async fn change(scope: &Scope, id: PoolId, patch: PoolPatch) -> Result<Pool> {
-    scope.require(Permission::SenderManage)?;
+    scope.require(Permission::PoolChange)?;
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {
@@ -272,7 +272,7 @@ pub async fn change(scope: &Scope, id: PoolId, patch: PoolPatch) -> Result<Pool>
 /// # Errors
 /// [`Code::NotFound`]; [`Code::StillInUse`] while a policy chooses from it.
 pub async fn delete(scope: &Scope, id: PoolId) -> Result<()> {
-    scope.require(Permission::SenderManage)?;
+    scope.require(Permission::PoolDelete)?;
     let mut write = scope.write().await?;
     let pool = present(&mut write, scope.tenant(), id).await?;
     let policies = super::policy::of_tenant(&mut write, scope.tenant()).await?;

@@ -30,7 +30,7 @@ pub(crate) const TRACES: NavEntry = NavEntry {
     href: "/traces",
     icon: Icon::Search,
     key: None,
-    permission: Permission::TraceUse,
+    permission: Permission::TraceView,
 };
 
 /// PDUs that the page shows, the latest.
@@ -128,7 +128,7 @@ struct Wanted {
 }
 
 async fn new(visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::TraceUse)?;
+    visitor.scope.require(Permission::TraceStart)?;
     let mut members = crate::settings::Patch::new();
     members.insert("of".to_owned(), wanted.of.into());
     Ok(visitor.page(form_page(&visitor, &Shown::of(members)).await?))

@@ -140,6 +140,9 @@ taken_at_once! {
     security.session_idle_m;
     security.link_ttl_m;
     security.password_chars_min;
+    audit.poll_ms;
+    audit.checkpoint_rows;
+    audit.keep_days;
     log.filter;
     cdr.lines_max;
     cdr.bytes_max;

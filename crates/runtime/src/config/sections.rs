@@ -298,6 +298,18 @@ pub struct Security {
     pub login_window_s: u32,
 }
 
+/// `[audit]`: the audit trail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How often it is looked for what the trail has to take in.
+    pub poll_ms: u64,
+    /// Rows after which a checkpoint is signed.
+    pub checkpoint_rows: i64,
+    /// For how long the trail is kept; 0: for ever.
+    pub keep_days: u32,
+}
+
 /// `[log]`: what is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -263,13 +263,40 @@ impl Client {
         self.write(Method::PATCH, segments, Some(body)).await
     }
 
+    /// Deletes a record in the way that the query says.
+    ///
+    /// # Errors
+    /// A refusal, or a server that is not there.
+    pub(super) async fn remove(&self, segments: &[&str], query: Query<'_>) -> Result<Answer, Failure> {
+        let url = self.url(&[&["api", "v1"], segments].concat(), query);
+        let sent = self.request(Method::DELETE, url).timeout(ANSWER_WITHIN).send().await;
+        self.read(sent.map_err(|error| self.lost(&error))?).await
+    }
+
     /// Opens a stream of server-sent events behind a sequence number.
     ///
     /// # Errors
     /// A refusal, or a server that is not there.
     pub(super) async fn stream(&self, segments: &[&str], query: Query<'_>) -> Result<Response, Failure> {
+        self.open(segments, query, "text/event-stream").await
+    }
+
+    /// Opens an answer that may be larger than memory.
+    ///
+    /// # Errors
+    /// A refusal, or a server that is not there.
+    pub(super) async fn download(&self, segments: &[&str], query: Query<'_>) -> Result<Response, Failure> {
+        self.open(segments, query, "*/*").await
+    }
+
+    async fn open(
+        &self,
+        segments: &[&str],
+        query: Query<'_>,
+        accept: &'static str,
+    ) -> Result<Response, Failure> {
         let url = self.url(&[&["api", "v1"], segments].concat(), query);
-        let sent = self.request(Method::GET, url).header(ACCEPT, "text/event-stream").send().await;
+        let sent = self.request(Method::GET, url).header(ACCEPT, accept).send().await;
         let response = sent.map_err(|error| self.lost(&error))?;
         if response.status().is_success() {
             return Ok(response);

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use reqwest::Method;
-use types::Permission;
+use types::{Permission, Permissions};
 
 use super::client::{Client, Kind, PageFlags};
 use super::failure::Failure;
@@ -54,7 +54,7 @@ pub(super) async fn run(command: &KeyCommand, client: &Client, out: &Out) -> Res
             return Ok(());
         }
         KeyCommand::Create { name, scopes, expires_at } => {
-            if let Some(unknown) = scopes.iter().find(|scope| Permission::named(scope).is_none()) {
+            if let Some(unknown) = scopes.iter().find(|scope| Permissions::named(scope).is_none()) {
                 let known: Vec<_> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
                 let hint = format!("the permissions are {}.", known.join(", "));
                 return Err(Failure::usage(format!("{unknown:?} is no permission"), hint));

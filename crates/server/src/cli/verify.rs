@@ -1,7 +1,10 @@
-//! `switchboard verify`: whether what is kept adds up. With `--data` or `--database` the database itself is read, and no
+//! `switchboard verify`: whether what is kept adds up, and is as it was written. With `--data` or `--database` the database itself is read, and no
 //! server is asked; it may run.
 
+use std::path::Path;
+
 use clap::Subcommand;
+use identity::audit::{Report, verify};
 use messaging::accounting::{self, Books};
 use runtime::Clock;
 use serde_json::{Value, json};
@@ -18,6 +21,16 @@ pub(super) enum VerifyCommand {
     /// Whether each accepted message is in exactly one state, and everything that is kept about it agrees. Exit code 1 when
     /// not
     Accounting,
+    /// Whether the audit trail is whole: of the server, of an exported file, or of a database. Exit code 1 when not, with the
+    /// first row that was changed, deleted, put in or moved
+    Audit {
+        /// An exported file, read by this program alone
+        #[arg(long, value_name = "FILE")]
+        file: Option<std::path::PathBuf>,
+        /// The trail's public key, as it was kept elsewhere: base64url, or a file with it in PEM
+        #[arg(long, value_name = "KEY")]
+        public_key: Option<String>,
+    },
 }
 
 /// Carries the command out.
@@ -30,13 +43,107 @@ pub(super) async fn run(
     reach: &ReachFlags,
     out: &Out,
 ) -> Result<(), Failure> {
-    let VerifyCommand::Accounting = command;
+    if let VerifyCommand::Audit { file, public_key } = command {
+        return audit(file.as_deref(), public_key.as_deref(), config, reach, out).await;
+    }
     if config.data.is_some() || config.database.is_some() {
         return judged(&offline(config).await?, out);
     }
     let client = Client::new(config, reach)?;
     let books = client.get(&["accounting"], &[]).await?;
     judged(&[books.value], out)
+}
+
+/// Verifies the audit trail where the flags say: a file, a database, or the server.
+async fn audit(
+    file: Option<&Path>,
+    key: Option<&str>,
+    config: &ConfigFlags,
+    reach: &ReachFlags,
+    out: &Out,
+) -> Result<(), Failure> {
+    let reports = match file {
+        Some(file) => vec![json!(audit_file(file, key)?)],
+        None if config.data.is_some() || config.database.is_some() => audits_of_database(config).await?,
+        None => vec![Client::new(config, reach)?.get(&["audit", "verify"], &[]).await?.value],
+    };
+    if reports.is_empty() {
+        return Err(Failure::failed(
+            "there is no audit trail in this database".to_owned(),
+            "a server that runs on it makes one within a second; where one has run, the trail was taken out.",
+        ));
+    }
+    let whole = reports.iter().all(|one| one["whole"] == json!(true));
+    if out.json() {
+        out.value(&json!({ "whole": whole, "trails": reports }));
+    } else {
+        reports.iter().for_each(|one| tell_audit(one, out));
+    }
+    if whole {
+        return Ok(());
+    }
+    if out.json() {
+        return Err(Failure::shown());
+    }
+    Err(Failure::failed(
+        "the audit trail is not as it was written".to_owned(),
+        "keep a copy of what was verified as it is, and compare it with other exports and backups.",
+    ))
+}
+
+fn audit_file(path: &Path, key: Option<&str>) -> Result<Report, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::failed(format!("{} cannot be read: {error}", path.display()), "check the path.")
+    };
+    let key = key.map(|key| match Path::new(key).is_file() {
+        true => std::fs::read_to_string(key),
+        false => Ok(key.to_owned()),
+    });
+    let key = key.transpose().map_err(unreadable)?;
+    let opened = std::fs::File::open(path).map_err(unreadable)?;
+    Ok(verify::file(std::io::BufReader::new(opened), key.as_deref())?)
+}
+
+async fn audits_of_database(flags: &ConfigFlags) -> Result<Vec<Value>, Failure> {
+    let config = config::usable(flags)?;
+    let db = db::Db::open_to_read(config.database_url().expose(), &db::Options::default()).await?;
+    let reports = verify::every(&db).await;
+    db.close().await;
+    Ok(reports?.iter().map(|report| json!(report)).collect())
+}
+
+fn tell_audit(report: &Value, out: &Out) {
+    let whole = report["whole"] == json!(true);
+    let word = if whole { out.paint(Tone::Good, "whole") } else { out.paint(Tone::Bad, "damaged") };
+    out.line(&format!(
+        "{}  rows {} to {}, {} checkpoints, signed until {}  {word}",
+        show::words(&report["tenant"]),
+        show::words(&report["first"]),
+        show::words(&report["last"]),
+        show::words(&report["checkpoints"]),
+        show::words(&report["signed_until"])
+    ));
+    if report["key_given"] == json!(false) {
+        out.note(&format!(
+            "The key is the trail's own, {}; compare it with the one you kept.",
+            show::words(&report["public_key"])
+        ));
+    }
+    if report["selection"] == json!(true) {
+        out.note("This is a selection: what it holds verifies, what lies between does not.");
+    }
+    if let Some(damage) = report.get("damage") {
+        out.table(
+            std::slice::from_ref(damage),
+            &[
+                ("DONE", "/what"),
+                ("ROW", "/number"),
+                ("UNTIL", "/until"),
+                ("LINE", "/line"),
+                ("WHAT", "/detail"),
+            ],
+        );
+    }
 }
 
 /// The books of all tenants of the database that the flags name.

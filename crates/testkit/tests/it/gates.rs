@@ -302,7 +302,7 @@ async fn a_held_message_waits_for_a_person() {
         (&json!("Look at links"), &json!(["Note links"]))
     );
     // Whoever may not release sees it, and no more.
-    let looker = house.key(&["firewall.view", "message.view"]).await;
+    let looker = house.key(&["held.view", "message.view"]).await;
     assert_eq!(looker.get("/api/v1/messages/held").await.status, 200);
     assert_eq!(looker.post(&format!("/api/v1/messages/{}/release", ids[0]), &json!({})).await.status, 403);
 

@@ -40,7 +40,7 @@ struct Begin {
 /// What stands beside the list's other button.
 pub(super) fn add_button(visitor: &Visitor) -> Markup {
     html! {
-        @if may(visitor, Permission::ConnectionManage) { (form::link("Add HTTP connection", "/connections/http/new").icon(Icon::Plus)) }
+        @if may(visitor, Permission::ConnectionCreate) { (form::link("Add HTTP connection", "/connections/http/new").icon(Icon::Plus)) }
     }
 }
 
@@ -122,7 +122,7 @@ const ADD: &str = "Add HTTP connection";
 
 /// The choice of a dialect, or the form that begins with one.
 async fn new(visitor: Visitor, Query(begin): Query<Begin>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::ConnectionManage)?;
+    visitor.scope.require(Permission::ConnectionCreate)?;
     let described = match begin.dialect.as_deref() {
         Some("own") => Some(Description::default()),
         Some(name) => dialects::named(name),
@@ -293,7 +293,7 @@ fn requests(visitor: &Visitor, parts: &[Previewed]) -> Markup {
 
 /// The addresses to give to the provider, for those who may know them.
 pub(super) async fn hooks_card(visitor: &Visitor, connection: &Connection) -> Result<Markup> {
-    if connection.settings.protocol != Protocol::Http || !may(visitor, Permission::ConnectionManage) {
+    if connection.settings.protocol != Protocol::Http || !may(visitor, Permission::ConnectionHook) {
         return Ok(html! {});
     }
     let HookAddresses { receipts, inbound } = hook::addresses(&visitor.scope, connection.id).await?;

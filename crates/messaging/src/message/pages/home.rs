@@ -247,7 +247,7 @@ fn first_steps(visitor: &Visitor) -> Markup {
                 (card::choice("/phones", Icon::Phone, "See it arrive", "The simulator's phones show what was sent to any number, and answer."))
             }
             (card::choice("/docs", Icon::Book, "Send from a program", "The API reference, with an example for each call."))
-            @if may(visitor, Permission::KeyManage) {
+            @if may(visitor, Permission::KeyCreate) {
                 (card::choice("/api-keys/new", Icon::Key, "Make an API key", "A program sends in this tenant's name with one."))
             }
         }))

@@ -42,7 +42,7 @@ fn routes_table(gateway: &Gateway, visitor: &Visitor, draft: &Draft, names: &Nam
             },
         ];
         let row = row(cells).key(route.id.to_string());
-        if may(visitor, Permission::RouteManage) {
+        if may(visitor, Permission::RouteDraft) {
             row.link(format!("/routes/draft/{}/edit", route.id))
         } else {
             row
@@ -85,7 +85,7 @@ pub(super) async fn show(
     let draft = match draft::get(&visitor.scope).await {
         Err(error) if error.code() == Code::NotFound => {
             let begin = html! {
-                @if may(&visitor, Permission::RouteManage) {
+                @if may(&visitor, Permission::RouteDraft) {
                     (post_button("/routes/draft/begin", "Begin a draft", Icon::Plus))
                 }
             };
@@ -103,7 +103,7 @@ pub(super) async fn show(
         Some(_) => Some(replay::replay(&visitor.scope, &Replay::default(), gateway.engine.queue()).await?),
         None => None,
     };
-    let manage = may(&visitor, Permission::RouteManage);
+    let manage = may(&visitor, Permission::RouteDraft);
     let body = html! {
         @if behind {
             (feedback::notice(Tone::Warn, "The routes in use were changed since this draft was begun.",
@@ -148,14 +148,14 @@ pub(super) async fn begin(visitor: Visitor) -> Result<Response, PageProblem> {
 }
 
 pub(super) async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::RouteDraft)?;
     let names = Names::read(&visitor).await?;
     let shown = Shown::of(Patch::from_iter([("active".to_owned(), true.into())]));
     Ok(visitor.page(form_page(&visitor, "Add route to the draft", "/routes/draft/new", &names, &shown)))
 }
 
 pub(super) async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::RouteManage)?;
+    visitor.scope.require(Permission::RouteDraft)?;
     let id: RouteId = id.parse()?;
     let draft = draft::get(&visitor.scope).await?;
     let staged = draft.routes.into_iter().find(|route| route.id == id);

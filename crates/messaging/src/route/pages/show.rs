@@ -135,7 +135,7 @@ pub(super) fn routes_table(gateway: &Gateway, visitor: &Visitor, routes: &[Route
             },
         ];
         let row = row(cells).key(route.id.to_string());
-        if may(visitor, Permission::RouteManage) { row.link(href) } else { row }
+        if may(visitor, Permission::RouteChange) { row.link(href) } else { row }
     });
     let columns = vec![
         column("Route"),

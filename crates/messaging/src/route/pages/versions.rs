@@ -119,7 +119,7 @@ pub(super) async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Res
         (card::card("What this change was", &html! {}, &diff(&before, &names)))
         (card::card("What has been changed since", &html! {}, &diff(&since, &names)))
         (card::card("Its routes", &html! {}, &html! { (table("Routes of this version", columns, rows.collect()).id("its")) }))
-        @if may(&visitor, Permission::RouteManage) && !since.is_empty() {
+        @if may(&visitor, Permission::RouteRollBack) && !since.is_empty() {
             (confirm(words(&visitor), &Confirm {
                 id: "rollback", button: "Bring back…", title: "Bring these routes back?",
                 text: "All routes in use are replaced by those of this version. That makes a new version, so it can be undone.",

@@ -44,7 +44,7 @@ pub(super) fn pools_table(visitor: &Visitor, pools: &[Pool]) -> Markup {
             },
         ];
         let row = row(cells).key(pool.id.to_string());
-        if may(visitor, Permission::SenderManage) {
+        if may(visitor, Permission::PoolChange) {
             row.link(format!("/senders/pools/{}", pool.id))
         } else {
             row
@@ -117,7 +117,7 @@ fn form_page<'a>(visitor: &Visitor, title: &'a str, action: &str, shown: &Shown<
 }
 
 async fn new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::PoolCreate)?;
     let shown = Shown::of(Patch::new());
     Ok(visitor.page(form_page(&visitor, "Add pool", "/senders/pools/new", &shown)))
 }
@@ -143,7 +143,7 @@ async fn create(
 }
 
 async fn edit(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SenderManage)?;
+    visitor.scope.require(Permission::PoolChange)?;
     let pool = pool::get(&visitor.scope, id.parse()?).await?;
     let shown = Shown::of(members(&pool));
     Ok(visitor.page(form_page(&visitor, "Edit pool", &format!("/senders/pools/{}/edit", pool.id), &shown)))
