@@ -12,7 +12,7 @@ pub mod ucp;
 
 pub use link::{Link, Settings};
 pub use report::{
-    Answer, Class, Classed, Content, Delivered, HttpRefusal, MailCode, NoAnswer, Owed, Receipt, Refusal,
+    Answer, Class, Classed, Content, Delivered, HttpRefusal, NoAnswer, Owed, Receipt, Refusal,
     Report, Verdict, is_named_by_time, named_by_time,
 };
 pub use status::{BindStatus, Counters, State, Status};
