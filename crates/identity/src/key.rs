@@ -143,6 +143,7 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<Key> {
 /// Without `key.manage`; `forbidden` for a scope that the caller lacks; `invalid_value`.
 pub async fn create(scope: &Scope, new: NewKey) -> Result<CreatedKey> {
     scope.require(Permission::KeyManage)?;
+    scope.require_fresh()?;
     if new.scopes.is_empty() {
         return Err(Error::invalid("scopes", "a key needs at least one permission"));
     }

@@ -6,10 +6,17 @@
 //! | --- | --- |
 //! | [`tenant`] | organisations, and the sealing of their secrets |
 //! | [`user`] | people who sign in |
+//! | [`sign_in`] | signing in, a step at a time; ways in by mail |
+//! | [`factor`] | the second step: authenticators, passkeys, backup codes |
+//! | [`proof`] | proving again who one is, before what is dangerous |
+//! | [`device`] | browsers that a user has signed in with |
 //! | [`link`] | one-time sign-in links |
-//! | [`session`] | signing in and out; signed-in browsers |
-//! | [`password`] | argon2id |
+//! | [`session`] | signed-in browsers; signing out |
+//! | [`password`] | argon2id, and what a good one looks like |
 //! | [`attempt`] | how often somebody may guess |
+//! | [`policy`] | how people of a tenant sign in |
+//! | [`journal`] | a user's security history |
+//! | [`mail`] | mail to people |
 //! | [`key`] | API keys |
 //! | [`role`] | system roles and the permission catalogue |
 //! | [`audit`] | who did what |
@@ -20,20 +27,28 @@
 //! A capability's folder holds its `api` (JSON) and `pages` (console).
 
 use db::Migration;
+use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 use web::App;
 
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
+pub mod device;
+pub mod factor;
 pub mod first_start;
+pub mod journal;
 pub mod key;
 pub mod link;
+pub mod mail;
 pub mod name;
 mod pages;
 pub mod password;
+pub mod policy;
+pub mod proof;
 pub mod role;
 pub mod session;
+pub mod sign_in;
 pub mod tenant;
 pub mod user;
 
@@ -41,13 +56,23 @@ pub use pages::{NAV, pages};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] =
-    &[Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") }];
+    &[
+    Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
+    Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
+];
+
+/// The kinds of jobs of this crate, and what runs them.
+pub fn jobs() -> Vec<(&'static str, Handler)> {
+    vec![(mail::KIND, mail::handler()), (sign_in::recovery::KIND, sign_in::recovery::handler())]
+}
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenant::api::router())
         .merge(user::api::router())
+        .merge(factor::api::router())
+        .merge(policy::api::router())
         .merge(key::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())

@@ -9,8 +9,10 @@ use web::ui::icon::Icon;
 /// The console's pages of this crate.
 pub fn pages() -> Router<App> {
     Router::new()
-        .merge(crate::session::pages::router())
+        .merge(crate::sign_in::pages::router())
         .merge(crate::user::pages::router())
+        .merge(crate::proof::pages::router())
+        .merge(crate::policy::pages::router())
         .merge(crate::key::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::audit::pages::router())
@@ -33,6 +35,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Users,
         key: Some('u'),
         permission: Permission::UserView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Sign-in",
+        href: "/sign-in-policy",
+        icon: Icon::Shield,
+        key: None,
+        permission: Permission::SecurityManage,
     },
     NavEntry {
         group: "Access",

@@ -154,13 +154,13 @@ impl Key {
 
     fn random() -> Result<Self, SecretsError> {
         let mut octets = Zeroizing::new([0; KEY_BYTES]);
-        random(octets.as_mut_slice())?;
+        fill(octets.as_mut_slice())?;
         Ok(Key::new(octets))
     }
 
     fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<String, SecretsError> {
         let mut nonce = [0; NONCE_BYTES];
-        random(&mut nonce)?;
+        fill(&mut nonce)?;
         let sealed = self
             .cipher()
             .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad })
@@ -333,7 +333,7 @@ pub fn sealing_key_id(text: &str) -> Result<&str, SecretsError> {
 /// [`SecretsError::Random`].
 pub fn token(bytes: usize) -> Result<String, SecretsError> {
     let mut octets = Zeroizing::new(vec![0; bytes]);
-    random(&mut octets)?;
+    fill(&mut octets)?;
     Ok(BASE64.encode(octets.as_slice()))
 }
 
@@ -428,7 +428,12 @@ fn create_key(path: &Path) -> Result<(), SecretsError> {
     written.and(removed).map_err(failed)
 }
 
-fn random(octets: &mut [u8]) -> Result<(), SecretsError> {
+/// Fills octets by the system's own chance.
+///
+/// # Errors
+///
+/// [`SecretsError::Random`].
+pub fn fill(octets: &mut [u8]) -> Result<(), SecretsError> {
     SysRng.try_fill_bytes(octets).map_err(|_| SecretsError::Random)
 }
 

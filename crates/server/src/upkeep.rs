@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Starts all of it; it runs until the program stops.
 pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
     let mut jobs = Runner::new(runtime.clone());
-    for (kind, handler) in messaging::jobs(engine) {
+    for (kind, handler) in messaging::jobs(engine).into_iter().chain(identity::jobs()) {
         jobs.handle(kind, handler);
     }
     runtime.tasks.spawn("jobs", jobs.run());

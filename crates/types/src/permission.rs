@@ -60,6 +60,7 @@ permissions! {
     KeyManage "key.manage" "API keys" "Create and revoke API keys";
     UserView "user.view" "Users" "See users";
     UserManage "user.manage" "Users" "Create and change users, and make sign-in links";
+    SecurityManage "security.manage" "Users" "Change how people sign in";
     AuditView "audit.view" "Audit" "See who did what";
     EventView "event.view" "Events" "Read the event stream";
     CdrView "cdr.view" "Records" "See and download call detail records";

@@ -39,6 +39,9 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::TenantChanged(change)
         | Event::UserCreated(change)
         | Event::UserChanged(change)
+        | Event::UserFactorChanged(change)
+        | Event::UserPasswordChanged(change)
+        | Event::SignInPolicyChanged(change)
         | Event::KeyCreated(change)
         | Event::KeyRevoked(change)
         | Event::AccountCreated(change)
@@ -94,6 +97,11 @@ fn about(event: &Event) -> (String, Option<&Change>) {
         | Event::NumberPlanImported(change) => (change.name.clone(), Some(change)),
         Event::UserSignedIn(access)
         | Event::UserRefused(access)
+        | Event::UserProved(access)
+        | Event::UserNewDevice(access)
+        | Event::UserDeviceForgotten(access)
+        | Event::UserLockedOut(access)
+        | Event::UserUnlocked(access)
         | Event::UserSignedOut(access)
         | Event::LinkIssued(access) => (access_text(access), None),
         Event::AccountBound(Link { name, detail, .. })

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use serde::Deserialize;
 use types::Permission;
 use web::console::Content;
@@ -15,14 +15,17 @@ use web::ui::table::{column, row, table};
 use web::ui::timeline::relative_time;
 use web::ui::tone::Tone;
 use web::ui::words::Words;
+use web::ui::dialog::{self, Confirm};
 use web::ui::{badge, browse, card, code, field, form};
 use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
 use super::{NewUser, Status, User, UserChange};
+use crate::factor::{self, Security};
 use crate::link::{self, Link};
-use crate::{name, role};
+use crate::{attempt, journal, name, role};
 
 mod account;
+mod security;
 
 #[derive(Debug, Default, Deserialize)]
 struct UserForm {
@@ -124,6 +127,7 @@ async fn create(visitor: Visitor, Form(given): Form<UserForm>) -> Result<Respons
         name: given.name.clone(),
         role: given.role.clone(),
         language: Some(given.language.clone()).filter(|tag| !tag.is_empty()),
+        password_hash: None,
     };
     match super::create(&visitor.scope, new).await {
         Ok(user) => Ok(console::done(
@@ -134,7 +138,47 @@ async fn create(visitor: Visitor, Form(given): Form<UserForm>) -> Result<Respons
     }
 }
 
-fn detail<'a>(visitor: &Visitor, user: &'a User, given: &UserForm, refused: &Refused) -> Content<'a> {
+/// How a user's account is kept safe, and what an administrator can do about it.
+fn safety(words: &Words, user: &User, security: &Security, governs: bool, oneself: bool) -> Markup {
+    let at = |at: types::Timestamp| relative_time(&at.to_string(), &at.to_minute());
+    let second = match (&security.authenticator, security.passkeys.len()) {
+        (None, 0) => html! { "none" @if security.second_factor_required { ", though the role needs one" } },
+        (app, keys) => {
+            html! { @if app.is_some() { "authenticator" } @if app.is_some() && keys > 0 { ", " } @if keys > 0 { (keys) " passkeys" } }
+        }
+    };
+    let factors = format!("/users/{}/factors/remove", user.id);
+    let ask = Confirm {
+        id: "take-factors",
+        button: "Take second factors away",
+        title: "Take the second factors away?",
+        text: "For somebody who has lost them. They sign in by the first step alone until they add new ones, and are told by mail.",
+        confirm: "Take them away",
+        action: &factors,
+        csrf: "",
+        danger: true,
+    };
+    let more = form::link("History", &format!("/users/{}/history", user.id)).small().render();
+    card::card("Security", &more, &html! {
+        (card::facts(&[
+            ("Second step", second),
+            ("Address verified", html! { @match security.email_verified_at { Some(since) => (at(since)), None => "no" } }),
+            ("Failed attempts", html! { @match &security.lockout {
+                None => "none",
+                Some(lockout) => {
+                    (lockout.failures) ", the last " (at(lockout.last_at))
+                    @if let Some(until) = lockout.until { "; waits until " (at(until)) }
+                },
+            } }),
+        ]))
+        @if governs && security.lockout.is_some() {
+            (form::post(&format!("/users/{}/unlock", user.id), "", &html! { (form::submit("Let try again at once").weight(form::Weight::Plain)) }))
+        }
+        @if governs && !oneself && security.has_second_factor() { (dialog::confirm(words, &ask)) }
+    })
+}
+
+fn detail<'a>(visitor: &Visitor, (user, security): (&'a User, &Security), given: &UserForm, refused: &Refused) -> Content<'a> {
     let words = Words::for_lang(&visitor.person.language);
     let (roles, languages) = (roles(visitor), languages());
     let oneself = super::person(&visitor.scope).is_ok_and(|id| id == user.id);
@@ -165,6 +209,7 @@ fn detail<'a>(visitor: &Visitor, user: &'a User, given: &UserForm, refused: &Ref
             ("Password", html! { (if user.has_password { "set" } else { "not set" }) }),
             ("Created", relative_time(&user.created_at.to_string(), &user.created_at.to_minute())),
         ])))
+        (safety(words, user, security, governs, oneself))
         @if governs {
             (refused.summary(words, &["name", "role", "language"]))
             (card::card("Change", &html! {}, &form::post(&format!("/users/{}", user.id), "", &fields)))
@@ -186,7 +231,8 @@ async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
         language: user.language.clone(),
         status: user.status.clone(),
     };
-    Ok(visitor.page(detail(&visitor, &user, &given, &Refused::NONE)))
+    let security = factor::of(&visitor.scope, user.id).await?;
+    Ok(visitor.page(detail(&visitor, (&user, &security), &given, &Refused::NONE)))
 }
 
 async fn update(
@@ -209,8 +255,44 @@ async fn update(
     };
     match super::update(&visitor.scope, id, wanted).await {
         Ok(_) => Ok(console::done(&format!("/users/{id}"), "User saved.")),
-        Err(error) => Ok(visitor.page_again(detail(&visitor, &before, &given, &Refused::by(error)?))),
+        Err(error) => {
+            let refused = Refused::by(error)?;
+            let security = factor::of(&visitor.scope, id).await?;
+            Ok(visitor.page_again(detail(&visitor, (&before, &security), &given, &refused)))
+        }
     }
+}
+
+async fn show_history(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Response, PageProblem> {
+    let user = super::get(&visitor.scope, id.parse()?).await?;
+    let page = journal::of(&visitor.scope, user.id, &paging).await?;
+    let words = Words::for_lang(&visitor.person.language);
+    let href = format!("/users/{}", user.id);
+    let older = page.next.as_ref().map(|next| format!("{href}/history?after={next}"));
+    let body = html! {
+        (security::history(&page.items))
+        (browse::pager(words, None, older.as_deref(), ""))
+    };
+    Ok(visitor.page(Content {
+        breadcrumbs: browse::breadcrumbs(words, &[("Users", "/users"), (&user.name, &href)], "History"),
+        ..Content::new("Security history", body)
+    }))
+}
+
+async fn take_factors(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    factor::take_away(&visitor.scope, id).await?;
+    Ok(console::done(&format!("/users/{id}"), "Their second factors are taken away."))
+}
+
+async fn unlock(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    attempt::unlock(&visitor.scope, id).await?;
+    Ok(console::done(&format!("/users/{id}"), "They can try again at once."))
 }
 
 /// A link, shown this once: what is to be handed over, how, and until when it works.
@@ -245,5 +327,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/users/new", get(show_new))
         .route("/users/{id}", get(show).post(update))
         .route("/users/{id}/link", post(create_link))
+        .route("/users/{id}/history", get(show_history))
+        .route("/users/{id}/factors/remove", post(take_factors))
+        .route("/users/{id}/unlock", post(unlock))
         .merge(account::router())
+        .merge(security::router())
 }
