@@ -15,8 +15,8 @@ use serde::Serialize;
 use types::event::Access;
 use types::{Code, Error, Event, Permission, Result, TenantId, Timestamp, UserId};
 
-use crate::journal::{self, Kind};
 use crate::factor::{self, Security};
+use crate::journal::{self, Kind};
 use crate::{name, user};
 
 /// The counts that are kept; beyond them the one that rested longest is forgotten.
@@ -160,7 +160,13 @@ impl Attempts {
 ///
 /// # Errors
 /// When the database refuses.
-pub(crate) async fn keep(tx: &mut Tx, tenant: TenantId, user: UserId, step: Step, count: Count) -> Result<()> {
+pub(crate) async fn keep(
+    tx: &mut Tx,
+    tenant: TenantId,
+    user: UserId,
+    step: Step,
+    count: Count,
+) -> Result<()> {
     tx.execute(
         sql!(
             "insert into failed_sign_in (user_id, step, tenant_id, failures, last_at) values ($2, $3, $1, $4, $5) \
@@ -196,12 +202,7 @@ record! {
 ///
 /// # Errors
 /// When it does not answer.
-pub(crate) async fn kept(
-    tx: &mut Tx,
-    tenant: TenantId,
-    user: UserId,
-    step: Step,
-) -> Result<Option<Count>> {
+pub(crate) async fn kept(tx: &mut Tx, tenant: TenantId, user: UserId, step: Step) -> Result<Option<Count>> {
     let row: Option<FailedRow> = tx
         .optional(
             sql!(
@@ -226,7 +227,12 @@ pub struct Lockout {
 }
 
 /// A user's failed attempts, as long as they count.
-pub(crate) async fn lockout(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, user: UserId) -> Result<Option<Lockout>> {
+pub(crate) async fn lockout(
+    tx: &mut Tx,
+    runtime: &Runtime,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<Option<Lockout>> {
     let (attempts, now) = (runtime.kept(Attempts::new), runtime.clock.now());
     let mut found: Option<Lockout> = None;
     for step in [Step::First, Step::Second] {
@@ -261,7 +267,11 @@ pub async fn unlock(scope: &Scope, id: UserId) -> Result<Security> {
         forget(&mut write, scope.tenant(), id, step).await?;
     }
     journal::note(&mut write, scope, id, Kind::Unlocked, None, None).await?;
-    write.happened(Event::UserUnlocked(Access { who: user.email.clone(), by: "administrator".to_owned(), reason: None }));
+    write.happened(Event::UserUnlocked(Access {
+        who: user.email.clone(),
+        by: "administrator".to_owned(),
+        reason: None,
+    }));
     let left = factor::read(&mut write, scope, &user).await?;
     let left = write.commit(left).await?;
     let attempts = scope.runtime().kept(Attempts::new);
@@ -328,9 +338,15 @@ mod tests {
         let refused = attempts.admit(Step::First, "ana", Some("10.0.0.1"), at(1), None).unwrap_err();
         assert_eq!((refused.code(), refused.retry_after()), (Code::TooManyRequests, Some(5)));
         attempts.admit(Step::First, "ana", Some("10.0.0.2"), at(6), None).unwrap();
-        assert_eq!(attempts.admit(Step::First, "ana", None, at(7), None).unwrap_err().retry_after(), Some(10));
+        assert_eq!(
+            attempts.admit(Step::First, "ana", None, at(7), None).unwrap_err().retry_after(),
+            Some(10)
+        );
         attempts.admit(Step::First, "bob", Some("10.0.0.3"), at(7), None).unwrap();
-        assert!(attempts.admit(Step::First, "bob", Some("10.0.0.1"), at(2), None).is_err(), "the address waits too");
+        assert!(
+            attempts.admit(Step::First, "bob", Some("10.0.0.1"), at(2), None).is_err(),
+            "the address waits too"
+        );
         attempts.admit(Step::First, "ana", None, at(100), None).unwrap();
         attempts.admit(Step::First, "ana", None, at(100), None).unwrap();
     }
@@ -348,7 +364,10 @@ mod tests {
     fn what_was_kept_counts_after_a_restart_and_the_steps_count_apart() {
         let kept = Some(Count { failures: 4, last: at(0) });
         let attempts = Attempts::with(3, 60_000);
-        assert_eq!(attempts.admit(Step::First, "ana", None, at(1), kept).unwrap_err().retry_after(), Some(10));
+        assert_eq!(
+            attempts.admit(Step::First, "ana", None, at(1), kept).unwrap_err().retry_after(),
+            Some(10)
+        );
         assert_eq!(attempts.admit(Step::Second, "ana", None, at(1), None).unwrap(), 1);
         // What is in memory is newer than what was kept.
         attempts.forgive(Step::First, "ana", None);

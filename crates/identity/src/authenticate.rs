@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use db::{Arg, Tenancy, args, record, sql};
 use runtime::live::{Heard, Listener};
-use runtime::secrets::sha256_hex;
 use runtime::scope::Seat;
+use runtime::secrets::sha256_hex;
 use runtime::{Actor, Runtime, Scope};
 use serde::Serialize;
 use types::{Code, Error, Event, KeyId, Permissions, Result, SessionId, TenantId, Timestamp, UserId};
@@ -334,7 +334,9 @@ impl Memory {
             Event::UserSignedOut(access) | Event::UserProved(access) => {
                 self.forget(|known| known.person.as_ref().is_some_and(|person| person.email == access.who));
             }
-            Event::TenantChanged(change) | Event::SignInPolicyChanged(change) => self.forget(|known| known.tenant.to_string() == change.id),
+            Event::TenantChanged(change) | Event::SignInPolicyChanged(change) => {
+                self.forget(|known| known.tenant.to_string() == change.id)
+            }
             _ => {}
         }
     }

@@ -117,7 +117,11 @@ pub(crate) async fn read(tx: &mut Tx, scope: &Scope, user: &User) -> Result<Secu
     })
 }
 
-pub(crate) async fn authenticator(tx: &mut Tx, tenant: TenantId, id: UserId) -> Result<Option<Authenticator>> {
+pub(crate) async fn authenticator(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: UserId,
+) -> Result<Option<Authenticator>> {
     Ok(tx
         .optional(
             sql!(
@@ -239,8 +243,11 @@ async fn remove_all(scope: &Scope, user: &User) -> Result<Security> {
 pub(crate) async fn keep_demanded(tx: &mut Tx, scope: &Scope, user: &User) -> Result<()> {
     let demanded = policy::read(tx, scope.tenant()).await?.needs_second(&user.role);
     if demanded && !has_any(tx, scope.tenant(), user.id).await? {
-        return Err(Error::new(types::Code::Conflict, "your role needs a second factor, and this is your last")
-            .hint("Add another one first."));
+        return Err(Error::new(
+            types::Code::Conflict,
+            "your role needs a second factor, and this is your last",
+        )
+        .hint("Add another one first."));
     }
     Ok(())
 }

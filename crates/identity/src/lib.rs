@@ -55,8 +55,7 @@ pub mod user;
 pub use pages::{NAV, pages};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] =
-    &[
+pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
     Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
 ];

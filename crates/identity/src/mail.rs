@@ -118,8 +118,7 @@ async fn send(scope: &Scope, payload: &str) -> Outcome {
         Err(error) => return Outcome::Dead(error.message().to_owned()),
     };
     let runtime = scope.runtime();
-    let envelope =
-        Envelope { from: runtime.config.mail.from.clone(), to: vec![waiting.to], notify: false };
+    let envelope = Envelope { from: runtime.config.mail.from.clone(), to: vec![waiting.to], notify: false };
     match outgoing::send(runtime, &envelope, &content).await {
         Ok(()) => Outcome::Done,
         Err(sent) => sent.outcome(),

@@ -186,14 +186,25 @@ fn weakness(least: usize, owner: Owner<'_>, password: &str) -> Option<String> {
     if different.len() < DIFFERENT_MIN {
         return Some(format!("a password has at least {DIFFERENT_MIN} different characters"));
     }
+    if is_run(&folded) {
+        return Some("a row of neighbouring characters is quickly guessed".to_owned());
+    }
     if is_common(&folded) {
         return Some("this is one of the commonest passwords, or hardly more".to_owned());
     }
-    let parts = [owner.name, owner.email].into_iter().flat_map(|text| text.split(|ch: char| !ch.is_alphanumeric()));
+    let parts =
+        [owner.name, owner.email].into_iter().flat_map(|text| text.split(|ch: char| !ch.is_alphanumeric()));
     let mut parts = parts.filter(|part| part.chars().count() >= PART_CHARS_MIN).map(str::to_lowercase);
     parts
         .find(|part| folded.contains(part.as_str()))
         .map(|part| format!("{part:?} is a part of your name or address"))
+}
+
+/// Whether most characters follow the one before them in the alphabet or the digits, up or down.
+fn is_run(folded: &str) -> bool {
+    let codes: Vec<u32> = folded.chars().map(u32::from).collect();
+    let near = codes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) <= 1).count();
+    near * 4 >= codes.len().saturating_sub(1) * 3
 }
 
 /// Whether a password is a common one, with whatever digits and signs around it, or one repeated.
@@ -307,7 +318,9 @@ pub(crate) async fn replace(
     if let Some(present) = present.filter(|_| kept > 0) {
         let id: types::SecurityEntryId = runtime.ids.next();
         tx.execute(
-            sql!("insert into password_history (id, tenant_id, user_id, password_hash) values ($1, $2, $3, $4)"),
+            sql!(
+                "insert into password_history (id, tenant_id, user_id, password_hash) values ($1, $2, $3, $4)"
+            ),
             args![id, tenant, user, present],
         )
         .await?;
@@ -344,7 +357,9 @@ mod tests {
         ] {
             assert!(weakness(12, ANA, weak).is_some(), "{weak}");
         }
-        for good in ["correct horse battery", "passwords are for people", "köbenhavn i regnvejr", "ana is three"] {
+        for good in
+            ["correct horse battery", "passwords are for people", "köbenhavn i regnvejr", "ana is three"]
+        {
             assert_eq!(weakness(12, ANA, good), None, "{good}");
         }
         assert!(weakness(12, ANA, &"ab cd ef gh ".repeat(30)).is_some(), "too long");
@@ -368,6 +383,10 @@ mod tests {
     #[test]
     fn the_decoy_of_bcrypt_does_the_whole_work() {
         let decoy = "$2b$04$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK";
-        assert_eq!(bcrypt::verify("anything", decoy).ok(), Some(false), "a malformed one would answer at once");
+        assert_eq!(
+            bcrypt::verify("anything", decoy).ok(),
+            Some(false),
+            "a malformed one would answer at once"
+        );
     }
 }

@@ -111,7 +111,10 @@ pub async fn by_passkey(scope: &Scope, response: &passkey::Response) -> Result<(
     let candidate = candidate(scope).await?;
     let used = passkey::answered(scope.runtime(), response).await?;
     if (used.tenant, used.user) != (scope.tenant(), candidate.id) {
-        return Err(Error::new(Code::PasskeyRefused, "the passkey was not accepted: it is of another account"));
+        return Err(Error::new(
+            Code::PasskeyRefused,
+            "the passkey was not accepted: it is of another account",
+        ));
     }
     note(scope, &candidate, "passkey", async |write| passkey::note_use(write, scope, &used).await).await
 }
@@ -131,9 +134,9 @@ async fn note(
     by: &str,
     used: impl AsyncFnOnce(&mut db::Tx) -> Result<bool>,
 ) -> Result<()> {
-    let seat = scope.seat().ok_or_else(|| {
-        Error::new(Code::Forbidden, "only a browser's session can be proved again")
-    })?;
+    let seat = scope
+        .seat()
+        .ok_or_else(|| Error::new(Code::Forbidden, "only a browser's session can be proved again"))?;
     let mut write = scope.write().await?;
     if !used(&mut write).await? {
         return Err(totp::refused());

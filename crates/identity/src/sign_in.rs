@@ -214,7 +214,9 @@ pub(crate) fn note_refusal(
     let scope = candidate.scope(runtime, browser.origin.clone());
     let locked = runtime.kept(Attempts::new).is_threshold(failures);
     runtime.tasks.spawn("note a refused sign-in", async move {
-        if let Err(error) = refusal_noted(&scope, &candidate, (step, failures), reason, &browser, locked).await {
+        if let Err(error) =
+            refusal_noted(&scope, &candidate, (step, failures), reason, &browser, locked).await
+        {
             tracing::error!(?error, "a refused sign-in could not be noted");
         }
     });
@@ -249,7 +251,8 @@ async fn refusal_noted(
         reason: Some(reason.to_owned()),
     }));
     if locked {
-        journal::note(&mut write, scope, id, Kind::LockedOut, Some(format!("{failures} failures")), agent).await?;
+        journal::note(&mut write, scope, id, Kind::LockedOut, Some(format!("{failures} failures")), agent)
+            .await?;
         write.happened(Event::UserLockedOut(Access {
             who: email.clone(),
             by: by.to_owned(),
@@ -343,8 +346,7 @@ pub async fn proven(
     let candidate = Candidate::by_id(&mut tx, tenant, user).await?;
     drop(tx);
     let candidate = candidate.filter(Candidate::may_enter);
-    let candidate =
-        candidate.ok_or_else(|| Error::new(Code::SignInRefused, "this account is not active"))?;
+    let candidate = candidate.ok_or_else(|| Error::new(Code::SignInRefused, "this account is not active"))?;
     let scope = candidate.scope(runtime, browser.origin.clone());
     let write = scope.write().await?;
     enter(write, &scope, &candidate, First { by, whole }, browser, back).await

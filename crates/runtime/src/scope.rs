@@ -93,7 +93,9 @@ impl Scope {
         permissions: Permissions,
         origin: Origin,
     ) -> Self {
-        Self { inner: Arc::new(Inner { runtime, tenant, actor, permissions, origin, keyed: None, seat: None }) }
+        Self {
+            inner: Arc::new(Inner { runtime, tenant, actor, permissions, origin, keyed: None, seat: None }),
+        }
     }
 
     /// The same scope for a keyed request.

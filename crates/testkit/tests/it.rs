@@ -26,6 +26,8 @@ mod live;
 mod mail;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/people.rs"]
+mod people;
 #[path = "it/queue.rs"]
 mod queue;
 #[path = "it/rates.rs"]

@@ -42,7 +42,10 @@ async fn take_away(
 /// Let a user whose failed attempts make them wait try again at once.
 #[utoipa::path(post, path = "/api/v1/users/{id}/unlock", tag = "users", params(("id" = UserId, Path)),
     responses((status = 200, body = Security), (status = 404, body = ProblemBody)))]
-async fn unlock(Writer(scope): Writer<200>, Path(id): Path<String>) -> Result<Answer<200, Security>, Problem> {
+async fn unlock(
+    Writer(scope): Writer<200>,
+    Path(id): Path<String>,
+) -> Result<Answer<200, Security>, Problem> {
     Ok(Answer(attempt::unlock(&scope, id.parse()?).await?))
 }
 

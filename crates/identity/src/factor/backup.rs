@@ -65,7 +65,10 @@ pub async fn renew(scope: &Scope) -> Result<Vec<String>> {
     let notice = notice(scope, &user, "backup codes made anew").await?;
     let mut write = scope.write().await?;
     if !super::has_any(&mut write, scope.tenant(), id).await? {
-        return Err(Error::new(Code::Conflict, "backup codes stand in for a second factor, and you have none"));
+        return Err(Error::new(
+            Code::Conflict,
+            "backup codes stand in for a second factor, and you have none",
+        ));
     }
     let codes = insert(&mut write, scope, id).await?;
     changed(&mut write, scope, &user, Kind::BackupCodes, "backup codes", notice.as_ref()).await?;

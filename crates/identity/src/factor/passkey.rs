@@ -117,7 +117,9 @@ impl Ceremonies {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let found = open.remove(&sha256_hex(mark));
         let found = found.filter(|ceremony| now.since_ms(ceremony.began) < CEREMONY_MS);
-        found.map(|ceremony| ceremony.state).ok_or_else(|| refused("it took too long, or was answered before"))
+        found
+            .map(|ceremony| ceremony.state)
+            .ok_or_else(|| refused("it took too long, or was answered before"))
     }
 }
 
@@ -160,7 +162,9 @@ async fn known(scope: &Scope, user: UserId) -> Result<Vec<String>> {
         .read()
         .await?
         .all(
-            sql!("select credential_id from passkey where tenant_id = $1 and user_id = $2 order by id limit $3"),
+            sql!(
+                "select credential_id from passkey where tenant_id = $1 and user_id = $2 order by id limit $3"
+            ),
             args![scope.tenant(), user, PASSKEYS_MAX],
         )
         .await?;
@@ -330,8 +334,8 @@ pub(crate) async fn answered(runtime: &Runtime, response: &Response) -> Result<U
         State::Authenticate(state) => *state,
         State::Register(..) => return Err(refused("it was begun for something else")),
     };
-    let answer: PublicKeyCredential = serde_json::from_value(response.credential.clone())
-        .map_err(|error| refused(&error.to_string()))?;
+    let answer: PublicKeyCredential =
+        serde_json::from_value(response.credential.clone()).map_err(|error| refused(&error.to_string()))?;
     let mut tx = runtime.db.read(Tenancy::Every).await?;
     let stored: Option<Stored> = tx
         .optional(
@@ -345,7 +349,9 @@ pub(crate) async fn answered(runtime: &Runtime, response: &Response) -> Result<U
     drop(tx);
     let stored = stored.ok_or_else(|| refused("it is not known here; it may have been removed"))?;
     let mut credential: Credential = serde_json::from_str(&stored.credential).map_err(Error::internal)?;
-    if answer.get_user_unique_id().is_some_and(|given| given != handle(stored.tenant_id, stored.user_id).as_bytes())
+    if answer
+        .get_user_unique_id()
+        .is_some_and(|given| given != handle(stored.tenant_id, stored.user_id).as_bytes())
     {
         return Err(refused("it names somebody else"));
     }

@@ -69,7 +69,8 @@ fn with_secret(secret: Secret, account: &str) -> Result<Totp> {
 async fn opened(scope: &Scope, id: UserId, sealed: &str, account: &str) -> Result<Totp> {
     let secret =
         tenant::open(scope.runtime(), scope.tenant(), "totp", "secret", &id.to_string(), sealed).await?;
-    let secret = Secret::try_from_base32(secret.expose()).map_err(|error| Error::internal(error.to_string()))?;
+    let secret =
+        Secret::try_from_base32(secret.expose()).map_err(|error| Error::internal(error.to_string()))?;
     with_secret(secret, account)
 }
 
@@ -109,7 +110,8 @@ pub async fn begin(scope: &Scope) -> Result<Enrolment> {
             write.commit(()).await?;
             // Of two that begin at once the first one's secret is shown to both.
             let kept = stored(&mut scope.read().await?, scope.tenant(), id).await?;
-            let kept = kept.ok_or_else(|| Error::new(Code::Conflict, "the authenticator was removed meanwhile"))?;
+            let kept =
+                kept.ok_or_else(|| Error::new(Code::Conflict, "the authenticator was removed meanwhile"))?;
             opened(scope, id, &kept.secret, &user.email).await?
         }
     };

@@ -31,9 +31,15 @@ impl Letter<'_> {
         };
         let alarm = match (language, self) {
             (_, Self::Reset { .. } | Self::Link { .. } | Self::Verify { .. }) => String::new(),
-            ("fr", _) => format!("Si ce n’était pas vous, connectez-vous et changez votre mot de passe :\n{console}/account/security\n"),
-            ("ar", _) => format!("إذا لم تكن أنت من فعل ذلك، فسجّل الدخول وغيّر كلمة المرور:\n{console}/account/security\n"),
-            _ => format!("If this was not you, sign in and change your password:\n{console}/account/security\n"),
+            ("fr", _) => format!(
+                "Si ce n’était pas vous, connectez-vous et changez votre mot de passe :\n{console}/account/security\n"
+            ),
+            ("ar", _) => format!(
+                "إذا لم تكن أنت من فعل ذلك، فسجّل الدخول وغيّر كلمة المرور:\n{console}/account/security\n"
+            ),
+            _ => format!(
+                "If this was not you, sign in and change your password:\n{console}/account/security\n"
+            ),
         };
         let gap = if alarm.is_empty() { "" } else { "\n" };
         (subject, format!("{body}{gap}{alarm}\n-- \nSwitchboard, {console}\n"))
@@ -67,19 +73,27 @@ impl Letter<'_> {
             ),
             Self::NewDevice { agent, from, at } => (
                 "New browser signed in".to_owned(),
-                format!("A browser that we had not seen before signed in to your account.\n\nWhen: {at}\nFrom: {from}\nBrowser: {agent}\n"),
+                format!(
+                    "A browser that we had not seen before signed in to your account.\n\nWhen: {at}\nFrom: {from}\nBrowser: {agent}\n"
+                ),
             ),
             Self::PasswordChanged { from, at } => (
                 "Your password was changed".to_owned(),
-                format!("The password of your account was changed, and your other browsers were signed out.\n\nWhen: {at}\nFrom: {from}\n"),
+                format!(
+                    "The password of your account was changed, and your other browsers were signed out.\n\nWhen: {at}\nFrom: {from}\n"
+                ),
             ),
             Self::FactorChanged { what, from, at } => (
                 "How you sign in was changed".to_owned(),
-                format!("The second step of signing in to your account was changed: {what}.\n\nWhen: {at}\nFrom: {from}\n"),
+                format!(
+                    "The second step of signing in to your account was changed: {what}.\n\nWhen: {at}\nFrom: {from}\n"
+                ),
             ),
             Self::LockedOut { from, at } => (
                 "Somebody tries to guess your password".to_owned(),
-                format!("Many sign-ins to your account failed in a row; each further one must wait.\n\nWhen: {at}\nLast from: {from}\n"),
+                format!(
+                    "Many sign-ins to your account failed in a row; each further one must wait.\n\nWhen: {at}\nLast from: {from}\n"
+                ),
             ),
         }
     }
@@ -112,19 +126,27 @@ impl Letter<'_> {
             ),
             Self::NewDevice { agent, from, at } => (
                 "Connexion depuis un nouveau navigateur".to_owned(),
-                format!("Un navigateur que nous ne connaissions pas s’est connecté à votre compte.\n\nQuand : {at}\nDepuis : {from}\nNavigateur : {agent}\n"),
+                format!(
+                    "Un navigateur que nous ne connaissions pas s’est connecté à votre compte.\n\nQuand : {at}\nDepuis : {from}\nNavigateur : {agent}\n"
+                ),
             ),
             Self::PasswordChanged { from, at } => (
                 "Votre mot de passe a été changé".to_owned(),
-                format!("Le mot de passe de votre compte a été changé et vos autres navigateurs ont été déconnectés.\n\nQuand : {at}\nDepuis : {from}\n"),
+                format!(
+                    "Le mot de passe de votre compte a été changé et vos autres navigateurs ont été déconnectés.\n\nQuand : {at}\nDepuis : {from}\n"
+                ),
             ),
             Self::FactorChanged { what, from, at } => (
                 "Votre façon de vous connecter a changé".to_owned(),
-                format!("La deuxième étape de connexion à votre compte a changé : {what}.\n\nQuand : {at}\nDepuis : {from}\n"),
+                format!(
+                    "La deuxième étape de connexion à votre compte a changé : {what}.\n\nQuand : {at}\nDepuis : {from}\n"
+                ),
             ),
             Self::LockedOut { from, at } => (
                 "Quelqu’un essaie de deviner votre mot de passe".to_owned(),
-                format!("Beaucoup de connexions à votre compte ont échoué de suite ; chaque nouvelle tentative doit attendre.\n\nQuand : {at}\nDepuis : {from}\n"),
+                format!(
+                    "Beaucoup de connexions à votre compte ont échoué de suite ; chaque nouvelle tentative doit attendre.\n\nQuand : {at}\nDepuis : {from}\n"
+                ),
             ),
         }
     }
@@ -157,7 +179,9 @@ impl Letter<'_> {
             ),
             Self::NewDevice { agent, from, at } => (
                 "تسجيل دخول من متصفح جديد".to_owned(),
-                format!("سجّل متصفح لم نره من قبل الدخول إلى حسابك.\n\nالوقت: {at}\nمن: {from}\nالمتصفح: {agent}\n"),
+                format!(
+                    "سجّل متصفح لم نره من قبل الدخول إلى حسابك.\n\nالوقت: {at}\nمن: {from}\nالمتصفح: {agent}\n"
+                ),
             ),
             Self::PasswordChanged { from, at } => (
                 "تم تغيير كلمة مرورك".to_owned(),
@@ -169,7 +193,9 @@ impl Letter<'_> {
             ),
             Self::LockedOut { from, at } => (
                 "يحاول أحدهم تخمين كلمة مرورك".to_owned(),
-                format!("فشلت محاولات كثيرة متتالية لتسجيل الدخول إلى حسابك؛ على كل محاولة أخرى أن تنتظر.\n\nالوقت: {at}\nمن: {from}\n"),
+                format!(
+                    "فشلت محاولات كثيرة متتالية لتسجيل الدخول إلى حسابك؛ على كل محاولة أخرى أن تنتظر.\n\nالوقت: {at}\nمن: {from}\n"
+                ),
             ),
         }
     }
@@ -183,7 +209,8 @@ mod tests {
     fn each_language_says_what_the_mail_is_for() {
         let url = "https://console.example/sign-in/reset?token=x";
         for language in ["en", "fr", "ar", "xx"] {
-            let (subject, text) = Letter::Reset { url, minutes: 30 }.written(language, "https://console.example");
+            let (subject, text) =
+                Letter::Reset { url, minutes: 30 }.written(language, "https://console.example");
             assert!(!subject.is_empty() && text.contains(url) && text.contains("30"), "{language}");
             let (subject, text) = Letter::Code { code: "123456", minutes: 10 }.written(language, "https://c");
             assert!(subject.contains("123456") && text.contains("https://c/account/security"), "{language}");

@@ -24,7 +24,11 @@ struct Given {
     code: String,
 }
 
-async fn content(visitor: &Visitor, given: &Given, refused: &Refused) -> Result<Content<'static>, PageProblem> {
+async fn content(
+    visitor: &Visitor,
+    given: &Given,
+    refused: &Refused,
+) -> Result<Content<'static>, PageProblem> {
     let words = Words::for_lang(&visitor.person.language);
     let ways = super::ways(&visitor.scope).await?;
     let back = inside(&given.back);

@@ -67,8 +67,7 @@ fn texts(headers: &HeaderMap) -> &'static Texts {
 /// A page without navigation, in the browser's theme, that no cache keeps.
 fn bare(status: StatusCode, texts: &Texts, title: &str, headers: &HeaderMap, body: Markup) -> Response {
     let theme = Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref());
-    let page =
-        Page { theme, lang: texts.lang, dir: Dir::of_lang(texts.lang), ..Page::new(title, body) };
+    let page = Page { theme, lang: texts.lang, dir: Dir::of_lang(texts.lang), ..Page::new(title, body) };
     (status, [(header::CACHE_CONTROL, "no-store")], Html(layout::bare(&page).into_string())).into_response()
 }
 
@@ -270,7 +269,13 @@ fn enter(runtime: &Runtime, headers: &HeaderMap, signed: &SignedIn, mut response
 }
 
 /// Lax, so that a link from an e-mail finds its reader signed in; over https never sent without it.
-fn set_cookie(runtime: &Runtime, response: &mut Response, (name, path): (&str, &str), text: &str, seconds: i64) {
+fn set_cookie(
+    runtime: &Runtime,
+    response: &mut Response,
+    (name, path): (&str, &str),
+    text: &str,
+    seconds: i64,
+) {
     let secure = if runtime.config.is_https() { "; Secure" } else { "" };
     let text = format!("{name}={text}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(mut value) = HeaderValue::from_str(&text) {

@@ -105,13 +105,15 @@ async fn answer(runtime: &Runtime, asked: Asked) -> Result<()> {
     let (letter, url, what);
     match asked.wanted {
         Wanted::Link => {
-            let made = link::insert(&mut write, runtime, (scope.tenant(), candidate.id), Some(&asked.email)).await?;
+            let made =
+                link::insert(&mut write, runtime, (scope.tenant(), candidate.id), Some(&asked.email)).await?;
             (url, what) = (made.url, "sign-in link");
             letter = Letter::Link { url: &url, minutes };
         }
         Wanted::Reset => {
             let token = issue(&mut write, &scope, &candidate, "reset").await?;
-            (url, what) = (format!("{}/sign-in/reset?token={token}", runtime.config.public_url()), "new password");
+            (url, what) =
+                (format!("{}/sign-in/reset?token={token}", runtime.config.public_url()), "new password");
             letter = Letter::Reset { url: &url, minutes };
         }
     }

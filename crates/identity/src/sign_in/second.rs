@@ -236,7 +236,10 @@ pub async fn by_passkey(
     let failures = tried(runtime, &pending, token, &browser).await?;
     let used = passkey::answered(runtime, response).await?;
     if (used.tenant, used.user) != (pending.candidate.tenant_id, pending.candidate.id) {
-        return Err(Error::new(Code::PasskeyRefused, "the passkey was not accepted: it is of another account"));
+        return Err(Error::new(
+            Code::PasskeyRefused,
+            "the passkey was not accepted: it is of another account",
+        ));
     }
     let remember = response.remember;
     finish(runtime, &pending, token, Shown::Passkey(used), failures, remember, browser).await
@@ -325,7 +328,11 @@ pub async fn mail_code(runtime: &Runtime, token: &str, browser: &Browser) -> Res
         return Err(Error::new(Code::Conflict, "no code can be mailed for this sign-in"));
     }
     let now = scope.now();
-    runtime.kept(MailAsks::new).admit(&name::folded(&candidate.email), browser.origin.from.as_deref(), now)?;
+    runtime.kept(MailAsks::new).admit(
+        &name::folded(&candidate.email),
+        browser.origin.from.as_deref(),
+        now,
+    )?;
     let code = format!("{:06}", rand::random_range(0..1_000_000_u32));
     let letter = Letter::Code { code: &code, minutes: MAIL_CODE_M };
     let mail = Mail::written(scope, &candidate.email, &candidate.language, &letter).await?;

@@ -76,7 +76,8 @@ impl Texts {
     /// The texts for who accepts these languages (RFC 9110 §12.5.4): the first of theirs that there is.
     pub(crate) fn accepted(header: &str) -> &'static Self {
         let tags = header.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-        let known = |tag: &&str| ["en", "fr", "ar"].iter().any(|known| tag.to_ascii_lowercase().starts_with(known));
+        let known =
+            |tag: &&str| ["en", "fr", "ar"].iter().any(|known| tag.to_ascii_lowercase().starts_with(known));
         Self::of(tags.take(10).find(known).unwrap_or("en"))
     }
 
@@ -288,9 +289,13 @@ mod tests {
 
     #[test]
     fn the_first_language_that_there_is_decides() {
-        for (header, lang) in
-            [("de-DE, fr;q=0.8, en;q=0.5", "fr"), ("ar-TN", "ar"), ("de", "en"), ("", "en"), ("EN-us,fr", "en")]
-        {
+        for (header, lang) in [
+            ("de-DE, fr;q=0.8, en;q=0.5", "fr"),
+            ("ar-TN", "ar"),
+            ("de", "en"),
+            ("", "en"),
+            ("EN-us,fr", "en"),
+        ] {
             assert_eq!(Texts::accepted(header).lang, lang, "{header}");
         }
     }

@@ -9,13 +9,13 @@ use maud::{Markup, Render, html};
 use serde::Deserialize;
 use types::Permission;
 use web::console::Content;
+use web::ui::dialog::{self, Confirm};
 use web::ui::field::Choice;
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
 use web::ui::timeline::relative_time;
 use web::ui::tone::Tone;
 use web::ui::words::Words;
-use web::ui::dialog::{self, Confirm};
 use web::ui::{badge, browse, card, code, field, form};
 use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
@@ -159,26 +159,35 @@ fn safety(words: &Words, user: &User, security: &Security, governs: bool, onesel
         danger: true,
     };
     let more = form::link("History", &format!("/users/{}/history", user.id)).small().render();
-    card::card("Security", &more, &html! {
-        (card::facts(&[
-            ("Second step", second),
-            ("Address verified", html! { @match security.email_verified_at { Some(since) => (at(since)), None => "no" } }),
-            ("Failed attempts", html! { @match &security.lockout {
-                None => "none",
-                Some(lockout) => {
-                    (lockout.failures) ", the last " (at(lockout.last_at))
-                    @if let Some(until) = lockout.until { "; waits until " (at(until)) }
-                },
-            } }),
-        ]))
-        @if governs && security.lockout.is_some() {
-            (form::post(&format!("/users/{}/unlock", user.id), "", &html! { (form::submit("Let try again at once").weight(form::Weight::Plain)) }))
-        }
-        @if governs && !oneself && security.has_second_factor() { (dialog::confirm(words, &ask)) }
-    })
+    card::card(
+        "Security",
+        &more,
+        &html! {
+            (card::facts(&[
+                ("Second step", second),
+                ("Address verified", html! { @match security.email_verified_at { Some(since) => (at(since)), None => "no" } }),
+                ("Failed attempts", html! { @match &security.lockout {
+                    None => "none",
+                    Some(lockout) => {
+                        (lockout.failures) ", the last " (at(lockout.last_at))
+                        @if let Some(until) = lockout.until { "; waits until " (at(until)) }
+                    },
+                } }),
+            ]))
+            @if governs && security.lockout.is_some() {
+                (form::post(&format!("/users/{}/unlock", user.id), "", &html! { (form::submit("Let try again at once").weight(form::Weight::Plain)) }))
+            }
+            @if governs && !oneself && security.has_second_factor() { (dialog::confirm(words, &ask)) }
+        },
+    )
 }
 
-fn detail<'a>(visitor: &Visitor, (user, security): (&'a User, &Security), given: &UserForm, refused: &Refused) -> Content<'a> {
+fn detail<'a>(
+    visitor: &Visitor,
+    (user, security): (&'a User, &Security),
+    given: &UserForm,
+    refused: &Refused,
+) -> Content<'a> {
     let words = Words::for_lang(&visitor.person.language);
     let (roles, languages) = (roles(visitor), languages());
     let oneself = super::person(&visitor.scope).is_ok_and(|id| id == user.id);

@@ -30,12 +30,17 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn build() -> Self {
+        Self::build_with(|_| {}).await
+    }
+
+    pub(crate) async fn build_with(change: impl FnOnce(&mut runtime::config::Security)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::for_tests(dir.path());
         config.security.argon2_memory_kib = 8;
         config.security.argon2_passes = 1;
         config.security.login_attempts_max = 4;
         config.security.admin_key = Secret::new(ADMIN_KEY.to_owned());
+        change(&mut config.security);
         let options = Options { flush_each_commit: false, ..Options::default() };
         let db = Db::open(config.database_url().expose(), &options).await.unwrap();
         let steps: Vec<_> = [runtime::MIGRATIONS, identity::MIGRATIONS].concat();
@@ -128,7 +133,13 @@ pub(crate) fn pending(entered: Entered) -> String {
 }
 
 pub(crate) fn new_user(email: &str, role: &str) -> NewUser {
-    NewUser { email: email.to_owned(), name: "Somebody".to_owned(), role: role.to_owned(), language: None, password_hash: None }
+    NewUser {
+        email: email.to_owned(),
+        name: "Somebody".to_owned(),
+        role: role.to_owned(),
+        language: None,
+        password_hash: None,
+    }
 }
 
 pub(crate) fn new_key(scopes: &[Permission]) -> NewKey {

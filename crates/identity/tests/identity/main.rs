@@ -5,4 +5,5 @@
 mod access;
 mod house;
 mod pages;
+mod sign_in;
 mod trail;

@@ -17,7 +17,8 @@ use web::{App, Form, Json, PageProblem, Problem, Refused};
 use super::super::second::{self, Pending};
 use super::super::texts::Texts;
 use super::{
-    PENDING_COOKIE, bare, browser, enter, inside, on_to, passkey_button, refused_by, set_cookie, status, texts,
+    PENDING_COOKIE, bare, browser, enter, inside, on_to, passkey_button, refused_by, set_cookie, status,
+    texts,
 };
 use crate::factor::passkey::{self, Challenge};
 use crate::factor::totp::Enrolment;

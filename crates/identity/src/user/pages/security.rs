@@ -24,11 +24,11 @@ use crate::device::{self, Device};
 use crate::factor::passkey::{self, Challenge};
 use crate::factor::{self, Security, backup, totp};
 use crate::journal::{self, Entry};
+use crate::mail;
 use crate::session::{self, Session};
 use crate::sign_in::pages::on_to;
 use crate::sign_in::pages::{backup_codes, enrolment};
 use crate::sign_in::recovery;
-use crate::mail;
 
 #[derive(Debug, Deserialize)]
 struct Passwords {
@@ -152,7 +152,9 @@ impl Shown {
 
     fn password_form(&self, visitor: &Visitor) -> Markup {
         let least = visitor.scope.runtime().config.security.password_chars_min;
-        let hint = format!("At least {least} characters, and nothing that others would guess. Your other browsers are signed out.");
+        let hint = format!(
+            "At least {least} characters, and nothing that others would guess. Your other browsers are signed out."
+        );
         form::post(
             "/account/password",
             "",
@@ -242,13 +244,8 @@ pub(super) fn history(entries: &[Entry]) -> Markup {
             html! { (entry.user_agent.as_deref().unwrap_or("")) },
         ])
     });
-    let columns = vec![
-        column("When"),
-        column("What"),
-        column("Detail"),
-        column("Address"),
-        column("Browser").detail(),
-    ];
+    let columns =
+        vec![column("When"), column("What"), column("Detail"), column("Address"), column("Browser").detail()];
     html! { (table("Security history", columns, rows.collect()).dense()) }
 }
 
