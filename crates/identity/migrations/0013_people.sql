@@ -76,6 +76,7 @@ create table device (
 
 create unique index device_token on device (user_id, token_hash);
 create index device_user on device (tenant_id, user_id, id);
+create index device_seen on device (last_seen_at);
 
 -- Sign-ins that wait for their second step. The token is in the browser's cookie and nowhere else.
 create table pending_sign_in (

@@ -19,7 +19,7 @@ use serde::Serialize;
 use types::{Code, Error, Event, KeyId, Permissions, Result, SessionId, TenantId, Timestamp, UserId};
 use web::access::{Authenticate, Credentials, Person, Signed};
 
-use crate::{key, role};
+use crate::{device, key, role};
 
 /// How long somebody is remembered. Another process on the same database learns of a revocation after at most this.
 const REMEMBERED_MS: i64 = 10_000;
@@ -126,7 +126,8 @@ impl Identity {
         }
     }
 
-    /// Writes down when keys and sessions were last used, and sweeps out what has expired: sessions, links, pending sign-ins, mailed tokens.
+    /// Writes down when keys and sessions were last used, and sweeps out what has expired: sessions, links, pending sign-ins, mailed
+    /// tokens, browsers that were not seen for a year.
     ///
     /// # Errors
     /// When the database does not answer; the uses are kept for the next time.
@@ -178,6 +179,11 @@ impl Identity {
         tx.execute(
             sql!("delete from mailed_token where expires_at <= $1 /* every tenant: age alone decides */"),
             args![now],
+        )
+        .await?;
+        tx.execute(
+            sql!("delete from device where last_seen_at <= $1 /* every tenant: age alone decides */"),
+            args![now.plus_ms(-device::KNOWN_DAYS * 86_400_000)],
         )
         .await?;
         tx.commit().await?;
@@ -335,7 +341,7 @@ impl Memory {
                 self.forget(|known| known.person.as_ref().is_some_and(|person| person.email == access.who));
             }
             Event::TenantChanged(change) | Event::SignInPolicyChanged(change) => {
-                self.forget(|known| known.tenant.to_string() == change.id)
+                self.forget(|known| known.tenant.to_string() == change.id);
             }
             _ => {}
         }

@@ -159,6 +159,7 @@ async fn a_pending_sign_in_bears_few_tries_and_not_much_time() {
         "five were its tries"
     );
     ana.second(&house, &fresh, &ana.shown(&house, 0)).await.unwrap();
+    house.clock.advance_ms(16 * 60_000);
     let slow = ana.begun(&house).await;
     house.clock.advance_ms(10 * 60_000);
     assert_eq!(code(ana.second(&house, &slow, &ana.shown(&house, 0)).await), Code::SignInExpired);

@@ -99,17 +99,17 @@ fn token_of(path: &str) -> &str {
 }
 
 /// What an authenticator with the secret of this page shows.
-fn shown(page: &str, steps: i64) -> String {
+fn shown(house: &House, page: &str, steps: i64) -> String {
     let at = page.find("id=\"secret\"").expect("a secret");
     let rest = &page[at..];
     let secret = &rest[rest.find('>').unwrap() + 1..rest.find('<').unwrap()];
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = house.server.runtime.clock.now().unix_ms() / 1_000 + steps * 30;
     let app = Builder::new()
         .with_secret(Secret::try_from_base32(secret).unwrap())
         .with_account_name("x")
         .build()
         .unwrap();
-    app.generate(now.saturating_add_signed(steps * 30)).to_string()
+    app.generate(now as u64).to_string()
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_password_alone_is_not_enough_once_there_is_an_authenticator() {
     let page = ana.get("/account/security/totp").await;
     assert_eq!(page.headers.get("cache-control").unwrap(), "no-store");
     assert!(page.text.contains("<svg"), "the picture is in the page");
-    let codes = ana.post("/account/security/totp", &format!("code={}", shown(&page.text, 0))).await;
+    let codes = ana.post("/account/security/totp", &format!("code={}", shown(&house, &page.text, 0))).await;
     assert!(codes.text.contains("backup-codes"), "{}", codes.text);
     let mut other = Browser::new(&house);
     assert_eq!(to(&other.password(ADMIN, PASSWORD).await), "/sign-in/second");
@@ -132,14 +132,14 @@ async fn a_password_alone_is_not_enough_once_there_is_an_authenticator() {
     }
     let asks = other.get("/sign-in/second").await;
     assert!(asks.text.contains("autocomplete=\"one-time-code\""));
-    let used = other.post("/sign-in/second", &format!("code={}", shown(&page.text, 0))).await;
+    let used = other.post("/sign-in/second", &format!("code={}", shown(&house, &page.text, 0))).await;
     assert_eq!(used.status, 422, "the code was used to confirm the authenticator");
     // A browser without the cookie has nothing of the sign-in.
     let mut thief = Browser::new(&house);
-    let stolen = thief.post("/sign-in/second", &format!("code={}", shown(&page.text, 1))).await;
+    let stolen = thief.post("/sign-in/second", &format!("code={}", shown(&house, &page.text, 1))).await;
     assert_eq!((stolen.status, to(&stolen)), (401, ""));
     let entered =
-        other.post("/sign-in/second", &format!("code={}&remember=true", shown(&page.text, 1))).await;
+        other.post("/sign-in/second", &format!("code={}&remember=true", shown(&house, &page.text, 1))).await;
     assert_eq!((entered.status, to(&entered)), (303, "/"));
     assert_eq!(other.get("/users").await.status, 200);
     // This browser is remembered now.
@@ -216,7 +216,7 @@ async fn a_mailed_code_stands_in_only_where_the_tenant_allows_it() {
     assert_eq!(verified.status, 200);
     assert_eq!(ana.post("/sign-in/verify", &format!("token={}", token_of(&path))).await.status, 401);
     let page = ana.get("/account/security/totp").await;
-    ana.post("/account/security/totp", &format!("code={}", shown(&page.text, 0))).await;
+    ana.post("/account/security/totp", &format!("code={}", shown(&house, &page.text, 0))).await;
     assert!(mail(&house, &sink, 3).await.contains("How you sign in was changed"));
     let mut other = Browser::new(&house);
     other.password(ADMIN, PASSWORD).await;
@@ -253,7 +253,7 @@ async fn who_must_add_a_second_factor_is_led_to_it() {
     assert_eq!(dev.get("/").await.status, 303);
     let page = dev.get("/sign-in/enrol").await;
     assert_eq!(dev.post("/sign-in/enrol", "code=000000").await.status, 422);
-    let codes = dev.post("/sign-in/enrol", &format!("code={}", shown(&page.text, 0))).await;
+    let codes = dev.post("/sign-in/enrol", &format!("code={}", shown(&house, &page.text, 0))).await;
     assert!(codes.status == 200 && codes.text.contains("backup-codes"), "{}", codes.text);
     assert_eq!(dev.get("/messages").await.status, 200);
     let id = user["id"].as_str().unwrap();

@@ -99,7 +99,7 @@ impl Shown {
             @match &self.security.authenticator {
                 Some(held) => {
                     p { (badge::badge_icon(Tone::Good, Icon::Check, "on")) " since " (relative_time(&held.since.to_string(), &held.since.to_minute())) }
-                    (form::post("/account/security/totp/remove", "", &html! { (form::submit("Remove the authenticator").weight(form::Weight::Plain)) }))
+                    (form::post("/account/security/totp/remove", "", &form::actions(&html! { (form::submit("Remove the authenticator").weight(form::Weight::Plain)) })))
                 }
                 None => {
                     p { "An app on your phone that shows a new code every 30 seconds." }
@@ -116,7 +116,7 @@ impl Shown {
             @if self.security.has_second_factor() {
                 h3 { "Backup codes" }
                 p { (self.security.backup_codes) " are left. " "Each works once, for the day when app and key are lost." }
-                (form::post("/account/security/backup-codes", "", &html! { (form::submit("Make new codes").weight(form::Weight::Plain)) }))
+                (form::post("/account/security/backup-codes", "", &form::actions(&html! { (form::submit("Make new codes").weight(form::Weight::Plain)) })))
             }
             h3 { "E-mail address" }
             @match self.security.email_verified_at {
@@ -124,7 +124,7 @@ impl Shown {
                 None => {
                     p { (badge::badge(Tone::Neutral, "not verified")) " " (self.user.email) }
                     @if mail::is_on(visitor.scope.runtime()) {
-                        (form::post("/account/security/verify", "", &html! { (form::submit("Mail me a link").weight(form::Weight::Plain)) }))
+                        (form::post("/account/security/verify", "", &form::actions(&html! { (form::submit("Mail me a link").weight(form::Weight::Plain)) })))
                     }
                 }
             }
@@ -197,7 +197,7 @@ impl Shown {
         html! {
             (table("Signed-in browsers", columns, rows.collect()))
             @if others {
-                (form::post("/account/sessions/others/revoke", "", &html! { (form::submit("Sign all others out").weight(form::Weight::Plain)) }))
+                (form::post("/account/sessions/others/revoke", "", &form::actions(&html! { (form::submit("Sign all others out").weight(form::Weight::Plain)) })))
             }
         }
     }
