@@ -124,19 +124,7 @@ pub(super) async fn run(
         UserCommand::Security { user } => {
             client.get(&["users", &client.find(&KIND, user).await?, "security"], &[]).await?
         }
-        UserCommand::History { user, page } => {
-            let columns = [
-                ("AT", "/at"),
-                ("WHAT", "/kind"),
-                ("DETAIL", "/detail"),
-                ("BY", "/done_by"),
-                ("FROM", "/from_address"),
-                ("BROWSER", "/user_agent"),
-            ];
-            let id = client.find(&KIND, user).await?;
-            client.get(&["users", &id, "security", "history"], &page.query()).await?.show_page(out, &columns);
-            return Ok(());
-        }
+        UserCommand::History { user, page } => return history(&client, user, page, out).await,
         UserCommand::Unlock { user } => {
             client.act(&["users", &client.find(&KIND, user).await?, "unlock"]).await?
         }
@@ -215,6 +203,20 @@ async fn link(
         true => out.value(&json!(made)),
         false => out.facts(&json!(made), &["url"]),
     }
+    Ok(())
+}
+
+async fn history(client: &Client, user: &str, page: &PageFlags, out: &Out) -> Result<(), Failure> {
+    let columns = [
+        ("AT", "/at"),
+        ("WHAT", "/kind"),
+        ("DETAIL", "/detail"),
+        ("BY", "/done_by"),
+        ("FROM", "/from_address"),
+        ("BROWSER", "/user_agent"),
+    ];
+    let id = client.find(&KIND, user).await?;
+    client.get(&["users", &id, "security", "history"], &page.query()).await?.show_page(out, &columns);
     Ok(())
 }
 

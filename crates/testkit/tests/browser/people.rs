@@ -18,6 +18,8 @@ fn shown(house: &House, secret: &str, steps: i64) -> String {
 
 async fn set_password(ana: &mut Person) {
     ana.open("/account/security").await;
+    // Script has shown what needs it: nothing moves under the mouse any more.
+    ana.wait_for("[data-create] button", PATIENCE).await.unwrap();
     ana.type_text("#f-password", PASSWORD).await.unwrap();
     ana.type_text("#f-repeated", PASSWORD).await.unwrap();
     assert!(ana.holds("document.querySelector('#f-repeated').value.length > 0").await);
@@ -101,7 +103,7 @@ async fn a_passkey_is_added_and_signs_in_alone_and_as_the_second_step() {
     // Passwordless: nothing is typed, and the browser offers the passkey by itself.
     ana.click("details.account summary").await.unwrap();
     ana.click("form[action='/sign-out'] button").await.unwrap();
-    ana.until("location.pathname === '/' && document.querySelector('details.account')").await;
+    ana.until("location.pathname === '/' && document.querySelector('details.account') !== null").await;
     ana.open("/account/security/history").await;
     ana.sees("passkey").await;
     ana.sees("Signed out").await;
