@@ -26,7 +26,7 @@ create table totp (
     user_id bigint primary key references users (id),
     tenant_id bigint not null,
     -- Sealed with the tenant's key.
-    secret text not null,
+    secret_sealed text not null,
     created_at bigint not null,
     confirmed_at bigint,
     -- The last step whose code was accepted: no code of it or of an earlier one is accepted again.

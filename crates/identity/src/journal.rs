@@ -59,7 +59,7 @@ kinds! {
 record! {
     /// Something that happened around a user's account.
     #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-    pub struct Entry {
+    pub struct SecurityEntry {
         /// Its id.
         pub id: SecurityEntryId,
         /// When it was.
@@ -128,7 +128,7 @@ pub(crate) async fn note(
 ///
 /// # Errors
 /// `forbidden` for a program; a malformed cursor or limit.
-pub async fn own(scope: &Scope, paging: &Paging) -> Result<Page<Entry>> {
+pub async fn own(scope: &Scope, paging: &Paging) -> Result<Page<SecurityEntry>> {
     list(scope, user::person(scope)?, paging).await
 }
 
@@ -136,13 +136,13 @@ pub async fn own(scope: &Scope, paging: &Paging) -> Result<Page<Entry>> {
 ///
 /// # Errors
 /// Without `user.view`; `not_found`; a malformed cursor or limit.
-pub async fn of(scope: &Scope, id: UserId, paging: &Paging) -> Result<Page<Entry>> {
+pub async fn of(scope: &Scope, id: UserId, paging: &Paging) -> Result<Page<SecurityEntry>> {
     scope.require(Permission::UserView)?;
     user::find(&mut scope.read().await?, scope.tenant(), id).await?;
     list(scope, id, paging).await
 }
 
-async fn list(scope: &Scope, id: UserId, paging: &Paging) -> Result<Page<Entry>> {
+async fn list(scope: &Scope, id: UserId, paging: &Paging) -> Result<Page<SecurityEntry>> {
     let (limit, behind) = (paging.limit()?, paging.behind(i64::MAX)?);
     let entries = scope
         .read()
@@ -155,5 +155,5 @@ async fn list(scope: &Scope, id: UserId, paging: &Paging) -> Result<Page<Entry>>
             args![scope.tenant(), id, behind, limit as i64 + 1],
         )
         .await?;
-    Ok(Page::from_overfull(entries, limit, |entry: &Entry| entry.id.raw()))
+    Ok(Page::from_overfull(entries, limit, |entry: &SecurityEntry| entry.id.raw()))
 }

@@ -4,7 +4,8 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`tenant`] | organisations, and the sealing of their secrets |
+//! | [`tenant`] | organisations |
+//! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
 //! | [`sign_in`] | signing in, a step at a time; ways in by mail |
 //! | [`factor`] | the second step: authenticators, passkeys, backup codes |
@@ -35,6 +36,7 @@ pub mod attempt;
 pub mod audit;
 pub mod authenticate;
 pub mod device;
+pub mod encryption;
 pub mod factor;
 pub mod first_start;
 pub mod journal;
@@ -58,11 +60,19 @@ pub use pages::{NAV, pages};
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
     Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
+    Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
 ];
 
-/// The kinds of jobs of this crate, and what runs them.
+/// The columns of this crate that hold sealed texts.
+pub const SEALED: &[encryption::Sealed] = &[factor::totp::SEALED];
+
+/// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
-    vec![(mail::KIND, mail::handler()), (sign_in::recovery::KIND, sign_in::recovery::handler())]
+    vec![
+        (encryption::reseal::KIND, encryption::reseal::handler()),
+        (mail::KIND, mail::handler()),
+        (sign_in::recovery::KIND, sign_in::recovery::handler()),
+    ]
 }
 
 /// The JSON API of this crate.
@@ -75,4 +85,5 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(key::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
+        .merge(encryption::api::router())
 }

@@ -15,6 +15,7 @@ const LINKS_MAX: i64 = 5;
 
 /// A sign-in link that was just made.
 #[derive(Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = SignInLink)]
 pub struct Link {
     /// The whole address; absent when the answer is a repetition.
     #[serde(skip_serializing_if = "String::is_empty")]

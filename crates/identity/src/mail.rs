@@ -11,7 +11,7 @@ use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::{Code, Error, JobId, Result, TenantId};
 
-use crate::tenant;
+use crate::encryption;
 
 mod texts;
 
@@ -77,7 +77,7 @@ impl Mail {
         let (subject, text) = letter.written(language, &runtime.config.public_url());
         let name = runtime.ids.next::<types::kind::Job>().bare().to_string();
         let content = serde_json::to_string(&Content { subject, text }).map_err(Error::internal)?;
-        let sealed = tenant::seal(scope, "job", "payload", &name, &content).await?;
+        let sealed = encryption::seal(scope, "job", "payload", &name, &content).await?;
         let waiting = Waiting { name, to: to.to_owned(), sealed };
         Ok(Some(Self { tenant: scope.tenant(), waiting }))
     }
@@ -127,7 +127,7 @@ async fn send(scope: &Scope, payload: &str) -> Outcome {
 
 async fn written(scope: &Scope, waiting: &Waiting) -> Result<Vec<u8>> {
     let (runtime, tenant) = (scope.runtime(), scope.tenant());
-    let opened = tenant::open(runtime, tenant, "job", "payload", &waiting.name, &waiting.sealed).await?;
+    let opened = encryption::open(runtime, tenant, "job", "payload", &waiting.name, &waiting.sealed).await?;
     let content: Content = serde_json::from_str(opened.expose()).map_err(Error::internal)?;
     let mut message = begun(runtime, &waiting.name, scope.now())?
         .to(mailbox(&waiting.to)?)

@@ -16,6 +16,7 @@ pub fn pages() -> Router<App> {
         .merge(crate::key::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::audit::pages::router())
+        .merge(crate::encryption::pages::router())
 }
 
 /// The pages of this crate in the console's navigation.
@@ -51,6 +52,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Shield,
         key: Some('d'),
         permission: Permission::AuditView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Encryption",
+        href: "/encryption",
+        icon: Icon::Lock,
+        key: None,
+        permission: Permission::EncryptionView,
     },
     NavEntry {
         group: "Platform",

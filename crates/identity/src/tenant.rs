@@ -1,11 +1,6 @@
-//! Organisations, and the sealing of their secrets.
+//! Organisations.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use db::{OnConflict, Tenancy, Tx, args, record, sql};
-use runtime::config::Secret;
-use runtime::secrets::{DataKey, Place};
+use db::{OnConflict, Tx, args, record, sql};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
@@ -42,6 +37,7 @@ record! {
 
 /// Whether a tenant's people and programs are let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = TenantStatus)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// They are.
@@ -275,68 +271,4 @@ pub(crate) fn change(tenant: &Tenant, before: Option<&Tenant>) -> Change {
         before: before.and_then(|before| serde_json::to_value(before).ok()),
         after: serde_json::to_value(tenant).ok(),
     }
-}
-
-/// The data keys that were unwrapped already.
-#[derive(Default)]
-struct DataKeys(Mutex<HashMap<TenantId, Arc<DataKey>>>);
-
-/// The data keys held in memory at once; beyond them all are unwrapped anew.
-const DATA_KEYS_MAX: usize = 10_000;
-
-record! { struct WrappedKey { data_key: String } }
-
-async fn data_key(runtime: &Runtime, tenant: TenantId) -> Result<Arc<DataKey>> {
-    let keys = runtime.kept(|_| DataKeys::default());
-    let lock = || keys.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(key) = lock().get(&tenant) {
-        return Ok(Arc::clone(key));
-    }
-    let mut tx = runtime.db.read(Tenancy::Tenant(tenant)).await?;
-    let row: Option<WrappedKey> =
-        tx.optional(sql!("select data_key from tenant where id = $1"), args![tenant]).await?;
-    let wrapped = row.ok_or_else(|| Error::not_found("tenant"))?.data_key;
-    let key = Arc::new(runtime.vault.unwrap(&tenant.to_string(), &wrapped).map_err(Error::internal)?);
-    let mut held = lock();
-    if held.len() >= DATA_KEYS_MAX {
-        held.clear();
-    }
-    held.insert(tenant, Arc::clone(&key));
-    Ok(key)
-}
-
-/// Seals a secret of the scope's tenant that must be read back, such as a carrier's password. The text opens only for
-/// the same tenant, table, column and row.
-///
-/// # Errors
-/// When the tenant's data key cannot be had.
-pub async fn seal(
-    scope: &Scope,
-    table: &'static str,
-    column: &'static str,
-    row: &str,
-    plaintext: &str,
-) -> Result<String> {
-    let key = data_key(scope.runtime(), scope.tenant()).await?;
-    let tenant = scope.tenant().to_string();
-    key.seal(Place { tenant: &tenant, table, column, row }, plaintext.as_bytes()).map_err(Error::internal)
-}
-
-/// Opens what [`seal`] sealed.
-///
-/// # Errors
-/// `internal` when it was sealed for another place or with another key, or was changed.
-pub async fn open(
-    runtime: &Runtime,
-    tenant: TenantId,
-    table: &'static str,
-    column: &'static str,
-    row: &str,
-    sealed: &str,
-) -> Result<Secret> {
-    let key = data_key(runtime, tenant).await?;
-    let tenant = tenant.to_string();
-    let octets = key.open(Place { tenant: &tenant, table, column, row }, sealed).map_err(Error::internal)?;
-    let text = std::str::from_utf8(&octets).map_err(Error::internal)?;
-    Ok(Secret::new(text.to_owned()))
 }

@@ -43,6 +43,7 @@ record! {
 
 /// Whether a user is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = UserStatus)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// They are.

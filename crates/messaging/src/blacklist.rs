@@ -24,6 +24,7 @@ pub(crate) use decide::Lists;
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = BlacklistKind)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A recipient's number.
@@ -135,6 +136,7 @@ pub struct NewEntry {
 
 /// Many entries as text.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = BlacklistImport)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
     /// What lines without a kind are: `number` when not given.
@@ -152,6 +154,7 @@ pub struct Import {
 
 /// What became of an import. All lines that could be read are on the list, or none where the import failed.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = BlacklistImported)]
 pub struct Imported {
     /// Entries that are on the list now.
     pub added: usize,

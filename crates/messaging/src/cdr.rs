@@ -392,6 +392,7 @@ pub async fn rotate(scope: &Scope) -> Result<Option<CdrFile>> {
 
 /// Rows of a day by the state of their message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = CdrDay)]
 pub struct Day {
     /// The day on which the files were closed, in UTC: `2027-01-31`.
     pub day: String,

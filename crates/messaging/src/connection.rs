@@ -19,6 +19,7 @@ pub mod hook;
 mod http;
 mod mail;
 pub mod pages;
+pub mod password;
 pub mod preview;
 mod words;
 
@@ -145,16 +146,6 @@ impl Stored {
 
 /// Connections that one look reads at most.
 const READ_MAX: i64 = 100_000;
-/// More than SMPP allows (8), because carriers do too (SMPP v3.4 §4.1.1).
-const PASSWORD_CHARS_MAX: usize = 64;
-/// Room for tokens.
-const HTTP_PASSWORD_CHARS_MAX: usize = 4_096;
-
-async fn sealed(scope: &Scope, id: ConnectionId, protocol: Protocol, password: &str) -> Result<String> {
-    let longest = if protocol == Protocol::Http { HTTP_PASSWORD_CHARS_MAX } else { PASSWORD_CHARS_MAX };
-    settings::c_octets("password", password, &(0..=longest))?;
-    identity::tenant::seal(scope, "connection", "password_sealed", &id.to_string(), password).await
-}
 
 /// Creates a connection. Tell the engine after it.
 ///
@@ -178,7 +169,7 @@ pub async fn create(scope: &Scope, mut new: NewConnection) -> Result<Connection>
         revision: 1,
         created_at: now,
         changed_at: now,
-        password_sealed: sealed(scope, id, settings.protocol, password).await?,
+        password_sealed: password::seal(scope, id, settings.protocol, password).await?,
         settings,
     };
     let hook_secret = hook::sealed(scope, id, new.hook_secret.as_deref().unwrap_or_default()).await?;
@@ -287,7 +278,7 @@ pub async fn change(scope: &Scope, id: ConnectionId, mut patch: ConnectionPatch)
         Some(_) => Protocol::Smpp,
     };
     let password = match &patch.password {
-        Some(password) => Some(sealed(scope, id, protocol, password).await?),
+        Some(password) => Some(password::seal(scope, id, protocol, password).await?),
         None => None,
     };
     let hook_secret = match &patch.hook_secret {
@@ -411,23 +402,13 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
     stored.map(Stored::connection).transpose()
 }
 
-/// A connection's password, opened.
-async fn password(runtime: &Runtime, connection: &Connection) -> Result<String> {
-    let row = connection.id.to_string();
-    let sealed = &connection.password_sealed;
-    let opened =
-        identity::tenant::open(runtime, connection.tenant, "connection", "password_sealed", &row, sealed)
-            .await?;
-    Ok(opened.expose().to_owned())
-}
-
 /// What the link is started with, its password opened.
 ///
 /// # Errors
 /// When the password does not open: another root key, or a row that was tampered with.
 pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<connectors::Settings> {
     let settings = &connection.settings;
-    let password = &password(runtime, connection).await?;
+    let password = &password::open(runtime, connection).await?;
     Ok(match settings.protocol {
         Protocol::Smpp => {
             let login = smpp::Login {

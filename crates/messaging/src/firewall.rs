@@ -19,6 +19,7 @@ pub(crate) use decide::Firewall;
 
 /// A firewall rule. Rules are asked in their order; the first that refuses decides.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = FirewallMatch)]
 pub struct Rule {
     /// Its id.
     pub id: RuleId,
@@ -121,6 +122,7 @@ pub enum Per {
 
 /// What happens to a message that a rule holds for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = FirewallAction)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// It is refused.

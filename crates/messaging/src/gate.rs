@@ -108,6 +108,7 @@ pub enum Gate {
 
 /// What one rule said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[schema(as = GateVerdict)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is not about this message.
@@ -130,6 +131,7 @@ pub enum Verdict {
 
 /// A rule that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = GateLooked)]
 pub struct Looked {
     /// The gate that it belongs to.
     pub gate: Gate,

@@ -110,6 +110,7 @@ pub enum When {
 
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InboundAction)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// It is given to this SMPP account, at its bind.

@@ -24,6 +24,7 @@
 //! - [`retention`]: what is forgotten in time
 
 use db::Migration;
+use identity::encryption::Sealed;
 use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -94,6 +95,10 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0012_distribution.sql"),
     },
 ];
+
+/// The columns of this crate that hold sealed texts.
+pub const SEALED: &[Sealed] =
+    &[connection::password::SEALED, connection::hook::SEALED, lookup::provider::SEALED];
 
 /// The JSON API of this crate.
 pub fn api() -> OpenApiRouter<Gateway> {

@@ -42,6 +42,7 @@ const WAITING_COUNTED_MAX: i64 = 100_000;
 
 /// How often something came.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = LiveShare)]
 pub struct Share {
     /// Its name: a status, a state.
     pub name: String,
@@ -55,6 +56,7 @@ pub struct Share {
 
 /// Messages that wait for a connection, by what they are for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = LiveWaiting)]
 pub struct Waiting {
     /// One-time codes.
     pub otp: usize,

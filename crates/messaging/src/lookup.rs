@@ -49,6 +49,7 @@ pub struct Network {
 
 /// Who says which network a number is of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = LookupSource)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The country's calling code.

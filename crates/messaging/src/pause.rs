@@ -27,6 +27,7 @@ pub mod api;
 
 /// What a pause is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PauseKind)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Everything of the tenant.

@@ -1,6 +1,6 @@
 //! Secrets at rest: envelope encryption, random tokens, digests.
 //!
-//! A root key lies in a file apart from the database. It wraps one data key for each tenant, and that key
+//! A root key lies in a file apart from the database. It wraps the data keys of each tenant, and the newest of them
 //! seals the tenant's fields; both with AES-256-GCM (NIST SP 800-38D) and a random nonce of 96 bits. The
 //! database holds only wrapped keys and sealed fields, so a copy of it alone tells nothing, and a new root
 //! key means wrapping the data keys anew, not every field.
@@ -10,10 +10,8 @@
 //! seals (section 8.3), far more than the secrets of a tenant.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -25,6 +23,10 @@ use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+mod vault;
+
+pub use vault::{ROOT_KEYS_MAX, Vault};
+
 /// Name of the format. Another cipher would be `v2`, read beside this one.
 const VERSION: &str = "v1";
 /// Octets of a key.
@@ -33,8 +35,6 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 /// Octets of an authentication tag.
 const TAG_BYTES: usize = 16;
-/// A root key file is shorter by far; what is longer is not one.
-const KEY_FILE_BYTES_MAX: u64 = 1024;
 /// Longest text that is opened, so that a wrong column cannot take all memory.
 const SEALED_CHARS_MAX: usize = 16 * 1024 * 1024;
 
@@ -77,6 +77,10 @@ pub enum SecretsError {
     Forged,
     /// The system gives no random octets.
     Random,
+    /// The root keys come from the configuration, so the program cannot change them.
+    Handed,
+    /// There are as many former root keys as a file holds.
+    TooMany,
 }
 
 impl fmt::Display for SecretsError {
@@ -105,6 +109,12 @@ impl fmt::Display for SecretsError {
                 "the sealed text was changed, or was sealed for another tenant, table, column or row",
             ),
             SecretsError::Random => f.write_str("the system gives no random octets"),
+            SecretsError::Handed => f.write_str(
+                "the root key is handed over by the configuration; put a new one before it there, and start again",
+            ),
+            SecretsError::TooMany => {
+                write!(f, "there are {ROOT_KEYS_MAX} root keys already; forget the former ones first")
+            }
         }
     }
 }
@@ -195,99 +205,10 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The root key. It wraps data keys and does nothing else.
-#[derive(Debug)]
-pub struct Vault {
-    root: Key,
-}
-
 /// A tenant's key. Its memory is wiped when it is dropped.
 #[derive(Debug)]
 pub struct DataKey {
     key: Key,
-}
-
-impl Vault {
-    /// Reads the root key's file; makes it, with its folder and readable by its owner only, if it is not
-    /// there.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read or made, is open to others, or holds no whole key. It is never overwritten.
-    pub fn from_file(path: &Path) -> Result<Vault, SecretsError> {
-        match File::open(path) {
-            Ok(file) => read_key(path, file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_key(path)?;
-                // Read back: if two processes start together, both take the key of the one that was first.
-                let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "read", error };
-                read_key(path, File::open(path).map_err(failed)?)
-            }
-            Err(error) => Err(SecretsError::File { path: path.to_owned(), attempt: "read", error }),
-        }
-    }
-
-    /// A vault over a key that somebody else keeps.
-    pub fn from_key(octets: [u8; KEY_BYTES]) -> Vault {
-        Vault { root: Key::new(Zeroizing::new(octets)) }
-    }
-
-    /// Id of the root key: 16 hexadecimal digits, no secret. Every text that it has wrapped holds it.
-    pub fn key_id(&self) -> &str {
-        &self.root.id
-    }
-
-    /// A key for one purpose, from the root key (HMAC-SHA-256 as a pseudorandom function, NIST SP 800-108): what it signs is
-    /// read again by whoever has the same root key, and says nothing about that key.
-    pub fn derive(&self, purpose: &'static str) -> Zeroizing<[u8; KEY_BYTES]> {
-        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.root.octets.as_slice())
-            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-        mac.update(b"switchboard derive ");
-        mac.update(purpose.as_bytes());
-        Zeroizing::new(mac.finalize().into_bytes().into())
-    }
-
-    /// A new data key for a tenant, and its wrapped text to store with the tenant.
-    ///
-    /// # Errors
-    ///
-    /// [`SecretsError::Random`].
-    pub fn create_data_key(&self, tenant: &str) -> Result<(DataKey, String), SecretsError> {
-        let data = DataKey { key: Key::random()? };
-        let wrapped = self.wrap(tenant, &data)?;
-        Ok((data, wrapped))
-    }
-
-    /// The text under which the data key of a tenant is stored.
-    ///
-    /// # Errors
-    ///
-    /// [`SecretsError::Random`].
-    pub fn wrap(&self, tenant: &str, data: &DataKey) -> Result<String, SecretsError> {
-        self.root.seal(&wrapping(tenant), data.key.octets.as_slice())
-    }
-
-    /// The data key of a tenant from its stored text.
-    ///
-    /// # Errors
-    ///
-    /// [`SecretsError::OtherKey`] if another root key has wrapped it, [`SecretsError::Forged`] if it was
-    /// changed or is another tenant's, [`SecretsError::Format`] if it is no wrapped key.
-    pub fn unwrap(&self, tenant: &str, wrapped: &str) -> Result<DataKey, SecretsError> {
-        let plain = self.root.open(&wrapping(tenant), wrapped)?;
-        let octets: [u8; KEY_BYTES] =
-            plain.as_slice().try_into().map_err(|_| SecretsError::Format("a key has 32 octets"))?;
-        Ok(DataKey { key: Key::new(Zeroizing::new(octets)) })
-    }
-
-    /// Wraps a data key anew under the next root key. The fields that it has sealed stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// As [`Vault::unwrap`].
-    pub fn rewrap(&self, next: &Vault, tenant: &str, wrapped: &str) -> Result<String, SecretsError> {
-        next.wrap(tenant, &self.unwrap(tenant, wrapped)?)
-    }
 }
 
 impl DataKey {
@@ -355,10 +276,6 @@ pub fn constant_time_eq(a: impl AsRef<[u8]>, b: impl AsRef<[u8]>) -> bool {
     digest(a.as_ref()) == digest(b.as_ref())
 }
 
-fn wrapping(tenant: &str) -> Vec<u8> {
-    format!("data key of {tenant}").into_bytes()
-}
-
 /// Key id and octets of a text.
 fn parts(text: &str) -> Result<(&str, Vec<u8>), SecretsError> {
     if text.len() > SEALED_CHARS_MAX {
@@ -374,58 +291,6 @@ fn parts(text: &str) -> Result<(&str, Vec<u8>), SecretsError> {
     }
     let octets = BASE64.decode(encoded).map_err(|_| SecretsError::Format("it is not base64url"))?;
     Ok((id, octets))
-}
-
-fn read_key(path: &Path, file: File) -> Result<Vault, SecretsError> {
-    let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "read", error };
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    // Reading by the group is how orchestrators hand a secret to a process that is not root.
-    if mode & 0o037 != 0 {
-        return Err(SecretsError::KeyFileOpen { path: path.to_owned(), mode });
-    }
-    let mut octets = Zeroizing::new(Vec::new());
-    file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut octets).map_err(failed)?;
-    let garbled = |problem| SecretsError::KeyFile { path: path.to_owned(), problem };
-    let text = str::from_utf8(&octets).map_err(|_| garbled("is not a text"))?.trim();
-    if text.is_empty() {
-        return Err(garbled("is empty"));
-    }
-    let (id, plain) = parts(text).map_err(|_| garbled("is not of the form v1.<key id>.<base64url key>"))?;
-    let plain = Zeroizing::new(plain);
-    let octets: [u8; KEY_BYTES] =
-        plain.as_slice().try_into().map_err(|_| garbled("holds a key that is not 32 octets long"))?;
-    let root = Key::new(Zeroizing::new(octets));
-    if root.id != id {
-        return Err(garbled("is damaged: the key does not fit its id"));
-    }
-    Ok(Vault { root })
-}
-
-/// Makes the file whole or not at all, and never in place of another.
-fn create_key(path: &Path) -> Result<(), SecretsError> {
-    let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "created", error };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let key = Key::random()?;
-    let text = Zeroizing::new(format!("{VERSION}.{}.{}\n", key.id, BASE64.encode(key.octets.as_slice())));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let draft = folder.join(format!(".root-key-{}", token(12)?));
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        // A link, unlike a renaming, fails if somebody was faster.
-        match std::fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        }?;
-        File::open(folder)?.sync_all()
-    };
-    let written = write();
-    let removed = std::fs::remove_file(&draft);
-    written.and(removed).map_err(failed)
 }
 
 /// Fills octets by the system's own chance.

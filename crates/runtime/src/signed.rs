@@ -18,7 +18,9 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Signs and reads words of one purpose.
 #[derive(Clone)]
 pub struct Signer {
-    key: Zeroizing<[u8; 32]>,
+    /// One from each root key; the first signs, so what was signed before a new root key came is read until the old one is
+    /// forgotten.
+    keys: Vec<Zeroizing<[u8; 32]>>,
 }
 
 impl std::fmt::Debug for Signer {
@@ -30,20 +32,13 @@ impl std::fmt::Debug for Signer {
 impl Signer {
     /// A signer whose words only another of the same vault and purpose reads.
     pub fn new(vault: &Vault, purpose: &'static str) -> Self {
-        Self { key: vault.derive(purpose) }
-    }
-
-    fn mac(&self, octets: &[u8]) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.key.as_slice())
-            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-        mac.update(octets);
-        mac
+        Self { keys: vault.derive(purpose) }
     }
 
     /// A word of letters and digits for at most 24 octets; more are cut off, which no caller does.
     pub fn sign(&self, octets: &[u8]) -> String {
         let octets = &octets[..octets.len().min(OCTETS_MAX)];
-        let tag = self.mac(octets).finalize().into_bytes();
+        let tag = mac(&self.keys[0], octets).finalize().into_bytes();
         base32([octets, &tag[..TAG_OCTETS]].concat().as_slice())
     }
 
@@ -52,9 +47,16 @@ impl Signer {
         let mut octets = unbase32(word)?;
         let at = octets.len().checked_sub(TAG_OCTETS)?;
         let tag = octets.split_off(at);
-        self.mac(&octets).verify_truncated_left(&tag).ok()?;
-        Some(octets)
+        let signed = |key| mac(key, &octets).verify_truncated_left(&tag).is_ok();
+        self.keys.iter().any(signed).then_some(octets)
     }
+}
+
+fn mac(key: &Zeroizing<[u8; 32]>, octets: &[u8]) -> Hmac<Sha256> {
+    let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key.as_slice())
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    mac.update(octets);
+    mac
 }
 
 /// RFC 4648 §6 in lower case, without padding.

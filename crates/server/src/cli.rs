@@ -27,6 +27,7 @@ mod connection;
 mod conversation;
 mod distribution;
 mod doctor;
+mod encryption;
 mod events;
 mod failure;
 mod firewall;
@@ -134,6 +135,9 @@ enum Command {
     /// The PDUs of a connection or an account as they pass
     #[command(subcommand, visible_alias = "traces")]
     Trace(trace::TraceCommand),
+    /// The keys under which secrets lie in the database
+    #[command(subcommand)]
+    Encryption(encryption::EncryptionCommand),
     /// How the server runs, and under which configuration
     System,
     /// Let the server read its configuration again
@@ -237,6 +241,7 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Serve => Ok(()),
         Command::Config(command) => config::run(&command, config, out),
         Command::Version => version(out),
+        Command::Encryption(encryption::EncryptionCommand::NewRootKey) => encryption::new_root_key(out),
         Command::Migrate => wait(migrate::run(config, out)),
         Command::Sim(args) => on_all_processors(sim::run(&args, out)),
         Command::Bench(command) => on_all_processors(bench::run(&command, out)),
@@ -256,6 +261,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Status => status::run(client, out).await,
         Command::Top(args) => top::run(&args, client, out).await,
         Command::Trace(command) => trace::run(&command, client, out).await,
+        Command::Encryption(command) => encryption::run(&command, client, out).await,
         Command::System => system::show(client, out).await,
         Command::Reload => system::reload(client, out).await,
         Command::Send(args) => send::run(&args, client, out).await,

@@ -12,9 +12,12 @@ use messaging::Gateway;
 use serde_json::json;
 use simulator::Smsc;
 use types::{Code, Error};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::PartialSchema;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::{Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
 use web::access::ClientAddress;
 use web::console::NavEntry;
+use web::problem::ProblemBody;
 use web::{App, Problem};
 
 use crate::{docs, phones, system};
@@ -40,7 +43,35 @@ pub fn openapi() -> OpenApi {
     whole.merge(messaging::api().into_openapi());
     whole.merge(system::api::router().into_openapi());
     whole.merge(web::stream::api().into_openapi());
+    complete(&mut whole);
     whole
+}
+
+/// Says what all operations have in common: refusals are problem+json (RFC 9457), and any operation may refuse for reasons
+/// that are not its own, such as a malformed body, a missing key or too many requests.
+fn complete(whole: &mut OpenApi) {
+    const PROBLEM: &str = "application/problem+json";
+    let problem = || Content::new(Some(Ref::from_schema_name("ProblemBody")));
+    let components = whole.components.get_or_insert_default();
+    components.schemas.entry("ProblemBody".to_owned()).or_insert_with(ProblemBody::schema);
+    let methods = whole.paths.paths.values_mut().flat_map(|item| {
+        [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch]
+            .into_iter()
+            .flatten()
+    });
+    for operation in methods {
+        for (status, response) in &mut operation.responses.responses {
+            let RefOr::T(response) = response else { continue };
+            if status.starts_with(['4', '5']) {
+                response.content = [(PROBLEM.to_owned(), RefOr::T(problem()))].into_iter().collect();
+            }
+        }
+        let other = ResponseBuilder::new()
+            .description("Any other refusal; its code says which")
+            .content(PROBLEM, problem())
+            .build();
+        operation.responses.responses.entry("default".to_owned()).or_insert(RefOr::T(other));
+    }
 }
 
 /// Every route, with the limits and the hardening around.
@@ -59,6 +90,7 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
     if let Some(simulator) = simulator {
         pages = pages.merge(phones::pages::router(app.clone(), simulator));
     }
+    let pages = web::shield::console(pages, app);
     let own = Router::new()
         .route("/health", get(|| async { "ok" }))
         .route("/ready", get(ready))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use db::{Db, Options};
 use identity::authenticate::Identity;
+use identity::encryption::{self, Sealed};
 use identity::first_start::{self, FirstStart};
 use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
@@ -26,6 +27,11 @@ use crate::{http, listen, upkeep};
 /// All steps of the schema, in order.
 pub fn migrations() -> Vec<db::Migration> {
     [runtime::MIGRATIONS, identity::MIGRATIONS, messaging::MIGRATIONS].concat()
+}
+
+/// All columns that hold sealed texts.
+pub fn sealed() -> Vec<Sealed> {
+    [identity::SEALED, messaging::SEALED].concat()
 }
 
 /// The running program.
@@ -100,8 +106,13 @@ pub async fn runtime(config: Config, clock: Clock) -> Result<Runtime> {
     let telemetry = Telemetry::install(&config.log).map_err(Error::internal)?;
     let db = open_database(&config).await?;
     let unavailable = |error: String| Error::new(Code::Unavailable, error);
+    let handed = config.security.root_key.expose();
+    let vault = match handed.trim() {
+        "" => Vault::from_file(&config.root_key_file()),
+        text => Vault::from_text(text),
+    };
     Ok(Runtime::new(Parts {
-        vault: Vault::from_file(&config.root_key_file()).map_err(|error| unavailable(error.to_string()))?,
+        vault: vault.map_err(|error| unavailable(error.to_string()))?,
         outbound: InForce::new(
             Outbound::new(&config.outbound).map_err(|error| unavailable(error.to_string()))?,
         ),
@@ -124,7 +135,9 @@ impl Server {
     /// When the database, a key or a listener cannot be had; nothing runs then.
     pub async fn start(config: Config, clock: Clock) -> Result<Self> {
         let runtime = runtime(config, clock).await?;
+        encryption::name_columns(&runtime, sealed());
         let first_start = first_start::run(&runtime).await?;
+        encryption::root::finish(&runtime, first_start.tenant).await?;
         // At once: whatever fails from here on, the next start makes no second key.
         keep_cli_key(&runtime, &first_start);
         let simulator = match runtime.config.simulator.enabled {

@@ -131,12 +131,7 @@ impl Provider {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn start(settings: Settings, tasks: &Tasks, clock: Clock) -> Result<Self> {
-        let unavailable = |why: String| {
-            Error::new(Code::Unavailable, format!("cannot listen on {}: {why}", settings.listen))
-        };
-        let listener =
-            TcpListener::bind(settings.listen).await.map_err(|error| unavailable(error.to_string()))?;
-        let address = listener.local_addr().map_err(|error| unavailable(error.to_string()))?;
+        let (listener, address) = crate::listen(settings.listen).await?;
         // Hooks may be anywhere: a simulator is told where by whoever tests with it.
         let anywhere = ["0.0.0.0/0", "::/0"];
         let client = runtime::config::Outbound {
@@ -149,7 +144,7 @@ impl Provider {
         };
         let places = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
-            outbound: Outbound::new(&client).map_err(|error| unavailable(error.to_string()))?,
+            outbound: Outbound::new(&client).map_err(Error::internal)?,
             state: Mutex::new(State {
                 settings,
                 counts: Counts::default(),

@@ -23,7 +23,7 @@ use runtime::{Clock, Tasks};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
-use types::{Error, Result};
+use types::Result;
 
 pub use centre::Counts;
 pub use seen::Seen;
@@ -72,11 +72,7 @@ impl Smsc {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn start(settings: Settings, tasks: &Tasks, clock: Clock) -> Result<Self> {
-        let unavailable = |why: std::io::Error| {
-            Error::new(types::Code::Unavailable, format!("cannot listen on {}: {why}", settings.listen))
-        };
-        let listener = TcpListener::bind(settings.listen).await.map_err(unavailable)?;
-        let address = listener.local_addr().map_err(unavailable)?;
+        let (listener, address) = crate::listen(settings.listen).await?;
         // A thousand ids for each millisecond: a restart does not come to numbers of before.
         let by_time = u64::try_from(clock.now().unix_ms()).unwrap_or(0).saturating_mul(1_000);
         let centre = Centre::new(&settings, settings.first_id.unwrap_or(by_time));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
-use types::{Code, Error, Result};
+use types::Result;
 
 pub use centre::Counts;
 
@@ -137,11 +137,7 @@ impl TextCentre {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn start(settings: Settings, tasks: &Tasks, clock: Clock) -> Result<Self> {
-        let unavailable = |why: std::io::Error| {
-            Error::new(Code::Unavailable, format!("cannot listen on {}: {why}", settings.listen))
-        };
-        let listener = TcpListener::bind(settings.listen).await.map_err(unavailable)?;
-        let address = listener.local_addr().map_err(unavailable)?;
+        let (listener, address) = crate::listen(settings.listen).await?;
         let places = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
             screens: Screens::new(settings.inbox_max),

@@ -299,6 +299,35 @@ fn installed() -> Result<PathBuf> {
     folder().context("the peers are not installed: cargo xtask install")
 }
 
+/// schemathesis, which asks every operation of the API's description for what it describes and for what it does not, and
+/// holds each answer against it. `but` are paths that it leaves out.
+///
+/// # Errors
+/// When it is not installed, or with everything that it found.
+pub async fn schemathesis(address: SocketAddr, key: &str, but: &[&str]) -> Result<()> {
+    const CHECKS: &str =
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+    let mut program = Command::new(installed()?.join("venv/bin/schemathesis"));
+    program.args(["run", &format!("http://{address}/openapi.json"), "--no-color", "--seed", "1"]);
+    program.args(["--header", &format!("Authorization: Bearer {key}"), "--checks", CHECKS]);
+    program.args([
+        "--phases",
+        "examples,coverage",
+        "--request-timeout",
+        "20",
+        "--suppress-health-check",
+        "all",
+    ]);
+    for path in but {
+        program.args(["--exclude-path", path]);
+    }
+    // Its caches and reports belong to no one.
+    let folder = tempfile::tempdir()?;
+    let output = program.current_dir(folder.path()).stdin(Stdio::null()).output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
+
 fn script(name: &str) -> String {
     format!("{}/peers/{name}", env!("CARGO_MANIFEST_DIR"))
 }

@@ -6,6 +6,10 @@
 mod cdr;
 #[path = "it/disconnects.rs"]
 mod disconnects;
+#[path = "it/doors.rs"]
+mod doors;
+#[path = "it/encryption.rs"]
+mod encryption;
 #[path = "it/events.rs"]
 mod events;
 #[path = "it/gates.rs"]

@@ -55,6 +55,7 @@ codes! {
     PasskeyRefused "passkey_refused" 422 "The passkey was not accepted" "Try again, or sign in by another way.";
     StepUpRequired "step_up_required" 403 "A fresh proof of who you are is needed" "Prove it on the page /step-up, then repeat the request within the time that the configuration gives.";
     Forbidden "forbidden" 403 "The permission is missing" "The detail names the permission; an administrator can grant it.";
+    NetworkNotAllowed "network_not_allowed" 403 "The network is not one that may come in" "Come from a network that is allowed, or ask an administrator to allow this one.";
     CrossSite "cross_site" 403 "The request came from another site" "Open the console itself and try again there.";
     AddressNotAllowed "address_not_allowed" 403 "The caller's address is not on the allow list" "Call from an allowed address, or have the list changed.";
     NotFound "not_found" 404 "There is no such thing here" "It may have been deleted, or belong to another tenant.";

@@ -97,6 +97,7 @@ pub struct Accounting {
 
 /// A session of the wire protocols opened or closed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SessionLink)]
 pub struct Link {
     /// The account or connection.
     pub id: String,
@@ -109,7 +110,7 @@ pub struct Link {
 }
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident($data:ty) $text:literal $audited:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident($data:ty) $text:tt $audited:literal;)*) => {
         /// Something that happened to a tenant.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(tag = "type", content = "data")]
@@ -196,6 +197,14 @@ events! {
     TraceDeleted(Change) "trace.deleted" true;
     /// The configuration was read again.
     SystemReloaded(Change) "system.reloaded" true;
+    /// A tenant got a new data key.
+    DataKeyTurned(Change) "encryption.key_turned" true;
+    /// A former data key is gone: everything is sealed anew.
+    DataKeyRemoved(Change) "encryption.key_removed" true;
+    /// A new root key wraps the data keys.
+    RootKeyTurned(Change) "encryption.root_key_turned" true;
+    /// The former root keys were dropped.
+    RootKeysForgotten(Change) "encryption.root_keys_forgotten" true;
     /// A connection was deleted.
     ConnectionDeleted(Change) "connection.deleted" true;
     /// A routing rule was created.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! permissions {
-    ($($name:ident $text:literal $group:literal $title:literal;)*) => {
+    ($($name:ident $text:tt $group:literal $title:literal;)*) => {
         /// A permission. The console, the API and enforcement all read this one catalogue.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         pub enum Permission { $(#[doc = $title] #[serde(rename = $text)] $name,)* }
@@ -62,6 +62,8 @@ permissions! {
     UserManage "user.manage" "Users" "Create and change users, and make sign-in links";
     SecurityManage "security.manage" "Users" "Change how people sign in";
     AuditView "audit.view" "Audit" "See who did what";
+    EncryptionView "encryption.view" "Encryption" "See which keys seal secrets, and how far a new one has come";
+    EncryptionManage "encryption.manage" "Encryption" "Give the tenant a new data key";
     EventView "event.view" "Events" "Read the event stream";
     CdrView "cdr.view" "Records" "See and download call detail records";
     CdrManage "cdr.manage" "Records" "Change how call detail records are written, and close their files";

@@ -12,7 +12,8 @@ use crate::postgres;
 /// Packages of the npm registry, with their exact versions.
 const NPM: [(&str, &str); 2] = [("smpp", "0.6.0-rc.4"), ("axe-core", "4.14.1")];
 /// Packages of PyPI, with their exact versions.
-const PYPI: [(&str, &str); 3] = [("smpplib", "2.2.4"), ("aiosmpplib", "0.7.4"), ("aiosmtpd", "1.4.6")];
+const PYPI: [(&str, &str); 4] =
+    [("smpplib", "2.2.4"), ("aiosmpplib", "0.7.4"), ("aiosmtpd", "1.4.6"), ("schemathesis", "4.32.5")];
 
 /// Something that suites need beside Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) enum Need {
     OsmoMsc,
     /// The runtime, and node-smpp and axe-core.
     Node,
-    /// The runtime, and smpplib, aiosmpplib and aiosmtpd.
+    /// The runtime, and smpplib, aiosmpplib, aiosmtpd and schemathesis.
     Python,
 }
 

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`tree`]: the files of the repository, and Rust text taken apart into code, strings and tests
 //! - [`crates`]: manifests: ranks, protocol crates, lints, workspace dependencies, papers
-//! - [`code`]: who names sqlx and axum, who makes a scope, names that say nothing, long files
+//! - [`code`]: who names sqlx and axum, who makes a scope, names that say nothing, long files, names of schemas
 //! - [`sql`]: no statement on a tenant's table without `tenant_id`
 //! - [`words`]: words that do not belong in the product, links that lead nowhere
 
@@ -46,7 +46,7 @@ impl fmt::Display for Violation {
 }
 
 /// Every rule, in the order of their reports.
-const RULES: [fn(&Tree) -> Vec<Violation>; 15] = [
+const RULES: [fn(&Tree) -> Vec<Violation>; 16] = [
     crates::look_down_only,
     crates::testkit_is_for_tests,
     crates::protocols_stand_alone,
@@ -58,6 +58,7 @@ const RULES: [fn(&Tree) -> Vec<Violation>; 15] = [
     code::only_authentication_makes_a_scope,
     code::names_say_something,
     code::files_are_short,
+    code::schemas_have_names_of_their_own,
     sql::tenants_are_named,
     words::speak_of_the_product,
     words::nothing_is_left_to_do,

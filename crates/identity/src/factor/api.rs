@@ -9,7 +9,7 @@ use web::{Answer, App, Caller, Paging, Problem, Query, Writer};
 
 use super::Security;
 use crate::attempt;
-use crate::journal::{self, Entry};
+use crate::journal::{self, SecurityEntry};
 
 /// How a user's account is kept safe: second factors, verified address, failed attempts.
 #[utoipa::path(get, path = "/api/v1/users/{id}/security", tag = "users", params(("id" = UserId, Path)),
@@ -20,12 +20,12 @@ async fn security(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answe
 
 /// A user's security history, newest first: sign-ins, refusals, new browsers, changes.
 #[utoipa::path(get, path = "/api/v1/users/{id}/security/history", tag = "users", params(("id" = UserId, Path), Paging),
-    responses((status = 200, body = Page<Entry>), (status = 404, body = ProblemBody)))]
+    responses((status = 200, body = Page<SecurityEntry>), (status = 404, body = ProblemBody)))]
 async fn history(
     Caller(scope): Caller,
     Path(id): Path<String>,
     Query(paging): Query<Paging>,
-) -> Result<Answer<200, Page<Entry>>, Problem> {
+) -> Result<Answer<200, Page<SecurityEntry>>, Problem> {
     Ok(Answer(journal::of(&scope, id.parse()?, &paging).await?))
 }
 

@@ -10,8 +10,9 @@ use totp_rs::{Builder, Secret, Totp};
 use types::{Code, Error, Result, TenantId, UserId};
 
 use super::{backup, changed, notice, tidy_up};
+use crate::encryption::{self, Sealed};
 use crate::journal::Kind;
-use crate::{tenant, user};
+use crate::user;
 
 /// Octets of a secret: as many as the hash has (RFC 4226 §4).
 const SECRET_OCTETS: usize = 20;
@@ -20,6 +21,22 @@ const SKEW_STEPS: u16 = 1;
 const STEP_S: u64 = 30;
 /// The name under which apps show the account.
 const ISSUER: &str = "Switchboard";
+
+/// The sealed secrets, for whoever seals them anew.
+pub const SEALED: Sealed = Sealed {
+    table: "totp",
+    column: "secret_sealed",
+    row: |id| UserId::from_raw(id).to_string(),
+    count: sql!("select count(*) as n from totp where tenant_id = $1 and secret_sealed like $2"),
+    walk: sql!(
+        "select user_id as id, secret_sealed as sealed from totp where tenant_id = $1 and user_id > $2 \
+         order by user_id limit $3"
+    ),
+    replace: sql!(
+        "update totp set secret_sealed = r.new from rows(id bigint, old text, new text) r \
+         where totp.tenant_id = $1 and totp.user_id = r.id and totp.secret_sealed = r.old"
+    ),
+};
 
 /// An authenticator that is being added; it does not count before a code of it was shown.
 #[derive(Clone, Serialize, utoipa::ToSchema)]
@@ -45,7 +62,7 @@ async fn stored(tx: &mut Tx, tenant: TenantId, id: UserId) -> Result<Option<Stor
     Ok(tx
         .optional(
             sql!(
-                "select secret, (confirmed_at is not null) as confirmed, last_step from totp \
+                "select secret_sealed as secret, (confirmed_at is not null) as confirmed, last_step from totp \
                  where tenant_id = $1 and user_id = $2"
             ),
             args![tenant, id],
@@ -68,7 +85,8 @@ fn with_secret(secret: Secret, account: &str) -> Result<Totp> {
 
 async fn opened(scope: &Scope, id: UserId, sealed: &str, account: &str) -> Result<Totp> {
     let secret =
-        tenant::open(scope.runtime(), scope.tenant(), "totp", "secret", &id.to_string(), sealed).await?;
+        encryption::open(scope.runtime(), scope.tenant(), "totp", "secret_sealed", &id.to_string(), sealed)
+            .await?;
     let secret =
         Secret::try_from_base32(secret.expose()).map_err(|error| Error::internal(error.to_string()))?;
     with_secret(secret, account)
@@ -96,12 +114,12 @@ pub async fn begin(scope: &Scope) -> Result<Enrolment> {
             runtime::secrets::fill(&mut octets).map_err(Error::internal)?;
             let totp = with_secret(Secret::from(octets.to_vec()), &user.email)?;
             let plain = totp.secret().to_base32();
-            let sealed = tenant::seal(scope, "totp", "secret", &id.to_string(), &plain).await?;
+            let sealed = encryption::seal(scope, "totp", "secret_sealed", &id.to_string(), &plain).await?;
             let mut write = scope.write().await?;
             write
                 .execute(
                     sql!(
-                        "insert into totp (user_id, tenant_id, secret, created_at, last_step) values ($2, $1, $3, $4, 0) \
+                        "insert into totp (user_id, tenant_id, secret_sealed, created_at, last_step) values ($2, $1, $3, $4, 0) \
                          on conflict (user_id) do nothing"
                     ),
                     args![scope.tenant(), id, sealed, scope.now()],
@@ -141,7 +159,7 @@ pub async fn confirm(scope: &Scope, code: &str) -> Result<Vec<String>> {
         .execute(
             sql!(
                 "update totp set confirmed_at = $3, last_step = $4 where tenant_id = $1 and user_id = $2 \
-                 and confirmed_at is null and secret = $5"
+                 and confirmed_at is null and secret_sealed = $5"
             ),
             args![scope.tenant(), id, scope.now(), step as i64, &begun.secret],
         )

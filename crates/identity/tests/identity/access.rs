@@ -1,5 +1,6 @@
 //! Who gets in, and what they may do.
 
+use identity::encryption;
 use identity::first_start::{self, ADMIN_EMAIL};
 use identity::key::{self, NewKey};
 use identity::tenant::{self, NewTenant, TenantChange};
@@ -260,17 +261,21 @@ async fn lists_are_paged() {
 async fn a_sealed_secret_opens_in_its_place_alone() {
     let house = House::build().await;
     let (cli, other) = (house.cli().await, house.neighbour().await);
-    let sealed = tenant::seal(&cli, "connection", "password", "con_1", "s3cret").await.unwrap();
+    let sealed = encryption::seal(&cli, "connection", "password", "con_1", "s3cret").await.unwrap();
     assert!(!sealed.contains("s3cret"));
-    let opened =
-        tenant::open(cli.runtime(), cli.tenant(), "connection", "password", "con_1", &sealed).await.unwrap();
+    let opened = encryption::open(cli.runtime(), cli.tenant(), "connection", "password", "con_1", &sealed)
+        .await
+        .unwrap();
     assert_eq!(opened.expose(), "s3cret");
     assert_eq!(
-        code(tenant::open(cli.runtime(), cli.tenant(), "connection", "password", "con_2", &sealed).await),
+        code(encryption::open(cli.runtime(), cli.tenant(), "connection", "password", "con_2", &sealed).await),
         Code::Internal
     );
     assert_eq!(
-        code(tenant::open(other.runtime(), other.tenant(), "connection", "password", "con_1", &sealed).await),
+        code(
+            encryption::open(other.runtime(), other.tenant(), "connection", "password", "con_1", &sealed)
+                .await
+        ),
         Code::Internal
     );
     // Another process unwraps the key that is stored.
@@ -279,7 +284,7 @@ async fn a_sealed_secret_opens_in_its_place_alone() {
             .unwrap();
     let scope = Scope::grant(fresh, cli.tenant(), cli.actor().clone(), cli.permissions(), Origin::default());
     assert_eq!(
-        tenant::open(scope.runtime(), scope.tenant(), "connection", "password", "con_1", &sealed)
+        encryption::open(scope.runtime(), scope.tenant(), "connection", "password", "con_1", &sealed)
             .await
             .unwrap()
             .expose(),

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod access;
+mod encryption;
 mod house;
 mod pages;
 mod sign_in;

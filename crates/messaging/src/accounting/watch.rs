@@ -18,6 +18,7 @@ use crate::engine::Engine;
 
 /// How the watch stands.
 #[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
+#[schema(as = AccountingStanding)]
 pub struct Standing {
     /// Whether everything added up at the last turn; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,7 @@ const FILES_AT_ONCE: usize = 500;
 
 /// Row numbers from one to another, both within.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
+#[schema(as = CdrSpan)]
 pub struct Span {
     /// The first.
     pub from: i64,

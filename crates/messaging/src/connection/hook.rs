@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use connectors::http::{HookReply, HookRequest, Hooks, Refused};
 use db::{Tenancy, args, record, sql};
+use identity::encryption::Sealed;
 use runtime::{Runtime, Scope};
 use serde::Serialize;
 use types::{Code, ConnectionId, Error, Permission, Result, TenantId};
@@ -52,6 +53,22 @@ fn made_token() -> String {
     crate::journal::hex(&rand::random::<[u8; TOKEN_OCTETS]>())
 }
 
+/// The secrets of hooks.
+pub const SEALED: Sealed = Sealed {
+    table: "connection_hook",
+    column: "secret_sealed",
+    row: |id| ConnectionId::from_raw(id).to_string(),
+    count: sql!("select count(*) as n from connection_hook where tenant_id = $1 and secret_sealed like $2"),
+    walk: sql!(
+        "select connection_id as id, secret_sealed as sealed from connection_hook \
+         where tenant_id = $1 and connection_id > $2 order by connection_id limit $3"
+    ),
+    replace: sql!(
+        "update connection_hook set secret_sealed = r.new from rows(id bigint, old text, new text) r \
+         where connection_hook.tenant_id = $1 and connection_hook.connection_id = r.id and connection_hook.secret_sealed = r.old"
+    ),
+};
+
 /// Seals a hook's secret.
 pub(super) async fn sealed(scope: &Scope, id: ConnectionId, secret: &str) -> Result<String> {
     let plain = secret.chars().all(|ch| !ch.is_control());
@@ -59,7 +76,7 @@ pub(super) async fn sealed(scope: &Scope, id: ConnectionId, secret: &str) -> Res
         let why = format!("it takes at most {SECRET_CHARS_MAX} characters");
         return Err(Error::invalid("hook_secret", why));
     }
-    identity::tenant::seal(scope, "connection_hook", "secret_sealed", &id.to_string(), secret).await
+    identity::encryption::seal(scope, "connection_hook", "secret_sealed", &id.to_string(), secret).await
 }
 
 /// Gives a connection its hook where it has none, and the secret where one is given. `empty` is the sealed secret of a new one.
@@ -117,9 +134,15 @@ pub(super) async fn of(runtime: &Runtime, connection: &Connection) -> Result<Opt
     let Some(stored) = stored else { return Ok(None) };
     let row = connection.id.to_string();
     let sealed = &stored.secret_sealed;
-    let opened =
-        identity::tenant::open(runtime, connection.tenant, "connection_hook", "secret_sealed", &row, sealed)
-            .await?;
+    let opened = identity::encryption::open(
+        runtime,
+        connection.tenant,
+        "connection_hook",
+        "secret_sealed",
+        &row,
+        sealed,
+    )
+    .await?;
     Ok(Some(HookSecrets { token: stored.token, secret: opened.expose().to_owned() }))
 }
 
@@ -196,7 +219,7 @@ impl Listening {
         {
             // Providers that sign with what they know us by need no second secret.
             let secret = match found.secret.as_str() {
-                "" => super::password(runtime, connection).await?,
+                "" => super::password::open(runtime, connection).await?,
                 secret => secret.to_owned(),
             };
             let hooks = Hooks::read(description, &secret)

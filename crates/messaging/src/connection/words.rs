@@ -45,6 +45,7 @@ impl Protocol {
 
 /// `interface_version` of a bind (SMPP v5 §4.7.13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SmppVersion)]
 pub enum Version {
     /// SMPP 3.4, which nearly every carrier speaks.
     #[default]
@@ -67,6 +68,7 @@ impl Version {
 
 /// What a carrier takes data_coding 0 for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ConnectionAlphabet)]
 #[serde(rename_all = "snake_case")]
 pub enum Alphabet {
     /// The GSM default alphabet, one septet in each octet.

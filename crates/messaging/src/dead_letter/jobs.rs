@@ -45,6 +45,7 @@ pub struct DeadSelection {
 
 /// What came of a change to dead jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = DeadJobsMoved)]
 pub struct Moved {
     /// Jobs that were run again, or thrown away.
     pub done: u64,

@@ -11,6 +11,7 @@ use crate::route;
 
 /// A message that somebody wonders about.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = GateQuestion)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// Its recipient.

@@ -13,6 +13,7 @@ use types::{Error, Result, Timestamp};
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
+#[schema(as = HoursDay)]
 #[serde(rename_all = "snake_case")]
 pub enum Day {
     /// Monday.
@@ -63,6 +64,7 @@ impl Day {
 
 /// A stretch of a day. It ends on the next day where `to` is not after `from`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = HoursWindow)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// The days that it begins on.

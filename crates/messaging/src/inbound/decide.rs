@@ -33,6 +33,7 @@ pub struct Asked<'a> {
 
 /// Why a message went where it went; kept with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InboundDecision)]
 pub struct Decision {
     /// The number whose rules were asked.
     pub number: InboundNumberId,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a word means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InboundMeaning)]
 #[serde(rename_all = "snake_case")]
 pub enum Meaning {
     /// No more messages.

@@ -115,6 +115,7 @@ pub struct Point {
 
 /// What happened over the last minutes.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = LiveWindow)]
 pub struct Window {
     /// How many minutes were asked for.
     pub minutes: u32,

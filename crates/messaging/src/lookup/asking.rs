@@ -39,6 +39,7 @@ record! { struct Stored { answer: String, expires_at: Timestamp } }
 
 /// A number that somebody asks about.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[schema(as = LookupQuestion)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The number.
@@ -51,6 +52,7 @@ pub struct Question {
 
 /// What is known of a number.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = LookupAnswer)]
 pub struct Looked {
     /// The number.
     pub number: String,

@@ -34,6 +34,7 @@ record! {
 
 /// A plan to be imported.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[schema(as = NumberingPlanImport)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
     /// Lines of `prefix,mcc,mnc,name,country`, of which the last two may be missing; `;` and tabs part them too, and a
@@ -43,6 +44,7 @@ pub struct Import {
 
 /// What was imported.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NumberingPlanImported)]
 pub struct Imported {
     /// Lines that the plan has now.
     pub lines: usize,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use db::{OnConflict, Tenancy, args, record, sql};
+use identity::encryption::Sealed;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,6 +81,7 @@ pub struct LookupSettings {
 
 /// How a service is asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = LookupMethod)]
 pub enum Method {
     /// By GET.
     #[default]
@@ -303,10 +305,25 @@ impl Stored {
     }
 }
 
+/// The secret headers of services.
+pub const SEALED: Sealed = Sealed {
+    table: "lookup_provider",
+    column: "headers_sealed",
+    row: |id| LookupId::from_raw(id).to_string(),
+    count: sql!("select count(*) as n from lookup_provider where tenant_id = $1 and headers_sealed like $2"),
+    walk: sql!(
+        "select id, headers_sealed as sealed from lookup_provider where tenant_id = $1 and id > $2 order by id limit $3"
+    ),
+    replace: sql!(
+        "update lookup_provider set headers_sealed = r.new from rows(id bigint, old text, new text) r \
+         where lookup_provider.tenant_id = $1 and lookup_provider.id = r.id and lookup_provider.headers_sealed = r.old"
+    ),
+};
+
 async fn sealed(scope: &Scope, id: LookupId, headers: &BTreeMap<String, String>) -> Result<String> {
     check_headers("secret_headers", headers)?;
     let text = settings::to_store(headers)?;
-    identity::tenant::seal(scope, "lookup_provider", "headers_sealed", &id.to_string(), &text).await
+    identity::encryption::seal(scope, "lookup_provider", "headers_sealed", &id.to_string(), &text).await
 }
 
 /// A service's secret headers.
@@ -316,9 +333,15 @@ pub(super) async fn secret_headers(
 ) -> Result<BTreeMap<String, String>> {
     let row = provider.id.to_string();
     let sealed = &provider.headers_sealed;
-    let opened =
-        identity::tenant::open(runtime, provider.tenant, "lookup_provider", "headers_sealed", &row, sealed)
-            .await?;
+    let opened = identity::encryption::open(
+        runtime,
+        provider.tenant,
+        "lookup_provider",
+        "headers_sealed",
+        &row,
+        sealed,
+    )
+    .await?;
     settings::stored(opened.expose())
 }
 

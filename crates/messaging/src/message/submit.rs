@@ -65,6 +65,7 @@ pub struct SendMessage {
 
 /// Which alphabet a text goes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = MessageAlphabet)]
 #[serde(rename_all = "snake_case")]
 pub enum Alphabet {
     /// The 7-bit alphabet where it suffices, else UCS-2.

@@ -24,6 +24,7 @@ const NAMED_MAX: i64 = 1_000;
 
 /// What waits in one lane, for one connection or account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = QueueWaiting)]
 pub struct Waiting {
     /// Messages in memory: next to leave, or on the wire without an answer.
     pub in_memory: i64,

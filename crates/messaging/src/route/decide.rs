@@ -44,6 +44,7 @@ pub struct Chosen {
 
 /// What one rule said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RouteVerdict)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is switched off.
@@ -99,6 +100,7 @@ pub struct Candidate {
 
 /// A rule that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = RouteLooked)]
 pub struct Looked {
     /// The rule.
     pub route: RouteId,
@@ -135,6 +137,7 @@ const KEPT_MAX: usize = 50;
 
 /// A decision with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = RouteDecision)]
 pub struct Decision {
     /// Where the message goes; absent when no route leads there.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -31,6 +31,7 @@ pub struct Changed {
 
 /// A member that was changed.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = RouteField)]
 pub struct Field {
     /// Which: `priority`, `rule.senders`.
     pub field: String,

@@ -51,6 +51,7 @@ pub struct Replayed {
 
 /// What a connection would get.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplayShare)]
 pub struct Share {
     /// The connection.
     pub connection: ConnectionId,
@@ -64,6 +65,7 @@ pub struct Share {
 
 /// A message that would go elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplayMoved)]
 pub struct Moved {
     /// The message.
     pub message: MessageId,

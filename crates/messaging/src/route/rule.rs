@@ -70,6 +70,7 @@ pub struct RouteRule {
 
 /// How a message came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = MessageSource)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Over the API or the console.
@@ -90,6 +91,7 @@ impl Source {
 
 /// From so many to so many, both included; an end that is missing is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RouteSpan)]
 #[serde(default, deny_unknown_fields)]
 pub struct Span {
     /// The least.
@@ -121,6 +123,7 @@ pub struct TimeWindow {
 
 /// A day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RouteDay)]
 #[serde(rename_all = "snake_case")]
 pub enum Day {
     /// Monday.

@@ -54,6 +54,7 @@ impl From<Route> for Staged {
 record! {
     /// A version, without its routes.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+    #[schema(as = RouteVersion)]
     pub struct Version {
         /// Its id.
         pub id: RouteVersionId,

@@ -11,6 +11,7 @@ mod ucp;
 
 /// One field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = TraceField)]
 pub struct Field {
     /// Its name in its protocol.
     pub name: String,

@@ -86,6 +86,7 @@ taken_at_once! {
     drain_ms;
     http.trusted_proxies;
     http.metrics_networks;
+    http.console_networks;
     http.rate_per_second;
     http.rate_burst;
     smpp.system_id;

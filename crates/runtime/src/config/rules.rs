@@ -23,9 +23,11 @@ pub(crate) enum Rule {
     Text { min: usize, max: usize },
     /// A list of networks.
     Networks { max: usize },
+    /// A list of web origins (RFC 6454): scheme, host and port, as browsers name them.
+    Origins { max: usize },
 }
 
-use Rule::{Address, Choice, Flag, Integer, Listen, Networks, Text};
+use Rule::{Address, Choice, Flag, Integer, Listen, Networks, Origins, Text};
 
 /// The rule of a key, if there is such a key.
 pub(crate) fn rule(key: &str) -> Option<Rule> {
@@ -43,6 +45,11 @@ impl Rule {
             Choice(choices) => format!("write one of: {}", choices.join(", ")),
             Text { min, max } => format!("write a text of {min} to {max} characters"),
             Networks { max } => format!("write at most {max} networks, e.g. 10.0.0.0/8 or fd00::/8"),
+            Origins { max } => {
+                format!(
+                    "write at most {max} origins in small letters, e.g. https://crm.example.com or http://localhost:3000"
+                )
+            }
         }
     }
 
@@ -55,7 +62,7 @@ impl Rule {
                 Err(_) => text.parse::<i128>().map(Value::from).map_err(|_| "not a whole number".to_owned()),
             },
             Flag => text.parse::<bool>().map(Value::from).map_err(|_| "neither true nor false".to_owned()),
-            Networks { .. } => {
+            Networks { .. } | Origins { .. } => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Ok(Value::from(items.map(Value::from).collect::<Vec<_>>()))
             }
@@ -96,8 +103,36 @@ impl Rule {
                 }
                 Ok(())
             }
+            Origins { max } => {
+                let items = value.as_array().ok_or("not a list")?;
+                if items.len() > max {
+                    return Err(format!("{} origins", items.len()));
+                }
+                let origin = |item: &Value| {
+                    let text = item.as_str().ok_or("not a list of texts")?;
+                    is_origin(text).then_some(()).ok_or_else(|| format!("{text:?} is no origin"))
+                };
+                items.iter().try_for_each(origin)
+            }
         }
     }
+}
+
+/// Whether a browser would send the text as `Origin`: byte for byte, so no path, no default port and no capitals.
+fn is_origin(text: &str) -> bool {
+    let (rest, default) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, 443),
+        (_, Some(rest)) => (rest, 80),
+        _ => return false,
+    };
+    let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
+    let named = |host: &str| {
+        let letter =
+            |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b".-".contains(&octet);
+        !host.is_empty() && host.len() <= 253 && host.bytes().all(letter)
+    };
+    let numbered = port.parse::<u16>().is_ok_and(|number| number != default && number.to_string() == port);
+    named(host) && (numbered || !rest.contains(':'))
 }
 
 /// All keys, in the order of the manual.
@@ -108,6 +143,8 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("http.public_url", Text { min: 0, max: 2048 }),
     ("http.trusted_proxies", Networks { max: 64 }),
     ("http.metrics_networks", Networks { max: 64 }),
+    ("http.console_networks", Networks { max: 64 }),
+    ("http.cors_origins", Origins { max: 64 }),
     ("http.connections_max", Integer { min: 1, max: 1_000_000 }),
     ("http.body_bytes_max", Integer { min: 1_024, max: 1_073_741_824 }),
     ("http.header_timeout_ms", Integer { min: 100, max: 600_000 }),
@@ -221,6 +258,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("outbound.response_bytes_max", Integer { min: 0, max: 1_073_741_824 }),
     ("outbound.idle_per_host_max", Integer { min: 0, max: 1_000 }),
     ("security.root_key_file", Text { min: 0, max: 4096 }),
+    ("security.root_key", Text { min: 0, max: 1024 }),
     ("security.admin_key", Text { min: 0, max: 256 }),
     ("security.session_ttl_h", Integer { min: 1, max: 8_760 }),
     ("security.session_idle_m", Integer { min: 1, max: 525_600 }),

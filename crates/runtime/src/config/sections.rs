@@ -21,6 +21,10 @@ pub struct Http {
     pub trusted_proxies: Vec<Network>,
     /// Networks that may read /metrics.
     pub metrics_networks: Vec<Network>,
+    /// Networks from which people may use the console.
+    pub console_networks: Vec<Network>,
+    /// Origins whose pages may use the API with a key.
+    pub cors_origins: Vec<String>,
     /// Connections open at once.
     pub connections_max: usize,
     /// Largest request body.
@@ -268,6 +272,8 @@ pub struct Outbound {
 pub struct Security {
     /// File with the root key under which secrets in the database are encrypted.
     pub root_key_file: String,
+    /// The root keys themselves, the current one first, in place of the file.
+    pub root_key: Secret,
     /// If set at first start, becomes the API key of the first administrator, so that automation can begin.
     pub admin_key: Secret,
     /// How long a session lasts, used or not.

@@ -77,6 +77,7 @@ fn the_manual_says_of_each_key_what_it_may_be() {
             Rule::Integer { min, max } => format!("Range: {min} to {max}"),
             Rule::Text { min, max } => format!("Text: {min} to {max} characters."),
             Rule::Networks { max } => format!("Networks: at most {max} in CIDR form."),
+            Rule::Origins { max } => format!("Origins: at most {max}, such as https://crm.example.com."),
             Rule::Choice(choices) => format!("Choice: {}.", quoted(choices)),
             Rule::Flag => "Flag: true or false.".to_owned(),
             Rule::Address => "Address: IP:port.".to_owned(),
@@ -90,6 +91,35 @@ fn the_manual_says_of_each_key_what_it_may_be() {
             assert!(!key.ends_with(end) || bound.ends_with(unit), "{key}: {bound}");
         }
     }
+}
+
+#[test]
+fn origins_are_as_browsers_write_them() {
+    let rule = Rule::Origins { max: 2 };
+    let check = |items: &[&str]| {
+        rule.check(&Value::from(items.iter().map(|item| Value::from(*item)).collect::<Vec<_>>()))
+    };
+    for good in ["https://crm.example.com", "http://localhost:3000", "https://192.0.2.1:8443"] {
+        assert_eq!(check(&[good]), Ok(()), "{good}");
+    }
+    for bad in [
+        "*",
+        "null",
+        "",
+        "crm.example.com",
+        "https://",
+        "https://crm.example.com/",
+        "https://CRM.example.com",
+        "https://crm.example.com:443",
+        "http://crm.example.com:080",
+        "https://crm.example.com:99999",
+        "ftp://crm.example.com",
+        "https://crm.example.com:",
+        "https://user@crm.example.com",
+    ] {
+        assert!(check(&[bad]).is_err(), "{bad}");
+    }
+    assert!(check(&["https://a.example", "https://b.example", "https://c.example"]).is_err());
 }
 
 fn quoted(choices: &[&str]) -> String {

@@ -47,11 +47,12 @@ pub enum Icon {
     External,
     Trash,
     Edit,
+    Lock,
 }
 
 impl Icon {
     /// All icons, for the style page and tests.
-    pub const ALL: [Icon; 41] = [
+    pub const ALL: [Icon; 42] = [
         Icon::Home,
         Icon::Message,
         Icon::Inbox,
@@ -93,6 +94,7 @@ impl Icon {
         Icon::External,
         Icon::Trash,
         Icon::Edit,
+        Icon::Lock,
     ];
 
     fn path(self) -> &'static str {
@@ -107,6 +109,7 @@ impl Icon {
             Icon::Users => {
                 "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM3 20a6 6 0 0 1 12 0M16 5a3 3 0 0 1 0 6M17 14a5 5 0 0 1 4 6"
             }
+            Icon::Lock => "M6 11h12v9H6zM9 11V8a3 3 0 0 1 6 0v3M12 15v2",
             Icon::Key => "M8 19a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM11 12l9-9M16 7l3 3M14 9l2 2",
             Icon::Chart => "M4 4v16h16M8 16v-4M12 16V8M16 16v-6",
             Icon::List => "M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01",

@@ -1,5 +1,7 @@
 //! What Rust code may name, and how files are called and how long they are.
 
+use std::collections::BTreeMap;
+
 use super::Violation;
 use super::tree::{File, Tree, words};
 
@@ -170,6 +172,36 @@ fn file_stem(file: &File) -> &str {
     name.split('.').next().unwrap_or_default()
 }
 
+/// The API's description has one schema under each name: of two types with the same name one would stand for both.
+pub(super) fn schemas_have_names_of_their_own(tree: &Tree) -> Vec<Violation> {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut violations = Vec::new();
+    for (_, file, rust) in tree.rust() {
+        let lines: Vec<&str> = rust.code.lines().collect();
+        let derives = |line: &str| line.contains("derive(") && words(line).any(|word| word == "ToSchema");
+        for at in (0..lines.len()).filter(|at| at + 1 < rust.tests_from && derives(lines[*at])) {
+            let behind = &lines[at + 1..];
+            let attributes = behind.iter().take_while(|line| line.trim_start().starts_with("#["));
+            let own = attributes.clone().find_map(|line| line.split_once("schema(as = "));
+            let named = own.map(|(_, rest)| rest.trim_end_matches(|ch: char| !ch.is_alphanumeric()));
+            let declared = behind
+                .get(attributes.count())
+                .and_then(|line| words(line).skip_while(|word| !matches!(*word, "struct" | "enum")).nth(1));
+            let Some(name) = named.or(declared) else { continue };
+            let place = format!("{}:{}", file.path, at + 1);
+            let Some(other) = seen.insert(name.to_owned(), place) else { continue };
+            violations.push(Violation {
+                path: file.path.clone(),
+                line: at + 1,
+                rule: format!("gives the API another schema {name}, beside {other}"),
+                why: "one of the two stands for both in the API's description, and clients believe it",
+                fix: "give one of them a name of its own with #[schema(as = …)]",
+            });
+        }
+    }
+    violations
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +235,17 @@ mod tests {
         let text = "fn a(scope: &Scope) { scope.grant() }\nlet s = Scope::grant(t);\n#[cfg(test)]\nmod tests {\n Scope::grant(t)\n}\n";
         let tree = Tree::of(&[("crates/identity/src/a.rs", text), ("crates/desk/src/a.rs", text)]);
         assert_eq!(places(&only_authentication_makes_a_scope(&tree)), ["crates/desk/src/a.rs:2"]);
+    }
+
+    #[test]
+    fn two_schemas_of_one_name_are_refused() {
+        let tree = Tree::of(&[
+            ("crates/a/src/a.rs", "#[derive(Debug, utoipa::ToSchema)]\npub struct Window {}\n"),
+            ("crates/a/src/b.rs", "#[derive(ToSchema)]\n#[serde(x)]\npub enum Window { A }\n"),
+            ("crates/a/src/c.rs", "#[derive(ToSchema)]\n#[schema(as = Pane)]\npub struct Window;\n"),
+            ("crates/a/src/d.rs", "#[derive(Debug)]\npub struct Window;\n"),
+        ]);
+        assert_eq!(places(&schemas_have_names_of_their_own(&tree)), ["crates/a/src/b.rs:1"]);
     }
 
     #[test]

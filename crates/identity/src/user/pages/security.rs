@@ -23,7 +23,7 @@ use super::secret_page;
 use crate::device::{self, Device};
 use crate::factor::passkey::{self, Challenge};
 use crate::factor::{self, Security, backup, totp};
-use crate::journal::{self, Entry};
+use crate::journal::{self, SecurityEntry};
 use crate::mail;
 use crate::session::{self, Session};
 use crate::sign_in::pages::on_to;
@@ -56,7 +56,7 @@ struct Shown {
     security: Security,
     sessions: Vec<Session>,
     devices: Vec<Device>,
-    history: Vec<Entry>,
+    history: Vec<SecurityEntry>,
     password: Refused,
 }
 
@@ -234,7 +234,7 @@ impl Shown {
 }
 
 /// The entries of a security history.
-pub(super) fn history(entries: &[Entry]) -> Markup {
+pub(super) fn history(entries: &[SecurityEntry]) -> Markup {
     let rows = entries.iter().map(|entry| {
         row(vec![
             relative_time(&entry.at.to_string(), &entry.at.to_minute()),

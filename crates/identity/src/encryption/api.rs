@@ -1,0 +1,54 @@
+//! Keys of sealed secrets over the API.
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::problem::ProblemBody;
+use web::{Answer, App, Caller, Problem, Writer};
+
+use super::root::{self, RootKeys};
+use super::{Encryption, Turned};
+
+/// How the tenant's secrets are sealed, and how far a new data key has come.
+#[utoipa::path(get, path = "/api/v1/encryption", tag = "encryption",
+    responses((status = 200, body = Encryption), (status = 403, body = ProblemBody)))]
+async fn show(Caller(scope): Caller) -> Result<Answer<200, Encryption>, Problem> {
+    Ok(Answer(super::show(&scope).await?))
+}
+
+/// Give the tenant a new data key. It seals from now on; what the former ones have sealed is sealed anew beside the traffic.
+#[utoipa::path(post, path = "/api/v1/encryption/turn", tag = "encryption",
+    responses((status = 200, body = Turned), (status = 409, description = "Too many former keys are still needed", body = ProblemBody)))]
+async fn turn(Writer(scope): Writer<200>) -> Result<Answer<200, Turned>, Problem> {
+    Ok(Answer(super::turn(&scope).await?))
+}
+
+/// The root keys, which wrap the data keys of all tenants, by their ids.
+#[utoipa::path(get, path = "/api/v1/root-keys", tag = "encryption",
+    responses((status = 200, body = RootKeys), (status = 403, body = ProblemBody)))]
+async fn show_root(Caller(scope): Caller) -> Result<Answer<200, RootKeys>, Problem> {
+    Ok(Answer(root::show(&scope).await?))
+}
+
+/// Make a new root key and wrap every data key anew. The former one stays in the key file, for backups.
+#[utoipa::path(post, path = "/api/v1/root-keys/turn", tag = "encryption",
+    responses((status = 200, body = RootKeys), (status = 409, description = "The configuration hands the root key over", body = ProblemBody)))]
+async fn turn_root(Writer(scope): Writer<200>) -> Result<Answer<200, RootKeys>, Problem> {
+    Ok(Answer(root::turn(&scope).await?))
+}
+
+/// Drop the former root keys. Backups made under them can no longer be read.
+#[utoipa::path(post, path = "/api/v1/root-keys/forget", tag = "encryption",
+    responses((status = 200, body = RootKeys), (status = 409, description = "A data key still needs one of them", body = ProblemBody)))]
+async fn forget_roots(Writer(scope): Writer<200>) -> Result<Answer<200, RootKeys>, Problem> {
+    Ok(Answer(root::forget(&scope).await?))
+}
+
+/// The routes.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(show))
+        .routes(routes!(turn))
+        .routes(routes!(show_root))
+        .routes(routes!(turn_root))
+        .routes(routes!(forget_roots))
+}

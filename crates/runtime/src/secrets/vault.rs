@@ -1,0 +1,303 @@
+//! The root keys: where they are kept, and how one takes the place of another.
+//!
+//! A root key file has one key on each line, the current one first. Behind it stand former ones, which open what they have
+//! wrapped until everything is wrapped anew, and backups of the database for as long as somebody wants them to.
+//! A new root key is on the disk, whole, before anything is wrapped by it: whatever happens in between, each wrapped key
+//! opens with one of the file's.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use base64::Engine as _;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{BASE64, DataKey, KEY_BYTES, Key, SecretsError, VERSION, parts, token};
+
+/// Root keys of a file: the current one and the former ones.
+pub const ROOT_KEYS_MAX: usize = 8;
+/// A root key file is shorter by far; what is longer is not one.
+const KEY_FILE_BYTES_MAX: u64 = 1024;
+
+/// The root keys. They wrap data keys and do nothing else. What is wrapped names its key, so each finds its own.
+pub struct Vault {
+    /// Where the keys are kept; nowhere when the configuration hands them over.
+    file: Option<PathBuf>,
+    /// One turning at a time.
+    turning: Mutex<()>,
+    roots: RwLock<Arc<Roots>>,
+}
+
+/// The current key and the former ones.
+struct Roots {
+    current: Key,
+    former: Vec<Key>,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vault({})", self.key_id())
+    }
+}
+
+impl Vault {
+    /// Reads the root key's file; makes it, with its folder and readable by its owner only, if it is not
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or made, is open to others, or holds no whole key. It is never overwritten but by
+    /// [`Vault::turn`] and [`Vault::forget`].
+    pub fn from_file(path: &Path) -> Result<Vault, SecretsError> {
+        let roots = match File::open(path) {
+            Ok(file) => read_keys(path, file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_keys(path)?;
+                // Read back: if two processes start together, both take the key of the one that was first.
+                let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "read", error };
+                read_keys(path, File::open(path).map_err(failed)?)
+            }
+            Err(error) => Err(SecretsError::File { path: path.to_owned(), attempt: "read", error }),
+        }?;
+        Ok(Vault::holding(Some(path.to_owned()), roots))
+    }
+
+    /// A vault over keys that the configuration hands over, in the file's form, parted by blanks or line ends.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Format`] when it holds no key, or not a whole one.
+    pub fn from_text(text: &str) -> Result<Vault, SecretsError> {
+        Ok(Vault::holding(None, Roots::read(text).map_err(SecretsError::Format)?))
+    }
+
+    /// A vault over a key that somebody else keeps.
+    pub fn from_key(octets: [u8; KEY_BYTES]) -> Vault {
+        Vault::holding(None, Roots { current: Key::new(Zeroizing::new(octets)), former: Vec::new() })
+    }
+
+    fn holding(file: Option<PathBuf>, roots: Roots) -> Vault {
+        Vault { file, turning: Mutex::default(), roots: RwLock::new(Arc::new(roots)) }
+    }
+
+    fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&self.roots.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A new root key in the file's form, for whoever keeps the keys elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Random`].
+    pub fn new_key_text() -> Result<Zeroizing<String>, SecretsError> {
+        Ok(Key::random()?.line())
+    }
+
+    /// Id of the current root key: 16 hexadecimal digits, no secret. Every text that it has wrapped holds it.
+    pub fn key_id(&self) -> String {
+        self.roots().current.id.clone()
+    }
+
+    /// Ids of the former root keys, the latest first.
+    pub fn former_key_ids(&self) -> Vec<String> {
+        self.roots().former.iter().map(|key| key.id.clone()).collect()
+    }
+
+    /// Where the keys are kept, where that is a file.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Keys for one purpose, one from each root key (HMAC-SHA-256 as a pseudorandom function, NIST SP 800-108), the current
+    /// one's first: what they sign is read again by whoever has the same root keys, and says nothing about them.
+    pub fn derive(&self, purpose: &'static str) -> Vec<Zeroizing<[u8; KEY_BYTES]>> {
+        let roots = self.roots();
+        let derived = |root: &Key| {
+            let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(root.octets.as_slice())
+                .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+            mac.update(b"switchboard derive ");
+            mac.update(purpose.as_bytes());
+            Zeroizing::new(mac.finalize().into_bytes().into())
+        };
+        std::iter::once(&roots.current).chain(&roots.former).map(derived).collect()
+    }
+
+    /// A new data key for a tenant, and its wrapped text to store with the tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Random`].
+    pub fn create_data_key(&self, tenant: &str) -> Result<(DataKey, String), SecretsError> {
+        let data = DataKey { key: Key::random()? };
+        let wrapped = self.wrap(tenant, &data)?;
+        Ok((data, wrapped))
+    }
+
+    /// The text under which the data key of a tenant is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Random`].
+    pub fn wrap(&self, tenant: &str, data: &DataKey) -> Result<String, SecretsError> {
+        self.roots().current.seal(&wrapping(tenant), data.key.octets.as_slice())
+    }
+
+    /// The data key of a tenant from its stored text.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::OtherKey`] if another root key has wrapped it, [`SecretsError::Forged`] if it was
+    /// changed or is another tenant's, [`SecretsError::Format`] if it is no wrapped key.
+    pub fn unwrap(&self, tenant: &str, wrapped: &str) -> Result<DataKey, SecretsError> {
+        let (roots, (id, _)) = (self.roots(), parts(wrapped)?);
+        let root = roots.former.iter().find(|key| key.id == id).unwrap_or(&roots.current);
+        let plain = root.open(&wrapping(tenant), wrapped)?;
+        let octets: [u8; KEY_BYTES] =
+            plain.as_slice().try_into().map_err(|_| SecretsError::Format("a key has 32 octets"))?;
+        Ok(DataKey { key: Key::new(Zeroizing::new(octets)) })
+    }
+
+    /// Wraps a data key anew under the current root key. The fields that it has sealed stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::unwrap`].
+    pub fn rewrap(&self, tenant: &str, wrapped: &str) -> Result<String, SecretsError> {
+        self.wrap(tenant, &self.unwrap(tenant, wrapped)?)
+    }
+
+    /// Makes a new root key the current one, and gives its id. The present one stays as the latest of the former ones.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Handed`] when the keys are not in a file, [`SecretsError::TooMany`] former keys, or the file cannot
+    /// be written; the current key is the same as before then.
+    pub fn turn(&self) -> Result<String, SecretsError> {
+        self.replace(|roots| {
+            if roots.former.len() + 1 >= ROOT_KEYS_MAX {
+                return Err(SecretsError::TooMany);
+            }
+            let former = std::iter::once(&roots.current).chain(&roots.former).map(Key::copy).collect();
+            Ok(Roots { current: Key::random()?, former })
+        })?;
+        Ok(self.key_id())
+    }
+
+    /// Drops the former root keys. What they have wrapped, in backups too, opens never again.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretsError::Handed`], or the file cannot be written; the keys are the same as before then.
+    pub fn forget(&self) -> Result<(), SecretsError> {
+        self.replace(|roots| Ok(Roots { current: roots.current.copy(), former: Vec::new() }))
+    }
+
+    fn replace(&self, next: impl FnOnce(&Roots) -> Result<Roots, SecretsError>) -> Result<(), SecretsError> {
+        let _turning = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.file.as_ref().ok_or(SecretsError::Handed)?;
+        let next = next(&self.roots())?;
+        // On the disk first: nothing is wrapped by a key that a crash could lose.
+        write_keys(path, &next, |draft| std::fs::rename(draft, path))?;
+        *self.roots.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(())
+    }
+}
+
+impl Key {
+    /// `v1.<key id>.<base64url key>`.
+    fn line(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("{VERSION}.{}.{}", self.id, BASE64.encode(self.octets.as_slice())))
+    }
+
+    fn copy(&self) -> Self {
+        Key { octets: self.octets.clone(), id: self.id.clone() }
+    }
+}
+
+impl Roots {
+    fn read(text: &str) -> Result<Self, &'static str> {
+        let mut keys = Vec::new();
+        for line in text.split_whitespace() {
+            if keys.len() == ROOT_KEYS_MAX {
+                return Err("holds more than 8 keys");
+            }
+            let (id, plain) = parts(line).map_err(|_| "is not of the form v1.<key id>.<base64url key>")?;
+            let plain = Zeroizing::new(plain);
+            let octets: [u8; KEY_BYTES] =
+                plain.as_slice().try_into().map_err(|_| "holds a key that is not 32 octets long")?;
+            let key = Key::new(Zeroizing::new(octets));
+            if key.id != id {
+                return Err("is damaged: the key does not fit its id");
+            }
+            keys.push(key);
+        }
+        let mut keys = keys.into_iter();
+        let current = keys.next().ok_or("is empty")?;
+        Ok(Roots { current, former: keys.collect() })
+    }
+}
+
+fn wrapping(tenant: &str) -> Vec<u8> {
+    format!("data key of {tenant}").into_bytes()
+}
+
+fn read_keys(path: &Path, file: File) -> Result<Roots, SecretsError> {
+    let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "read", error };
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    // Reading by the group is how orchestrators hand a secret to a process that is not root.
+    if mode & 0o037 != 0 {
+        return Err(SecretsError::KeyFileOpen { path: path.to_owned(), mode });
+    }
+    let mut octets = Zeroizing::new(Vec::new());
+    file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut octets).map_err(failed)?;
+    let garbled = |problem| SecretsError::KeyFile { path: path.to_owned(), problem };
+    let text = str::from_utf8(&octets).map_err(|_| garbled("is not a text"))?;
+    Roots::read(text).map_err(garbled)
+}
+
+/// Makes the first key's file, never in place of another.
+fn create_keys(path: &Path) -> Result<(), SecretsError> {
+    let roots = Roots { current: Key::random()?, former: Vec::new() };
+    // A link, unlike a renaming, fails if somebody was faster.
+    write_keys(path, &roots, |draft| match std::fs::hard_link(draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => std::fs::remove_file(draft),
+        linked => linked.and_then(|()| std::fs::remove_file(draft)),
+    })
+}
+
+/// Writes a draft beside the file and puts it in its place: whole or not at all, also when the power fails.
+fn write_keys(
+    path: &Path,
+    roots: &Roots,
+    place: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), SecretsError> {
+    let failed = |error| SecretsError::File { path: path.to_owned(), attempt: "written", error };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX as usize));
+    for key in std::iter::once(&roots.current).chain(&roots.former) {
+        text.push_str(&key.line());
+        text.push('\n');
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let draft = folder.join(format!(".root-key-{}", token(12)?));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        place(&draft)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| {
+        // Best effort: the draft may be gone, or never have been made.
+        let _ = std::fs::remove_file(&draft);
+        failed(error)
+    })
+}
