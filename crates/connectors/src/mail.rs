@@ -8,17 +8,16 @@
 //!   up while the last attempt to reach the server went well.
 //! - What became of a mail comes back to a return path that names it ([`ReturnPath`]), to our own SMTP server.
 
-mod client;
 mod letter;
 mod link;
 
-pub use client::{Envelope, Failure, Server, Session};
 pub use letter::{Letter, filled};
 pub use link::Link;
 
 use std::sync::Arc;
 
 use runtime::Clock;
+use runtime::mail::Server;
 use runtime::signed::Signer;
 use smpp::SmRef;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use runtime::mail::MailCode;
 use runtime::wire::Outlet;
 use smpp::{RetryClass, Sm, Status};
 use sms::MessageState;
@@ -138,48 +139,6 @@ pub enum Refusal {
     Mail(MailCode),
     /// An answer over HTTP, as the connection's description reads it.
     Http(HttpRefusal),
-}
-
-/// A reply code of SMTP (RFC 5321 §4.2) with its enhanced status code (RFC 3463).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MailCode {
-    /// The reply code, such as 550.
-    pub code: u16,
-    /// The first number of the enhanced status code; 0 where there is none.
-    pub class: u16,
-    /// Its second.
-    pub subject: u16,
-    /// Its third.
-    pub detail: u16,
-}
-
-impl MailCode {
-    /// A reply's code, and the enhanced one that its text begins with.
-    pub fn read(code: u16, text: &str) -> Self {
-        let enhanced = text.split_whitespace().next().unwrap_or_default();
-        let mut numbers = enhanced.split('.').map(|number| number.parse::<u16>().ok());
-        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Some(class @ (2 | 4 | 5))), Some(Some(subject)), Some(Some(detail)), None) => {
-                Self { code, class, subject, detail }
-            }
-            _ => Self { code, ..Self::default() },
-        }
-    }
-
-    /// Whether the same will be refused again (RFC 5321 §4.2.1).
-    pub fn is_permanent(self) -> bool {
-        self.code >= 500
-    }
-}
-
-impl fmt::Display for MailCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.code)?;
-        match self.class {
-            0 => Ok(()),
-            class => write!(f, " {class}.{}.{}", self.subject, self.detail),
-        }
-    }
 }
 
 /// A refusal over HTTP.

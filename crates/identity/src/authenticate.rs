@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use db::{Arg, Tenancy, args, record, sql};
 use runtime::live::{Heard, Listener};
+use runtime::scope::Seat;
 use runtime::secrets::sha256_hex;
 use runtime::{Actor, Held, Runtime, Scope};
 use serde::Serialize;
 use types::{Code, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, UserId};
 use web::access::{Authenticate, Credentials, Person, Signed};
 
+use crate::device;
 use crate::role::rights::{self, Facts};
 
 /// How long somebody is remembered. Another process on the same database learns of a revocation after at most this.
@@ -38,7 +40,7 @@ struct Known {
     owner: Option<UserId>,
     held: Held,
     person: Option<Person>,
-    session: Option<SessionId>,
+    session: Option<Seat>,
     expires_at: Option<Timestamp>,
     remembered_until: Timestamp,
 }
@@ -75,6 +77,7 @@ record! {
         user_id: UserId,
         expires_at: Timestamp,
         last_seen_at: Timestamp,
+        proven_at: Timestamp,
         name: String,
         email: String,
         language: String,
@@ -121,7 +124,8 @@ impl Identity {
         }
     }
 
-    /// Writes down when keys and sessions were last used, and sweeps out sessions and links that have expired.
+    /// Writes down when keys and sessions were last used, and sweeps out what has expired: sessions, links, pending sign-ins, mailed
+    /// tokens, browsers that were not seen for a year.
     ///
     /// # Errors
     /// When the database does not answer; the uses are kept for the next time.
@@ -163,6 +167,21 @@ impl Identity {
         tx.execute(
             sql!("delete from sign_in_link where expires_at <= $1 /* every tenant: age alone decides */"),
             args![now],
+        )
+        .await?;
+        tx.execute(
+            sql!("delete from pending_sign_in where expires_at <= $1 /* every tenant: age alone decides */"),
+            args![now],
+        )
+        .await?;
+        tx.execute(
+            sql!("delete from mailed_token where expires_at <= $1 /* every tenant: age alone decides */"),
+            args![now],
+        )
+        .await?;
+        tx.execute(
+            sql!("delete from device where last_seen_at <= $1 /* every tenant: age alone decides */"),
+            args![now.plus_ms(-device::KNOWN_DAYS * 86_400_000)],
         )
         .await?;
         tx.commit().await?;
@@ -209,8 +228,12 @@ impl Identity {
             return Err(unknown());
         }
         self.lock().note_use(&known, now);
-        let Known { tenant, actor, held, person, .. } = known;
+        let Known { tenant, actor, held, person, session, .. } = known;
         let scope = Scope::grant(self.runtime.clone(), tenant, actor, held, credentials.origin.clone());
+        let scope = match session {
+            Some(seat) => scope.seated(seat),
+            None => scope,
+        };
         Ok(Signed { scope, person })
     }
 
@@ -255,7 +278,7 @@ impl Identity {
             .await?
             .optional(
                 sql!(
-                    "select s.id, s.tenant_id, s.user_id, s.expires_at, s.last_seen_at, u.name, u.email, \
+                    "select s.id, s.tenant_id, s.user_id, s.expires_at, s.last_seen_at, s.proven_at, u.name, u.email, \
                      u.language, t.name as tenant from session s join users u on u.id = s.user_id and u.tenant_id = s.tenant_id \
                      join tenant t on t.id = s.tenant_id where s.token_hash = $1 and u.status = 'active' \
                      and t.status = 'active' /* every tenant: the session says whose it is */"
@@ -283,7 +306,7 @@ impl Identity {
                 tenant: row.tenant,
                 language: row.language,
             }),
-            session: Some(row.id),
+            session: Some(Seat { session: row.id, proven_at: row.proven_at }),
             expires_at: Some(row.expires_at),
             // Shorter than the least idle time that can be configured, so what is remembered is never idle.
             remembered_until,
@@ -322,13 +345,15 @@ impl Memory {
             Event::KeyRevoked(change) => {
                 self.forget(|known| matches!(known.actor, Actor::Key(id) if id.to_string() == change.id));
             }
-            Event::UserChanged(change) => {
+            Event::UserChanged(change) | Event::UserPasswordChanged(change) => {
                 self.forget(|known| known.owner.is_some_and(|id| id.to_string() == change.id));
             }
-            Event::UserSignedOut(access) => {
+            Event::UserSignedOut(access) | Event::UserProved(access) => {
                 self.forget(|known| known.person.as_ref().is_some_and(|person| person.email == access.who));
             }
-            Event::TenantChanged(change) => self.forget(|known| known.tenant.to_string() == change.id),
+            Event::TenantChanged(change) | Event::SignInPolicyChanged(change) => {
+                self.forget(|known| known.tenant.to_string() == change.id);
+            }
             Event::RoleChanged(_)
             | Event::RoleDeleted(_)
             | Event::GrantCreated(_)
@@ -364,7 +389,7 @@ impl Memory {
         {
             self.keys_used.insert(id, now);
         }
-        if let Some(id) = known.session
+        if let Some(id) = known.session.map(|seat| seat.session)
             && (self.sessions_seen.len() < REMEMBERED_MAX || self.sessions_seen.contains_key(&id))
         {
             self.sessions_seen.insert(id, now);

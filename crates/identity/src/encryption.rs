@@ -275,6 +275,7 @@ pub struct Turned {
 /// Without `encryption.manage`; `conflict` while too many former keys are still needed.
 pub async fn turn(scope: &Scope) -> Result<Turned> {
     scope.require(Permission::EncryptionManage)?;
+    scope.require_fresh()?;
     let (runtime, tenant) = (scope.runtime(), scope.tenant());
     let name = tenant.to_string();
     let mut write = scope.write().await?;

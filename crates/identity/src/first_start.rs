@@ -94,6 +94,7 @@ async fn make(runtime: &Runtime) -> Result<FirstStart> {
         name: "Administrator".to_owned(),
         role: role::PLATFORM_ADMIN.to_owned(),
         language: None,
+        password_hash: None,
     };
     let administrator = user::insert(&mut tx, runtime, id, administrator).await?;
     let mut events = vec![
@@ -107,7 +108,7 @@ async fn make(runtime: &Runtime) -> Result<FirstStart> {
     }
     let cli_key = format!("{}{}", key::PREFIX, secrets::token(32).map_err(Error::internal)?);
     events.push(insert_key(&mut tx, runtime, id, None, "Command line on this machine", &cli_key).await?);
-    let link = link::insert(&mut tx, runtime, id, administrator.id).await?;
+    let link = link::insert(&mut tx, runtime, (id, administrator.id), None).await?;
     events.push(Event::LinkIssued(Access {
         who: administrator.email.clone(),
         by: "link".to_owned(),

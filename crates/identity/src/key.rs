@@ -152,6 +152,7 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<Key> {
 /// Without `key.create`; `forbidden` for a scope that the caller lacks; `invalid_value`.
 pub async fn create(scope: &Scope, new: NewKey) -> Result<CreatedKey> {
     scope.require(Permission::KeyCreate)?;
+    scope.require_fresh()?;
     if new.scopes.is_empty() {
         return Err(Error::invalid("scopes", "a key needs at least one permission"));
     }

@@ -7,10 +7,17 @@
 //! | [`tenant`] | organisations |
 //! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
+//! | [`sign_in`] | signing in, a step at a time; ways in by mail |
+//! | [`factor`] | the second step: authenticators, passkeys, backup codes |
+//! | [`proof`] | proving again who one is, before what is dangerous |
+//! | [`device`] | browsers that a user has signed in with |
 //! | [`link`] | one-time sign-in links |
-//! | [`session`] | signing in and out; signed-in browsers |
-//! | [`password`] | argon2id |
+//! | [`session`] | signed-in browsers; signing out |
+//! | [`password`] | argon2id, and what a good one looks like |
 //! | [`attempt`] | how often somebody may guess |
+//! | [`policy`] | how people of a tenant sign in |
+//! | [`journal`] | a user's security history |
+//! | [`mail`] | mail to people |
 //! | [`key`] | API keys |
 //! | [`role`] | roles, the permission catalogue, what somebody holds and why |
 //! | [`grant`] | what a user is given for a time |
@@ -30,16 +37,23 @@ use web::App;
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
+pub mod device;
 pub mod encryption;
+pub mod factor;
 pub mod first_start;
 pub mod grant;
+pub mod journal;
 pub mod key;
 pub mod link;
+pub mod mail;
 pub mod name;
 mod pages;
 pub mod password;
+pub mod policy;
+pub mod proof;
 pub mod role;
 pub mod session;
+pub mod sign_in;
 pub mod team;
 pub mod tenant;
 pub mod user;
@@ -51,15 +65,20 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
     Migration { name: "identity/0014_audit", text: include_str!("../migrations/0014_audit.sql") },
     Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
+    Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
 ];
 
-/// The sealed columns of this crate.
-pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED];
+/// The columns of this crate that hold sealed texts.
+pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED, factor::totp::SEALED];
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
-    vec![(encryption::reseal::KIND, encryption::reseal::handler())]
+    vec![
+        (encryption::reseal::KIND, encryption::reseal::handler()),
+        (mail::KIND, mail::handler()),
+        (sign_in::recovery::KIND, sign_in::recovery::handler()),
+    ]
 }
 
 /// The JSON API of this crate.
@@ -67,6 +86,8 @@ pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenant::api::router())
         .merge(user::api::router())
+        .merge(factor::api::router())
+        .merge(policy::api::router())
         .merge(key::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())

@@ -7,6 +7,7 @@ use serde::Serialize;
 use types::event::Access;
 use types::{Error, Event, Permission, Result, TenantId, Timestamp, UserId};
 
+use crate::journal::{self, Kind};
 use crate::user;
 
 /// Links of one user that can be used at the same time; a further one replaces the oldest.
@@ -39,6 +40,7 @@ impl std::fmt::Debug for Link {
 /// Without `user.link`; `not_found`; `forbidden` for a user who may do more than the caller.
 pub async fn create(scope: &Scope, id: UserId) -> Result<Link> {
     scope.require(Permission::UserLink)?;
+    scope.require_fresh()?;
     let mut write = scope.write().await?;
     let user = user::find(&mut write, scope.tenant(), id).await?;
     scope.require_for(Permission::UserLink, Some(id))?;
@@ -46,15 +48,21 @@ pub async fn create(scope: &Scope, id: UserId) -> Result<Link> {
     if user.status != user::Status::Active.as_str() {
         return Err(Error::new(types::Code::Conflict, "this user is disabled").hint("enable the user first."));
     }
-    let link = insert(&mut write, scope.runtime(), scope.tenant(), id).await?;
+    let link = insert(&mut write, scope.runtime(), (scope.tenant(), id), None).await?;
+    journal::note(&mut write, scope, id, Kind::LinkIssued, None, None).await?;
     write.happened(Event::LinkIssued(Access { who: user.email, by: "link".to_owned(), reason: None }));
     let kept = Link { url: String::new(), path: String::new(), ..link.clone() };
     write.commit_keeping(&kept).await?;
     Ok(link)
 }
 
-/// Inserts a link; the transaction reaches the tenant.
-pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, user: UserId) -> Result<Link> {
+/// Inserts a link; the transaction reaches the tenant. One that is mailed names the address, folded, that it proves.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    runtime: &Runtime,
+    (tenant, user): (TenantId, UserId),
+    mailed_to: Option<&str>,
+) -> Result<Link> {
     let now = runtime.clock.now();
     let secret = token(32).map_err(Error::internal)?;
     let path = format!("/sign-in/link?token={secret}");
@@ -72,8 +80,11 @@ pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, use
     )
     .await?;
     tx.execute(
-        sql!("insert into sign_in_link (token_hash, tenant_id, user_id, expires_at) values ($1, $2, $3, $4)"),
-        args![sha256_hex(&secret), tenant, user, link.expires_at],
+        sql!(
+            "insert into sign_in_link (token_hash, tenant_id, user_id, expires_at, mailed_to) \
+             values ($1, $2, $3, $4, $5)"
+        ),
+        args![sha256_hex(&secret), tenant, user, link.expires_at, mailed_to.map(str::to_owned)],
     )
     .await?;
     Ok(link)
@@ -87,6 +98,15 @@ record! { struct Owner { id: UserId, tenant_id: TenantId } }
 /// # Errors
 /// `not_found` when no active user has the address.
 pub async fn create_offline(runtime: &Runtime, email: &str) -> Result<Link> {
+    let (scope, id) = offline(runtime, email).await?;
+    create(&scope, id).await
+}
+
+/// The scope of the command line beside the database, in the tenant of the active user of this address.
+///
+/// # Errors
+/// `not_found` when no active user has the address.
+pub(crate) async fn offline(runtime: &Runtime, email: &str) -> Result<(Scope, UserId)> {
     let owner: Option<Owner> = runtime
         .db
         .read(db::Tenancy::Every)
@@ -103,5 +123,5 @@ pub async fn create_offline(runtime: &Runtime, email: &str) -> Result<Link> {
     let actor = Actor::System("command line");
     let scope =
         Scope::grant(runtime.clone(), owner.tenant_id, actor, types::Permissions::all(), Origin::default());
-    create(&scope, owner.id).await
+    Ok((scope, owner.id))
 }

@@ -9,8 +9,10 @@ use web::ui::icon::Icon;
 /// The console's pages of this crate.
 pub fn pages() -> Router<App> {
     Router::new()
-        .merge(crate::session::pages::router())
+        .merge(crate::sign_in::pages::router())
         .merge(crate::user::pages::router())
+        .merge(crate::proof::pages::router())
+        .merge(crate::policy::pages::router())
         .merge(crate::key::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::audit::pages::router())
@@ -61,6 +63,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Search,
         key: None,
         permission: Permission::AccessExplain,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Sign-in",
+        href: "/sign-in-policy",
+        icon: Icon::Shield,
+        key: None,
+        permission: Permission::SecurityManage,
     },
     NavEntry {
         group: "Access",

@@ -171,9 +171,10 @@ pub async fn create(scope: &Scope, new: NewTenant) -> Result<CreatedTenant> {
     write.happened(Event::TenantCreated(change(&tenant, None)));
     let mut created = CreatedTenant { tenant, administrator: None, link: None };
     if let Some(FirstUser { email, name }) = administrator {
-        let new = NewUser { email, name, role: role::TENANT_ADMIN.to_owned(), language: None };
+        let new =
+            NewUser { email, name, role: role::TENANT_ADMIN.to_owned(), language: None, password_hash: None };
         let user = user::insert(&mut write, scope.runtime(), created.tenant.id, new).await?;
-        let link = link::insert(&mut write, scope.runtime(), created.tenant.id, user.id).await?;
+        let link = link::insert(&mut write, scope.runtime(), (created.tenant.id, user.id), None).await?;
         write.happened_to(created.tenant.id, Event::UserCreated(user::change(&user, None)));
         created.administrator = Some(user);
         created.link = Some(link);

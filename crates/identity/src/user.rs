@@ -7,9 +7,11 @@ use types::event::Change;
 use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp, UserId};
 use web::Paging;
 
-use crate::attempt::Attempts;
+use crate::attempt::{Attempts, Step};
+use crate::journal::{self, Kind};
 use crate::role::rights::{self, Reaching};
-use crate::{name, password, session};
+use crate::sign_in::recovery;
+use crate::{device, mail, name, password, session};
 
 pub mod api;
 pub mod pages;
@@ -72,6 +74,10 @@ pub struct NewUser {
     pub role: String,
     /// `en` when not given.
     pub language: Option<String>,
+    /// The hash of their password as another system has made it: bcrypt (`$2b$12$…`), which is hashed anew at the first
+    /// sign-in, or argon2id. Absent: they get in by a link and set one.
+    #[serde(default, skip_serializing)]
+    pub password_hash: Option<String>,
 }
 
 /// What to change of a user; what is absent stays.
@@ -167,6 +173,7 @@ pub async fn create(scope: &Scope, new: NewUser) -> Result<User> {
 
 /// Checks and inserts a user of a tenant.
 pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, new: NewUser) -> Result<User> {
+    let cost = new.password_hash.as_deref().map(password::imported).transpose()?.flatten();
     let user = User {
         id: runtime.ids.next(),
         email: name::email(&new.email)?,
@@ -174,14 +181,14 @@ pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, new
         role: new.role,
         language: name::language(new.language.as_deref().unwrap_or("en"))?,
         status: Status::Active.as_str().to_owned(),
-        has_password: false,
+        has_password: new.password_hash.is_some(),
         created_at: runtime.clock.now(),
         last_sign_in_at: None,
     };
     tx.execute(
         sql!(
-            "insert into users (id, tenant_id, email, email_folded, name, role, language, status, created_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+            "insert into users (id, tenant_id, email, email_folded, name, role, language, status, created_at, password_hash, \
+             imported_cost) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         ),
         args![
             user.id,
@@ -192,7 +199,9 @@ pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, new
             &user.role,
             &user.language,
             &user.status,
-            user.created_at
+            user.created_at,
+            new.password_hash,
+            cost.map(i64::from)
         ],
     )
     .await
@@ -218,6 +227,9 @@ pub async fn update(scope: &Scope, id: UserId, wanted: UserChange) -> Result<Use
         scope.require_for(Permission::UserChange, Some(id))?;
     }
     may_govern(&mut write, scope, &before).await?;
+    if wanted.role.is_some() || wanted.status.is_some() {
+        scope.require_fresh()?;
+    }
     if let Some(role) = &wanted.role {
         scope.require_for(Permission::UserRole, Some(id))?;
         rights::may_give(&mut write, scope, role).await?;
@@ -281,11 +293,12 @@ async fn save(tx: &mut Tx, tenant: TenantId, id: UserId, wanted: &UserChange) ->
 
 record! { struct PasswordHash { email_folded: String, password_hash: Option<String> } }
 
-/// Sets or changes one's own password. Every other session of the user ends; the one with the kept token stays.
+/// Sets or changes one's own password. Every other session of the user ends, and no browser is remembered any more; the
+/// session with the kept token stays.
 ///
 /// # Errors
 /// `weak_password`; `invalid_value` at `current` when that is not the present password, `too_many_requests` when it was
-/// guessed too often.
+/// guessed too often; `step_up_required` where there is no present one.
 pub async fn set_own_password(
     scope: &Scope,
     current: &str,
@@ -294,51 +307,48 @@ pub async fn set_own_password(
 ) -> Result<()> {
     let id = person(scope)?;
     let (runtime, tenant) = (scope.runtime(), scope.tenant());
-    password::check(runtime, new)?;
-    let row: Option<PasswordHash> = scope
-        .read()
-        .await?
+    let mut tx = scope.read().await?;
+    let row: Option<PasswordHash> = tx
         .optional(
             sql!("select email_folded, password_hash from users where tenant_id = $1 and id = $2"),
             args![tenant, id],
         )
         .await?;
+    let before = find(&mut tx, tenant, id).await?;
+    drop(tx);
     let held = row.ok_or_else(|| Error::not_found("user"))?;
-    if let Some(hash) = held.password_hash.clone() {
-        let attempts = runtime.kept(Attempts::new);
-        let from = scope.origin().from.as_deref();
-        attempts.admit(&held.email_folded, from, scope.now())?;
-        if !password::verify(runtime, current, Some(hash)).await? {
-            return Err(Error::invalid("current", "this is not your present password"));
+    let owner = password::Owner { name: &before.name, email: &before.email };
+    password::check(runtime, owner, new)?;
+    match held.password_hash.clone() {
+        None => scope.require_fresh()?,
+        Some(hash) => {
+            let attempts = runtime.kept(Attempts::new);
+            let from = scope.origin().from.as_deref();
+            attempts.admit(Step::First, &held.email_folded, from, scope.now(), None)?;
+            if !password::verify(runtime, current, Some(hash)).await? {
+                return Err(Error::invalid("current", "this is not your present password"));
+            }
+            attempts.forgive(Step::First, &held.email_folded, from);
         }
-        attempts.forgive(&held.email_folded, from);
     }
-    password::check(runtime, new)?;
+    password::refuse_former(runtime, tenant, id, held.password_hash.as_deref(), new).await?;
     let hash = password::hash(runtime, new).await?;
+    let notice = recovery::password_notice(scope, &before.email, &before.language).await?;
     let mut write = scope.write().await?;
-    let before = find(&mut write, tenant, id).await?;
-    // The hash that was checked must still be the one that is replaced.
-    let replaced = write
-        .execute(
-            sql!(
-                "update users set password_hash = $3 where tenant_id = $1 and id = $2 \
-                 and coalesce(password_hash, '') = $4"
-            ),
-            args![tenant, id, hash, held.password_hash.unwrap_or_default()],
-        )
-        .await?;
-    if replaced == 0 {
-        return Err(Error::new(Code::Conflict, "the password was changed meanwhile"));
-    }
+    password::replace(&mut write, runtime, (tenant, id), held.password_hash.as_deref(), hash).await?;
     session::end_all(&mut write, tenant, id, keep_token).await?;
-    let happened = Change {
+    device::distrust_all(&mut write, tenant, id).await?;
+    journal::note(&mut write, scope, id, Kind::PasswordChanged, None, None).await?;
+    write.happened(Event::UserPasswordChanged(Change {
         id: id.to_string(),
         name: before.name,
         before: None,
         after: Some(serde_json::json!({ "password": "changed" })),
-    };
-    write.happened(Event::UserChanged(happened));
-    write.commit(()).await
+    }));
+    mail::enqueue(notice.as_ref(), &mut write, runtime).await?;
+    write.commit(()).await?;
+    runtime.job_wake.notify_one();
+    Ok(())
 }
 
 /// A user may be governed by whoever may do all that the user may; else a sign-in link would be a way up.

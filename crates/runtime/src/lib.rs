@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod job;
 pub mod live;
+pub mod mail;
 pub mod measure;
 pub mod outbound;
 pub mod outbox;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use db::{OnConflict, Tenancy, Tx, args, record, sql};
 use serde::Serialize;
 use types::{
-    AccountId, Code, Error, Event, KeyId, Permission, Permissions, Reach, Result, TenantId, Timestamp, UserId,
+    AccountId, Code, Error, Event, KeyId, Permission, Permissions, Reach, Result, SessionId, TenantId,
+    Timestamp, UserId,
 };
 
 use crate::Runtime;
@@ -171,6 +172,7 @@ pub struct Scope {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     runtime: Runtime,
     tenant: TenantId,
@@ -178,6 +180,16 @@ struct Inner {
     held: Held,
     origin: Origin,
     keyed: Option<Keyed>,
+    seat: Option<Seat>,
+}
+
+/// The browser's session that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// The session.
+    pub session: SessionId,
+    /// When the person behind it last proved who they are.
+    pub proven_at: Timestamp,
 }
 
 impl Scope {
@@ -191,23 +203,19 @@ impl Scope {
         origin: Origin,
     ) -> Self {
         let held = held.into();
-        Self { inner: Arc::new(Inner { runtime, tenant, actor, held, origin, keyed: None }) }
+        Self { inner: Arc::new(Inner { runtime, tenant, actor, held, origin, keyed: None, seat: None }) }
     }
 
     /// The same scope for a keyed request.
     #[must_use]
     pub fn keyed(&self, keyed: Keyed) -> Self {
-        let Inner { runtime, tenant, actor, held, origin, .. } = &*self.inner;
-        Self {
-            inner: Arc::new(Inner {
-                runtime: runtime.clone(),
-                tenant: *tenant,
-                actor: actor.clone(),
-                held: held.clone(),
-                origin: origin.clone(),
-                keyed: Some(keyed),
-            }),
-        }
+        Self { inner: Arc::new(Inner { keyed: Some(keyed), ..(*self.inner).clone() }) }
+    }
+
+    /// The same scope for a request of a signed-in browser.
+    #[must_use]
+    pub fn seated(&self, seat: Seat) -> Self {
+        Self { inner: Arc::new(Inner { seat: Some(seat), ..(*self.inner).clone() }) }
     }
 
     /// Whose rows.
@@ -277,6 +285,26 @@ impl Scope {
             _ => "your own records",
         };
         Err(Error::new(Code::Forbidden, format!("you hold {} for {whose} alone", permission.as_str())))
+    }
+
+    /// The browser's session that asks; nothing for a program.
+    pub fn seat(&self) -> Option<Seat> {
+        self.inner.seat
+    }
+
+    /// Refuses a browser whose person has not proved lately who they are, before something that whoever sits down at an
+    /// abandoned screen must not do. Programs prove themselves with each request.
+    ///
+    /// # Errors
+    /// [`Code::StepUpRequired`].
+    pub fn require_fresh(&self) -> Result<()> {
+        let minutes = self.inner.runtime.config.security.step_up_m;
+        match self.inner.seat {
+            Some(seat) if self.now().since_ms(seat.proven_at) > i64::from(minutes) * 60_000 => {
+                Err(Error::new(Code::StepUpRequired, "this needs a fresh proof of who you are"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Begins a transaction that reads this tenant's rows.

@@ -164,13 +164,13 @@ impl Key {
 
     fn random() -> Result<Self, SecretsError> {
         let mut octets = Zeroizing::new([0; KEY_BYTES]);
-        random(octets.as_mut_slice())?;
+        fill(octets.as_mut_slice())?;
         Ok(Key::new(octets))
     }
 
     fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<String, SecretsError> {
         let mut nonce = [0; NONCE_BYTES];
-        random(&mut nonce)?;
+        fill(&mut nonce)?;
         let sealed = self
             .cipher()
             .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad })
@@ -254,7 +254,7 @@ pub fn sealing_key_id(text: &str) -> Result<&str, SecretsError> {
 /// [`SecretsError::Random`].
 pub fn token(bytes: usize) -> Result<String, SecretsError> {
     let mut octets = Zeroizing::new(vec![0; bytes]);
-    random(&mut octets)?;
+    fill(&mut octets)?;
     Ok(BASE64.encode(octets.as_slice()))
 }
 
@@ -293,7 +293,12 @@ fn parts(text: &str) -> Result<(&str, Vec<u8>), SecretsError> {
     Ok((id, octets))
 }
 
-fn random(octets: &mut [u8]) -> Result<(), SecretsError> {
+/// Fills octets by the system's own chance.
+///
+/// # Errors
+///
+/// [`SecretsError::Random`].
+pub fn fill(octets: &mut [u8]) -> Result<(), SecretsError> {
     SysRng.try_fill_bytes(octets).map_err(|_| SecretsError::Random)
 }
 

@@ -31,7 +31,7 @@ pub fn migrations() -> Vec<db::Migration> {
 
 /// All columns that hold sealed texts.
 pub fn sealed() -> Vec<Sealed> {
-    [messaging::SEALED, identity::SEALED].concat()
+    [identity::SEALED, messaging::SEALED].concat()
 }
 
 /// The running program.

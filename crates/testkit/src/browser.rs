@@ -301,6 +301,38 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", metrics).await.map(drop)
     }
 
+    /// Plugs in an authenticator that keeps passkeys and takes everybody's finger for its owner's. It is touched by itself,
+    /// also while a browser only offers its passkeys among the names it fills in; [`Page::touch`] changes that.
+    ///
+    /// # Errors
+    /// When Chromium does not answer.
+    pub async fn plug_authenticator(&mut self) -> Result<String> {
+        self.call("WebAuthn.enable", json!({})).await?;
+        let options = json!({"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+            "hasUserVerification": true, "isUserVerified": true, "automaticPresenceSimulation": true});
+        let added = self.call("WebAuthn.addVirtualAuthenticator", json!({ "options": options })).await?;
+        added["authenticatorId"].as_str().map(str::to_owned).context("an authenticator without an id")
+    }
+
+    /// Says whether somebody touches an authenticator whenever it asks for it.
+    ///
+    /// # Errors
+    /// When Chromium does not answer.
+    pub async fn touch(&mut self, authenticator: &str, touched: bool) -> Result<()> {
+        let simulation = json!({"authenticatorId": authenticator, "enabled": touched});
+        self.call("WebAuthn.setAutomaticPresenceSimulation", simulation).await.map(drop)
+    }
+
+    /// Says which languages the person reads, as the browser tells servers.
+    ///
+    /// # Errors
+    /// When Chromium does not answer.
+    pub async fn set_languages(&mut self, accepted: &str) -> Result<()> {
+        self.call("Network.enable", json!({})).await?;
+        let headers = json!({ "Accept-Language": accepted });
+        self.call("Network.setExtraHTTPHeaders", json!({ "headers": headers })).await.map(drop)
+    }
+
     /// Says whether the person prefers dark colours. They always prefer no motion: a click into a transition between two
     /// pages goes to neither, and a colour on its way to another is nobody's choice.
     ///

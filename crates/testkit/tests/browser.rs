@@ -14,6 +14,8 @@ mod languages;
 mod live;
 #[path = "browser/mail.rs"]
 mod mail;
+#[path = "browser/people.rs"]
+mod people;
 #[path = "browser/person.rs"]
 mod person;
 #[path = "browser/queue.rs"]

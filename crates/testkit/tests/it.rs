@@ -32,6 +32,8 @@ mod live;
 mod mail;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/people.rs"]
+mod people;
 #[path = "it/queries.rs"]
 mod queries;
 #[path = "it/queue.rs"]

@@ -50,6 +50,10 @@ codes! {
     Unauthenticated "unauthenticated" 401 "Nobody is known by these credentials" "Send `Authorization: Bearer <API key>`, or sign in again.";
     SignInRefused "sign_in_refused" 401 "The sign-in was refused" "Check name and password; after repeated failures wait for the time given.";
     LinkUsed "link_used" 401 "The sign-in link is used or expired" "Ask for a new one: `switchboard user link`.";
+    SignInExpired "sign_in_expired" 401 "The sign-in was begun too long ago, or tried too often" "Begin it again on the sign-in page.";
+    CodeRefused "code_refused" 422 "The code was not accepted" "Take the newest code of the authenticator; each is good once, and the clocks must agree.";
+    PasskeyRefused "passkey_refused" 422 "The passkey was not accepted" "Try again, or sign in by another way.";
+    StepUpRequired "step_up_required" 403 "A fresh proof of who you are is needed" "Prove it on the page /step-up, then repeat the request within the time that the configuration gives.";
     Forbidden "forbidden" 403 "The permission is missing" "The detail names the permission; an administrator can grant it.";
     NetworkNotAllowed "network_not_allowed" 403 "The network is not one that may come in" "Come from a network that is allowed, or ask an administrator to allow this one.";
     CrossSite "cross_site" 403 "The request came from another site" "Open the console itself and try again there.";

@@ -28,7 +28,7 @@ pub struct Change {
 pub struct Access {
     /// Who: a user's e-mail address, as given.
     pub who: String,
-    /// How: `password`, `link`.
+    /// How: `password`, `link`, `passkey`, and the second step behind a plus: `password+totp`.
     pub by: String,
     /// Why it was refused, for a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +168,22 @@ events! {
     UserSignedOut(Access) "user.signed_out" true;
     /// A one-time sign-in link was made for a user.
     LinkIssued(Access) "user.link_issued" true;
+    /// A user's second factor was added, removed or taken away, or their backup codes were made anew.
+    UserFactorChanged(Change) "user.factor_changed" true;
+    /// A user's password was set, changed or reset.
+    UserPasswordChanged(Change) "user.password_changed" true;
+    /// A signed-in user proved again who they are.
+    UserProved(Access) "user.proved" true;
+    /// A user signed in from a browser that was not known for theirs.
+    UserNewDevice(Access) "user.new_device" true;
+    /// A browser of a user was forgotten, and with it the trust in it.
+    UserDeviceForgotten(Access) "user.device_forgotten" true;
+    /// Somebody guesses: a user's failed sign-ins have reached the number from which each must wait.
+    UserLockedOut(Access) "user.locked_out" true;
+    /// An administrator let a user who was locked out try again.
+    UserUnlocked(Access) "user.unlocked" true;
+    /// How people of the tenant sign in was changed.
+    SignInPolicyChanged(Change) "sign_in_policy.changed" true;
     /// An API key was created.
     KeyCreated(Change) "key.created" true;
     /// An API key was revoked.

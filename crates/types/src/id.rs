@@ -40,6 +40,12 @@ pub mod kind {
         User "usr" "user";
         /// An API key.
         Key "key" "API key";
+        /// A passkey of a user.
+        Passkey "pky" "passkey";
+        /// A browser that a user has signed in with.
+        Device "dev" "browser";
+        /// An entry of a user's security history.
+        SecurityEntry "sec" "entry";
         /// A signed-in browser.
         Session "ses" "session";
         /// A message.

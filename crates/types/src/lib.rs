@@ -24,6 +24,12 @@ pub type UserId = Id<kind::User>;
 pub type KeyId = Id<kind::Key>;
 /// The id of a signed-in browser's session.
 pub type SessionId = Id<kind::Session>;
+/// The id of a user's passkey.
+pub type PasskeyId = Id<kind::Passkey>;
+/// The id of a browser that a user has signed in with.
+pub type DeviceId = Id<kind::Device>;
+/// The id of an entry of a user's security history.
+pub type SecurityEntryId = Id<kind::SecurityEntry>;
 /// The id of a message, in either direction.
 pub type MessageId = Id<kind::Message>;
 /// The id of an SMPP account: a customer's system that binds to us.

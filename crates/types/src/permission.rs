@@ -135,6 +135,8 @@ permissions! {
     UserChange "user.change" "Users" "Change users, and shut them out";
     UserRole "user.role" "Users" "Give users another role";
     UserLink "user.link" "Users" "Make sign-in links for users";
+    UserSecurity "user.security" "Users" "Take second factors away from users, and let them try again";
+    SecurityManage "security.manage" "Users" "Change how people sign in";
     RoleView "role.view" "Roles" "See roles and what they allow";
     RoleCreate "role.create" "Roles" "Create roles";
     RoleChange "role.change" "Roles" "Change roles";
@@ -237,7 +239,10 @@ const RETIRED: &[(&str, &[Permission])] = {
             ],
         ),
         ("key.manage", &[P::KeyCreate, P::KeyRevoke]),
-        ("user.manage", &[P::UserCreate, P::UserChange, P::UserRole, P::UserLink]),
+        (
+            "user.manage",
+            &[P::UserCreate, P::UserChange, P::UserRole, P::UserLink, P::UserSecurity, P::SecurityManage],
+        ),
         ("cdr.manage", &[P::CdrChange, P::CdrRotate]),
         ("tenant.manage", &[P::TenantCreate, P::TenantChange]),
     ]

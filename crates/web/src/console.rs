@@ -111,7 +111,11 @@ impl Visitor {
             user: Some(UserMenu {
                 name: &self.person.name,
                 detail: &self.person.email,
-                links: &[("Your account", "/account"), ("Style page", "/style")],
+                links: &[
+                    ("Your account", "/account"),
+                    ("Security", "/account/security"),
+                    ("Style page", "/style"),
+                ],
                 sign_out: "/sign-out",
                 csrf: "",
             }),

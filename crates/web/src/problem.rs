@@ -83,6 +83,9 @@ impl IntoResponse for PageProblem {
         let Self(error) = self;
         note(&error);
         let code = error.code();
+        if code == Code::StepUpRequired {
+            return crate::shield::proof_wanted();
+        }
         let page = layout::error_page(&ErrorPage {
             status: code.status(),
             title: code.title(),

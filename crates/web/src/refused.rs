@@ -21,7 +21,7 @@ impl Refused {
     /// # Errors
     /// As a page of its own what no other input would mend: a missing record, a missing permission, a fault of ours.
     pub fn by(error: Error) -> Result<Self, PageProblem> {
-        let elsewhere = matches!(error.code(), Code::NotFound | Code::Unauthenticated)
+        let elsewhere = matches!(error.code(), Code::NotFound | Code::Unauthenticated | Code::StepUpRequired)
             || (error.code() == Code::Forbidden && error.place().is_none());
         if elsewhere || error.code().status() >= 500 {
             Err(PageProblem(error))

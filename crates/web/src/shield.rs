@@ -5,15 +5,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::csrf::CsrfLayer;
 use types::{Code, Error};
 
-use crate::access::{App, ClientAddress};
+use crate::access::{App, ClientAddress, is_fragment};
 use crate::problem::{PageProblem, Problem};
 use crate::{idempotency, observe};
 
@@ -37,6 +37,7 @@ pub fn around(router: Router, app: &App) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::mark))
+        .layer(middleware::from_fn(lead_to_proof))
         .layer(middleware::from_fn_with_state(app.clone(), without_session))
         .layer(csrf(&limits.cors_origins))
         .layer(cors(&limits.cors_origins))
@@ -155,6 +156,46 @@ async fn in_time(State(limit): State<Duration>, request: Request, next: Next) ->
         Ok(response) => response,
         Err(_) => Problem(Error::new(Code::RequestTimeout, "the request took too long")).into_response(),
     }
+}
+
+/// Marks an answer to a person who must prove again who they are.
+#[derive(Clone, Copy)]
+struct ProofWanted;
+
+/// The answer to a person who must prove again who they are; where they came from is filled in around it.
+pub(crate) fn proof_wanted() -> Response {
+    let mut response = StatusCode::FORBIDDEN.into_response();
+    response.extensions_mut().insert(ProofWanted);
+    response
+}
+
+/// Leads whoever must prove again who they are to the page for it, and from there back to the page that they were on: a form
+/// is sent again by its person and not by us.
+async fn lead_to_proof(request: Request, next: Next) -> Response {
+    if is_api(&request) {
+        return next.run(request).await;
+    }
+    let (own, fragment) = (request.method() == Method::GET, is_fragment(request.headers()));
+    let path = request.uri().path_and_query().map(|path| path.as_str().to_owned());
+    // Browsers send our own pages' addresses to us whole (`referrer-policy: same-origin`).
+    let page = request.headers().get(header::REFERER).and_then(|page| page.to_str().ok()).map(inside);
+    let response = next.run(request).await;
+    if response.extensions().get::<ProofWanted>().is_none() {
+        return response;
+    }
+    let back = if own && !fragment { path } else { page.unwrap_or_default() };
+    let back = back.unwrap_or_else(|| "/".to_owned());
+    let target = format!("/step-up?{}", serde_urlencoded::to_string([("back", back)]).unwrap_or_default());
+    if fragment {
+        return (StatusCode::FORBIDDEN, [("HX-Redirect", target)]).into_response();
+    }
+    Redirect::to(&target).into_response()
+}
+
+/// The path and query of an address of ours.
+fn inside(address: &str) -> Option<String> {
+    let (_, rest) = address.split_once("://")?;
+    rest.find('/').map(|at| rest[at..].to_owned())
 }
 
 /// The layer that refuses cross-site writes answers in plain text; say it in our own form.

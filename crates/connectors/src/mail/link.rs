@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use runtime::mail::{Envelope, Failure, Session};
 use runtime::measure::{Histogram, Sizes};
 use runtime::wire::Outlet;
 use runtime::{Clock, Tasks};
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::Timestamp;
 
-use super::client::{Envelope, Failure, Session};
 use super::{Letter, Receipts, Settings, filled, named_so, shown};
 use crate::report::Reply;
 use crate::tcp::backoff::Backoff;

@@ -68,6 +68,7 @@ async fn state(runtime: &Runtime) -> Result<RootKeys> {
 /// file; `unavailable` when the file cannot be written, and nothing has changed then.
 pub async fn turn(scope: &Scope) -> Result<RootKeys> {
     scope.require(Permission::SystemManage)?;
+    scope.require_fresh()?;
     on_disk(scope.runtime(), |vault| vault.turn().map(|_| ())).await?;
     wrap_anew(scope).await?;
     let keys = state(scope.runtime()).await?;
@@ -80,6 +81,7 @@ pub async fn turn(scope: &Scope) -> Result<RootKeys> {
 /// Without `system.manage`; `conflict` while a data key still needs one of them, or when the configuration hands them over.
 pub async fn forget(scope: &Scope) -> Result<RootKeys> {
     scope.require(Permission::SystemManage)?;
+    scope.require_fresh()?;
     let before = state(scope.runtime()).await?;
     if before.to_wrap > 0 {
         let why = format!("{} data keys are still wrapped by a former root key", before.to_wrap);
@@ -133,7 +135,7 @@ async fn on_disk(
 async fn wrap_anew(scope: &Scope) -> Result<()> {
     // The kept answer of a keyed request belongs to its last transaction, not to these.
     let (actor, origin) = (scope.actor().clone(), scope.origin().clone());
-    let scope = Scope::grant(scope.runtime().clone(), scope.tenant(), actor, scope.permissions(), origin);
+    let scope = Scope::grant(scope.runtime().clone(), scope.tenant(), actor, Permissions::all(), origin);
     let vault = &scope.runtime().vault;
     let mut turned = Some(Event::RootKeyTurned(Change {
         id: vault.key_id(),

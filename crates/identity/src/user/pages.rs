@@ -5,10 +5,11 @@ use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use serde::Deserialize;
 use types::Permission;
 use web::console::Content;
+use web::ui::dialog::{self, Confirm};
 use web::ui::field::Choice;
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -19,11 +20,13 @@ use web::ui::{badge, browse, card, code, field, form};
 use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
 use super::{NewUser, Status, User, UserChange};
+use crate::factor::{self, Security};
 use crate::link::{self, Link};
 use crate::role::custom::Offered;
-use crate::{grant, name, role};
+use crate::{attempt, grant, journal, name, role};
 
 mod account;
+mod security;
 
 #[derive(Debug, Default, Deserialize)]
 struct UserForm {
@@ -131,6 +134,7 @@ async fn create(visitor: Visitor, Form(given): Form<UserForm>) -> Result<Respons
         name: given.name.clone(),
         role: given.role.clone(),
         language: Some(given.language.clone()).filter(|tag| !tag.is_empty()),
+        password_hash: None,
     };
     match super::create(&visitor.scope, new).await {
         Ok(user) => Ok(console::done(
@@ -149,6 +153,7 @@ struct Around {
     offered: Vec<Offered>,
     governs: bool,
     grants: Markup,
+    security: Security,
 }
 
 impl Around {
@@ -157,8 +162,53 @@ impl Around {
         let governs = scope.held().allows(Permission::UserChange, Some(user.id))
             && super::may_govern(&mut scope.read().await?, scope, user).await.is_ok();
         let grants = grant::pages::card(visitor, user).await?;
-        Ok(Self { offered: roles(visitor).await?, governs, grants })
+        let security = factor::of(scope, user.id).await?;
+        Ok(Self { offered: roles(visitor).await?, governs, grants, security })
     }
+}
+
+/// How a user's account is kept safe, and what an administrator can do about it.
+fn safety(words: &Words, user: &User, security: &Security, governs: bool, oneself: bool) -> Markup {
+    let at = |at: types::Timestamp| relative_time(&at.to_string(), &at.to_minute());
+    let second = match (&security.authenticator, security.passkeys.len()) {
+        (None, 0) => html! { "none" @if security.second_factor_required { ", though the role needs one" } },
+        (app, keys) => {
+            html! { @if app.is_some() { "authenticator" } @if app.is_some() && keys > 0 { ", " } @if keys > 0 { (keys) " passkeys" } }
+        }
+    };
+    let factors = format!("/users/{}/factors/remove", user.id);
+    let ask = Confirm {
+        id: "take-factors",
+        button: "Take second factors away",
+        title: "Take the second factors away?",
+        text: "For somebody who has lost them. They sign in by the first step alone until they add new ones, and are told by mail.",
+        confirm: "Take them away",
+        action: &factors,
+        csrf: "",
+        danger: true,
+    };
+    let more = form::link("History", &format!("/users/{}/history", user.id)).small().render();
+    card::card(
+        "Security",
+        &more,
+        &html! {
+            (card::facts(&[
+                ("Second step", second),
+                ("Address verified", html! { @match security.email_verified_at { Some(since) => (at(since)), None => "no" } }),
+                ("Failed attempts", html! { @match &security.lockout {
+                    None => "none",
+                    Some(lockout) => {
+                        (lockout.failures) ", the last " (at(lockout.last_at))
+                        @if let Some(until) = lockout.until { "; waits until " (at(until)) }
+                    },
+                } }),
+            ]))
+            @if governs && security.lockout.is_some() {
+                (form::post(&format!("/users/{}/unlock", user.id), "", &html! { (form::submit("Let try again at once").weight(form::Weight::Plain)) }))
+            }
+            @if governs && !oneself && security.has_second_factor() { (dialog::confirm(words, &ask)) }
+        },
+    )
 }
 
 fn detail<'a>(
@@ -198,6 +248,7 @@ fn detail<'a>(
             ("Password", html! { (if user.has_password { "set" } else { "not set" }) }),
             ("Created", relative_time(&user.created_at.to_string(), &user.created_at.to_minute())),
         ])))
+        (safety(words, user, &around.security, governs, oneself))
         @if governs {
             (refused.summary(words, &["name", "role", "language"]))
             (card::card("Change", &html! {}, &form::post(&format!("/users/{}", user.id), "", &fields)))
@@ -255,6 +306,38 @@ async fn update(
     }
 }
 
+async fn show_history(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Response, PageProblem> {
+    let user = super::get(&visitor.scope, id.parse()?).await?;
+    let page = journal::of(&visitor.scope, user.id, &paging).await?;
+    let words = Words::for_lang(&visitor.person.language);
+    let href = format!("/users/{}", user.id);
+    let older = page.next.as_ref().map(|next| format!("{href}/history?after={next}"));
+    let body = html! {
+        (security::history(&page.items))
+        (browse::pager(words, None, older.as_deref(), ""))
+    };
+    Ok(visitor.page(Content {
+        breadcrumbs: browse::breadcrumbs(words, &[("Users", "/users"), (&user.name, &href)], "History"),
+        ..Content::new("Security history", body)
+    }))
+}
+
+async fn take_factors(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    factor::take_away(&visitor.scope, id).await?;
+    Ok(console::done(&format!("/users/{id}"), "Their second factors are taken away."))
+}
+
+async fn unlock(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    attempt::unlock(&visitor.scope, id).await?;
+    Ok(console::done(&format!("/users/{id}"), "They can try again at once."))
+}
+
 /// A link, shown this once: what is to be handed over, how, and until when it works.
 pub(crate) fn link_shown(words: &Words, link: &Link) -> Markup {
     html! {
@@ -287,5 +370,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/users/new", get(show_new))
         .route("/users/{id}", get(show).post(update))
         .route("/users/{id}/link", post(create_link))
+        .route("/users/{id}/history", get(show_history))
+        .route("/users/{id}/factors/remove", post(take_factors))
+        .route("/users/{id}/unlock", post(unlock))
         .merge(account::router())
+        .merge(security::router())
 }

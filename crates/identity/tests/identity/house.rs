@@ -7,7 +7,8 @@ use identity::audit;
 use identity::authenticate::Identity;
 use identity::first_start::{self, ADMIN_EMAIL, FirstStart};
 use identity::key::NewKey;
-use identity::session::{self, Browser};
+use identity::session::SignedIn;
+use identity::sign_in::{self, Browser, Entered};
 use identity::tenant::{self, FirstUser, NewTenant};
 use identity::user::NewUser;
 use runtime::config::Secret;
@@ -75,8 +76,7 @@ impl House {
     /// Signs in by a link's token and gives the session's token.
     pub(crate) async fn enter(&self, path: &str) -> Result<String> {
         let token = path.split_once("token=").unwrap().1;
-        let signed = session::sign_in_by_link(&self.runtime, token, browser()).await?;
-        Ok(signed.token.expose().to_owned())
+        Ok(inside(sign_in::by_link(&self.runtime, token, browser()).await?).token.expose().to_owned())
     }
 
     pub(crate) async fn enter_as_admin(&self) -> String {
@@ -85,8 +85,8 @@ impl House {
     }
 
     pub(crate) async fn enter_by_password(&self, email: &str, password: &str) -> Result<String> {
-        let signed = session::sign_in(&self.runtime, email, password, browser()).await?;
-        Ok(signed.token.expose().to_owned())
+        let entered = sign_in::by_password(&self.runtime, email, password, browser(), "/").await?;
+        Ok(inside(entered).token.expose().to_owned())
     }
 
     /// A second tenant and its administrator's scope.
@@ -112,14 +112,34 @@ impl House {
 }
 
 pub(crate) fn browser() -> Browser {
-    Browser {
-        origin: Origin { request_id: None, from: Some("192.0.2.7".to_owned()) },
-        user_agent: Some("a browser".to_owned()),
+    let origin = Origin { request_id: None, from: Some("192.0.2.7".to_owned()) };
+    Browser::new(origin, Some("a browser".to_owned()), Vec::new())
+}
+
+/// Who is in after the first step.
+pub(crate) fn inside(entered: Entered) -> SignedIn {
+    match entered {
+        Entered::In(signed) => signed,
+        Entered::Second(_) => panic!("a second step is asked for"),
+    }
+}
+
+/// The token of a sign-in that waits for its second step.
+pub(crate) fn pending(entered: Entered) -> String {
+    match entered {
+        Entered::In(_) => panic!("no second step is asked for"),
+        Entered::Second(begun) => begun.token.expose().to_owned(),
     }
 }
 
 pub(crate) fn new_user(email: &str, role: &str) -> NewUser {
-    NewUser { email: email.to_owned(), name: "Somebody".to_owned(), role: role.to_owned(), language: None }
+    NewUser {
+        email: email.to_owned(),
+        name: "Somebody".to_owned(),
+        role: role.to_owned(),
+        language: None,
+        password_hash: None,
+    }
 }
 
 pub(crate) fn new_key(scopes: &[Permission]) -> NewKey {

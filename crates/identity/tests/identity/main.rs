@@ -8,4 +8,5 @@ mod encryption;
 mod house;
 mod pages;
 mod roles;
+mod sign_in;
 mod trail;

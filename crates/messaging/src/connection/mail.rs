@@ -5,12 +5,12 @@ use runtime::Runtime;
 use runtime::config::Encryption;
 
 use super::{Connection, MailReceipts, errors};
-use crate::mail::{address, outgoing};
+use crate::mail::address;
 
 /// What a connection by mail is started with.
 pub(super) fn settings(runtime: &Runtime, connection: &Connection, password: &str) -> mail::Settings {
     let (settings, config) = (&connection.settings, &runtime.config);
-    let hello = outgoing::hello(runtime);
+    let hello = runtime::mail::hello(runtime);
     let from = [&settings.mail_from, &config.mail.from].into_iter().find(|from| !from.is_empty());
     let from = from.map_or_else(|| format!("switchboard@{hello}"), String::clone);
     let return_path = config.smtp.enabled.then(|| mail::ReturnPath {
@@ -20,7 +20,7 @@ pub(super) fn settings(runtime: &Runtime, connection: &Connection, password: &st
     });
     mail::Settings {
         name: connection.name.clone(),
-        server: mail::Server {
+        server: runtime::mail::Server {
             host: settings.host.clone(),
             port: settings.port,
             encryption: match (settings.tls, settings.starttls) {

@@ -261,7 +261,7 @@ mod tests {
             (code_of_ucp(ucp::ErrorCode::SYNTAX), "UCP 02", "syntax"),
             (code_of(&Refusal::Cimd(cimd::ErrorCode::CONGESTION)), "CIMD2 10", "congestion"),
             (
-                code_of(&Refusal::Mail(connectors::MailCode::read(550, "5.1.1 nobody"))),
+                code_of(&Refusal::Mail(runtime::mail::MailCode::read(550, "5.1.1 nobody"))),
                 "SMTP 550",
                 "for good",
             ),

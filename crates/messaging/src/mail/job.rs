@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use connectors::mail::{Envelope, Letter, filled};
+use connectors::mail::{Letter, filled};
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use runtime::job::{Handler, Outcome};
+use runtime::mail::{self, Envelope, begun, mailbox, mark, one_line};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::{Code, Error, MessageId, Result, Timestamp};
 
 use super::address::ReplyTo;
-use super::outgoing::{self, begun, mailbox, mark, one_line};
+use super::outgoing;
 use crate::settings;
 
 /// The kind of these jobs.
@@ -90,7 +91,7 @@ async fn send(scope: &Scope, received: &Received) -> Outcome {
     };
     let from = runtime.config.mail.from.clone();
     let envelope = Envelope { from, to: vec![received.mail_to.clone()], notify: false };
-    match outgoing::send(runtime, &envelope, &content).await {
+    match mail::send(runtime, &envelope, &content).await {
         Ok(()) => Outcome::Done,
         Err(sent) => sent.outcome(),
     }

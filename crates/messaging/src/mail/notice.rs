@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use connectors::mail::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{MultiPart, SinglePart};
 use runtime::Runtime;
 use runtime::job::{self, Handler, Outcome};
+use runtime::mail::{self, Envelope, begun, mailbox, mark, one_line};
 use serde::{Deserialize, Serialize};
 use types::{Error, MessageId, Result, Timestamp};
 
-use super::outgoing::{self, begun, mailbox, mark, one_line};
 use crate::journal::{After, Batch, Ending};
 use crate::message::State;
 
@@ -96,7 +95,7 @@ pub fn handler() -> Handler {
             };
             // From nobody: nothing is ever answered to a notification (RFC 3461 §6.2).
             let envelope = Envelope { from: String::new(), to: vec![notice.back.to.clone()], notify: false };
-            match outgoing::send(scope.runtime(), &envelope, &content).await {
+            match mail::send(scope.runtime(), &envelope, &content).await {
                 Ok(()) => Outcome::Done,
                 Err(sent) => sent.outcome(),
             }
@@ -129,7 +128,7 @@ fn date(at: Timestamp) -> String {
 fn written(runtime: &Runtime, notice: &Notice) -> Result<Vec<u8>> {
     let back = &notice.back;
     let (action, status) = action(notice.state);
-    let host = outgoing::hello(runtime);
+    let host = mail::hello(runtime);
     // The fields of a notification are ASCII.
     let line = |text: &str| one_line(text, 500).replace(|ch: char| !ch.is_ascii(), "?");
     let mut fields = format!("Reporting-MTA: dns; {host}\r\n");

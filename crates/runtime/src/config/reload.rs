@@ -139,6 +139,11 @@ taken_at_once! {
     security.session_ttl_h;
     security.session_idle_m;
     security.link_ttl_m;
+    security.second_step_ttl_m;
+    security.remember_days;
+    security.step_up_m;
+    security.mails_max;
+    security.password_history;
     security.password_chars_min;
     audit.poll_ms;
     audit.checkpoint_rows;

@@ -282,6 +282,16 @@ pub struct Security {
     pub session_idle_m: u32,
     /// How long a one-time sign-in link can be used.
     pub link_ttl_m: u32,
+    /// How long a sign-in that was begun waits for its second step.
+    pub second_step_ttl_m: u32,
+    /// How long a browser is remembered whose person asked not to be asked for the second step again.
+    pub remember_days: u32,
+    /// How long a proof of who one is counts.
+    pub step_up_m: u32,
+    /// Mails with links and codes that can be asked for one address within `login_window_s`.
+    pub mails_max: u32,
+    /// A user's former passwords that are refused as the new one.
+    pub password_history: u32,
     /// Shortest password.
     pub password_chars_min: usize,
     /// Memory of one password hash (argon2id, RFC 9106).

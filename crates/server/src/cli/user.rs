@@ -1,8 +1,9 @@
 //! `switchboard user`: people who sign in. A sign-in link can be had without the server too: it is the way back in.
 
 use clap::Subcommand;
-use identity::first_start;
-use runtime::Clock;
+use identity::{factor, first_start};
+use reqwest::Method;
+use runtime::{Clock, Runtime};
 use serde_json::json;
 
 use super::client::{Client, Kind, PageFlags};
@@ -32,6 +33,43 @@ pub(super) enum UserCommand {
         /// The language they read: en, fr, ar
         #[arg(long)]
         language: Option<String>,
+        /// The hash of their password from another system, bcrypt or argon2id; they get in by a link when not given
+        #[arg(long, value_name = "HASH")]
+        password_hash: Option<String>,
+    },
+    /// How a user's account is kept safe: second factors, failed attempts
+    Security {
+        /// Their id or e-mail address
+        user: String,
+    },
+    /// A user's security history, newest first
+    History {
+        /// Their id or e-mail address
+        user: String,
+        #[command(flatten)]
+        page: PageFlags,
+    },
+    /// Let a user who failed too often try again at once
+    Unlock {
+        /// Their id or e-mail address
+        user: String,
+    },
+    /// Take a user's second factors away, for one who has lost them
+    ResetFactors {
+        /// Their id or e-mail address; with --offline the address
+        user: String,
+        /// Do not ask the server: by the database itself
+        #[arg(long)]
+        offline: bool,
+    },
+    /// How people of the tenant sign in; changed by what is named
+    Policy {
+        /// A role that needs a second factor; several times for several, `none` for no role
+        #[arg(long = "second-factor", value_name = "ROLE")]
+        second_factor_roles: Vec<String>,
+        /// Whether a code by mail stands in for a second factor that is not at hand: true or false
+        #[arg(long)]
+        mail_codes: Option<bool>,
     },
     /// Make a one-time sign-in link; by the database itself where the server does not answer
     Link {
@@ -75,8 +113,25 @@ pub(super) async fn run(
     if let UserCommand::Link { user, offline } = command {
         return link(user, *offline, flags, reach, out).await;
     }
+    if let UserCommand::ResetFactors { user, offline: true } = command {
+        return reset_offline(user, flags, out).await;
+    }
     let client = Client::new(flags, reach)?;
+    if let UserCommand::Policy { second_factor_roles, mail_codes } = command {
+        return policy(&client, second_factor_roles, *mail_codes, out).await;
+    }
     let answer = match command {
+        UserCommand::Security { user } => {
+            client.get(&["users", &client.find(&KIND, user).await?, "security"], &[]).await?
+        }
+        UserCommand::History { user, page } => return history(&client, user, page, out).await,
+        UserCommand::Unlock { user } => {
+            client.act(&["users", &client.find(&KIND, user).await?, "unlock"]).await?
+        }
+        UserCommand::ResetFactors { user, .. } => {
+            let id = client.find(&KIND, user).await?;
+            client.write(Method::DELETE, &["users", &id, "factors"], None).await?
+        }
         UserCommand::List(page) => {
             let columns = [
                 ("ID", "/id"),
@@ -89,12 +144,13 @@ pub(super) async fn run(
             client.get(&["users"], &page.query()).await?.show_page(out, &columns);
             return Ok(());
         }
-        UserCommand::Create { email, name, role, language } => {
+        UserCommand::Create { email, name, role, language, password_hash } => {
             let body = Members::default()
                 .with("email", Some(email.clone()))
                 .with("name", Some(name.clone().unwrap_or_else(|| email.clone())))
                 .with("role", Some(role.clone()))
-                .with("language", language.clone());
+                .with("language", language.clone())
+                .with("password_hash", password_hash.clone());
             client.post(&["users"], &body.value()).await?
         }
         UserCommand::Change { user, name, role, language, status } => {
@@ -106,10 +162,10 @@ pub(super) async fn run(
             client.patch(&["users", &client.find(&KIND, user).await?], &body.value()).await?
         }
         // Made above, as it does not need the server.
-        UserCommand::Link { .. } => return Ok(()),
+        UserCommand::Link { .. } | UserCommand::Policy { .. } => return Ok(()),
     };
     answer.show(out, |value| out.facts(value, FIRST));
-    if let UserCommand::Create { email, .. } = command {
+    if let UserCommand::Create { email, password_hash: None, .. } = command {
         out.note(&format!("They get in by a link: switchboard user link {email}"));
     }
     Ok(())
@@ -139,6 +195,33 @@ async fn link(
             }
         }
     }
+    let runtime = beside(flags).await?;
+    let made = first_start::new_link(&runtime, user).await;
+    runtime.db.close().await;
+    let made = made?;
+    match out.json() {
+        true => out.value(&json!(made)),
+        false => out.facts(&json!(made), &["url"]),
+    }
+    Ok(())
+}
+
+async fn history(client: &Client, user: &str, page: &PageFlags, out: &Out) -> Result<(), Failure> {
+    let columns = [
+        ("AT", "/at"),
+        ("WHAT", "/kind"),
+        ("DETAIL", "/detail"),
+        ("BY", "/done_by"),
+        ("FROM", "/from_address"),
+        ("BROWSER", "/user_agent"),
+    ];
+    let id = client.find(&KIND, user).await?;
+    client.get(&["users", &id, "security", "history"], &page.query()).await?.show_page(out, &columns);
+    Ok(())
+}
+
+/// The database itself, where there is one.
+async fn beside(flags: &ConfigFlags) -> Result<Runtime, Failure> {
     let config = config::usable(flags)?;
     let database = config.database_url();
     if let Some(path) = database.expose().strip_prefix("sqlite:")
@@ -149,14 +232,33 @@ async fn link(
             "start the server once, or name its data folder with --data.",
         ));
     }
-    let runtime = serve::runtime(config, Clock::system()).await?;
-    let made = first_start::new_link(&runtime, user).await;
+    Ok(serve::runtime(config, Clock::system()).await?)
+}
+
+async fn reset_offline(email: &str, flags: &ConfigFlags, out: &Out) -> Result<(), Failure> {
+    let runtime = beside(flags).await?;
+    let taken = factor::take_away_offline(&runtime, email).await;
     runtime.db.close().await;
-    let made = made?;
-    match out.json() {
-        true => out.value(&json!(made)),
-        false => out.facts(&json!(made), &["url"]),
+    taken?;
+    out.note("The second factors are taken away; a running server knows at once.");
+    Ok(())
+}
+
+async fn policy(
+    client: &Client,
+    roles: &[String],
+    mail_codes: Option<bool>,
+    out: &Out,
+) -> Result<(), Failure> {
+    let now = client.get(&["sign-in-policy"], &[]).await?;
+    if roles.is_empty() && mail_codes.is_none() {
+        now.show(out, |value| out.facts(value, &["second_factor_roles", "mail_codes"]));
+        return Ok(());
     }
+    let kept = now.value.as_object().cloned().unwrap_or_default();
+    let body = Members::from(kept).with_list("second_factor_roles", roles).with("mail_codes", mail_codes);
+    let changed = client.write(Method::PUT, &["sign-in-policy"], Some(&body.value())).await?;
+    changed.show(out, |value| out.facts(value, &["second_factor_roles", "mail_codes"]));
     Ok(())
 }
 

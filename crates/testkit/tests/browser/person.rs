@@ -37,9 +37,18 @@ impl DerefMut for Person {
 impl Person {
     /// Signs in by a one-time link and stands on the home page.
     pub(crate) async fn sign_in(house: &House) -> Self {
+        Self::sign_in_at(house, format!("http://{}", house.server.http)).await
+    }
+
+    /// As [`Person::sign_in`], at a console that has a name, which passkeys need.
+    pub(crate) async fn sign_in_by_name(house: &House) -> Self {
+        Self::sign_in_at(house, format!("http://localhost:{}", house.server.http.port())).await
+    }
+
+    async fn sign_in_at(house: &House, base: String) -> Self {
         let axe = browser::axe_source().expect("axe-core is not installed: cargo xtask install");
         let page = browser::start().page().await.unwrap();
-        let mut person = Self { page, base: format!("http://{}", house.server.http), axe };
+        let mut person = Self { page, base, axe };
         let link = first_start::new_link(&house.server.runtime, "admin@localhost").await.unwrap();
         person.open(&link.path).await;
         person.judge().await;

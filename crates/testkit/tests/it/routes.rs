@@ -216,6 +216,7 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["lookup-providers"]) => {
             json!({ "name": "Another", "settings": { "url": "https://lookup.example/{number}" } })
         }
+        ("PUT", ["sign-in-policy"]) => json!({ "mail_codes": true }),
         ("PUT", ["route-draft"]) => json!({ "routes": [] }),
         ("POST", ["routes", "try"]) => json!({ "to": "+33612345678" }),
         ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),

@@ -11,10 +11,11 @@ use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt};
 use lettre::transport::smtp::extension::{
     ClientId, Extension, MailBodyParameter, MailParameter, RcptParameter,
 };
-use runtime::config::Encryption;
+
 use tokio::time::timeout;
 
-use crate::report::MailCode;
+use super::MailCode;
+use crate::config::Encryption;
 
 /// A mail server that takes mail from us.
 #[derive(Clone)]
@@ -79,7 +80,7 @@ impl Failure {
         let cause = error.source();
         let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
         let why = match (io, cause) {
-            (Some(io), _) => runtime::tls::why(io),
+            (Some(io), _) => crate::tls::why(io),
             (None, Some(cause)) => cause.to_string(),
             (None, None) => error.to_string(),
         };

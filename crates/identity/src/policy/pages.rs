@@ -1,0 +1,74 @@
+//! How people of the tenant sign in, in the console.
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::get;
+use maud::html;
+use serde::Deserialize;
+use web::console::Content;
+use web::ui::words::Words;
+use web::ui::{card, field, form};
+use web::{App, Form, PageProblem, Refused, Visitor, console};
+
+use super::SignInPolicy;
+use crate::role;
+
+#[derive(Debug, Deserialize)]
+struct Given {
+    /// One box for each role; the names of those that are ticked, with `true`.
+    #[serde(flatten)]
+    boxes: std::collections::HashMap<String, String>,
+}
+
+impl Given {
+    fn policy(&self) -> SignInPolicy {
+        let ticked = |name: &str| self.boxes.get(name).is_some_and(|value| value == "true");
+        let roles = role::ROLES.iter().filter(|role| ticked(&format!("role_{}", role.name)));
+        SignInPolicy {
+            second_factor_roles: roles.map(|role| role.name.to_owned()).collect(),
+            mail_codes: ticked("mail_codes"),
+        }
+    }
+}
+
+fn content(visitor: &Visitor, policy: &SignInPolicy, refused: &Refused) -> Content<'static> {
+    let words = Words::for_lang(&visitor.person.language);
+    let names: Vec<_> = role::ROLES.iter().map(|role| (format!("role_{}", role.name), role)).collect();
+    let mailing = crate::mail::is_on(visitor.scope.runtime());
+    let fields = html! {
+        fieldset class="section" {
+            legend { "Who needs a second step" }
+            p class="hint" { "Who has none is led to adding one at the next sign-in and gets nowhere before. Their sessions end when you save." }
+            @for (name, role) in &names {
+                (field::checkbox(name, role.title).hint(role.about).checked(policy.needs_second(role.name)))
+            }
+        }
+        (field::checkbox("mail_codes", "Mail a code to who has their second factor not at hand")
+            .hint(if mailing { "Weaker than an app or a passkey: whoever reads the mailbox gets the code. The address must be verified." } else { "No mail server is configured, so this does nothing yet." })
+            .checked(policy.mail_codes))
+        (form::actions(&html! { (form::submit("Save")) }))
+    };
+    let body = html! {
+        (refused.summary(words, &[]))
+        (card::panel(&form::post("/sign-in-policy", "", &fields)))
+    };
+    Content::new("Sign-in", body)
+}
+
+async fn show(visitor: Visitor) -> Result<Response, PageProblem> {
+    let policy = super::get(&visitor.scope).await?;
+    Ok(visitor.page(content(&visitor, &policy, &Refused::NONE)))
+}
+
+async fn save(visitor: Visitor, Form(given): Form<Given>) -> Result<Response, PageProblem> {
+    let wanted = given.policy();
+    match super::set(&visitor.scope, wanted.clone()).await {
+        Ok(_) => Ok(console::done("/sign-in-policy", "Saved.")),
+        Err(error) => Ok(visitor.page_again(content(&visitor, &wanted, &Refused::by(error)?))),
+    }
+}
+
+/// The routes.
+pub(crate) fn router() -> Router<App> {
+    Router::new().route("/sign-in-policy", get(show).post(save))
+}

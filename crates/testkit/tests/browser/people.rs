@@ -1,0 +1,206 @@
+//! How people sign in: the pages that everybody meets first.
+
+use testkit::House;
+use testkit::browser::PATIENCE;
+use totp_rs::{Builder, Secret};
+
+use crate::person::Person;
+
+const PASSWORD: &str = "correct horse battery";
+
+/// What the app shows in so many steps.
+fn shown(house: &House, secret: &str, steps: i64) -> String {
+    let now = house.server.runtime.clock.now().unix_ms() / 1_000 + steps * 30;
+    let secret = Secret::try_from_base32(secret.trim()).unwrap();
+    let app = Builder::new().with_secret(secret).with_account_name("x").build().unwrap();
+    app.generate(now as u64).to_string()
+}
+
+async fn set_password(ana: &mut Person) {
+    ana.open("/account/security").await;
+    // Script has shown what needs it: nothing moves under the mouse any more.
+    ana.wait_for("[data-create] button", PATIENCE).await.unwrap();
+    ana.type_text("#f-password", PASSWORD).await.unwrap();
+    ana.type_text("#f-repeated", PASSWORD).await.unwrap();
+    assert!(ana.holds("document.querySelector('#f-repeated').value.length > 0").await);
+    ana.press("Enter").await.unwrap();
+    ana.sees("The password is set.").await;
+}
+
+async fn sign_out(ana: &mut Person) {
+    ana.click("details.account summary").await.unwrap();
+    ana.click("form[action='/sign-out'] button").await.unwrap();
+    ana.wait_for("#f-password", PATIENCE).await.unwrap();
+}
+
+async fn first_step(ana: &mut Person) {
+    ana.type_text("#f-email", "admin@localhost").await.unwrap();
+    ana.type_text("#f-password", PASSWORD).await.unwrap();
+    ana.press("Enter").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authenticator_is_added_and_asked_for() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    set_password(&mut ana).await;
+    ana.judge_everywhere().await;
+    ana.click("main a[href='/account/security/totp']").await.unwrap();
+    ana.wait_for(".qr svg", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    let secret = ana.text("#secret").await.unwrap();
+    ana.type_text("#f-code", "000000").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.sees("wrong, or was used before").await;
+    ana.expect_problem("422").await.unwrap();
+    ana.judge().await;
+    ana.type_text("#f-code", &shown(&house, &secret, 0)).await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("#backup-codes", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    let codes = ana.text("#backup-codes").await.unwrap();
+    let code = codes.lines().next().unwrap().to_owned();
+    ana.click("main .actions a").await.unwrap();
+    ana.sees("10 are left.").await;
+    ana.judge_everywhere().await;
+    sign_out(&mut ana).await;
+    first_step(&mut ana).await;
+    ana.wait_for("#f-code:focus", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.type_text("#f-code", &shown(&house, &secret, 1)).await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("details.account", PATIENCE).await.unwrap();
+    sign_out(&mut ana).await;
+    first_step(&mut ana).await;
+    ana.type_text("#f-code", &code).await.unwrap();
+    ana.click("#f-remember").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("details.account", PATIENCE).await.unwrap();
+    ana.open("/account/security").await;
+    ana.sees("9 are left.").await;
+    ana.sees("not asked until").await;
+    ana.open("/account/security/history").await;
+    ana.sees("Backup code used").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passkey_is_added_and_signs_in_alone_and_as_the_second_step() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in_by_name(&house).await;
+    let key = ana.plug_authenticator().await.unwrap();
+    set_password(&mut ana).await;
+    ana.type_text("#f-passkey_name", "Laptop").await.unwrap();
+    ana.click("[data-create] button[type=button]").await.unwrap();
+    ana.wait_for("#backup-codes", PATIENCE).await.unwrap();
+    ana.judge().await;
+    ana.click("[data-create] a").await.unwrap();
+    ana.sees("Laptop").await;
+    ana.judge_everywhere().await;
+
+    // Passwordless: nothing is typed, and the browser offers the passkey by itself.
+    ana.click("details.account summary").await.unwrap();
+    ana.click("form[action='/sign-out'] button").await.unwrap();
+    ana.until("location.pathname === '/' && document.querySelector('details.account') !== null").await;
+    ana.open("/account/security/history").await;
+    ana.sees("passkey").await;
+    ana.sees("Signed out").await;
+
+    // Behind the password.
+    ana.touch(&key, false).await.unwrap();
+    sign_out(&mut ana).await;
+    ana.judge_everywhere().await;
+    first_step(&mut ana).await;
+    ana.wait_for("[data-passkey='/sign-in/second/passkey'] button", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.touch(&key, true).await.unwrap();
+    ana.click("[data-passkey] button[type=button]").await.unwrap();
+    ana.wait_for("details.account", PATIENCE).await.unwrap();
+    ana.open("/account/security/history").await;
+    ana.sees("password+passkey").await;
+
+    // As a proof.
+    ana.open("/step-up?back=%2Fusers").await;
+    ana.judge_everywhere().await;
+    ana.click("[data-passkey] button[type=button]").await.unwrap();
+    ana.until("location.pathname === '/users'").await;
+
+    // Removed, it opens nothing any more.
+    ana.open("/account/security").await;
+    ana.click("form[action$='/remove'] button").await.unwrap();
+    ana.sees("The passkey is removed.").await;
+    ana.touch(&key, false).await.unwrap();
+    sign_out(&mut ana).await;
+    ana.touch(&key, true).await.unwrap();
+    ana.click("[data-passkey] button[type=button]").await.unwrap();
+    ana.sees("The passkey was not accepted.").await;
+    ana.expect_problem("422").await.unwrap();
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sign_in_page_speaks_the_languages_and_says_what_is_wrong() {
+    let house = House::start_with(|config| {
+        config.mail.host = "127.0.0.1".to_owned();
+        config.mail.from = "console@sms.example".to_owned();
+    })
+    .await;
+    let mut ana = Person::sign_in(&house).await;
+    sign_out(&mut ana).await;
+    for (languages, title) in [("ar", "تسجيل الدخول"), ("fr", "Se connecter"), ("en", "Sign in")] {
+        ana.set_languages(languages).await.unwrap();
+        for path in [
+            "/sign-in",
+            "/sign-in/mail?wanted=link",
+            "/sign-in/mail?wanted=reset",
+            "/sign-in/link?token=x",
+            "/sign-in/verify?token=x",
+        ] {
+            ana.open(path).await;
+            ana.judge_everywhere().await;
+        }
+        ana.open("/sign-in").await;
+        ana.sees(title).await;
+        assert!(
+            ana.holds(&format!("document.dir === '{}'", if languages == "ar" { "rtl" } else { "ltr" })).await
+        );
+    }
+    first_step(&mut ana).await;
+    ana.sees("The e-mail address or the password is wrong").await;
+    assert!(ana.holds("document.querySelector('#f-email').value === 'admin@localhost'").await);
+    ana.expect_problem("401").await.unwrap();
+    ana.judge_everywhere().await;
+    ana.open("/sign-in/reset?token=x").await;
+    ana.sees("This link is of no use").await;
+    ana.expect_problem("401").await.unwrap();
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_says_who_needs_a_second_step() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/sign-in-policy").await;
+    ana.judge_everywhere().await;
+    ana.click("#f-role_platform_admin").await.unwrap();
+    ana.click("main form button[type=submit]").await.unwrap();
+    ana.sees("you have no second factor yourself").await;
+    ana.expect_problem("422").await.unwrap();
+    ana.judge().await;
+    ana.click("#f-role_platform_admin").await.unwrap();
+    ana.click("#f-role_developer").await.unwrap();
+    ana.click("main form button[type=submit]").await.unwrap();
+    ana.sees("Saved.").await;
+    assert!(ana.holds("document.querySelector('#f-role_developer').checked").await);
+    ana.open("/users").await;
+    ana.click("main tbody a").await.unwrap();
+    ana.sees("Failed attempts").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}
