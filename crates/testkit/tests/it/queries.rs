@@ -154,7 +154,7 @@ async fn what_goes_over_the_wire_is_told_where_it_is_kept() {
         assert_eq!(pdus[0]["at"].is_string(), keeps, "{pdus}");
         let octets = hex(pdus[0]["hex"].as_str().unwrap());
         let (_, pdu) = smpp::decode(&octets, smpp::Mode::Strict).unwrap();
-        assert!(matches!(pdu, smpp::Pdu::SubmitSm(sm) if sm.short_message == b"hello"));
+        assert!(matches!(pdu, Pdu::SubmitSm(sm) if sm.short_message == b"hello"));
         if keeps {
             assert_eq!((&sent["bind"], &pdus[0]["bind"]), (&json!(1), &json!(1)));
             assert!(sent["took_ms"].as_f64().is_some_and(|ms| ms >= 25.0), "{sent}");
