@@ -82,12 +82,12 @@ pub async fn set(scope: &Scope, wanted: SignInPolicy) -> Result<SignInPolicy> {
     let mut policy = wanted;
     policy.second_factor_roles.sort();
     policy.second_factor_roles.dedup();
-    for role in &policy.second_factor_roles {
-        if role::Role::named(role).is_none() {
-            return Err(Error::invalid("second_factor_roles", format!("{role:?} is no role")));
-        }
-    }
     let mut write = scope.write().await?;
+    let roles = role::custom::all(&mut write, scope.tenant()).await?;
+    let unknown = |named: &&String| roles.iter().all(|role| role.name != **named);
+    if let Some(named) = policy.second_factor_roles.iter().find(unknown) {
+        return Err(Error::invalid("second_factor_roles", format!("{named:?} is no role")));
+    }
     let before = read(&mut write, scope.tenant()).await?;
     if let Actor::User(id) = scope.actor() {
         let own = user::find(&mut write, scope.tenant(), *id).await?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! permissions {
-    ($($name:ident $text:literal $group:literal $title:literal;)*) => {
+    ($($name:ident $text:tt $group:literal $title:literal;)*) => {
         /// A permission. The console, the API and enforcement all read this one catalogue.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         pub enum Permission { $(#[doc = $title] #[serde(rename = $text)] $name,)* }

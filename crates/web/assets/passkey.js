@@ -107,9 +107,13 @@
       }
     });
     if (box.hasAttribute("data-autofill")) {
-      // A browser that offers passkeys among the names it fills in waits for one in silence.
+      // A browser that offers passkeys among the names it fills in waits for one in silence, unless somebody asked already.
+      // One that was chosen there and refused is told like any other.
       PublicKeyCredential.isConditionalMediationAvailable?.().then((can) => {
-        if (can) run(box, "conditional").catch(() => {});
+        if (!can || waiting) return;
+        run(box, "conditional").catch((error) => {
+          if (error instanceof Refused) failed.textContent = box.dataset.failed;
+        });
       });
     }
   }

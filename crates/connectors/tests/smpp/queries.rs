@@ -7,6 +7,7 @@ use super::smsc::Smsc;
 use super::{Ours, settings};
 
 /// Asks in a task of its own, as the link's owner does.
+#[expect(clippy::disallowed_methods, reason = "the test waits for the task itself")]
 fn ask(ours: &Ours, id: &'static str) -> tokio::task::JoinHandle<Queried> {
     let link = ours.link.clone();
     tokio::spawn(async move {

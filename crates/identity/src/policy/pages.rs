@@ -22,25 +22,32 @@ struct Given {
 
 impl Given {
     fn policy(&self) -> SignInPolicy {
-        let ticked = |name: &str| self.boxes.get(name).is_some_and(|value| value == "true");
-        let roles = role::ROLES.iter().filter(|role| ticked(&format!("role_{}", role.name)));
+        let ticked = self.boxes.iter().filter(|(_, value)| *value == "true").map(|(name, _)| name.as_str());
         SignInPolicy {
-            second_factor_roles: roles.map(|role| role.name.to_owned()).collect(),
-            mail_codes: ticked("mail_codes"),
+            second_factor_roles: ticked
+                .clone()
+                .filter_map(|name| name.strip_prefix("role_").map(str::to_owned))
+                .collect(),
+            mail_codes: ticked.clone().any(|name| name == "mail_codes"),
         }
     }
 }
 
-fn content(visitor: &Visitor, policy: &SignInPolicy, refused: &Refused) -> Content<'static> {
+async fn content(
+    visitor: &Visitor,
+    policy: &SignInPolicy,
+    refused: &Refused,
+) -> Result<Content<'static>, PageProblem> {
     let words = Words::for_lang(&visitor.person.language);
-    let names: Vec<_> = role::ROLES.iter().map(|role| (format!("role_{}", role.name), role)).collect();
+    let roles = role::custom::all(&mut visitor.scope.read().await?, visitor.scope.tenant()).await?;
+    let names: Vec<_> = roles.iter().map(|role| (format!("role_{}", role.name), role)).collect();
     let mailing = crate::mail::is_on(visitor.scope.runtime());
     let fields = html! {
         fieldset class="section" {
             legend { "Who needs a second step" }
             p class="hint" { "Who has none is led to adding one at the next sign-in and gets nowhere before. Their sessions end when you save." }
             @for (name, role) in &names {
-                (field::checkbox(name, role.title).hint(role.about).checked(policy.needs_second(role.name)))
+                (field::checkbox(name, &role.title).hint(&role.about).checked(policy.needs_second(&role.name)))
             }
         }
         (field::checkbox("mail_codes", "Mail a code to who has their second factor not at hand")
@@ -52,19 +59,19 @@ fn content(visitor: &Visitor, policy: &SignInPolicy, refused: &Refused) -> Conte
         (refused.summary(words, &[]))
         (card::panel(&form::post("/sign-in-policy", "", &fields)))
     };
-    Content::new("Sign-in", body)
+    Ok(Content::new("Sign-in", body))
 }
 
 async fn show(visitor: Visitor) -> Result<Response, PageProblem> {
     let policy = super::get(&visitor.scope).await?;
-    Ok(visitor.page(content(&visitor, &policy, &Refused::NONE)))
+    Ok(visitor.page(content(&visitor, &policy, &Refused::NONE).await?))
 }
 
 async fn save(visitor: Visitor, Form(given): Form<Given>) -> Result<Response, PageProblem> {
     let wanted = given.policy();
     match super::set(&visitor.scope, wanted.clone()).await {
         Ok(_) => Ok(console::done("/sign-in-policy", "Saved.")),
-        Err(error) => Ok(visitor.page_again(content(&visitor, &wanted, &Refused::by(error)?))),
+        Err(error) => Ok(visitor.page_again(content(&visitor, &wanted, &Refused::by(error)?).await?)),
     }
 }
 

@@ -171,7 +171,7 @@ pub async fn list(scope: &Scope) -> Result<Vec<RoleShown>> {
     all(&mut tx, scope.tenant()).await
 }
 
-async fn all(tx: &mut Tx, tenant: TenantId) -> Result<Vec<RoleShown>> {
+pub(crate) async fn all(tx: &mut Tx, tenant: TenantId) -> Result<Vec<RoleShown>> {
     let customs = rights::customs(tx, tenant).await?;
     let users: Vec<Counted> = tx
         .all(

@@ -146,7 +146,10 @@ pub async fn explain(scope: &Scope, question: &Question) -> Result<Explanation> 
 
 /// Whether a permission on a user asks beside it that the other may do no more.
 const fn governs(permission: Permission) -> bool {
-    matches!(permission, Permission::UserChange | Permission::UserRole | Permission::UserLink)
+    matches!(
+        permission,
+        Permission::UserChange | Permission::UserRole | Permission::UserLink | Permission::UserSecurity
+    )
 }
 
 async fn facts(tx: &mut Tx, scope: &Scope, who: &str) -> Result<Facts> {

@@ -447,7 +447,10 @@ async fn enforced(
             key.created_by.parse().ok()
         }
     };
-    let governed = matches!(permission, Permission::UserChange | Permission::UserRole | Permission::UserLink);
+    let governed = matches!(
+        permission,
+        Permission::UserChange | Permission::UserRole | Permission::UserLink | Permission::UserSecurity
+    );
     let outranked = match user {
         Some(id) if governed => {
             let mut tx = scope.read().await.unwrap();

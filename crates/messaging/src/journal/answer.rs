@@ -388,8 +388,7 @@ async fn decide(
         wake,
     };
     // What is sent, ended or waiting in the table gives up its place in memory; what goes out again keeps it.
-    let mut place = After::Release(message.id);
-    let mut ended = None;
+    let (mut place, mut ended) = (After::Release(message.id), None);
     match worst {
         Worst::Taken => {
             batch.count(message.tenant, Some(from), State::Sent);

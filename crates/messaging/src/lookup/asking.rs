@@ -64,6 +64,7 @@ pub struct Looked {
 
 /// What a service said.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = LookupTold)]
 pub struct Told {
     /// The service.
     pub provider: LookupId,

@@ -137,7 +137,7 @@ async fn a_passkey_is_added_and_signs_in_alone_and_as_the_second_step() {
     ana.click("[data-passkey] button[type=button]").await.unwrap();
     ana.sees("The passkey was not accepted.").await;
     ana.expect_problem("422").await.unwrap();
-    // The browser may have offered it by itself before the click, which was refused in silence.
+    // The browser may have offered it by itself before the click, which is told as well.
     drop(ana.expect_problem("422").await);
     ana.leave().await;
     house.stop().await;
