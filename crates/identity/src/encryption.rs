@@ -30,6 +30,8 @@ const FORMER_MAX: usize = 16;
 /// one of these: a column that is not known here would keep its old key.
 #[derive(Debug, Clone, Copy)]
 pub struct Sealed {
+    /// What it holds, in words.
+    pub title: &'static str,
     /// The table.
     pub table: &'static str,
     /// The column.
@@ -228,6 +230,8 @@ pub struct FormerKey {
 /// A column of sealed texts.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Column {
+    /// What it holds, in words.
+    pub title: &'static str,
     /// The table.
     pub table: &'static str,
     /// The column.
@@ -253,7 +257,8 @@ pub async fn show(scope: &Scope) -> Result<Encryption> {
         let Counted { n: sealed } = tx.one(column.count, args![scope.tenant(), "v1.%"]).await?;
         let Counted { n: current } =
             tx.one(column.count, args![scope.tenant(), format!("v1.{key}.%")]).await?;
-        counted.push(Column { table: column.table, column: column.column, sealed, current });
+        let Sealed { title, table, column, .. } = column;
+        counted.push(Column { title, table, column, sealed, current });
     }
     let former = former(&mut tx, scope.tenant()).await?.into_iter();
     let former = former.map(|row| FormerKey { key: row.key_id, retired_at: row.retired_at }).collect();

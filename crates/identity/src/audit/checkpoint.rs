@@ -21,6 +21,7 @@ const ROW: &str = "ed25519";
 
 /// The signing halves, for a new data key to seal anew.
 pub const SEALED: Sealed = Sealed {
+    title: "The audit trail's signing key",
     table: TABLE,
     column: COLUMN,
     row: |_| ROW.to_owned(),

@@ -60,24 +60,19 @@ fn columns(encryption: &Encryption) -> Markup {
     let progress = |one: &Column| {
         let (done, all) = (one.current.max(0) as u64, one.sealed.max(0) as u64);
         match all {
-            0 => html! { "nothing sealed" },
-            _ => feedback::progress(
-                &format!("{}.{}", one.table, one.column),
-                done,
-                Some(all),
-                &format!("{done} of {all}"),
-            ),
+            0 => html! { "none yet" },
+            _ => feedback::progress("Sealed", done, Some(all), &format!("{done} of {all}")),
         }
     };
     let rows = encryption.columns.iter().map(|one| {
         row(vec![
-            html! { code dir="ltr" { (one.table) "." (one.column) } },
+            html! { (one.title) " " code dir="ltr" { (one.table) "." (one.column) } },
             html! { (one.sealed) },
             progress(one),
         ])
     });
-    let heads = vec![column("Field"), column("Secrets").number(), column("Sealed by the current key")];
-    html! { (table("Sealed fields", heads, rows.collect()).caption_shown()) }
+    let heads = vec![column("What"), column("Secrets").number(), column("By the current key")];
+    card::card("Sealed secrets", &html! {}, &html! { (table("Sealed secrets", heads, rows.collect())) })
 }
 
 fn data_key(encryption: &Encryption) -> Markup {

@@ -24,6 +24,7 @@ const ISSUER: &str = "Switchboard";
 
 /// The sealed secrets, for whoever seals them anew.
 pub const SEALED: Sealed = Sealed {
+    title: "Authenticators of people",
     table: "totp",
     column: "secret_sealed",
     row: |id| UserId::from_raw(id).to_string(),

@@ -13,6 +13,7 @@ use crate::house::{House, code};
 
 /// The table of users stands for one with a sealed column: its names are sealed here.
 const NAMES: Sealed = Sealed {
+    title: "Names",
     table: "users",
     column: "name",
     row: |id| id.to_string(),

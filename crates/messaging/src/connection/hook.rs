@@ -55,6 +55,7 @@ fn made_token() -> String {
 
 /// The secrets of hooks.
 pub const SEALED: Sealed = Sealed {
+    title: "Secrets of hooks",
     table: "connection_hook",
     column: "secret_sealed",
     row: |id| ConnectionId::from_raw(id).to_string(),

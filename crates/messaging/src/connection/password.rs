@@ -27,6 +27,7 @@ pub(super) async fn seal(
 
 /// The passwords of connections.
 pub const SEALED: Sealed = Sealed {
+    title: "Passwords at carriers",
     table: "connection",
     column: "password_sealed",
     row: |id| ConnectionId::from_raw(id).to_string(),

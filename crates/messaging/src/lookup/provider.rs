@@ -307,6 +307,7 @@ impl Stored {
 
 /// The secret headers of services.
 pub const SEALED: Sealed = Sealed {
+    title: "Headers of look-up services",
     table: "lookup_provider",
     column: "headers_sealed",
     row: |id| LookupId::from_raw(id).to_string(),

@@ -58,9 +58,14 @@ pub(super) async fn run(command: &EncryptionCommand, client: &Client, out: &Out)
         EncryptionCommand::NewRootKey => return new_root_key(out),
     };
     answer.show(out, |value| {
-        out.facts(value, &["key", "before", "cipher", "file", "to_wrap"]);
+        let mut facts = value.clone();
+        if let Some(facts) = facts.as_object_mut() {
+            facts.retain(|name, _| !matches!(name.as_str(), "columns" | "former"));
+        }
+        out.facts(&facts, &["key", "before", "cipher", "file", "to_wrap"]);
         if let Some(columns) = value["columns"].as_array() {
             let shown = [
+                ("WHAT", "/title"),
                 ("TABLE", "/table"),
                 ("COLUMN", "/column"),
                 ("SECRETS", "/sealed"),
