@@ -12,6 +12,10 @@
 //! | [`password`] | argon2id |
 //! | [`attempt`] | how often somebody may guess |
 //! | [`key`] | API keys |
+//! | [`client`] | applications that ask for tokens |
+//! | [`consent`] | what people let applications do; codes and refresh tokens |
+//! | [`token`] | access tokens, and the keys that sign them |
+//! | [`oauth`] | the endpoints of OAuth 2.0 |
 //! | [`role`] | system roles and the permission catalogue |
 //! | [`audit`] | who did what |
 //! | [`name`] | what names and addresses look like |
@@ -28,16 +32,21 @@ use web::App;
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
+pub mod client;
+pub mod consent;
 pub mod encryption;
 pub mod first_start;
 pub mod key;
 pub mod link;
 pub mod name;
+mod network;
+pub mod oauth;
 mod pages;
 pub mod password;
 pub mod role;
 pub mod session;
 pub mod tenant;
+pub mod token;
 pub mod user;
 
 pub use pages::{NAV, pages};
@@ -45,8 +54,12 @@ pub use pages::{NAV, pages};
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
+    Migration { name: "identity/0016_machines", text: include_str!("../migrations/0016_machines.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
 ];
+
+/// The columns of this crate that hold sealed texts.
+pub const SEALED: &[encryption::Sealed] = &[];
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
@@ -59,7 +72,14 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(tenant::api::router())
         .merge(user::api::router())
         .merge(key::api::router())
+        .merge(client::api::router())
+        .merge(consent::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
         .merge(encryption::api::router())
+}
+
+/// What applications ask by the standards of OAuth 2.0, which is no part of our own API.
+pub fn doors() -> axum::Router<App> {
+    oauth::api::router()
 }

@@ -12,6 +12,8 @@ pub fn pages() -> Router<App> {
         .merge(crate::session::pages::router())
         .merge(crate::user::pages::router())
         .merge(crate::key::pages::router())
+        .merge(crate::client::pages::router())
+        .merge(crate::consent::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::audit::pages::router())
         .merge(crate::encryption::pages::router())
@@ -26,6 +28,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Key,
         key: Some('k'),
         permission: Permission::KeyView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Applications",
+        href: "/oauth-clients",
+        icon: Icon::Plug,
+        key: None,
+        permission: Permission::ClientView,
     },
     NavEntry {
         group: "Access",

@@ -335,7 +335,7 @@ fn known(role: &str) -> Result<&'static Role> {
 }
 
 /// A role may be given by whoever may do all that it allows.
-fn may_give(scope: &Scope, role: &str) -> Result<()> {
+pub(crate) fn may_give(scope: &Scope, role: &str) -> Result<()> {
     if scope.permissions().covers(known(role)?.permissions()) {
         return Ok(());
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use db::{OnConflict, Tenancy, Tx, args, record, sql};
 use serde::Serialize;
 use types::{
-    AccountId, Code, Error, Event, KeyId, Permission, Permissions, Result, TenantId, Timestamp, UserId,
+    AccountId, ClientId, Code, Error, Event, KeyId, Permission, Permissions, Result, TenantId, Timestamp,
+    UserId,
 };
 
 use crate::Runtime;
@@ -19,6 +20,15 @@ pub enum Actor {
     User(UserId),
     /// A program with an API key.
     Key(KeyId),
+    /// A program with a token of its own (RFC 6749 §4.4).
+    Client(ClientId),
+    /// An application with a person's token: it acts for them, within what they let it do, and is not them.
+    App {
+        /// The application.
+        client: ClientId,
+        /// For whom.
+        user: UserId,
+    },
     /// A customer's system over SMPP.
     Account(AccountId),
     /// A part of the product, by its name.
@@ -30,6 +40,8 @@ impl std::fmt::Display for Actor {
         match self {
             Self::User(id) => write!(f, "{id}"),
             Self::Key(id) => write!(f, "{id}"),
+            Self::Client(id) => write!(f, "{id}"),
+            Self::App { client, user } => write!(f, "{client} for {user}"),
             Self::Account(id) => write!(f, "{id}"),
             Self::System(part) => write!(f, "system {part}"),
         }
@@ -69,6 +81,22 @@ struct Inner {
     permissions: Permissions,
     origin: Origin,
     keyed: Option<Keyed>,
+    test: bool,
+}
+
+impl Inner {
+    fn copied(&self) -> Self {
+        let Self { runtime, tenant, actor, permissions, origin, keyed, test } = self;
+        Self {
+            runtime: runtime.clone(),
+            tenant: *tenant,
+            actor: actor.clone(),
+            permissions: *permissions,
+            origin: origin.clone(),
+            keyed: keyed.clone(),
+            test: *test,
+        }
+    }
 }
 
 impl Scope {
@@ -81,23 +109,26 @@ impl Scope {
         permissions: Permissions,
         origin: Origin,
     ) -> Self {
-        Self { inner: Arc::new(Inner { runtime, tenant, actor, permissions, origin, keyed: None }) }
+        Self {
+            inner: Arc::new(Inner { runtime, tenant, actor, permissions, origin, keyed: None, test: false }),
+        }
     }
 
     /// The same scope for a keyed request.
     #[must_use]
     pub fn keyed(&self, keyed: Keyed) -> Self {
-        let Inner { runtime, tenant, actor, permissions, origin, .. } = &*self.inner;
-        Self {
-            inner: Arc::new(Inner {
-                runtime: runtime.clone(),
-                tenant: *tenant,
-                actor: actor.clone(),
-                permissions: *permissions,
-                origin: origin.clone(),
-                keyed: Some(keyed),
-            }),
-        }
+        Self { inner: Arc::new(Inner { keyed: Some(keyed), ..self.inner.copied() }) }
+    }
+
+    /// The same scope for a test: what it sends goes to the simulator and to nobody else.
+    #[must_use]
+    pub fn in_test(&self) -> Self {
+        Self { inner: Arc::new(Inner { test: true, ..self.inner.copied() }) }
+    }
+
+    /// Whether what it sends must go to the simulator and to nobody else.
+    pub fn is_test(&self) -> bool {
+        self.inner.test
     }
 
     /// Whose rows.

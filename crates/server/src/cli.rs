@@ -18,6 +18,7 @@ use failure::Failure;
 use show::Out;
 
 mod account;
+mod application;
 mod bench;
 mod blacklist;
 mod cdr;
@@ -199,6 +200,9 @@ enum Command {
     /// API keys
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
+    /// Applications that ask for tokens (OAuth 2.0)
+    #[command(subcommand, visible_alias = "applications")]
+    Application(application::ApplicationCommand),
     /// People who sign in
     #[command(subcommand, visible_alias = "users")]
     User(user::UserCommand),
@@ -282,6 +286,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Conversation(command) => conversation::run(&command, client, out).await,
         Command::OptOut(command) => opt_out::run(&command, client, out).await,
         Command::Key(command) => key::run(&command, client, out).await,
+        Command::Application(command) => application::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),

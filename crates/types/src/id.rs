@@ -40,6 +40,12 @@ pub mod kind {
         User "usr" "user";
         /// An API key.
         Key "key" "API key";
+        /// An application that asks for tokens (OAuth 2.0).
+        Client "app" "application";
+        /// What an application may do for a person.
+        Consent "cns" "consent";
+        /// A service that people sign in with.
+        Provider "idp" "identity provider";
         /// A signed-in browser.
         Session "ses" "session";
         /// A message.

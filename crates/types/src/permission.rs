@@ -58,6 +58,14 @@ permissions! {
     QueueManage "queue.manage" "Queue" "Pause, resume, hold, release, cancel and redrive";
     KeyView "key.view" "API keys" "See API keys";
     KeyManage "key.manage" "API keys" "Create and revoke API keys";
+    ClientView "client.view" "Applications" "See applications and their secrets' first characters";
+    ClientCreate "client.create" "Applications" "Register applications";
+    ClientChange "client.change" "Applications" "Change applications, and give them new secrets";
+    ClientDelete "client.delete" "Applications" "Remove applications";
+    ProviderView "identity_provider.view" "Sign-in" "See the services that people sign in with";
+    ProviderCreate "identity_provider.create" "Sign-in" "Add services that people sign in with";
+    ProviderChange "identity_provider.change" "Sign-in" "Change services that people sign in with";
+    ProviderDelete "identity_provider.delete" "Sign-in" "Remove services that people sign in with";
     UserView "user.view" "Users" "See users";
     UserManage "user.manage" "Users" "Create and change users, and make sign-in links";
     AuditView "audit.view" "Audit" "See who did what";

@@ -88,7 +88,7 @@ async fn a_new_data_key_seals_everything_anew_and_the_old_one_goes_a_day_later()
     let before = all_open(&house.runtime, admin.tenant()).await;
 
     let turned = encryption::turn(&admin).await.unwrap();
-    assert_eq!(before, [turned.before.clone()]);
+    assert_eq!(before, std::slice::from_ref(&turned.before));
     assert_eq!(all_open(&house.runtime, admin.tenant()).await, before, "not sealed anew yet, and readable");
     let shown = encryption::show(&admin).await.unwrap();
     assert_eq!(
@@ -98,7 +98,7 @@ async fn a_new_data_key_seals_everything_anew_and_the_old_one_goes_a_day_later()
     assert_eq!((shown.columns[0].sealed, shown.columns[0].current), (230, 0));
 
     run_job(&admin).await;
-    assert_eq!(all_open(&house.runtime, admin.tenant()).await, [turned.key.clone()]);
+    assert_eq!(all_open(&house.runtime, admin.tenant()).await, std::slice::from_ref(&turned.key));
     let shown = encryption::show(&admin).await.unwrap();
     assert_eq!((shown.columns[0].current, shown.former.len()), (230, 1), "kept for who read before");
     assert_eq!(all_open(&house.runtime, neighbour.tenant()).await, others, "another tenant's key stays");

@@ -5,5 +5,7 @@
 mod access;
 mod encryption;
 mod house;
+mod machines;
+mod oauth;
 mod pages;
 mod trail;

@@ -139,6 +139,9 @@ taken_at_once! {
     security.session_ttl_h;
     security.session_idle_m;
     security.link_ttl_m;
+    security.access_token_ttl_s;
+    security.grant_ttl_h;
+    security.signing_key_days;
     security.password_chars_min;
     log.filter;
     cdr.lines_max;

@@ -282,6 +282,12 @@ pub struct Security {
     pub session_idle_m: u32,
     /// How long a one-time sign-in link can be used.
     pub link_ttl_m: u32,
+    /// How long an access token of an application lasts.
+    pub access_token_ttl_s: u32,
+    /// How long an application may act for a person before it must ask again.
+    pub grant_ttl_h: u32,
+    /// How long a key signs access tokens.
+    pub signing_key_days: u32,
     /// Shortest password.
     pub password_chars_min: usize,
     /// Memory of one password hash (argon2id, RFC 9106).

@@ -65,6 +65,7 @@ impl Shown {
             (card::card("You", &html! {}, &self.profile_form()))
             (card::card("Password", &html! {}, &self.password_form(visitor)))
             (card::card("Signed-in browsers", &html! {}, &self.browsers()))
+            (form::actions(&html! { (form::link("Applications that act for you", "/account/applications")) }))
         };
         Content::new("Your account", body)
     }
