@@ -15,6 +15,8 @@
 //! | [`client`] | applications that ask for tokens |
 //! | [`consent`] | what people let applications do; codes and refresh tokens |
 //! | [`token`] | access tokens, and the keys that sign them |
+//! | [`provider`] | services that people sign in with |
+//! | [`federation`] | signing in with them (OpenID Connect) |
 //! | [`oauth`] | the endpoints of OAuth 2.0 |
 //! | [`role`] | system roles and the permission catalogue |
 //! | [`audit`] | who did what |
@@ -35,6 +37,7 @@ pub mod authenticate;
 pub mod client;
 pub mod consent;
 pub mod encryption;
+pub mod federation;
 pub mod first_start;
 pub mod key;
 pub mod link;
@@ -43,6 +46,7 @@ mod network;
 pub mod oauth;
 mod pages;
 pub mod password;
+pub mod provider;
 pub mod role;
 pub mod session;
 pub mod tenant;
@@ -55,11 +59,12 @@ pub use pages::{NAV, pages};
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0001_identity", text: include_str!("../migrations/0001_identity.sql") },
     Migration { name: "identity/0016_machines", text: include_str!("../migrations/0016_machines.sql") },
+    Migration { name: "identity/0018_federation", text: include_str!("../migrations/0018_federation.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
 ];
 
 /// The columns of this crate that hold sealed texts.
-pub const SEALED: &[encryption::Sealed] = &[];
+pub const SEALED: &[encryption::Sealed] = &[provider::SEALED];
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
@@ -74,6 +79,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(key::api::router())
         .merge(client::api::router())
         .merge(consent::api::router())
+        .merge(provider::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
         .merge(encryption::api::router())

@@ -14,6 +14,8 @@ pub fn pages() -> Router<App> {
         .merge(crate::key::pages::router())
         .merge(crate::client::pages::router())
         .merge(crate::consent::pages::router())
+        .merge(crate::provider::pages::router())
+        .merge(crate::federation::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::audit::pages::router())
         .merge(crate::encryption::pages::router())
@@ -44,6 +46,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Users,
         key: Some('u'),
         permission: Permission::UserView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Sign-in services",
+        href: "/identity-providers",
+        icon: Icon::Exit,
+        key: None,
+        permission: Permission::ProviderView,
     },
     NavEntry {
         group: "Access",

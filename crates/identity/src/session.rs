@@ -180,6 +180,36 @@ pub async fn sign_in_by_link(runtime: &Runtime, token: &str, browser: Browser) -
     begin(write, &scope, &candidate, "link", browser).await
 }
 
+/// Signs a user in whom somebody else has recognised: a service of their tenant.
+///
+/// # Errors
+/// `sign_in_refused` for a user or tenant that is not active.
+pub(crate) async fn sign_in_as(
+    runtime: &Runtime,
+    tenant: TenantId,
+    user: UserId,
+    by: &str,
+    browser: Browser,
+) -> Result<SignedIn> {
+    let candidate: Option<Candidate> = runtime
+        .db
+        .read(Tenancy::Tenant(tenant))
+        .await?
+        .optional(
+            sql!(
+                "select u.id, u.tenant_id, u.email, u.role, u.status, t.status as tenant_status, u.password_hash \
+                 from users u join tenant t on t.id = u.tenant_id where u.tenant_id = $1 and u.id = $2"
+            ),
+            args![tenant, user],
+        )
+        .await?;
+    let candidate = candidate.filter(Candidate::may_enter).ok_or_else(|| {
+        Error::new(Code::SignInRefused, "you are not let in any more").hint("Ask an administrator.")
+    })?;
+    let scope = candidate.scope(runtime, browser.origin.clone());
+    open(&scope, &candidate, by, browser).await
+}
+
 async fn open(scope: &Scope, candidate: &Candidate, by: &str, browser: Browser) -> Result<SignedIn> {
     begin(scope.write().await?, scope, candidate, by, browser).await
 }

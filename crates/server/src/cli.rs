@@ -33,6 +33,7 @@ mod events;
 mod failure;
 mod firewall;
 mod hours;
+mod identity_provider;
 mod inbound;
 mod key;
 mod lookup;
@@ -203,6 +204,9 @@ enum Command {
     /// Applications that ask for tokens (OAuth 2.0)
     #[command(subcommand, visible_alias = "applications")]
     Application(application::ApplicationCommand),
+    /// Services that people sign in with (OpenID Connect)
+    #[command(subcommand, visible_alias = "identity-providers")]
+    IdentityProvider(identity_provider::ProviderCommand),
     /// People who sign in
     #[command(subcommand, visible_alias = "users")]
     User(user::UserCommand),
@@ -287,6 +291,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::OptOut(command) => opt_out::run(&command, client, out).await,
         Command::Key(command) => key::run(&command, client, out).await,
         Command::Application(command) => application::run(&command, client, out).await,
+        Command::IdentityProvider(command) => identity_provider::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),

@@ -34,13 +34,13 @@ struct LinkToken {
 }
 
 /// Where to go after signing in: only ever to a path of our own. Browsers read `//host` and `/\host` as another host.
-fn inside(back: &str) -> &str {
+pub(crate) fn inside(back: &str) -> &str {
     let own = back.starts_with('/') && !back.starts_with("//") && !back.contains(['\\', '\r', '\n', '\t']);
     if own && !back.starts_with("/sign-in") { back } else { "/" }
 }
 
 /// A page without navigation, in the browser's theme, that no cache keeps.
-fn bare(status: StatusCode, title: &str, headers: &HeaderMap, body: Markup) -> Response {
+pub(crate) fn bare(status: StatusCode, title: &str, headers: &HeaderMap, body: Markup) -> Response {
     let theme = Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref());
     let page = layout::bare(&Page { theme, ..Page::new(title, body) });
     (status, [(header::CACHE_CONTROL, "no-store")], Html(page.into_string())).into_response()
@@ -53,9 +53,11 @@ fn sign_in_form(headers: &HeaderMap, given: &SignIn, refused: &Refused) -> Respo
         (field::secret("password", "Password").autocomplete("current-password").required())
         (form::actions(&html! { (form::submit("Sign in")) }))
     };
+    let other = web::body::with_query("/sign-in/with", &[("back", inside(&given.back))]);
     let body = html! {
         (refused.summary(&ENGLISH, &["email"]))
         (form::post("/sign-in", "", &fields))
+        div class="actions" { (form::link("Sign in with your organisation", &other)) }
         (feedback::help("No password yet, or forgotten?", &html! {
             p { "An administrator can make you a sign-in link on the Users page. On the server itself, this makes one: " }
             p { code dir="ltr" { "switchboard user link" } }
@@ -133,16 +135,17 @@ async fn use_link(
 async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response, PageProblem> {
     let token = cookie(&headers, SESSION_COOKIE).unwrap_or_default();
     super::sign_out(&visitor.scope, &token).await?;
-    let mut response = Redirect::to("/sign-in").into_response();
+    let elsewhere = crate::federation::pages::signed_out(visitor.scope.runtime(), &headers).await;
+    let mut response = elsewhere.unwrap_or_else(|| Redirect::to("/sign-in").into_response());
     set_cookie(visitor.scope.runtime(), &mut response, "", 0);
     Ok(response)
 }
 
-fn user_agent(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
     headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned())
 }
 
-fn enter(runtime: &Runtime, signed: &SignedIn, mut response: Response) -> Response {
+pub(crate) fn enter(runtime: &Runtime, signed: &SignedIn, mut response: Response) -> Response {
     let seconds = signed.expires_at.since_ms(runtime.clock.now()) / 1_000;
     set_cookie(runtime, &mut response, signed.token.expose(), seconds);
     response

@@ -4,6 +4,7 @@
 
 mod access;
 mod encryption;
+mod federation;
 mod house;
 mod machines;
 mod oauth;
