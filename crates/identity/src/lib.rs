@@ -53,7 +53,7 @@ pub mod tenant;
 pub mod token;
 pub mod user;
 
-pub use pages::{NAV, pages};
+pub use pages::{NAV, doors, pages};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] = &[
@@ -83,9 +83,4 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(role::api::router())
         .merge(audit::api::router())
         .merge(encryption::api::router())
-}
-
-/// What applications ask by the standards of OAuth 2.0, which is no part of our own API.
-pub fn doors() -> axum::Router<App> {
-    oauth::api::router()
 }

@@ -21,6 +21,11 @@ pub fn pages() -> Router<App> {
         .merge(crate::encryption::pages::router())
 }
 
+/// What applications ask by the standards of OAuth 2.0, which is no part of our own API.
+pub fn doors() -> Router<App> {
+    crate::oauth::api::router()
+}
+
 /// The pages of this crate in the console's navigation.
 pub const NAV: &[NavEntry] = &[
     NavEntry {

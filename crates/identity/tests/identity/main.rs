@@ -4,9 +4,11 @@
 
 mod access;
 mod encryption;
+#[path = "pages/federation.rs"]
 mod federation;
 mod house;
 mod machines;
+#[path = "pages/oauth.rs"]
 mod oauth;
 mod pages;
 mod trail;
