@@ -19,6 +19,7 @@ enum Kind {
     ForeignKey,
     Busy,
     Full,
+    Text,
     Other,
 }
 
@@ -60,6 +61,8 @@ impl From<sqlx::Error> for Failure {
                 Some("40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P03") => Kind::Busy,
                 Some(SQLITE_BUSY | SQLITE_LOCKED | "261" | "517" | "262") => Kind::Busy,
                 Some("53100" | SQLITE_FULL | SQLITE_IOERR_WRITE) => Kind::Full,
+                // PostgreSQL: character not in repertoire. Texts are UTF-8, so it is the character zero.
+                Some("22021") => Kind::Text,
                 _ => Kind::Other,
             },
             _ => Kind::Other,
@@ -91,6 +94,7 @@ impl From<Failure> for Error {
             // A constraint that the operation did not expect: say that it clashed, not which index.
             Kind::Unique => (Code::AlreadyExists, "such a record exists already"),
             Kind::ForeignKey => (Code::StillInUse, "something else depends on it, or what it names is gone"),
+            Kind::Text => (Code::InvalidValue, "a text holds the character zero, which no database keeps"),
             Kind::Other => (Code::Internal, "something broke on our side"),
         };
         Error::new(code, message).because(failure)
