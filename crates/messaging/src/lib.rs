@@ -42,6 +42,7 @@ pub mod dead_letter;
 mod deliver;
 pub mod dispatch;
 pub mod distribution;
+mod door;
 pub mod engine;
 pub mod fault;
 pub mod firewall;
