@@ -260,7 +260,7 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Encryption(encryption::EncryptionCommand::NewRootKey) => encryption::new_root_key(out),
         Command::Migrate => wait(migrate::run(config, out)),
         Command::Sim(args) => on_all_processors(sim::run(&args, out)),
-        Command::Bench(command) => on_all_processors(bench::run(&command, out)),
+        Command::Bench(command) => on_all_processors(bench::run(&command, config, reach, out)),
         Command::Doctor => wait(doctor::run(config, reach, out)),
         Command::Cdr(command) => wait(cdr::run(&command, config, reach, out)),
         Command::Verify(command) => wait(verify::run(&command, config, reach, out)),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what is wrong")]
 
+#[path = "it/bench.rs"]
+mod bench;
 #[path = "it/cdr.rs"]
 mod cdr;
 #[path = "it/claims.rs"]
