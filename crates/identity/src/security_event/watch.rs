@@ -21,6 +21,9 @@ use super::{Finding, Kind, Severity, raise, raise_now};
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// Events that one transaction takes in, at most about.
 const BATCH: usize = 250;
+/// Findings of the doors that one look keeps, each in a transaction of its own: an attack from everywhere must not take the
+/// writer from the traffic. What is left out is seen again while it goes on.
+const FINDINGS_MAX: usize = 50;
 /// Tenants that one look finds.
 const TENANTS_MAX: i64 = 1_000;
 /// Former places of a user that a new one is held against.
@@ -98,7 +101,14 @@ async fn doors(runtime: &Runtime) -> Result<()> {
         let watch = &runtime.config.watch;
         seen.iter().flat_map(|(sighting, n)| counts.seen(watch, sighting, *n, now)).collect()
     });
-    for finding in &found {
+    if found.len() > FINDINGS_MAX {
+        tracing::warn!(
+            found = found.len(),
+            kept = FINDINGS_MAX,
+            "more was seen at the doors than is kept in one look"
+        );
+    }
+    for finding in found.iter().take(FINDINGS_MAX) {
         raise_now(runtime, finding).await?;
     }
     Ok(())

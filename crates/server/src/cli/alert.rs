@@ -72,8 +72,8 @@ pub(super) struct AlertWords {
     #[arg(long = "person", value_name = "USER", value_delimiter = ',')]
     people: Vec<String>,
     /// Where it is posted; an empty text for nowhere
-    #[arg(long)]
-    url: Option<String>,
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
 }
 
 impl AlertWords {
@@ -86,7 +86,7 @@ impl AlertWords {
             .with_list("kinds", &self.kinds)
             .with("severity", self.severity.clone())
             .with_list("people", &people)
-            .with("url", self.url.clone()))
+            .with("url", self.webhook.clone()))
     }
 }
 

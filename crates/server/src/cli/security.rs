@@ -112,7 +112,9 @@ pub(super) async fn run(command: &SecurityCommand, client: &Client, out: &Out) -
         SecurityCommand::Summary { platform } => {
             let answer = client.get(&["security-events", "summary"], &[("platform", flag(platform))]).await?;
             answer.show(out, |value| {
-                out.facts(value, &["high", "medium", "low", "acknowledged"]);
+                let mut counts = value.clone();
+                counts.as_object_mut().and_then(|counts| counts.remove("days"));
+                out.facts(&counts, &["high", "medium", "low", "acknowledged"]);
                 let days = value["days"].as_array().map_or(&[][..], Vec::as_slice);
                 out.table(days, &[("DAY", "/day"), ("EVENTS", "/events")]);
             });

@@ -48,7 +48,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let account = first(admin.get("/api/v1/smpp-accounts").await.expect(200));
     let mail = json!({ "account": account, "subdomain": "mine" });
     let mail = made("/api/v1/mail-gateways", mail).await;
-    let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
     let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
     let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
     let over_http = made("/api/v1/connections", over_http).await;
@@ -58,7 +57,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     let role = json!({ "name": "night-shift-of-one", "permissions": { "message.view": "all" } });
     admin.post("/api/v1/roles", &role).await.expect(201);
-    let team = made("/api/v1/teams", json!({ "name": "Night" })).await;
     let guest = json!({ "email": "guest@example.org", "name": "Guest", "role": "viewer" });
     let guest = made("/api/v1/users", guest).await;
     let ends_at = runtime::Clock::system().now().plus_ms(3_600_000).to_string();
@@ -75,7 +73,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/mail-gateways", mail),
-        ("/api/v1/opt-outs", opted_out),
+        ("/api/v1/opt-outs", made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await),
         ("/api/v1/distribution-lists", list),
         ("/api/v1/pauses", pause),
         ("/api/v1/messages", id(&message)),
@@ -85,7 +83,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/lookup-providers", id(&lookup)),
         ("/api/v1/traces", trace),
         ("/api/v1/roles", "night-shift-of-one".to_owned()),
-        ("/api/v1/teams", team),
+        ("/api/v1/teams", made("/api/v1/teams", json!({ "name": "Night" })).await),
         ("/api/v1/grants", grant),
         ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
         ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
