@@ -50,6 +50,8 @@ mod routes;
 mod routing;
 #[path = "it/schema.rs"]
 mod schema;
+#[path = "it/security.rs"]
+mod security;
 #[path = "it/smpp_carriers.rs"]
 mod smpp_carriers;
 #[path = "it/storage.rs"]
