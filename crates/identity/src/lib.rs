@@ -23,6 +23,14 @@
 //! | [`grant`] | what a user is given for a time |
 //! | [`team`] | whose records a permission for one's team reaches |
 //! | [`audit`] | who did what, as a chain that shows what is done to it |
+//! | [`client`] | applications that ask for tokens |
+//! | [`consent`] | what people let applications do; codes and refresh tokens |
+//! | [`token`] | access tokens, and the keys that sign them |
+//! | [`provider`] | services that people sign in with |
+//! | [`federation`] | signing in with them (OpenID Connect) |
+//! | [`oauth`] | the endpoints of OAuth 2.0 |
+//! | [`role`] | system roles and the permission catalogue |
+//! | [`audit`] | who did what |
 //! | [`name`] | what names and addresses look like |
 //! | [`authenticate`] | a request's credentials become a scope |
 //! | [`first_start`] | what an empty database begins with |
@@ -37,9 +45,12 @@ use web::App;
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
+pub mod client;
+pub mod consent;
 pub mod device;
 pub mod encryption;
 pub mod factor;
+pub mod federation;
 pub mod first_start;
 pub mod grant;
 pub mod journal;
@@ -47,18 +58,22 @@ pub mod key;
 pub mod link;
 pub mod mail;
 pub mod name;
+mod network;
+pub mod oauth;
 mod pages;
 pub mod password;
 pub mod policy;
 pub mod proof;
+pub mod provider;
 pub mod role;
 pub mod session;
 pub mod sign_in;
 pub mod team;
 pub mod tenant;
+pub mod token;
 pub mod user;
 
-pub use pages::{NAV, pages};
+pub use pages::{NAV, doors, pages};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] = &[
@@ -67,10 +82,13 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
     Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
+    Migration { name: "identity/0021_machines", text: include_str!("../migrations/0021_machines.sql") },
+    Migration { name: "identity/0022_federation", text: include_str!("../migrations/0022_federation.sql") },
 ];
 
 /// The columns of this crate that hold sealed texts.
-pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED, factor::totp::SEALED];
+pub const SEALED: &[encryption::Sealed] =
+    &[audit::checkpoint::SEALED, factor::totp::SEALED, provider::SEALED];
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
@@ -89,6 +107,9 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(factor::api::router())
         .merge(policy::api::router())
         .merge(key::api::router())
+        .merge(client::api::router())
+        .merge(consent::api::router())
+        .merge(provider::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
         .merge(grant::api::router())

@@ -18,6 +18,7 @@ use failure::Failure;
 use show::Out;
 
 mod account;
+mod application;
 mod audit;
 mod bench;
 mod blacklist;
@@ -33,6 +34,7 @@ mod events;
 mod failure;
 mod firewall;
 mod hours;
+mod identity_provider;
 mod inbound;
 mod key;
 mod lookup;
@@ -201,6 +203,12 @@ enum Command {
     /// API keys
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
+    /// Applications that ask for tokens (OAuth 2.0)
+    #[command(subcommand, visible_alias = "applications")]
+    Application(application::ApplicationCommand),
+    /// Services that people sign in with (OpenID Connect)
+    #[command(subcommand, visible_alias = "identity-providers")]
+    IdentityProvider(identity_provider::ProviderCommand),
     /// People who sign in
     #[command(subcommand, visible_alias = "users")]
     User(user::UserCommand),
@@ -303,6 +311,8 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Team(command) => role::team(&command, client, out).await,
         Command::Explain(args) => role::explain(&args, client, out).await,
         Command::Audit(command) => audit::run(&command, client, out).await,
+        Command::Application(command) => application::run(&command, client, out).await,
+        Command::IdentityProvider(command) => identity_provider::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),

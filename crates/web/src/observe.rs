@@ -10,7 +10,7 @@ use axum::response::Response;
 use types::kind;
 
 use crate::access::{App, ClientAddress, RequestId};
-use crate::forwarded;
+use crate::{forwarded, rate};
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -33,6 +33,8 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         let from = ClientAddress(forwarded::client(peer.ip(), request.headers(), trusted));
         request.extensions_mut().insert(from);
     }
+    let shown = rate::Shown::default();
+    request.extensions_mut().insert(shown.clone());
     let method = request.method().clone();
     // The pattern, not the path: ids in a label would make a metric for each message.
     let route = request
@@ -47,6 +49,7 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         .increment(1);
     metrics::histogram!("switchboard_http_seconds", "route" => route.clone()).record(took.as_secs_f64());
     tracing::debug!(request_id = id, %method, route, status, took_us = took.as_micros() as u64, "request");
+    shown.put_into(&mut response);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("X-Request-Id", value);
     }
