@@ -11,23 +11,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use db::{Arg, Tenancy, args, record, sql};
+use runtime::config::Network;
 use runtime::live::{Heard, Listener};
 use runtime::scope::Seat;
 use runtime::secrets::sha256_hex;
 use runtime::{Actor, Held, Runtime, Scope};
 use serde::Serialize;
-use types::{Code, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, UserId};
-use web::access::{Authenticate, Credentials, Person, Signed};
+use types::{Code, ConsentId, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, UserId};
+use web::access::{Authenticate, Credentials, Person, Rate, Signed};
 
-use crate::device;
 use crate::role::rights::{self, Facts};
+use crate::{consent, device, key, network, token};
+
+mod used;
+
+use used::{Machine, Uses};
 
 /// How long somebody is remembered. Another process on the same database learns of a revocation after at most this.
 const REMEMBERED_MS: i64 = 10_000;
 /// The keys and sessions that are remembered at once.
 const REMEMBERED_MAX: usize = 20_000;
 /// The longest token that is looked at.
-const TOKEN_BYTES_MAX: usize = 512;
+const TOKEN_BYTES_MAX: usize = 4_096;
 /// How often uses are written down, and what has expired is swept out.
 const WRITTEN_EVERY: Duration = Duration::from_secs(60);
 
@@ -41,8 +46,22 @@ struct Known {
     held: Held,
     person: Option<Person>,
     session: Option<Seat>,
+    /// What a program shows, and from where it may.
+    program: Option<Arc<Program>>,
     expires_at: Option<Timestamp>,
     remembered_until: Timestamp,
+}
+
+/// A program that is known by a key or an access token.
+struct Program {
+    name: String,
+    machine: Machine,
+    networks: Arc<[Network]>,
+    rate: Option<Rate>,
+    test: bool,
+    grant: Option<ConsentId>,
+    /// The access token's id.
+    token: Option<String>,
 }
 
 struct Memory {
@@ -51,7 +70,7 @@ struct Memory {
     /// Grows with each thing forgotten: what was read before that must not be remembered after it.
     generation: u64,
     /// Last uses that are not written down yet.
-    keys_used: HashMap<KeyId, Timestamp>,
+    used: Uses,
     sessions_seen: HashMap<SessionId, Timestamp>,
 }
 
@@ -65,7 +84,14 @@ record! {
     struct KeyRow {
         id: KeyId,
         tenant_id: TenantId,
+        name: String,
+        kind: String,
+        networks: String,
+        rate_per_second: Option<u32>,
+        rate_burst: Option<u32>,
         expires_at: Option<Timestamp>,
+        former_until: Option<Timestamp>,
+        former: bool,
         owner_id: Option<UserId>,
     }
 }
@@ -98,7 +124,7 @@ impl Identity {
             heard: runtime.live.listen(),
             known: HashMap::new(),
             generation: 0,
-            keys_used: HashMap::new(),
+            used: Uses::default(),
             sessions_seen: HashMap::new(),
         };
         Self { runtime, memory: Mutex::new(memory) }
@@ -124,29 +150,20 @@ impl Identity {
         }
     }
 
-    /// Writes down when keys and sessions were last used, and sweeps out what has expired: sessions, links, pending sign-ins, mailed
-    /// tokens, browsers that were not seen for a year.
+    /// Writes down when keys, applications and sessions were last used, sweeps out what has expired (sessions, links, pending
+    /// sign-ins, mailed tokens, codes and refresh tokens, browsers that were not seen for a year), and makes the next signing
+    /// key when its time has come.
     ///
     /// # Errors
     /// When the database does not answer; the uses are kept for the next time.
     pub async fn write_down(&self) -> Result<()> {
-        let (keys, sessions) = {
+        let (used, sessions) = {
             let memory = self.lock();
-            (memory.keys_used.clone(), memory.sessions_seen.clone())
+            (memory.used.clone(), memory.sessions_seen.clone())
         };
         let now = self.runtime.clock.now();
         let mut tx = self.runtime.db.write(Tenancy::Every).await?;
-        if !keys.is_empty() {
-            let used: Vec<_> = keys.iter().map(|(id, at)| Used { id: id.raw(), at: at.unix_ms() }).collect();
-            tx.execute(
-                sql!(
-                    "update api_key set last_used_at = cast(r.value ->> 'at' as bigint) from json_rows($1) r \
-                     where api_key.id = cast(r.value ->> 'id' as bigint) /* every tenant: one batch for all keys in use */"
-                ),
-                vec![Arg::json(&used)?],
-            )
-            .await?;
-        }
+        used.write(&mut tx).await?;
         if !sessions.is_empty() {
             let seen: Vec<_> =
                 sessions.iter().map(|(id, at)| Used { id: id.raw(), at: at.unix_ms() }).collect();
@@ -184,11 +201,14 @@ impl Identity {
             args![now.plus_ms(-device::KNOWN_DAYS * 86_400_000)],
         )
         .await?;
+        consent::sweep(&mut tx, now).await?;
         tx.commit().await?;
-        let mut memory = self.lock();
-        memory.keys_used.retain(|id, at| keys.get(id) != Some(at));
-        memory.sessions_seen.retain(|id, at| sessions.get(id) != Some(at));
-        Ok(())
+        {
+            let mut memory = self.lock();
+            memory.used.forget(&used);
+            memory.sessions_seen.retain(|id, at| sessions.get(id) != Some(at));
+        }
+        token::keys::keep(&self.runtime).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -215,26 +235,78 @@ impl Identity {
         let known = match found {
             Some(known) => known,
             None => {
-                let known = if is_key {
-                    self.read_key(&hash[1..], now).await?
-                } else {
-                    self.read_session(&hash[1..], now).await?
+                let known = match is_key {
+                    // A signed token is three parts (RFC 7515 §7.1); keys have no dots.
+                    true if token.matches('.').count() == 2 => self.read_token(token, now).await?,
+                    true => self.read_key(&hash[1..], now).await?,
+                    false => self.read_session(&hash[1..], now).await?,
                 };
                 self.lock().remember(hash, &known, generation, now);
                 known
             }
         };
         if known.expires_at.is_some_and(|at| at <= now) {
-            return Err(unknown());
+            let is_token = known.program.is_some_and(|program| program.token.is_some());
+            return Err(if is_token { token::expired() } else { unknown() });
         }
-        self.lock().note_use(&known, now);
-        let Known { tenant, actor, held, person, session, .. } = known;
-        let scope = Scope::grant(self.runtime.clone(), tenant, actor, held, credentials.origin.clone());
-        let scope = match session {
-            Some(seat) => scope.seated(seat),
-            None => scope,
+        self.let_in(&known, credentials)?;
+        self.lock().note_use(&known, credentials, now);
+        let Known { tenant, actor, held, person, session, program, .. } = known;
+        let mut scope = Scope::grant(self.runtime.clone(), tenant, actor, held, credentials.origin.clone());
+        if let Some(seat) = session {
+            scope = scope.seated(seat);
+        }
+        if program.as_ref().is_some_and(|program| program.test) {
+            scope = scope.in_test();
+        }
+        Ok(Signed { scope, person, rate: program.and_then(|program| program.rate) })
+    }
+
+    /// Refuses a program from where it may not be used, and tells of it: whoever has its secret is not where they should be.
+    fn let_in(&self, known: &Known, credentials: &Credentials) -> Result<()> {
+        let Some(program) = &known.program else { return Ok(()) };
+        let from = credentials.origin.from.as_deref();
+        if network::lets_in(&program.networks, from) {
+            return Ok(());
+        }
+        let (Known { tenant, actor, held, .. }, origin) = (known, credentials.origin.clone());
+        let scope = Scope::grant(self.runtime.clone(), *tenant, actor.clone(), held.clone(), origin);
+        let by = if program.token.is_some() { "access token" } else { "API key" };
+        network::tell_refused(scope, &program.name, by);
+        let what = format!("{} may not be used from {}", program.name, from.unwrap_or("an unknown address"));
+        Err(Error::new(Code::NetworkNotAllowed, what))
+    }
+
+    async fn read_token(&self, text: &str, now: Timestamp) -> Result<Known> {
+        let bearer = token::bearer(&self.runtime, text).await?;
+        let expires_at = Some(bearer.until());
+        let token::Bearer { tenant, actor, name, owner, held, remembered_until, networks, claims } = bearer;
+        let (machine, grant) = match &actor {
+            Actor::App { client, consent, .. } => (Machine::Consent(*consent, *client), Some(*consent)),
+            Actor::Client(client) => (Machine::Client(*client), None),
+            _ => return Err(unknown()),
         };
-        Ok(Signed { scope, person })
+        let program = Program {
+            name,
+            machine,
+            networks: networks.into(),
+            rate: None,
+            test: false,
+            grant,
+            token: Some(claims.jti),
+        };
+        let remembered = now.plus_ms(REMEMBERED_MS);
+        Ok(Known {
+            tenant,
+            actor,
+            owner,
+            held,
+            person: None,
+            session: None,
+            program: Some(Arc::new(program)),
+            expires_at,
+            remembered_until: remembered_until.map_or(remembered, |until| until.min(remembered)),
+        })
     }
 
     async fn read_key(&self, hash: &str, now: Timestamp) -> Result<Known> {
@@ -245,19 +317,32 @@ impl Identity {
             .await?
             .optional(
                 sql!(
-                    "select k.id, k.tenant_id, k.expires_at, k.owner_id \
+                    "select k.id, k.tenant_id, k.name, k.kind, k.networks, k.rate_per_second, k.rate_burst, k.expires_at, \
+                     k.former_until, (k.secret_hash <> $1) as former, k.owner_id \
                      from api_key k join tenant t on t.id = k.tenant_id \
                      left join users u on u.id = k.owner_id and u.tenant_id = k.tenant_id and u.status = 'active' \
-                     where k.secret_hash = $1 and k.revoked_at is null and t.status = 'active' \
+                     where (k.secret_hash = $1 or (k.former_hash = $1 and k.former_until > $2)) and k.revoked_at is null and t.status = 'active' \
                      and (k.owner_id is null or u.id is not null) /* every tenant: the key says whose it is */"
                 ),
-                args![hash],
+                args![hash, now],
             )
             .await?;
         let row = row.ok_or_else(unknown)?;
         let mut tx = self.runtime.db.read(Tenancy::Tenant(row.tenant_id)).await?;
         let facts = rights::of_key(&mut tx, row.tenant_id, row.id, now).await?;
         let (held, remembered_until) = entered(&facts, now)?;
+        let per_second = row.rate_per_second;
+        let rate = per_second.map(|rate| Rate { per_second: rate, burst: row.rate_burst.unwrap_or(rate) });
+        let program = Program {
+            name: row.name,
+            machine: if row.former { Machine::FormerKey(row.id) } else { Machine::Key(row.id) },
+            networks: network::stored(&row.networks).ok_or_else(unknown)?.into(),
+            rate,
+            test: key::Kind::stored(&row.kind) == key::Kind::Test,
+            grant: None,
+            token: None,
+        };
+        let former_until = row.former_until.filter(|_| row.former);
         Ok(Known {
             tenant: row.tenant_id,
             actor: Actor::Key(row.id),
@@ -265,7 +350,8 @@ impl Identity {
             held,
             person: None,
             session: None,
-            expires_at: row.expires_at,
+            program: Some(Arc::new(program)),
+            expires_at: row.expires_at.into_iter().chain(former_until).min(),
             remembered_until,
         })
     }
@@ -307,6 +393,7 @@ impl Identity {
                 language: row.language,
             }),
             session: Some(Seat { session: row.id, proven_at: row.proven_at }),
+            program: None,
             expires_at: Some(row.expires_at),
             // Shorter than the least idle time that can be configured, so what is remembered is never idle.
             remembered_until,
@@ -342,8 +429,22 @@ impl Memory {
 
     fn hear(&mut self, tenant: TenantId, event: &Event) {
         match event {
-            Event::KeyRevoked(change) => {
+            Event::KeyRevoked(change) | Event::KeyChanged(change) => {
                 self.forget(|known| matches!(known.actor, Actor::Key(id) if id.to_string() == change.id));
+            }
+            Event::ClientChanged(change) | Event::ClientDeleted(change) => {
+                self.forget(|known| match known.actor {
+                    Actor::Client(client) | Actor::App { client, .. } => client.to_string() == change.id,
+                    _ => false,
+                });
+            }
+            Event::ConsentEnded(change) => {
+                let ended = |program: &Program| program.grant.is_some_and(|id| id.to_string() == change.id);
+                self.forget(|known| known.program.as_deref().is_some_and(ended));
+            }
+            Event::TokenRevoked(change) => {
+                let revoked = |program: &Program| program.token.as_ref() == Some(&change.id);
+                self.forget(|known| known.program.as_deref().is_some_and(revoked));
             }
             Event::UserChanged(change) | Event::UserPasswordChanged(change) => {
                 self.forget(|known| known.owner.is_some_and(|id| id.to_string() == change.id));
@@ -383,11 +484,10 @@ impl Memory {
         }
     }
 
-    fn note_use(&mut self, known: &Known, now: Timestamp) {
-        if let Actor::Key(id) = known.actor
-            && (self.keys_used.len() < REMEMBERED_MAX || self.keys_used.contains_key(&id))
-        {
-            self.keys_used.insert(id, now);
+    fn note_use(&mut self, known: &Known, credentials: &Credentials, now: Timestamp) {
+        if let Some(program) = &known.program {
+            let (from, agent) = (credentials.origin.from.as_deref(), credentials.agent.as_deref());
+            self.used.note(program.machine, now, from, agent);
         }
         if let Some(id) = known.session.map(|seat| seat.session)
             && (self.sessions_seen.len() < REMEMBERED_MAX || self.sessions_seen.contains_key(&id))

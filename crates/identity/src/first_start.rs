@@ -144,17 +144,9 @@ async fn insert_key(
     name: &str,
     secret: &str,
 ) -> Result<Event> {
-    let key = Key {
-        id: runtime.ids.next(),
-        name: name.to_owned(),
-        shown: String::new(),
-        scopes: vec![key::EVERYTHING.to_owned()],
-        created_by: ACTOR.to_string(),
-        created_at: runtime.clock.now(),
-        expires_at: None,
-        revoked_at: None,
-        last_used_at: None,
-    };
+    let scopes = vec![key::EVERYTHING.to_owned()];
+    let by = ACTOR.to_string();
+    let key = Key::new(runtime.ids.next(), name.to_owned(), scopes, by, runtime.clock.now());
     let key = key::insert(tx, tenant, owner, key, secret).await?;
     Ok(Event::KeyCreated(key::change(&key, None)))
 }

@@ -23,6 +23,12 @@
 //! | [`grant`] | what a user is given for a time |
 //! | [`team`] | whose records a permission for one's team reaches |
 //! | [`audit`] | who did what, as a chain that shows what is done to it |
+//! | [`client`] | applications that ask for tokens |
+//! | [`consent`] | what people let applications do; codes and refresh tokens |
+//! | [`token`] | access tokens, and the keys that sign them |
+//! | [`provider`] | services that people sign in with |
+//! | [`federation`] | signing in with them (OpenID Connect) |
+//! | [`oauth`] | the endpoints of OAuth 2.0 |
 //! | [`security_event`] | what was noticed and looks like an attack, and what was done about it |
 //! | [`alert`] | who is told of security events |
 //! | [`review`] | who may do what, looked at once a quarter |
@@ -42,9 +48,12 @@ pub mod alert;
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
+pub mod client;
+pub mod consent;
 pub mod device;
 pub mod encryption;
 pub mod factor;
+pub mod federation;
 pub mod first_start;
 pub mod grant;
 pub mod journal;
@@ -52,10 +61,13 @@ pub mod key;
 pub mod link;
 pub mod mail;
 pub mod name;
+mod network;
+pub mod oauth;
 mod pages;
 pub mod password;
 pub mod policy;
 pub mod proof;
+pub mod provider;
 pub mod review;
 pub mod role;
 pub mod security_event;
@@ -63,10 +75,11 @@ pub mod session;
 pub mod sign_in;
 pub mod team;
 pub mod tenant;
+pub mod token;
 pub mod user;
 pub mod value_list;
 
-pub use pages::{NAV, pages};
+pub use pages::{NAV, doors, pages};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] = &[
@@ -75,6 +88,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
     Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
+    Migration { name: "identity/0021_machines", text: include_str!("../migrations/0021_machines.sql") },
+    Migration { name: "identity/0022_federation", text: include_str!("../migrations/0022_federation.sql") },
     Migration {
         name: "identity/0027_security_events",
         text: include_str!("../migrations/0027_security_events.sql"),
@@ -83,7 +98,8 @@ pub const MIGRATIONS: &[Migration] = &[
 ];
 
 /// The columns of this crate that hold sealed texts.
-pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED, factor::totp::SEALED, alert::SEALED];
+pub const SEALED: &[encryption::Sealed] =
+    &[audit::checkpoint::SEALED, factor::totp::SEALED, provider::SEALED, alert::SEALED];
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
@@ -103,6 +119,9 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(factor::api::router())
         .merge(policy::api::router())
         .merge(key::api::router())
+        .merge(client::api::router())
+        .merge(consent::api::router())
+        .merge(provider::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
         .merge(grant::api::router())

@@ -14,6 +14,10 @@ pub fn pages() -> Router<App> {
         .merge(crate::proof::pages::router())
         .merge(crate::policy::pages::router())
         .merge(crate::key::pages::router())
+        .merge(crate::client::pages::router())
+        .merge(crate::consent::pages::router())
+        .merge(crate::provider::pages::router())
+        .merge(crate::federation::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::audit::pages::router())
         .merge(crate::role::pages::router())
@@ -26,6 +30,11 @@ pub fn pages() -> Router<App> {
         .merge(crate::review::pages::router())
 }
 
+/// What applications ask by the standards of OAuth 2.0, which is no part of our own API.
+pub fn doors() -> Router<App> {
+    crate::oauth::api::router()
+}
+
 /// The pages of this crate in the console's navigation.
 pub const NAV: &[NavEntry] = &[
     NavEntry {
@@ -35,6 +44,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Key,
         key: Some('k'),
         permission: Permission::KeyView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Applications",
+        href: "/oauth-clients",
+        icon: Icon::Plug,
+        key: None,
+        permission: Permission::ClientView,
     },
     NavEntry {
         group: "Access",
@@ -75,6 +92,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Shield,
         key: None,
         permission: Permission::SecurityManage,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Sign-in services",
+        href: "/identity-providers",
+        icon: Icon::Exit,
+        key: None,
+        permission: Permission::ProviderView,
     },
     NavEntry {
         group: "Access",

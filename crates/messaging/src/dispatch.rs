@@ -186,6 +186,11 @@ impl Dispatcher {
         claim: ClaimId,
         places: &mut Places,
     ) {
+        if !self.queue.may_leave(message, self.connection) {
+            // The last look before the wire: the connection may have been led elsewhere since the message was routed.
+            let why = "a test message leaves by the simulator's connection alone".to_owned();
+            return self.answered(message.clone(), 1, 1, claim, Outcome::Unsendable { why }).await;
+        }
         let handed_over = u8::try_from(assembled.len()).unwrap_or(u8::MAX);
         let name = if dialect.names_messages() { message.id.bare() } else { String::new() };
         for piece in assembled.pieces() {

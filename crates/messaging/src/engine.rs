@@ -33,7 +33,7 @@ use crate::route::{self, Liveness, Routes, World};
 use crate::sendsms::Guests;
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
-use crate::{account, accounting, cdr, destinations, live, load, pause, recover};
+use crate::{account, accounting, cdr, destinations, live, load, pause, recover, simulated};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -335,6 +335,11 @@ impl Engine {
         if same && liveness == Liveness::Down {
             return Ok(());
         }
+        let simulated = connection.is_some_and(|one| simulated::leads_there(self.runtime(), one));
+        if !simulated {
+            // Before the link is led elsewhere, so that no test's message finds it there.
+            self.parts.queue.set_simulator(id, false);
+        }
         self.parts.hooks.follow(self.runtime(), id, connection).await?;
         if liveness != Liveness::Down {
             self.parts.queue.set_alive(id, liveness);
@@ -355,6 +360,7 @@ impl Engine {
             }
             _ => self.end_link(id).await,
         }
+        self.parts.queue.set_simulator(id, simulated);
         self.parts.queue.reroute(id);
         Ok(())
     }

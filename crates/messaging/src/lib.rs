@@ -11,6 +11,7 @@
 //! - [`conversation`]: both directions in one thread
 //! - [`mail`]: mail for phones, and messages as mail; [`smtp_server`] takes it
 //! - [`inquiry`]: asking carriers what became of messages
+//! - [`simulated`]: where a test's message may go
 //! - [`lookup`]: which network a number is of
 //! - [`distribution`]: recipients under one name, for submit_multi
 //! - [`queue`]: what waits, by connection and lane; [`pause`]: what is kept from leaving; [`dead_letter`]: what came to
@@ -72,6 +73,7 @@ pub mod sender;
 pub mod sendsms;
 pub mod sessions;
 pub mod settings;
+pub mod simulated;
 pub mod smpp_server;
 pub mod smtp_server;
 #[cfg(test)]

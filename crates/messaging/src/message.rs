@@ -153,6 +153,9 @@ pub struct Options {
     /// The message that failed and that this one is sent for again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redrive_of: Option<MessageId>,
+    /// Whether a test key sent it: it goes to the simulator and to nobody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// The firewall rules that marked it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,

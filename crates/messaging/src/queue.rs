@@ -51,6 +51,8 @@ pub struct Queue {
     routes: ArcSwap<Routes>,
     alive: RwLock<HashMap<ConnectionId, Liveness>>,
     loads: ArcSwap<Loads>,
+    /// The connections that lead to the simulator.
+    simulators: ArcSwap<HashSet<ConnectionId>>,
     /// What is paused.
     pub(crate) rest: Rest,
 }
@@ -59,10 +61,15 @@ pub struct Queue {
 struct Standing<'a> {
     alive: &'a HashMap<ConnectionId, Liveness>,
     loads: &'a ArcSwap<Loads>,
+    /// For a test's message: the only connections that there are.
+    only: Option<Arc<HashSet<ConnectionId>>>,
 }
 
 impl Board for Standing<'_> {
     fn liveness(&self, connection: ConnectionId) -> Liveness {
+        if self.only.as_ref().is_some_and(|only| !only.contains(&connection)) {
+            return Liveness::Unknown;
+        }
         self.alive.get(&connection).copied().unwrap_or(Liveness::Unknown)
     }
 
@@ -108,6 +115,7 @@ impl Queue {
             routes: ArcSwap::default(),
             alive: RwLock::default(),
             loads: ArcSwap::default(),
+            simulators: ArcSwap::default(),
             rest: Rest::default(),
         }
     }
@@ -217,6 +225,30 @@ impl Queue {
         alive.get(&connection).copied().unwrap_or(Liveness::Unknown)
     }
 
+    /// Notes whether a connection leads to the simulator.
+    pub(crate) fn set_simulator(&self, connection: ConnectionId, is_one: bool) {
+        self.simulators.rcu(|known| {
+            let mut known = HashSet::clone(known);
+            if is_one {
+                known.insert(connection)
+            } else {
+                known.remove(&connection)
+            };
+            known
+        });
+    }
+
+    /// Whether a message may leave by a connection: a test's leaves by the simulator's alone.
+    pub(crate) fn may_leave(&self, message: &Outgoing, connection: ConnectionId) -> bool {
+        let test = message.options.as_ref().is_some_and(|options| options.test);
+        !test || self.simulators.load().contains(&connection)
+    }
+
+    fn standing<'a>(&'a self, alive: &'a HashMap<ConnectionId, Liveness>, ask: &Ask<'_>) -> Standing<'a> {
+        let only = ask.test.then(|| self.simulators.load_full());
+        Standing { alive, loads: &self.loads, only }
+    }
+
     /// Notes how much connections have to do.
     pub fn set_loads(&self, loads: Loads) {
         self.loads.store(Arc::new(loads));
@@ -225,13 +257,13 @@ impl Queue {
     /// Where a message goes.
     pub fn route(&self, ask: &Ask<'_>) -> Option<Chosen> {
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        self.routes.load().decide(ask, &Standing { alive: &alive, loads: &self.loads })
+        self.routes.load().decide(ask, &self.standing(&alive, ask))
     }
 
     /// Where a new message goes, and why.
     pub fn decide(&self, ask: &Ask<'_>) -> Option<Why> {
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        let standing = Standing { alive: &alive, loads: &self.loads };
+        let standing = self.standing(&alive, ask);
         let (chosen, rules) = self.routes.load().decide_and_keep(ask, &standing)?;
         Some(Why { connection: Some(chosen.connection), rules })
     }
@@ -239,7 +271,7 @@ impl Queue {
     /// Where a message would go by these routes, and why; nobody's turn passes.
     pub fn explain(&self, routes: &Routes, ask: &Ask<'_>) -> Decision {
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        routes.explain(ask, &Standing { alive: &alive, loads: &self.loads })
+        routes.explain(ask, &self.standing(&alive, ask))
     }
 
     /// The route that takes a message; nobody's turn passes.
@@ -251,7 +283,7 @@ impl Queue {
     pub fn route_again(&self, message: &Outgoing, before: Option<ConnectionId>) -> Option<ConnectionId> {
         let ask = Ask::of(message);
         let alive = self.alive.read().unwrap_or_else(PoisonError::into_inner);
-        let standing = Standing { alive: &alive, loads: &self.loads };
+        let standing = self.standing(&alive, &ask);
         let routes = self.routes.load();
         let failed = before.filter(|_| message.attempts > 0);
         let chosen = match routes.decide(&ask, &Without { standing: &standing, failed }) {

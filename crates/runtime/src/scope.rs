@@ -6,8 +6,8 @@ use std::sync::Arc;
 use db::{OnConflict, Tenancy, Tx, args, record, sql};
 use serde::Serialize;
 use types::{
-    AccountId, Code, Error, Event, KeyId, Permission, Permissions, Reach, Result, SessionId, TenantId,
-    Timestamp, UserId,
+    AccountId, ClientId, Code, ConsentId, Error, Event, KeyId, Permission, Permissions, Reach, Result,
+    SessionId, TenantId, Timestamp, UserId,
 };
 
 use crate::Runtime;
@@ -20,6 +20,17 @@ pub enum Actor {
     User(UserId),
     /// A program with an API key.
     Key(KeyId),
+    /// A program with a token of its own (RFC 6749 §4.4).
+    Client(ClientId),
+    /// An application with a person's token: it acts for them, within what they let it do, and is not them.
+    App {
+        /// The application.
+        client: ClientId,
+        /// For whom.
+        user: UserId,
+        /// What that person lets it do.
+        consent: ConsentId,
+    },
     /// A customer's system over SMPP.
     Account(AccountId),
     /// A part of the product, by its name.
@@ -31,6 +42,8 @@ impl std::fmt::Display for Actor {
         match self {
             Self::User(id) => write!(f, "{id}"),
             Self::Key(id) => write!(f, "{id}"),
+            Self::Client(id) => write!(f, "{id}"),
+            Self::App { client, user, .. } => write!(f, "{client} for {user}"),
             Self::Account(id) => write!(f, "{id}"),
             Self::System(part) => write!(f, "system {part}"),
         }
@@ -181,6 +194,7 @@ struct Inner {
     origin: Origin,
     keyed: Option<Keyed>,
     seat: Option<Seat>,
+    test: bool,
 }
 
 /// The browser's session that asks.
@@ -202,8 +216,8 @@ impl Scope {
         held: impl Into<Held>,
         origin: Origin,
     ) -> Self {
-        let held = held.into();
-        Self { inner: Arc::new(Inner { runtime, tenant, actor, held, origin, keyed: None, seat: None }) }
+        let (held, keyed, seat) = (held.into(), None, None);
+        Self { inner: Arc::new(Inner { runtime, tenant, actor, held, origin, keyed, seat, test: false }) }
     }
 
     /// The same scope for a keyed request.
@@ -222,6 +236,17 @@ impl Scope {
     #[must_use]
     pub fn seated(&self, seat: Seat) -> Self {
         Self { inner: Arc::new(Inner { seat: Some(seat), ..(*self.inner).clone() }) }
+    }
+
+    /// The same scope for a test: what it sends goes to the simulator and to nobody else.
+    #[must_use]
+    pub fn in_test(&self) -> Self {
+        Self { inner: Arc::new(Inner { test: true, ..(*self.inner).clone() }) }
+    }
+
+    /// Whether what it sends must go to the simulator and to nobody else.
+    pub fn is_test(&self) -> bool {
+        self.inner.test
     }
 
     /// Whose rows.

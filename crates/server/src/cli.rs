@@ -19,6 +19,7 @@ use show::Out;
 
 mod account;
 mod alert;
+mod application;
 mod audit;
 mod bench;
 mod blacklist;
@@ -34,6 +35,7 @@ mod events;
 mod failure;
 mod firewall;
 mod hours;
+mod identity_provider;
 mod inbound;
 mod key;
 mod lookup;
@@ -205,6 +207,12 @@ enum Command {
     /// API keys
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
+    /// Applications that ask for tokens (OAuth 2.0)
+    #[command(subcommand, visible_alias = "applications")]
+    Application(application::ApplicationCommand),
+    /// Services that people sign in with (OpenID Connect)
+    #[command(subcommand, visible_alias = "identity-providers")]
+    IdentityProvider(identity_provider::ProviderCommand),
     /// People who sign in
     #[command(subcommand, visible_alias = "users")]
     User(user::UserCommand),
@@ -323,6 +331,8 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Alert(command) => alert::run(&command, client, out).await,
         Command::Review(command) => review::run(&command, client, out).await,
         Command::ValueList(command) => value_list::run(&command, client, out).await,
+        Command::Application(command) => application::run(&command, client, out).await,
+        Command::IdentityProvider(command) => identity_provider::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),

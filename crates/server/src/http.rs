@@ -14,7 +14,11 @@ use simulator::Smsc;
 use types::{Code, Error};
 use utoipa::PartialSchema;
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::{Content, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
+use utoipa::openapi::security::{
+    AuthorizationCode, ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes,
+    SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{Components, Content, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
 use web::access::ClientAddress;
 use web::console::NavEntry;
 use web::problem::ProblemBody;
@@ -43,8 +47,32 @@ pub fn openapi() -> OpenApi {
     whole.merge(messaging::api().into_openapi());
     whole.merge(system::api::router().into_openapi());
     whole.merge(web::stream::api().into_openapi());
+    secured(&mut whole);
     complete(&mut whole);
     whole
+}
+
+/// How a program says who it is: by a key, or by an access token, which a server gets by its secret and an application by a
+/// person's consent. A scope of OAuth 2.0 is a permission.
+fn secured(whole: &mut OpenApi) {
+    let all = types::Permission::ALL.iter().map(|permission| (permission.as_str(), permission.title()));
+    let scopes = Scopes::from_iter(all);
+    let token = "/oauth/token";
+    let code = AuthorizationCode::new("/oauth/authorize", token, scopes.clone());
+    let oauth = OAuth2::with_description(
+        [Flow::ClientCredentials(ClientCredentials::new(token, scopes)), Flow::AuthorizationCode(code)],
+        "Access tokens of registered applications.",
+    );
+    let key = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key, `sb_live_…` or `sb_test_…`, or an access token."))
+        .build();
+    let components = whole.components.get_or_insert_with(Components::new);
+    components.add_security_scheme("api_key", SecurityScheme::Http(key));
+    components.add_security_scheme("oauth2", SecurityScheme::OAuth2(oauth));
+    let none: [&str; 0] = [];
+    whole.security =
+        Some(vec![SecurityRequirement::new("api_key", none), SecurityRequirement::new("oauth2", none)]);
 }
 
 /// Says what all operations have in common: refusals are problem+json (RFC 9457), and any operation may refuse for reasons
@@ -116,7 +144,9 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .merge(Router::from(web::stream::api()).with_state(app.clone()))
         .merge(Router::from(messaging::api()).with_state(gateway.clone()))
         .merge(Router::from(system::api::router()).with_state(gateway.clone()));
-    let doors = messaging::doors(app.runtime.config.sendsms.enabled).with_state(gateway.clone());
+    let doors = messaging::doors(app.runtime.config.sendsms.enabled)
+        .with_state(gateway.clone())
+        .merge(identity::doors().with_state(app.clone()));
     let mut pages = Router::new()
         .merge(identity::pages().with_state(app.clone()))
         .merge(web::stream::pages().with_state(app.clone()))

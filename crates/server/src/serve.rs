@@ -146,6 +146,9 @@ impl Server {
             true => Some(demo::start_simulator(&runtime).await?),
             false => None,
         };
+        if let Some(simulator) = &simulator {
+            messaging::simulated::listens_at(&runtime, simulator.address());
+        }
         let engine = Engine::start(&runtime).await?;
         let demo = match (&first_start.made, runtime.config.demo.enabled) {
             (Some(_), true) => {

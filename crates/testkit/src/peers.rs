@@ -332,6 +332,45 @@ fn script(name: &str) -> String {
     format!("{}/peers/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A running service that people sign in with.
+#[derive(Debug)]
+pub struct SignInService {
+    /// Its address, as its tokens name it.
+    pub issuer: String,
+    /// Ends with its standard input, which goes with this.
+    _program: Child,
+    /// Held open, for it may say more.
+    _output: Lines<BufReader<ChildStdout>>,
+}
+
+/// oidc-provider as the service that people sign in with. Whoever comes is signed in as `anna` until `/as/<name>` is asked for.
+///
+/// # Errors
+/// When the peer is not installed or breaks down.
+pub async fn oidc_provider(client_id: &str, secret: &str, redirect_uri: &str) -> Result<SignInService> {
+    let mut program = node("oidc_provider.js")?;
+    let (mut child, mut output) = spawn(program.args([client_id, secret, redirect_uri]))?;
+    let Some(line) = output.next_line().await? else {
+        bail!("the service did not start: {}", complaint(&mut child).await);
+    };
+    let line: Value = serde_json::from_str(&line)?;
+    let address = line["listening"].as_str().with_context(|| format!("no address in {line}"))?;
+    Ok(SignInService { issuer: format!("http://{address}"), _program: child, _output: output })
+}
+
+/// What jose says of an access token that it checks by the key set at this address: its claims, or `refused`.
+///
+/// # Errors
+/// When the peer is not installed or breaks down.
+pub async fn jose_verifier(keys: &str, issuer: &str, token: &str) -> Result<Value> {
+    let mut program = node("jose_verifier.js")?;
+    let (mut child, mut output) = spawn(program.args([keys, issuer, token]))?;
+    let Some(line) = output.next_line().await? else {
+        bail!("the verifier said nothing: {}", complaint(&mut child).await);
+    };
+    Ok(serde_json::from_str(&line)?)
+}
+
 fn node(name: &str) -> Result<Command> {
     let mut program = Command::new("node");
     program.arg(script(name)).env("NODE_PATH", installed()?.join("node/node_modules"));

@@ -12,6 +12,8 @@ mod gateway;
 mod languages;
 #[path = "browser/live.rs"]
 mod live;
+#[path = "browser/machines.rs"]
+mod machines;
 #[path = "browser/mail.rs"]
 mod mail;
 #[path = "browser/people.rs"]

@@ -30,6 +30,8 @@ mod inbound;
 mod limits;
 #[path = "it/live.rs"]
 mod live;
+#[path = "it/machines.rs"]
+mod machines;
 #[path = "it/mail.rs"]
 mod mail;
 #[path = "it/messages.rs"]

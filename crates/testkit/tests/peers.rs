@@ -13,6 +13,9 @@ use simulator::text_centre::{Protocol, Settings, TextCentre};
 use testkit::House;
 use testkit::peers::{self, Outcome, Seen, Smsc};
 
+#[path = "peers/sign_in.rs"]
+mod sign_in;
+
 /// Messages that each customer sends at each window.
 const MANY: u32 = 10_000;
 /// At window 1, where each waits for a commit of its own, unless `PEERS_FULL` is set.

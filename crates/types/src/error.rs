@@ -48,6 +48,7 @@ codes! {
     InvalidCursor "invalid_cursor" 400 "A cursor is malformed" "Pass `next` of the page before, unchanged.";
     InvalidFilter "invalid_filter" 400 "A filter's value is not one it takes" "The detail names the values it takes.";
     Unauthenticated "unauthenticated" 401 "Nobody is known by these credentials" "Send `Authorization: Bearer <API key>`, or sign in again.";
+    TokenExpired "token_expired" 401 "The access token has expired" "Ask for a new one with the refresh token or the client's secret.";
     SignInRefused "sign_in_refused" 401 "The sign-in was refused" "Check name and password; after repeated failures wait for the time given.";
     LinkUsed "link_used" 401 "The sign-in link is used or expired" "Ask for a new one: `switchboard user link`.";
     SignInExpired "sign_in_expired" 401 "The sign-in was begun too long ago, or tried too often" "Begin it again on the sign-in page.";
@@ -57,7 +58,6 @@ codes! {
     Forbidden "forbidden" 403 "The permission is missing" "The detail names the permission; an administrator can grant it.";
     NetworkNotAllowed "network_not_allowed" 403 "The network is not one that may come in" "Come from a network that is allowed, or ask an administrator to allow this one.";
     CrossSite "cross_site" 403 "The request came from another site" "Open the console itself and try again there.";
-    AddressNotAllowed "address_not_allowed" 403 "The caller's address is not on the allow list" "Call from an allowed address, or have the list changed.";
     NotFound "not_found" 404 "There is no such thing here" "It may have been deleted, or belong to another tenant.";
     MethodNotAllowed "method_not_allowed" 405 "The path exists, this method does not" "See the Allow header and the API reference.";
     RequestTimeout "request_timeout" 408 "The request took too long" "Send it again; with the same Idempotency-Key nothing happens twice.";
@@ -95,7 +95,9 @@ codes! {
     RateExceeded "rate_exceeded" 429 "More message parts a second than the limit" "Send more slowly; Retry-After says when to go on.";
     KeyReused "idempotency_key_reused" 422 "The key was used for another request" "Use a new Idempotency-Key for each new request.";
     NoRoute "no_route" 422 "No route leads to this recipient" "Ask `why` on the routes page, then add or enable a route.";
+    NoSimulator "no_simulator" 422 "A test message has no simulator to go to" "Have a route lead this recipient to the built-in simulator, or use a live key.";
     NotCancellable "not_cancellable" 409 "The message has gone too far to be stopped" "Only messages that are scheduled or queued can be cancelled or replaced.";
+    SignInFailed "sign_in_failed" 401 "The sign-in with the other service failed" "Begin again; when it stays so, show the detail to your administrator.";
     WeakPassword "weak_password" 422 "The password is too weak" "Use at least 12 characters.";
     TooManyRequests "too_many_requests" 429 "Too many requests" "Wait for the seconds in Retry-After.";
     QueueFull "queue_full" 429 "The queue is full" "Send more slowly, or raise the bound in the configuration.";

@@ -232,6 +232,32 @@ events! {
     AuditDamaged(Change) "audit.damaged" true;
     /// Many records were taken away at once.
     DataExported(Exported) "data.exported" true;
+    /// An API key's name, networks or rate was changed, it got a new secret, or its former one ended.
+    KeyChanged(Change) "key.changed" true;
+    /// An API key or an application was refused: it was used from an address that its list does not hold.
+    KeyRefused(Access) "key.refused" true;
+    /// An application was registered.
+    ClientCreated(Change) "client.created" true;
+    /// An application was changed, or got a new secret.
+    ClientChanged(Change) "client.changed" true;
+    /// An application was removed: its tokens stop working.
+    ClientDeleted(Change) "client.deleted" true;
+    /// A person let an application act for them.
+    ConsentGiven(Change) "consent.given" true;
+    /// What an application might do for a person has ended.
+    ConsentEnded(Change) "consent.ended" true;
+    /// A spent refresh token or code was shown again: somebody has a copy, so all that came of it has ended.
+    RefreshReused(Access) "refresh_token.reused" true;
+    /// An access token was revoked before its time.
+    TokenRevoked(Change) "token.revoked" true;
+    /// A service that people sign in with was added.
+    ProviderCreated(Change) "identity_provider.created" true;
+    /// A service that people sign in with was changed.
+    ProviderChanged(Change) "identity_provider.changed" true;
+    /// A service that people sign in with was removed.
+    ProviderDeleted(Change) "identity_provider.deleted" true;
+    /// A user was tied to themselves at a service that people sign in with.
+    UserLinked(Access) "user.linked" true;
     /// An SMPP account was created.
     AccountCreated(Change) "account.created" true;
     /// An SMPP account was changed.

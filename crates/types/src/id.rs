@@ -46,6 +46,12 @@ pub mod kind {
         Device "dev" "browser";
         /// An entry of a user's security history.
         SecurityEntry "sec" "entry";
+        /// An application that asks for tokens (OAuth 2.0).
+        Client "app" "application";
+        /// What an application may do for a person.
+        Consent "cns" "consent";
+        /// A service that people sign in with.
+        Provider "idp" "identity provider";
         /// A signed-in browser.
         Session "ses" "session";
         /// A message.

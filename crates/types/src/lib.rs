@@ -22,6 +22,12 @@ pub type TenantId = Id<kind::Tenant>;
 pub type UserId = Id<kind::User>;
 /// The id of an API key.
 pub type KeyId = Id<kind::Key>;
+/// The id of an application.
+pub type ClientId = Id<kind::Client>;
+/// The id of a service that people sign in with.
+pub type ProviderId = Id<kind::Provider>;
+/// The id of what an application may do for a person.
+pub type ConsentId = Id<kind::Consent>;
 /// The id of a signed-in browser's session.
 pub type SessionId = Id<kind::Session>;
 /// The id of a user's passkey.

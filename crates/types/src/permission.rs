@@ -129,7 +129,16 @@ permissions! {
     DeadJobSteer "dead_job.steer" "Queue" "Try failed work again, or give it up";
     KeyView "key.view" "API keys" "See API keys";
     KeyCreate "key.create" "API keys" "Create API keys";
+    KeyChange "key.change" "API keys" "Change API keys, and give them new secrets";
     KeyRevoke "key.revoke" "API keys" "Revoke API keys";
+    ClientView "client.view" "Applications" "See applications and their secrets' first characters";
+    ClientCreate "client.create" "Applications" "Register applications";
+    ClientChange "client.change" "Applications" "Change applications, and give them new secrets";
+    ClientDelete "client.delete" "Applications" "Remove applications";
+    ProviderView "identity_provider.view" "Sign-in" "See the services that people sign in with";
+    ProviderCreate "identity_provider.create" "Sign-in" "Add services that people sign in with";
+    ProviderChange "identity_provider.change" "Sign-in" "Change services that people sign in with";
+    ProviderDelete "identity_provider.delete" "Sign-in" "Remove services that people sign in with";
     UserView "user.view" "Users" "See users";
     UserCreate "user.create" "Users" "Create users";
     UserChange "user.change" "Users" "Change users, and shut them out";
@@ -278,7 +287,11 @@ impl Permission {
         matches!(
             self,
             Self::KeyView
+                | Self::KeyChange
                 | Self::KeyRevoke
+                | Self::ClientView
+                | Self::ClientChange
+                | Self::ClientDelete
                 | Self::UserView
                 | Self::UserChange
                 | Self::UserRole

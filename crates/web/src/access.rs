@@ -18,6 +18,7 @@ use types::{Code, Error, Result};
 use crate::console::{NavEntry, Taste};
 use crate::idempotency::PresentedKey;
 use crate::problem::Problem;
+pub use crate::rate::Rate;
 use crate::{rate, reply};
 
 /// What a request shows of itself.
@@ -29,6 +30,8 @@ pub struct Credentials {
     pub cookie: Option<String>,
     /// The request's id and address.
     pub origin: Origin,
+    /// The program's description of itself.
+    pub agent: Option<String>,
 }
 
 /// The person behind a session, for the console's header and its habits.
@@ -51,6 +54,8 @@ pub struct Signed {
     pub scope: Scope,
     /// The person, where it is one.
     pub person: Option<Person>,
+    /// How fast they may ask, where that is their own.
+    pub rate: Option<Rate>,
 }
 
 /// Knows people and keys; implemented by `identity`.
@@ -100,6 +105,10 @@ fn credentials(parts: &Parts) -> Credentials {
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
             from: parts.extensions.get::<ClientAddress>().map(|from| from.0.to_string()),
         },
+        agent: parts
+            .headers
+            .get(header::USER_AGENT)
+            .map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
     }
 }
 
@@ -140,7 +149,7 @@ where
         let app = App::from_ref(state);
         let signed = app.authenticate.signed(&credentials(parts)).await;
         let signed = signed.map_err(|error| Problem(error).into_response())?;
-        rate::take(&signed.scope, &parts.extensions).map_err(IntoResponse::into_response)?;
+        rate::take(&signed, &parts.extensions).map_err(IntoResponse::into_response)?;
         Ok(Self(signed.scope))
     }
 }
@@ -199,10 +208,10 @@ where
             Err(error) if error.code() == Code::Unauthenticated => return Err(to_sign_in(parts)),
             Err(error) => return Err(crate::problem::PageProblem(error).into_response()),
         };
-        rate::take(&signed.scope, &parts.extensions).map_err(IntoResponse::into_response)?;
+        rate::take(&signed, &parts.extensions).map_err(IntoResponse::into_response)?;
         let path = parts.uri.path().to_owned();
         match signed {
-            Signed { scope, person: Some(person) } => {
+            Signed { scope, person: Some(person), .. } => {
                 Ok(Self { scope, person, path, taste: Taste::of(&parts.headers), nav: app.nav })
             }
             Signed { person: None, .. } => Err(to_sign_in(parts)),

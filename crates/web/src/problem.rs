@@ -61,8 +61,16 @@ impl IntoResponse for Problem {
         let body = serde_json::to_string(&ProblemBody::of(&error)).unwrap_or_default();
         let mut response =
             (status(&error), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if error.code() == Code::Unauthenticated {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        // RFC 6750 §3.
+        let challenge = match error.code() {
+            Code::Unauthenticated => Some("Bearer"),
+            Code::TokenExpired => {
+                Some("Bearer error=\"invalid_token\", error_description=\"the access token has expired\"")
+            }
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         with_retry_after(&error, response)
     }

@@ -1,4 +1,4 @@
-//! How fast one key, one person, one tenant and one network address may ask: a token bucket for each, and 429 above it.
+//! How fast one key, one application, one person, one tenant and one network address may ask: a token bucket for each, and 429 above it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,10 +9,10 @@ use axum::http::{Extensions, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use runtime::pace::Pace;
-use runtime::{Actor, Runtime, Scope};
+use runtime::{Actor, Runtime};
 use types::{Code, Error, Id, kind};
 
-use crate::access::{App, ClientAddress};
+use crate::access::{App, ClientAddress, Signed};
 use crate::problem::Problem;
 
 /// The buckets that are kept of each policy. Whoever finds no place shares one with all others who do not.
@@ -20,17 +20,17 @@ const BUCKETS_MAX: usize = 20_000;
 
 /// How fast somebody may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// Requests a second over time, at least 1.
-    pub(crate) per_second: u32,
+    pub per_second: u32,
     /// Requests at once, at least 1.
-    pub(crate) burst: u32,
+    pub burst: u32,
 }
 
 /// What is limited, and the name of its policy in answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Policy {
-    /// One key or person.
+    /// One key, application or person.
     Default,
     /// All keys and people of a tenant together.
     Tenant,
@@ -74,6 +74,7 @@ struct Buckets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Asker {
     Key(Id<kind::Key>),
+    Client(Id<kind::Client>),
     User(Id<kind::User>),
     Tenant(Id<kind::Tenant>),
     /// An address, of IPv6 its /64: so much one subscriber has.
@@ -109,18 +110,21 @@ fn rate(per_second: u32, burst: u32) -> Option<Rate> {
     (per_second > 0).then_some(Rate { per_second, burst })
 }
 
-/// Takes one request from the buckets of whoever asks and of their tenant, where the configuration sets rates.
+/// Takes one request from the buckets of whoever asks and of their tenant, where they or the configuration have a rate; of
+/// their own and the configuration's the lower holds.
 ///
 /// # Errors
 /// When one of them is empty.
-pub(crate) fn take(scope: &Scope, extensions: &Extensions) -> Result<(), TooFast> {
+pub(crate) fn take(signed: &Signed, extensions: &Extensions) -> Result<(), TooFast> {
+    let scope = &signed.scope;
     let asker = match scope.actor() {
         Actor::Key(id) => Asker::Key(*id),
-        Actor::User(id) => Asker::User(*id),
+        Actor::Client(id) => Asker::Client(*id),
+        Actor::User(id) | Actor::App { user: id, .. } => Asker::User(*id),
         Actor::Account(_) | Actor::System(_) => return Ok(()),
     };
     let limits = &scope.runtime().config.http;
-    let own = rate(limits.rate_per_second, limits.rate_burst);
+    let own = lower(rate(limits.rate_per_second, limits.rate_burst), signed.rate);
     let all = rate(limits.tenant_rate_per_second, limits.tenant_rate_burst);
     let tenant = Asker::Tenant(scope.tenant());
     let shown = extensions.get::<Shown>();
@@ -130,6 +134,16 @@ pub(crate) fn take(scope: &Scope, extensions: &Extensions) -> Result<(), TooFast
         }
     }
     Ok(())
+}
+
+fn lower(general: Option<Rate>, own: Option<Rate>) -> Option<Rate> {
+    match (general, own) {
+        (Some(general), Some(own)) => Some(Rate {
+            per_second: general.per_second.min(own.per_second),
+            burst: general.burst.min(own.burst),
+        }),
+        (general, own) => general.or(own),
+    }
 }
 
 fn take_one(
@@ -279,15 +293,18 @@ mod tests {
         assert_eq!([0, 0, 0].map(|at| left(buckets.take(key(1), rate, at))), [Ok(1), Ok(0), Err(100)]);
         assert_eq!(left(buckets.take(key(2), rate, 0)), Ok(1));
         assert_eq!(left(buckets.take(Asker::User(Id::from_raw(1)), rate, 0)), Ok(1));
+        assert_eq!(left(buckets.take(Asker::Client(Id::from_raw(1)), rate, 0)), Ok(1));
         assert_eq!(left(buckets.take(key(1), rate, 100)), Ok(0));
     }
 
     #[test]
-    fn a_changed_rate_counts_at_once() {
+    fn a_changed_rate_counts_at_once_and_the_lower_of_two_holds() {
         let mut buckets = Buckets::default();
         assert_eq!(left(buckets.take(key(1), rate(10, 5), 0)), Ok(4));
         assert_eq!(left(buckets.take(key(1), rate(10, 1), 0)), Ok(0));
         assert_eq!(left(buckets.take(key(1), rate(1, 1), 0)), Err(1_000));
+        assert_eq!(lower(Some(rate(5, 50)), Some(rate(10, 20))), Some(rate(5, 20)));
+        assert_eq!((lower(None, Some(rate(1, 2))), lower(None, None)), (Some(rate(1, 2)), None));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::postgres;
 
 /// Packages of the npm registry, with their exact versions.
-const NPM: [(&str, &str); 2] = [("smpp", "0.6.0-rc.4"), ("axe-core", "4.14.1")];
+const NPM: [(&str, &str); 4] =
+    [("smpp", "0.6.0-rc.4"), ("axe-core", "4.14.1"), ("oidc-provider", "9.13.3"), ("jose", "6.2.18")];
 /// Packages of PyPI, with their exact versions.
 const PYPI: [(&str, &str); 4] =
     [("smpplib", "2.2.4"), ("aiosmpplib", "0.7.4"), ("aiosmtpd", "1.4.6"), ("schemathesis", "4.32.5")];
@@ -26,7 +27,7 @@ pub(crate) enum Need {
     Kannel,
     /// A carrier.
     OsmoMsc,
-    /// The runtime, and node-smpp and axe-core.
+    /// The runtime, and node-smpp, axe-core, oidc-provider and jose.
     Node,
     /// The runtime, and smpplib, aiosmpplib, aiosmtpd and schemathesis.
     Python,

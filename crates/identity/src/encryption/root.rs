@@ -6,6 +6,8 @@ use serde::Serialize;
 use types::event::Change;
 use types::{Code, Error, Event, Permission, Permissions, Result, TenantId};
 
+use crate::token::keys;
+
 /// Data keys that one transaction wraps anew.
 const KEYS_AT_ONCE: i64 = 200;
 
@@ -57,7 +59,7 @@ async fn state(runtime: &Runtime) -> Result<RootKeys> {
         key: vault.key_id(),
         former: vault.former_key_ids(),
         file: vault.file().map(|path| path.display().to_string()),
-        to_wrap: current.n + former.n,
+        to_wrap: current.n + former.n + keys::to_wrap(&mut tx, &ours).await?,
     })
 }
 
@@ -145,10 +147,13 @@ async fn wrap_anew(scope: &Scope) -> Result<()> {
     }));
     loop {
         let mut write = scope.write_every().await?;
-        let wrapped = match wrap_current(&mut write, scope.runtime()).await? {
-            0 => wrap_former(&mut write, scope.runtime()).await?,
-            some => some,
-        };
+        let mut wrapped = wrap_current(&mut write, scope.runtime()).await?;
+        if wrapped == 0 {
+            wrapped = wrap_former(&mut write, scope.runtime()).await?;
+        }
+        if wrapped == 0 {
+            wrapped = keys::wrap_anew(&mut write, scope.runtime()).await?;
+        }
         if wrapped == 0 {
             return Ok(());
         }

@@ -5,9 +5,11 @@ use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use serde::Deserialize;
 use types::{Permission, Timestamp};
 use web::console::Content;
 use web::ui::dialog::{self, Confirm};
+use web::ui::field::Choice;
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
 use web::ui::timeline::relative_time;
@@ -16,14 +18,18 @@ use web::ui::words::Words;
 use web::ui::{badge, browse, card, code, feedback, field, form};
 use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
-use super::{Key, NewKey};
+use super::{CreatedKey, Key, KeyPatch, Kind, NewKey, Rotation};
 use crate::user::pages::secret_page;
 
-/// What a form for a new key says; several permissions come under one name.
+/// What a form for a key says; several permissions come under one name.
 #[derive(Debug, Default)]
 struct KeyForm {
     name: String,
+    kind: String,
     expires: String,
+    networks: String,
+    rate_per_second: String,
+    rate_burst: String,
     scopes: Vec<Permission>,
 }
 
@@ -33,12 +39,29 @@ impl From<Vec<(String, String)>> for KeyForm {
         for (field, value) in pairs {
             match field.as_str() {
                 "name" => given.name = value,
+                "kind" => given.kind = value,
                 "expires_at" => given.expires = value,
+                "networks" => given.networks = value,
+                "rate_per_second" => given.rate_per_second = value,
+                "rate_burst" => given.rate_burst = value,
                 "scopes" => given.scopes.extend(Permission::named(&value)),
                 _ => {}
             }
         }
         given
+    }
+}
+
+/// A list as people write it: separated by lines, commas or blanks.
+pub(crate) fn listed(text: &str) -> Vec<String> {
+    let separates = |character: char| character == ',' || character.is_whitespace();
+    text.split(separates).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn number(field: &str, text: &str) -> types::Result<Option<u32>> {
+    match text.trim() {
+        "" => Ok(None),
+        digits => digits.parse().map(Some).map_err(|_| types::Error::invalid(field, "give a whole number")),
     }
 }
 
@@ -49,7 +72,33 @@ impl KeyForm {
                 .map_err(|_| types::Error::invalid("expires_at", "give a date such as 2027-12-31"))
         };
         let expires_at = Some(self.expires.as_str()).filter(|text| !text.is_empty()).map(day).transpose()?;
-        Ok(NewKey { name: self.name.clone(), scopes: self.scopes.clone(), expires_at })
+        Ok(NewKey {
+            name: self.name.clone(),
+            kind: if self.kind == Kind::Test.as_str() { Kind::Test } else { Kind::Live },
+            scopes: self.scopes.clone(),
+            networks: listed(&self.networks),
+            rate_per_second: number("rate_per_second", &self.rate_per_second)?,
+            rate_burst: number("rate_burst", &self.rate_burst)?,
+            expires_at,
+        })
+    }
+
+    fn patch(&self) -> types::Result<KeyPatch> {
+        Ok(KeyPatch {
+            name: Some(self.name.clone()),
+            networks: Some(listed(&self.networks)),
+            rate_per_second: number("rate_per_second", &self.rate_per_second)?.or(Some(0)),
+            rate_burst: number("rate_burst", &self.rate_burst)?,
+        })
+    }
+
+    /// The fields that can be changed later.
+    fn guards(&self, refused: &Refused) -> Markup {
+        html! {
+            (field::textarea("networks", "Networks").rows(3).mono().hint("One a line, such as 192.0.2.0/24 or 2001:db8::/32; from everywhere when left empty").value(&self.networks).error(refused.at("networks")))
+            (field::number("rate_per_second", "Requests a second").range("1", "100000").hint("The installation's rate when left empty").value(&self.rate_per_second).error(refused.at("rate_per_second")))
+            (field::number("rate_burst", "Requests at once").range("1", "100000").hint("As many as a second when left empty").value(&self.rate_burst).error(refused.at("rate_burst")))
+        }
     }
 }
 
@@ -60,6 +109,13 @@ fn state(key: &Key, now: Timestamp) -> Markup {
         badge::badge_icon(Tone::Warn, Icon::Clock, "expired")
     } else {
         badge::badge_icon(Tone::Good, Icon::Check, "active")
+    }
+}
+
+fn kind(key: &Key) -> Markup {
+    match key.kind {
+        Kind::Live => badge::badge(Tone::Neutral, "live"),
+        Kind::Test => badge::badge_icon(Tone::Info, Icon::Flask, "test"),
     }
 }
 
@@ -78,6 +134,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
         row(vec![
             html! { (key.name) },
             html! { code dir="ltr" { (key.shown) "…" } },
+            kind(key),
             state(key, visitor.scope.now()),
             html! { @if key.scopes.iter().any(|scope| scope == super::EVERYTHING) { "all" } @else { (key.scopes.len()) } },
             moment(Some(key.created_at), ""),
@@ -88,6 +145,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
     let columns = vec![
         column("Name"),
         column("Begins with"),
+        column("Kind"),
         column("State"),
         column("Permissions").number(),
         column("Created").detail(),
@@ -108,7 +166,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
 }
 
 /// A group of checkboxes for each capability, with the permissions that this person holds.
-fn scope_fields(visitor: &Visitor, given: &[Permission]) -> Markup {
+pub(crate) fn scope_fields(visitor: &Visitor, given: &[Permission]) -> Markup {
     let held: Vec<Permission> = visitor.scope.permissions().iter().collect();
     let mut groups: Vec<&str> = held.iter().map(|permission| permission.group()).collect();
     groups.dedup();
@@ -126,18 +184,28 @@ fn scope_fields(visitor: &Visitor, given: &[Permission]) -> Markup {
     }
 }
 
+const FIELDS: &[&str] =
+    &["name", "kind", "expires_at", "networks", "rate_per_second", "rate_burst", "scopes"];
+
 fn new_form(visitor: &Visitor, given: &KeyForm, refused: &Refused) -> Content<'static> {
     let words = Words::for_lang(&visitor.person.language);
+    let kinds = [
+        Choice::new("live", "Live: for real traffic"),
+        Choice::new("test", "Test: reads and sends, to the simulator alone"),
+    ];
+    let kind = if given.kind.is_empty() { "live" } else { &given.kind };
     let fields = html! {
         (field::text("name", "Name").hint("Which program uses it, such as Billing").value(&given.name).max_chars(100).error(refused.at("name")).required().autofocus())
+        (field::radios("kind", "Kind", &kinds).value(kind).error(refused.at("kind")))
         (field::date("expires_at", "Expires").hint("At the beginning of that day in UTC; never when left empty").value(&given.expires).error(refused.at("expires_at")))
+        (given.guards(refused))
         h2 id="f-scopes" { "Permissions" }
         @if let Some(error) = refused.at("scopes") { (feedback::notice(Tone::Bad, error, &html! {})) }
         (scope_fields(visitor, &given.scopes))
         (form::actions(&html! { (form::submit("Create API key")) (form::link("Cancel", "/api-keys")) }))
     };
     let body = html! {
-        (refused.summary(words, &["name", "expires_at", "scopes"]))
+        (refused.summary(words, FIELDS))
         (form::post("/api-keys", "", &fields))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("API keys", "/api-keys")], "New API key");
@@ -161,38 +229,126 @@ async fn create(visitor: Visitor, Form(pairs): Form<Vec<(String, String)>>) -> R
         Ok(created) => created,
         Err(error) => return Ok(visitor.page_again(new_form(&visitor, &given, &Refused::by(error)?))),
     };
-    let words = Words::for_lang(&visitor.person.language);
-    let base = visitor.scope.runtime().config.public_url();
-    let secret = created.secret.unwrap_or_default();
-    let example = format!("curl {base}/api/v1/me -H 'Authorization: Bearer {secret}'");
-    let body = html! {
-        (code::secret_once(words, "secret", &created.key.name, &secret))
-        (code::block(words, "example", "Try it", &example))
-        (form::actions(&html! { (form::link("Done", "/api-keys").weight(form::Weight::Primary)) }))
-    };
-    Ok(secret_page(&visitor, Content::new("API key created", body)))
+    Ok(secret_shown(&visitor, "API key created", &created, "/api-keys"))
 }
 
-async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    let key = super::get(&visitor.scope, id.parse()?).await?;
+fn secret_shown(visitor: &Visitor, title: &str, created: &CreatedKey, back: &str) -> Response {
     let words = Words::for_lang(&visitor.person.language);
+    let base = visitor.scope.runtime().config.public_url();
+    let secret = created.secret.as_deref().unwrap_or_default();
+    let example = format!("curl {base}/api/v1/me -H 'Authorization: Bearer {secret}'");
+    let body = html! {
+        (code::secret_once(words, "secret", &created.key.name, secret))
+        @if let Some(former) = &created.key.former {
+            p { "The former secret, " code dir="ltr" { (former.shown) "…" } ", is let in until " (moment(Some(former.until), "")) "." }
+        }
+        (code::block(words, "example", "Try it", &example))
+        (form::actions(&html! { (form::link("Done", back).weight(form::Weight::Primary)) }))
+    };
+    secret_page(visitor, Content::new(title, body))
+}
+
+fn permissions_card(key: &Key) -> Markup {
     let title = |name: &str| match Permission::named(name) {
         Some(known) => known.title().to_owned(),
         None if name == super::EVERYTHING => "Whatever its owner may do".to_owned(),
         None => name.to_owned(),
     };
+    card::card(
+        "Permissions",
+        &html! {},
+        &html! { ul { @for scope in &key.scopes { li { (title(scope)) " " code { (scope) } } } } },
+    )
+}
+
+fn facts(key: &Key, now: Timestamp) -> Markup {
+    let rate = match (key.rate_per_second, key.rate_burst) {
+        (Some(per_second), burst) => {
+            format!("{per_second} a second, {} at once", burst.unwrap_or(per_second))
+        }
+        (None, _) => "the installation's".to_owned(),
+    };
+    card::panel(&card::facts(&[
+        ("State", html! { (state(key, now)) " " (kind(key)) }),
+        ("Begins with", html! { code dir="ltr" { (key.shown) "…" } }),
+        ("Created", html! { (moment(Some(key.created_at), "")) " by " code { (key.created_by) } }),
+        ("Expires", moment(key.expires_at, "never")),
+        ("Revoked", moment(key.revoked_at, "no")),
+        (
+            "Networks",
+            html! {
+                @if key.networks.is_empty() { "everywhere" }
+                @for network in &key.networks { code dir="ltr" { (network) } " " }
+            },
+        ),
+        ("Rate", html! { (rate) }),
+        (
+            "Last used",
+            html! {
+                (moment(key.last_used_at, "never"))
+                @if let Some(from) = &key.last_used_from { " from " code dir="ltr" { (from) } }
+                @if let Some(agent) = &key.last_used_agent { " by " (agent) }
+            },
+        ),
+    ]))
+}
+
+/// Both secrets, and the form that makes another.
+fn secrets_card(key: &Key, refused: &Refused) -> Markup {
+    let overlaps = [
+        Choice::new("86400", "one day more"),
+        Choice::new("604800", "seven days more"),
+        Choice::new("2592000", "thirty days more"),
+        Choice::new("0", "no longer: it leaked"),
+    ];
+    let end = format!("/api-keys/{}/end-former", key.id);
+    let rotate = format!("/api-keys/{}/rotate", key.id);
+    card::card(
+        "Secrets",
+        &html! {},
+        &html! {
+            @if let Some(former) = &key.former {
+                (card::facts(&[
+                    ("Present", html! { code dir="ltr" { (key.shown) "…" } " since " (moment(key.rotated_at, "")) }),
+                    ("Former", html! { code dir="ltr" { (former.shown) "…" } " until " (moment(Some(former.until), "")) }),
+                    ("Former last used", moment(former.last_used_at, "never")),
+                ]))
+                (form::post(&end, "", &html! { (form::submit("End the former secret now").weight(form::Weight::Quiet).small()) }))
+            }
+            (form::post(&rotate, "", &html! {
+                (field::select("overlap_s", "The present secret is let in for", &overlaps).hint("The new one is let in at once; a former one from before ends").error(refused.at("overlap_s")))
+                (form::actions(&html! { (form::submit("New secret").icon(Icon::Refresh)) }))
+            }))
+        },
+    )
+}
+
+fn shown(visitor: &Visitor, key: &Key, given: Option<&KeyForm>, refused: &Refused) -> Content<'static> {
+    let words = Words::for_lang(&visitor.person.language);
+    let now = visitor.scope.now();
+    let text = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+    let present = KeyForm {
+        name: key.name.clone(),
+        networks: key.networks.join("\n"),
+        rate_per_second: text(key.rate_per_second),
+        rate_burst: text(key.rate_burst),
+        ..KeyForm::default()
+    };
+    let given = given.unwrap_or(&present);
+    let in_use = key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
+    let may_change = in_use && visitor.scope.permissions().contains(Permission::KeyChange);
     let body = html! {
-        (card::panel(&card::facts(&[
-            ("State", state(&key, visitor.scope.now())),
-            ("Begins with", html! { code dir="ltr" { (key.shown) "…" } }),
-            ("Created", html! { (moment(Some(key.created_at), "")) " by " code { (key.created_by) } }),
-            ("Expires", moment(key.expires_at, "never")),
-            ("Revoked", moment(key.revoked_at, "no")),
-            ("Last used", moment(key.last_used_at, "never")),
-        ])))
-        (card::card("Permissions", &html! {}, &html! {
-            ul { @for scope in &key.scopes { li { (title(scope)) " " code { (scope) } } } }
-        }))
+        (refused.summary(words, FIELDS))
+        (facts(key, now))
+        @if may_change {
+            (secrets_card(key, refused))
+            (card::card("Settings", &html! {}, &form::post(&format!("/api-keys/{}", key.id), "", &html! {
+                (field::text("name", "Name").value(&given.name).max_chars(100).error(refused.at("name")).required())
+                (given.guards(refused))
+                (form::actions(&html! { (form::submit("Save")) }))
+            })))
+        }
+        (permissions_card(key))
     };
     let action = format!("/api-keys/{}/revoke", key.id);
     let ask = Confirm {
@@ -208,7 +364,55 @@ async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
     let may_revoke = key.revoked_at.is_none() && visitor.scope.permissions().contains(Permission::KeyRevoke);
     let actions = html! { @if may_revoke { (dialog::confirm(words, &ask)) } };
     let breadcrumbs = browse::breadcrumbs(words, &[("API keys", "/api-keys")], &key.name);
-    Ok(visitor.page(Content { actions, breadcrumbs, ..Content::new(&key.name, body) }))
+    Content { actions, breadcrumbs, ..Content::new("API key", body) }
+}
+
+async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let key = super::get(&visitor.scope, id.parse()?).await?;
+    Ok(visitor.page(Content { title: &key.name, ..shown(&visitor, &key, None, &Refused::NONE) }))
+}
+
+async fn update(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, PageProblem> {
+    let (id, given) = (id.parse()?, KeyForm::from(pairs));
+    let saved = match given.patch() {
+        Ok(wanted) => super::update(&visitor.scope, id, wanted).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(key) => {
+            Ok(console::done(&format!("/api-keys/{id}"), &format!("The key {} is changed.", key.name)))
+        }
+        Err(error) => {
+            let refused = Refused::by(error)?;
+            let key = super::get(&visitor.scope, id).await?;
+            Ok(visitor.page_again(shown(&visitor, &key, Some(&given), &refused)))
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct RotateForm {
+    overlap_s: Option<u64>,
+}
+
+async fn rotate(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(given): Form<RotateForm>,
+) -> Result<Response, PageProblem> {
+    let rotation = Rotation { overlap_s: given.overlap_s };
+    let created = super::rotate(&visitor.scope, id.parse()?, &rotation).await?;
+    let back = format!("/api-keys/{}", created.key.id);
+    Ok(secret_shown(&visitor, "New secret", &created, &back))
+}
+
+async fn end_former(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let key = super::end_former(&visitor.scope, id.parse()?).await?;
+    Ok(console::done(&format!("/api-keys/{}", key.id), "The former secret has ended."))
 }
 
 async fn revoke(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
@@ -221,6 +425,8 @@ pub(crate) fn router() -> Router<App> {
     Router::new()
         .route("/api-keys", get(list).post(create))
         .route("/api-keys/new", get(show_new))
-        .route("/api-keys/{id}", get(show))
+        .route("/api-keys/{id}", get(show).post(update))
+        .route("/api-keys/{id}/rotate", post(rotate))
+        .route("/api-keys/{id}/end-former", post(end_former))
         .route("/api-keys/{id}/revoke", post(revoke))
 }

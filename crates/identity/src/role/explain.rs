@@ -6,21 +6,22 @@
 use db::Tx;
 use runtime::{Actor, Held, Scope};
 use serde::{Deserialize, Serialize};
-use types::{Code, Error, KeyId, Permission, Reach, Result, Timestamp, UserId};
+use types::{ClientId, Code, ConsentId, Error, KeyId, Permission, Reach, Result, Timestamp, UserId};
 
-use super::rights::{self, By, Facts, Shut};
-use crate::key;
+use super::rights::{self, By, Facts, Means, Program, Shut};
+use crate::{client, key};
 
 /// Who, what, and about which record.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Question {
-    /// A user or an API key: `usr_…`, `key_…`; who asks when not given.
+    /// A user, an API key, an application or what a person lets one do: `usr_…`, `key_…`, `app_…`, `cns_…`; who asks when
+    /// not given.
     pub who: Option<String>,
     /// The permission's name.
     pub permission: String,
-    /// A record's id. It matters where records have an owner: users and API keys.
+    /// A record's id. It matters where records have an owner: users, API keys and applications.
     pub record: Option<String>,
 }
 
@@ -36,9 +37,13 @@ pub enum Kind {
     Grant,
     /// The key's scopes.
     KeyScopes,
+    /// The application's scopes, and what the person lets it do.
+    ApplicationScopes,
+    /// The access token that asks was made for less.
+    TokenScopes,
     /// About whose records the permission is held.
     Reach,
-    /// Whose rights bound the key's.
+    /// Whose rights bound the program's.
     Owner,
     /// The tenant is suspended.
     TenantSuspended,
@@ -48,7 +53,9 @@ pub enum Kind {
     KeyRevoked,
     /// The key has expired.
     KeyExpired,
-    /// The other user may do more.
+    /// What the person let the application do has ended.
+    ConsentEnded,
+    /// The user or program that it is about may do more.
     Outranked,
     /// Nothing gives it.
     NotGiven,
@@ -75,7 +82,7 @@ pub struct Ground {
 /// A verdict, and what it rests on.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Explanation {
-    /// The user or key.
+    /// The user or program.
     pub who: String,
     /// What it is called.
     pub name: String,
@@ -94,16 +101,20 @@ pub struct Explanation {
     pub barred_by: Vec<Ground>,
 }
 
-/// Explains a permission of a user or key of the tenant. Everybody may ask about themselves.
+/// Explains a permission of a user or program of the tenant. Everybody may ask about themselves.
 ///
 /// # Errors
 /// Without `access.explain` for others; `invalid_filter`, `invalid_id`; `not_found` for a user, key or record that is not
 /// there.
 pub async fn explain(scope: &Scope, question: &Question) -> Result<Explanation> {
-    let oneself = scope.actor().to_string();
     let who = question.who.as_deref().map(str::trim).filter(|who| !who.is_empty() && *who != "me");
-    let who = who.unwrap_or(&oneself).to_owned();
-    if who != oneself {
+    let oneself = oneself(scope);
+    let is_oneself = who.is_none() || who == oneself.as_deref();
+    let who = who
+        .map(str::to_owned)
+        .or(oneself)
+        .ok_or_else(|| Error::new(Code::Forbidden, "only a user or a program has rights to explain"))?;
+    if !is_oneself {
         scope.require(Permission::AccessExplain)?;
     }
     let permission = Permission::named(question.permission.trim()).ok_or_else(|| {
@@ -118,17 +129,25 @@ pub async fn explain(scope: &Scope, question: &Question) -> Result<Explanation> 
         Some(record) => Some(owner(&mut tx, scope, record).await?),
         None => None,
     };
-    let outranked = match record.and_then(|record| record.parse::<UserId>().ok()) {
-        Some(user) if governs(permission) => outranked(&mut tx, scope, &facts, user).await?,
-        _ => false,
+    let outranked = match record {
+        Some(record) => outranked(&mut tx, scope, &facts, permission, record).await?,
+        None => false,
     };
     let now = scope.now();
     let (given_by, mut barred_by) = (given(&facts, permission, now), barred(&facts, permission, owner, now));
     if outranked {
-        barred_by.push(ground(Kind::Outranked, "this user may do more than who asks".to_owned()));
+        barred_by.push(ground(Kind::Outranked, "it may do more than who asks".to_owned()));
     }
-    let name = match (&facts.key, &facts.person) {
-        (Some(key), _) => key.name.clone(),
+    // A token may have been made for less than its application may have.
+    let narrower = is_oneself
+        && !scope.permissions().contains(permission)
+        && facts.held(now).permissions().contains(permission);
+    if narrower {
+        let detail = format!("the token that asks was not made for {}", permission.as_str());
+        barred_by.push(ground(Kind::TokenScopes, detail));
+    }
+    let name = match (&facts.program, &facts.person) {
+        (Some(program), _) => program.name.clone(),
         (None, Some(person)) => person.name.clone(),
         (None, None) => String::new(),
     };
@@ -138,7 +157,7 @@ pub async fn explain(scope: &Scope, question: &Question) -> Result<Explanation> 
         permission,
         title: permission.title(),
         record: record.map(str::to_owned),
-        allowed: facts.allows(permission, owner, now) && !outranked,
+        allowed: facts.allows(permission, owner, now) && !outranked && !narrower,
         given_by,
         barred_by,
     })
@@ -157,12 +176,23 @@ async fn facts(tx: &mut Tx, scope: &Scope, who: &str) -> Result<Facts> {
     if let Ok(user) = who.parse::<UserId>() {
         return rights::of_user(tx, tenant, user, now).await;
     }
-    match who.parse::<KeyId>() {
-        Ok(key) => rights::of_key(tx, tenant, key, now).await,
-        Err(error) if matches!(scope.actor(), Actor::User(_) | Actor::Key(_)) => {
-            Err(error.at("who").hint("give usr_… or key_…"))
-        }
-        Err(_) => Err(Error::new(Code::Forbidden, "only a user or an API key has rights to explain")),
+    if let Ok(client) = who.parse::<ClientId>() {
+        return rights::of_client(tx, tenant, client, now).await;
+    }
+    if let Ok(consent) = who.parse::<ConsentId>() {
+        return rights::of_consent(tx, tenant, consent, now).await;
+    }
+    let key = who.parse::<KeyId>();
+    let key = key.map_err(|error| error.at("who").hint("give usr_…, key_…, app_… or cns_…"))?;
+    rights::of_key(tx, tenant, key, now).await
+}
+
+/// Who asks, as a question names them.
+fn oneself(scope: &Scope) -> Option<String> {
+    match scope.actor() {
+        Actor::User(_) | Actor::Key(_) | Actor::Client(_) => Some(scope.actor().to_string()),
+        Actor::App { consent, .. } => Some(consent.to_string()),
+        Actor::Account(_) | Actor::System(_) => None,
     }
 }
 
@@ -172,14 +202,39 @@ async fn owner(tx: &mut Tx, scope: &Scope, record: &str) -> Result<Option<UserId
         return Ok(Some(crate::user::find(tx, scope.tenant(), user).await?.id));
     }
     if let Ok(id) = record.parse::<KeyId>() {
-        return key::owner_if_there(tx, scope.tenant(), id).await;
+        return key::owner_if_there(tx, scope, id).await;
+    }
+    if let Ok(id) = record.parse::<ClientId>() {
+        return client::owner_if_there(tx, scope, id).await;
     }
     Ok(None)
 }
 
-async fn outranked(tx: &mut Tx, scope: &Scope, facts: &Facts, user: UserId) -> Result<bool> {
-    let theirs = rights::of_user(tx, scope.tenant(), user, scope.now()).await?;
-    Ok(!facts.held(scope.now()).covers(&theirs.held(scope.now())))
+/// Whether a record may do more than who would govern it.
+async fn outranked(
+    tx: &mut Tx,
+    scope: &Scope,
+    facts: &Facts,
+    permission: Permission,
+    record: &str,
+) -> Result<bool> {
+    let (tenant, now) = (scope.tenant(), scope.now());
+    let theirs = match permission {
+        one if governs(one) => match record.parse::<UserId>() {
+            Ok(user) => rights::of_user(tx, tenant, user, now).await?,
+            Err(_) => return Ok(false),
+        },
+        Permission::KeyChange => match record.parse::<KeyId>() {
+            Ok(key) => rights::of_key(tx, tenant, key, now).await?,
+            Err(_) => return Ok(false),
+        },
+        Permission::ClientChange => match record.parse::<ClientId>() {
+            Ok(client) => rights::of_client(tx, tenant, client, now).await?,
+            Err(_) => return Ok(false),
+        },
+        _ => return Ok(false),
+    };
+    Ok(!facts.held(now).covers(&theirs.held(now)))
 }
 
 fn ground(kind: Kind, detail: String) -> Ground {
@@ -210,15 +265,37 @@ fn given(facts: &Facts, permission: Permission, now: Timestamp) -> Vec<Ground> {
         };
         grounds.push(Ground { kind, detail, reach, until, href: Some(href) });
     }
-    if let Some(key) = facts.key.as_ref().filter(|key| key.scopes.contains(permission)) {
+    if let Some(program) = facts.program.as_ref().filter(|program| program.scopes.contains(permission)) {
+        let whose = possessive(program);
         let detail = match &facts.person {
-            Some(person) => format!("the key's scopes, within what its owner {} may do", person.name),
-            None => "the key's scopes; it has no owner".to_owned(),
+            Some(person) => format!("{whose} scopes, within what {} may do", person.name),
+            None => format!("{whose} scopes; it has no owner"),
         };
-        grounds
-            .push(Ground { href: Some(format!("/api-keys/{}", key.id)), ..ground(Kind::KeyScopes, detail) });
+        grounds.push(Ground { href: Some(href(program)), ..ground(scopes(program), detail) });
     }
     grounds
+}
+
+/// Where a program is seen and changed.
+fn href(program: &Program) -> String {
+    match program.means {
+        Means::Key(id) => format!("/api-keys/{id}"),
+        Means::Client(id) | Means::Consent(_, id) => format!("/oauth-clients/{id}"),
+    }
+}
+
+fn possessive(program: &Program) -> &'static str {
+    match program.means {
+        Means::Key(_) => "the key's",
+        Means::Client(_) | Means::Consent(..) => "the application's",
+    }
+}
+
+fn scopes(program: &Program) -> Kind {
+    match program.means {
+        Means::Key(_) => Kind::KeyScopes,
+        Means::Client(_) | Means::Consent(..) => Kind::ApplicationScopes,
+    }
 }
 
 fn below(way: &[String]) -> String {
@@ -233,37 +310,42 @@ fn barred(
     now: Timestamp,
 ) -> Vec<Ground> {
     let mut grounds = Vec::new();
-    let key_href = facts.key.as_ref().map(|key| format!("/api-keys/{}", key.id));
+    let program_href = facts.program.as_ref().map(href);
+    let is_key = facts.program.as_ref().is_some_and(|program| matches!(program.means, Means::Key(_)));
     let user_href = facts.person.as_ref().map(|person| format!("/users/{}", person.id));
-    match facts.shut(now) {
-        None => {}
-        Some(Shut::Tenant) => {
-            grounds.push(ground(Kind::TenantSuspended, "the tenant is suspended".to_owned()));
+    let (kind, detail, href) = match facts.shut(now) {
+        None => (None, "", None),
+        Some(Shut::Tenant) => (Some(Kind::TenantSuspended), "the tenant is suspended", None),
+        Some(Shut::Person) => (
+            Some(Kind::UserDisabled),
+            "the user is disabled, and so are their keys and applications",
+            user_href.clone(),
+        ),
+        Some(Shut::Revoked) if is_key => {
+            (Some(Kind::KeyRevoked), "the key was revoked", program_href.clone())
         }
-        Some(Shut::Person) => grounds.push(Ground {
-            href: user_href.clone(),
-            ..ground(Kind::UserDisabled, "the user is disabled, and so are their keys".to_owned())
-        }),
-        Some(Shut::Revoked) => grounds.push(Ground {
-            href: key_href.clone(),
-            ..ground(Kind::KeyRevoked, "the key was revoked".to_owned())
-        }),
-        Some(Shut::Expired) => grounds.push(Ground {
-            href: key_href.clone(),
-            ..ground(Kind::KeyExpired, "the key has expired".to_owned())
-        }),
-        Some(Shut::Ownerless) => {
-            grounds.push(ground(Kind::Owner, "the key's owner is no more".to_owned()));
+        Some(Shut::Expired) if is_key => {
+            (Some(Kind::KeyExpired), "the key has expired", program_href.clone())
         }
+        Some(Shut::Revoked) => {
+            (Some(Kind::ConsentEnded), "what the person let it do was ended", program_href.clone())
+        }
+        Some(Shut::Expired) => {
+            (Some(Kind::ConsentEnded), "what the person let it do has expired", program_href.clone())
+        }
+        Some(Shut::Ownerless) => (Some(Kind::Owner), "its owner is no more", None),
+    };
+    if let Some(kind) = kind {
+        grounds.push(Ground { href, ..ground(kind, detail.to_owned()) });
     }
-    if let Some(key) = facts.key.as_ref().filter(|key| !key.scopes.contains(permission)) {
-        let detail = format!("the key {} was not given {}", key.name, permission.as_str());
-        grounds.push(Ground { href: key_href, ..ground(Kind::KeyScopes, detail) });
+    if let Some(program) = facts.program.as_ref().filter(|program| !program.scopes.contains(permission)) {
+        let detail = format!("{} was not given {}", program.name, permission.as_str());
+        grounds.push(Ground { href: program_href, ..ground(scopes(program), detail) });
     }
     let held = facts.of_the_person().held(now);
     match (&facts.person, held.reach(permission)) {
         (Some(person), None) => {
-            let whose = if facts.key.is_some() { "the key's owner " } else { "" };
+            let whose = if facts.program.is_some() { "its owner " } else { "" };
             let detail =
                 format!("neither {whose}{}'s role {} nor a grant gives it", person.name, person.role);
             grounds.push(Ground { href: user_href, ..ground(Kind::NotGiven, detail) });

@@ -443,7 +443,7 @@ async fn explainer(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Respo
         .collect();
     let named = asked.who.parse::<UserId>().ok().and_then(|id| users.iter().find(|user| user.id == id));
     let hint = named.map_or_else(
-        || "A user or API key: usr_… or key_…; yourself when left empty".to_owned(),
+        || "A user, an API key, an application or what a person lets one do: usr_…, key_…, app_…, cns_…; yourself when left empty".to_owned(),
         |user| format!("{}, {}", user.name, user.email),
     );
     let fields = html! {

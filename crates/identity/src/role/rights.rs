@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use db::{Tx, args, record, sql};
 use runtime::{Held, Reached};
 use types::{
-    Code, Error, GrantId, KeyId, Permission, Permissions, Reach, Result, TenantId, Timestamp, UserId,
+    ClientId, Code, ConsentId, Error, GrantId, KeyId, Permission, Permissions, Reach, Result, TenantId,
+    Timestamp, UserId,
 };
 
 use super::custom::{DEPTH_MAX, Grantable};
 use super::{Role, permissions};
-use crate::key;
+use crate::{client, key};
 
 /// Grants in force that one user may have.
 pub const GRANTS_MAX: i64 = 100;
@@ -68,11 +69,22 @@ pub struct Person {
     mates: Vec<UserId>,
 }
 
-/// A key, for the decision.
+/// By what a program is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// An API key.
+    Key(KeyId),
+    /// An application's own token.
+    Client(ClientId),
+    /// What a person lets an application do for them.
+    Consent(ConsentId, ClientId),
+}
+
+/// A program, for the decision.
 #[derive(Debug, Clone)]
-pub struct Key {
-    /// Its id.
-    pub id: KeyId,
+pub struct Program {
+    /// By what it is let in.
+    pub means: Means,
     /// What people call it.
     pub name: String,
     /// What its scopes allow at most.
@@ -89,10 +101,10 @@ pub struct Key {
 pub struct Facts {
     /// Whether the tenant's people and programs are let in.
     pub tenant_active: bool,
-    /// The person, or the owner of the key.
+    /// The person, or the one whose rights bound the program's.
     pub person: Option<Person>,
-    /// The key, where it is one that asks.
-    pub key: Option<Key>,
+    /// The program, where it is one that asks.
+    pub program: Option<Program>,
     customs: Customs,
 }
 
@@ -113,13 +125,13 @@ pub struct Custom {
 pub enum Shut {
     /// The tenant is suspended.
     Tenant,
-    /// The user, or the key's owner, is disabled.
+    /// The user, or the program's owner, is disabled.
     Person,
-    /// The key was revoked.
+    /// The key or the consent was revoked.
     Revoked,
-    /// The key has expired.
+    /// The key or the consent has expired.
     Expired,
-    /// The key's owner is no more.
+    /// The program's owner is no more.
     Ownerless,
 }
 
@@ -159,14 +171,14 @@ impl Facts {
         if !self.tenant_active {
             return Some(Shut::Tenant);
         }
-        if let Some(key) = &self.key {
-            if key.revoked_at.is_some() {
+        if let Some(program) = &self.program {
+            if program.revoked_at.is_some() {
                 return Some(Shut::Revoked);
             }
-            if key.expires_at.is_some_and(|at| at <= now) {
+            if program.expires_at.is_some_and(|at| at <= now) {
                 return Some(Shut::Expired);
             }
-            if key.owned && self.person.is_none() {
+            if program.owned && self.person.is_none() {
                 return Some(Shut::Ownerless);
             }
         }
@@ -202,8 +214,8 @@ impl Facts {
         sources
     }
 
-    /// What is held at this moment, by one who is let in. A key has what its scopes and its owner's rights have in common;
-    /// one without an owner, which the first start makes, has its scopes.
+    /// What is held at this moment, by one who is let in. A program has what its scopes and its owner's rights have in common;
+    /// a key without an owner, which the first start makes, has its scopes.
     pub fn held(&self, now: Timestamp) -> Held {
         let held = match &self.person {
             Some(person) => self
@@ -214,16 +226,16 @@ impl Facts {
                 }),
             None => Held::from(Permissions::all()),
         };
-        match &self.key {
-            Some(key) => held.and(key.scopes),
+        match &self.program {
+            Some(program) => held.and(program.scopes),
             None => held,
         }
     }
 
-    /// The same of the person alone, as if no key stood between.
+    /// The same of the person alone, as if no program stood between.
     #[must_use]
     pub fn of_the_person(&self) -> Self {
-        Self { key: None, ..self.clone() }
+        Self { program: None, ..self.clone() }
     }
 
     /// Until when that stays so, if nothing else changes.
@@ -270,8 +282,17 @@ record! { struct CustomRow { name: String, parent: Option<String>, permissions: 
 record! { struct Mate { user_id: UserId } }
 record! {
     struct KeyRow {
-        id: KeyId, name: String, scopes: String, owner_id: Option<UserId>, expires_at: Option<Timestamp>,
+        id: KeyId, name: String, kind: String, scopes: String, owner_id: Option<UserId>, expires_at: Option<Timestamp>,
         revoked_at: Option<Timestamp>, tenant_status: String,
+    }
+}
+record! {
+    struct ClientRow { name: String, kind: String, scopes: String, owner_id: Option<UserId>, tenant_status: String }
+}
+record! {
+    struct ConsentRow {
+        client_id: ClientId, name: String, client_scopes: String, scopes: String, user_id: UserId, expires_at: Timestamp,
+        ended_at: Option<Timestamp>, tenant_status: String,
     }
 }
 
@@ -345,7 +366,7 @@ pub async fn of_user(tx: &mut Tx, tenant: TenantId, user: UserId, now: Timestamp
             grants: grants.collect(),
             mates: mates.into_iter().map(|mate| mate.user_id).collect(),
         }),
-        key: None,
+        program: None,
         customs,
     })
 }
@@ -358,14 +379,88 @@ pub async fn of_key(tx: &mut Tx, tenant: TenantId, key: KeyId, now: Timestamp) -
     let row: Option<KeyRow> = tx
         .optional(
             sql!(
-                "select k.id, k.name, k.scopes, k.owner_id, k.expires_at, k.revoked_at, t.status as tenant_status \
+                "select k.id, k.name, k.kind, k.scopes, k.owner_id, k.expires_at, k.revoked_at, t.status as tenant_status \
                  from api_key k join tenant t on t.id = k.tenant_id where k.tenant_id = $1 and k.id = $2"
             ),
             args![tenant, key],
         )
         .await?;
     let row = row.ok_or_else(|| Error::not_found("API key"))?;
-    let owner = match row.owner_id {
+    let program = Program {
+        means: Means::Key(row.id),
+        name: row.name,
+        scopes: key::permissions(&row.scopes).and(key::Kind::stored(&row.kind).bounds()),
+        revoked_at: row.revoked_at,
+        expires_at: row.expires_at,
+        owned: row.owner_id.is_some(),
+    };
+    within(tx, (tenant, &row.tenant_status), row.owner_id, program, now).await
+}
+
+/// What the rights of an application's own tokens rest on: itself and its owner. A public one has no token of its own.
+///
+/// # Errors
+/// `not_found`; when the database does not answer.
+pub async fn of_client(tx: &mut Tx, tenant: TenantId, client: ClientId, now: Timestamp) -> Result<Facts> {
+    let row: Option<ClientRow> = tx
+        .optional(
+            sql!(
+                "select c.name, c.kind, c.scopes, c.owner_id, t.status as tenant_status \
+                 from oauth_client c join tenant t on t.id = c.tenant_id where c.tenant_id = $1 and c.id = $2"
+            ),
+            args![tenant, client],
+        )
+        .await?;
+    let row = row.ok_or_else(|| Error::not_found("application"))?;
+    let alone = row.kind == client::Kind::Confidential.as_str();
+    let program = Program {
+        means: Means::Client(client),
+        name: row.name,
+        scopes: if alone { key::permissions(&row.scopes) } else { Permissions::NONE },
+        revoked_at: None,
+        expires_at: None,
+        owned: row.owner_id.is_some(),
+    };
+    within(tx, (tenant, &row.tenant_status), row.owner_id, program, now).await
+}
+
+/// What the rights of an application's tokens for a person rest on: what they let it do, what it may be let do, and they.
+///
+/// # Errors
+/// `not_found`; when the database does not answer.
+pub async fn of_consent(tx: &mut Tx, tenant: TenantId, consent: ConsentId, now: Timestamp) -> Result<Facts> {
+    let row: Option<ConsentRow> = tx
+        .optional(
+            sql!(
+                "select g.client_id, c.name, c.scopes as client_scopes, g.scopes, g.user_id, g.expires_at, g.ended_at, \
+                 t.status as tenant_status from oauth_grant g \
+                 join oauth_client c on c.id = g.client_id and c.tenant_id = g.tenant_id \
+                 join tenant t on t.id = g.tenant_id where g.tenant_id = $1 and g.id = $2"
+            ),
+            args![tenant, consent],
+        )
+        .await?;
+    let row = row.ok_or_else(|| Error::not_found("consent"))?;
+    let program = Program {
+        means: Means::Consent(consent, row.client_id),
+        name: row.name,
+        scopes: key::permissions(&row.scopes).and(key::permissions(&row.client_scopes)),
+        revoked_at: row.ended_at,
+        expires_at: Some(row.expires_at),
+        owned: true,
+    };
+    within(tx, (tenant, &row.tenant_status), Some(row.user_id), program, now).await
+}
+
+/// A program's facts beside those of whoever bounds it.
+async fn within(
+    tx: &mut Tx,
+    (tenant, tenant_status): (TenantId, &str),
+    owner: Option<UserId>,
+    program: Program,
+    now: Timestamp,
+) -> Result<Facts> {
+    let owner = match owner {
         Some(owner) => match of_user(tx, tenant, owner, now).await {
             Err(error) if error.code() == Code::NotFound => None,
             facts => Some(facts?),
@@ -373,19 +468,8 @@ pub async fn of_key(tx: &mut Tx, tenant: TenantId, key: KeyId, now: Timestamp) -
         None => None,
     };
     let (person, customs) = owner.map_or((None, Customs::default()), |owner| (owner.person, owner.customs));
-    Ok(Facts {
-        tenant_active: row.tenant_status == crate::tenant::Status::Active.as_str(),
-        person,
-        key: Some(Key {
-            id: row.id,
-            name: row.name,
-            scopes: key::permissions(&row.scopes),
-            revoked_at: row.revoked_at,
-            expires_at: row.expires_at,
-            owned: row.owner_id.is_some(),
-        }),
-        customs,
-    })
+    let tenant_active = tenant_status == crate::tenant::Status::Active.as_str();
+    Ok(Facts { tenant_active, person, program: Some(program), customs })
 }
 
 /// Refuses to give a role that allows more than the giver holds, or that nobody knows.

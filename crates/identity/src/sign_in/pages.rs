@@ -10,6 +10,7 @@ use runtime::Runtime;
 use serde::Deserialize;
 use types::{Code, Error};
 use web::access::{SESSION_COOKIE, Stranger, cookie};
+use web::body::with_query;
 use web::ui::icon::Icon;
 use web::ui::layout::{self, Dir, Page, THEME_COOKIE, Theme};
 use web::ui::tone::Tone;
@@ -19,8 +20,8 @@ use web::{App, Form, Json, PageProblem, Problem, Query, Refused, Visitor, assets
 use super::texts::Texts;
 use super::{Browser, Entered};
 use crate::factor::passkey::{self, Challenge};
-use crate::mail;
 use crate::session::{self, SignedIn};
+use crate::{federation, mail};
 
 mod mailed;
 mod second;
@@ -59,13 +60,19 @@ pub(crate) fn inside(back: &str) -> &str {
 }
 
 /// The texts for whoever asks, before they are known.
-fn texts(headers: &HeaderMap) -> &'static Texts {
+pub(crate) fn texts(headers: &HeaderMap) -> &'static Texts {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Texts::accepted(accepted.unwrap_or_default())
 }
 
 /// A page without navigation, in the browser's theme, that no cache keeps.
-fn bare(status: StatusCode, texts: &Texts, title: &str, headers: &HeaderMap, body: Markup) -> Response {
+pub(crate) fn bare(
+    status: StatusCode,
+    texts: &Texts,
+    title: &str,
+    headers: &HeaderMap,
+    body: Markup,
+) -> Response {
     let theme = Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref());
     let page = Page { theme, lang: texts.lang, dir: Dir::of_lang(texts.lang), ..Page::new(title, body) };
     (status, [(header::CACHE_CONTROL, "no-store")], Html(layout::bare(&page).into_string())).into_response()
@@ -101,12 +108,14 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
         @if passkey::are_possible(&app.runtime) {
             (passkey_button(texts.passkey, texts.passkey_failed, "/sign-in/passkey", back, true))
         }
-        @if mail::is_on(&app.runtime) {
-            ul class="ways" {
+        ul class="ways" {
+            li { a href=(with_query("/sign-in/with", &[("back", back)])) { (texts.with_service) } }
+            @if mail::is_on(&app.runtime) {
                 li { a href="/sign-in/mail?wanted=link" { (texts.mail_link) } }
                 li { a href="/sign-in/mail?wanted=reset" { (texts.forgot) } }
             }
-        } @else {
+        }
+        @if !mail::is_on(&app.runtime) {
             (feedback::help(texts.no_way, &html! {
                 p { (texts.ask_administrator) " " (texts.on_the_server) " " }
                 p { code dir="ltr" { "switchboard user link" } }
@@ -143,7 +152,7 @@ async fn sign_in(
 }
 
 /// In, or on to the second step.
-fn entered_response(
+pub(crate) fn entered_response(
     runtime: &Runtime,
     headers: &HeaderMap,
     entered: Entered,
@@ -234,7 +243,8 @@ fn link_of_no_use(headers: &HeaderMap) -> Response {
 async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response, PageProblem> {
     let token = cookie(&headers, SESSION_COOKIE).unwrap_or_default();
     session::sign_out(&visitor.scope, &token).await?;
-    let mut response = Redirect::to("/sign-in").into_response();
+    let elsewhere = federation::pages::signed_out(visitor.scope.runtime(), &headers).await;
+    let mut response = elsewhere.unwrap_or_else(|| Redirect::to("/sign-in").into_response());
     set_cookie(visitor.scope.runtime(), &mut response, (SESSION_COOKIE, "/"), "", 0);
     Ok(response)
 }

@@ -61,6 +61,17 @@ pub(crate) struct Texts {
     pub(crate) wait_help: &'static str,
     pub(crate) code_wrong: &'static str,
     pub(crate) expired: &'static str,
+    pub(crate) with_service: &'static str,
+    pub(crate) service_email_hint: &'static str,
+    pub(crate) service_none: &'static str,
+    pub(crate) service_moment: &'static str,
+    pub(crate) service_own_page: &'static str,
+    pub(crate) service_failed: &'static str,
+    pub(crate) with_password: &'static str,
+    pub(crate) signed_out: &'static str,
+    pub(crate) still_there: &'static str,
+    pub(crate) sign_out_there: &'static str,
+    pub(crate) again: &'static str,
 }
 
 impl Texts {
@@ -163,6 +174,17 @@ static ENGLISH: Texts = Texts {
     wait_help: "Wait a little and try again.",
     code_wrong: "This code is wrong, or was used before",
     expired: "This sign-in took too long, or was tried too often",
+    with_service: "Sign in with your organisation",
+    service_email_hint: "It tells which service your organisation signs in with",
+    service_none: "No service is known for addresses of this domain",
+    service_moment: "One moment",
+    service_own_page: "You sign in at your organisation's own page.",
+    service_failed: "You are not signed in",
+    with_password: "Sign in with a password",
+    signed_out: "You are signed out",
+    still_there: "You are signed out here. There you are still signed in:",
+    sign_out_there: "Sign out there too",
+    again: "Sign in again",
 };
 
 static FRENCH: Texts = Texts {
@@ -222,6 +244,17 @@ static FRENCH: Texts = Texts {
     wait_help: "Attendez un peu et réessayez.",
     code_wrong: "Ce code est faux, ou a déjà servi",
     expired: "Cette connexion a trop duré, ou a été trop essayée",
+    with_service: "Se connecter avec votre organisation",
+    service_email_hint: "Elle indique avec quel service votre organisation se connecte",
+    service_none: "Aucun service n'est connu pour les adresses de ce domaine",
+    service_moment: "Un instant",
+    service_own_page: "Vous vous connectez sur la page de votre organisation.",
+    service_failed: "Vous n'êtes pas connecté",
+    with_password: "Se connecter avec un mot de passe",
+    signed_out: "Vous êtes déconnecté",
+    still_there: "Vous êtes déconnecté ici. Là-bas, vous êtes toujours connecté :",
+    sign_out_there: "Se déconnecter là-bas aussi",
+    again: "Se reconnecter",
 };
 
 static ARABIC: Texts = Texts {
@@ -281,6 +314,17 @@ static ARABIC: Texts = Texts {
     wait_help: "انتظر قليلًا وحاول مجددًا.",
     code_wrong: "هذا الرمز خاطئ أو استُخدم من قبل",
     expired: "استغرق هذا الدخول وقتًا طويلًا أو كثرت محاولاته",
+    with_service: "الدخول عبر مؤسستك",
+    service_email_hint: "يدل على الخدمة التي تدخل بها مؤسستك",
+    service_none: "لا توجد خدمة معروفة لعناوين هذا النطاق",
+    service_moment: "لحظة من فضلك",
+    service_own_page: "تسجّل الدخول في صفحة مؤسستك.",
+    service_failed: "لم يتم تسجيل دخولك",
+    with_password: "الدخول بكلمة مرور",
+    signed_out: "تم تسجيل خروجك",
+    still_there: "تم تسجيل خروجك هنا. وما زلت مسجّل الدخول هناك:",
+    sign_out_there: "تسجيل الخروج هناك أيضًا",
+    again: "تسجيل الدخول من جديد",
 };
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ impl House {
         config.security.argon2_memory_kib = 8;
         config.security.argon2_passes = 1;
         config.security.login_attempts_max = 4;
+        config.outbound.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
         config.security.admin_key = Secret::new(ADMIN_KEY.to_owned());
         set(&mut config);
         let options = Options { flush_each_commit: false, ..Options::default() };
@@ -65,6 +66,18 @@ impl House {
             bearer: bearer.map(str::to_owned),
             cookie: cookie.map(str::to_owned),
             origin: Origin { request_id: Some("req-1".to_owned()), from: Some("192.0.2.7".to_owned()) },
+            agent: Some("a program".to_owned()),
+        };
+        self.identity.signed(&credentials).await.map(|signed| signed.scope)
+    }
+
+    /// Shows a key or an access token from another address.
+    pub(crate) async fn by_key_from(&self, secret: &str, from: &str) -> Result<Scope> {
+        let credentials = Credentials {
+            bearer: Some(secret.to_owned()),
+            cookie: None,
+            origin: Origin { request_id: None, from: Some(from.to_owned()) },
+            agent: Some("curl/8".to_owned()),
         };
         self.identity.signed(&credentials).await.map(|signed| signed.scope)
     }
@@ -154,7 +167,7 @@ pub(crate) fn new_user(email: &str, role: &str) -> NewUser {
 }
 
 pub(crate) fn new_key(scopes: &[Permission]) -> NewKey {
-    NewKey { name: "A key".to_owned(), scopes: scopes.to_vec(), expires_at: None }
+    NewKey { name: "A key".to_owned(), scopes: scopes.to_vec(), ..NewKey::default() }
 }
 
 pub(crate) fn refusal<T>(result: Result<T>) -> types::Error {

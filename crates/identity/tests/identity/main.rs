@@ -5,7 +5,12 @@
 mod access;
 mod chain;
 mod encryption;
+#[path = "pages/federation.rs"]
+mod federation;
 mod house;
+mod machines;
+#[path = "pages/oauth.rs"]
+mod oauth;
 mod pages;
 mod reviews;
 mod roles;

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use identity::client::{self, ClientPatch};
 use identity::grant::{self, GrantFilter, NewGrant};
-use identity::key::{self, NewKey};
+use identity::key::{self, KeyPatch, NewKey};
 use identity::role::custom::{self, Grantable, NewRole, RolePatch};
 use identity::role::explain::{self, Kind, Question};
 use identity::team::{self, NewTeam, TeamPatch};
 use identity::tenant::{self, TenantChange};
 use identity::user::{self, Status, User, UserChange};
-use identity::{audit, link};
+use identity::{audit, consent, link};
 use runtime::Scope;
-use types::{Code, Permission, Reach, Timestamp, UserId};
+use types::{ClientId, Code, KeyId, Permission, Reach, Timestamp, UserId};
 use web::Paging;
 
 use crate::house::{House, code, new_key, new_user, refusal};
+use crate::oauth;
 
 fn given(pairs: &[(Permission, Reach)]) -> Grantable {
     Grantable(pairs.iter().map(|(one, reach)| (one.as_str().to_owned(), *reach)).collect())
@@ -326,7 +328,7 @@ struct Asking {
     cookie: Option<String>,
 }
 
-/// Roles by chance, and people and keys who have them: who asks, and the records that they ask about.
+/// Roles by chance, and people, keys and applications that have them: who asks, and the records that they ask about.
 async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking>, Vec<String>) {
     let mut roles: Vec<String> =
         ["viewer", "support", "operator", "developer", "tenant_admin"].map(str::to_owned).to_vec();
@@ -366,6 +368,23 @@ async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking
             records.push(made.key.id.to_string());
             asking.push(Asking { who: made.key.id.to_string(), bearer: made.secret, cookie: None });
         }
+        if scope.permissions().contains(Permission::ClientCreate) && !held.is_empty() {
+            let made = client::create(&scope, oauth::server(&held)).await.unwrap();
+            let token = oauth::server_token(house, &made).await.token("access_token");
+            records.push(made.client.id.to_string());
+            asking.push(Asking { who: made.client.id.to_string(), bearer: Some(token), cookie: None });
+        }
+        if n % 2 == 0 && !held.is_empty() {
+            let wanted: Vec<_> = held.iter().copied().filter(|one| !one.is_platform()).collect();
+            let app = client::create(admin, oauth::phone(&wanted)).await.unwrap().client.id.to_string();
+            let code = oauth::code_of(house, &token, &app).await;
+            let got = oauth::redeem(house, &app, &code, oauth::VERIFIER).await.token("access_token");
+            let consent = consent::list_own(&scope).await.unwrap()[0].id;
+            if n == 8 {
+                consent::end_own(&scope, consent).await.unwrap();
+            }
+            asking.push(Asking { who: consent.to_string(), bearer: Some(got), cookie: None });
+        }
         records.push(user.id.to_string());
         asking.push(Asking { who: user.id.to_string(), bearer: None, cookie: Some(token) });
         users.push(user.id);
@@ -377,7 +396,7 @@ async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking
     let disabled = UserChange { status: Some(Status::Disabled), ..UserChange::default() };
     user::update(admin, users[4], disabled).await.unwrap();
     let revoked: Vec<_> =
-        asking.iter().filter(|one| one.bearer.is_some()).take(1).map(|one| one.who.clone()).collect();
+        asking.iter().filter(|one| one.who.starts_with("key_")).take(1).map(|one| one.who.clone()).collect();
     for key in revoked {
         key::revoke(admin, key.parse().unwrap()).await.unwrap();
     }
@@ -432,20 +451,34 @@ async fn enforced(
 ) -> bool {
     let Some(record) = record else { return scope.require(permission).is_ok() };
     let user: Option<UserId> = record.parse().ok();
+    let (key, client) = (record.parse::<KeyId>().ok(), record.parse::<ClientId>().ok());
+    let went =
+        |result: types::Result<()>| result.map_or_else(|error| error.code() == Code::Conflict, |()| true);
     match (permission, user) {
         (Permission::UserView, Some(id)) => return user::get(scope, id).await.is_ok(),
-        (Permission::KeyView, None) => return key::get(scope, record.parse().unwrap()).await.is_ok(),
         (Permission::UserLink, Some(id)) if user::get(admin, id).await.unwrap().status == "active" => {
             return link::create(scope, id).await.is_ok();
         }
         _ => {}
     }
+    match (permission, key, client) {
+        (Permission::KeyView, Some(id), _) => return key::get(scope, id).await.is_ok(),
+        (Permission::KeyChange, Some(id), _) => {
+            return went(key::update(scope, id, KeyPatch::default()).await.map(drop));
+        }
+        (Permission::ClientView, _, Some(id)) => return client::get(scope, id).await.is_ok(),
+        (Permission::ClientChange, _, Some(id)) => {
+            return went(client::update(scope, id, ClientPatch::default()).await.map(drop));
+        }
+        _ => {}
+    }
     let owner = match user {
         Some(id) => Some(id),
-        None => {
-            let key = key::get(admin, record.parse().unwrap()).await.unwrap();
-            key.created_by.parse().ok()
-        }
+        None => match (key, client) {
+            (Some(id), _) => key::get(admin, id).await.unwrap().created_by.parse().ok(),
+            (None, Some(id)) => client::get(admin, id).await.unwrap().created_by.parse().ok(),
+            (None, None) => None,
+        },
     };
     let governed = matches!(
         permission,

@@ -64,6 +64,9 @@ pub struct Message {
     /// The message that failed and that this one was sent for again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redrive_of: Option<MessageId>,
+    /// Whether a test key sent it, so that it went to the simulator alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// The firewall rules that marked it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
@@ -109,12 +112,13 @@ impl Message {
         let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
         let options = record.options.as_deref().filter(|text| {
-            ["\"held\"", "\"marks\"", "\"redrive_of\""].iter().any(|member| text.contains(member))
+            ["\"held\"", "\"marks\"", "\"redrive_of\"", "\"test\""].iter().any(|member| text.contains(member))
         });
         let options: Options = options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         Self {
             held_by: options.held.map(|held| held.by),
             marks: options.marks,
+            test: options.test,
             redrive_of: options.redrive_of,
             paused_by: record.paused_by.filter(|_| record.state == State::Queued.as_str()),
             id: record.id,

@@ -90,6 +90,7 @@ pub fn quote(scope: &Scope, engine: &Engine, message: &SendMessage) -> Result<Qu
         encoding: content.encoding,
         parts: content.parts,
         at: message.schedule_at,
+        test: scope.is_test(),
         ..Ask::new(scope.tenant(), None, &sender.text, &recipient.text, intent)
     };
     let chosen = engine.queue().explain(&engine.queue().routes(), &ask).chosen;

@@ -32,8 +32,7 @@ pub struct SendMessage {
     pub text: Option<String>,
     /// Octets in base 64, sent as 8-bit data; at most 140, the header of `udh` included.
     pub binary: Option<String>,
-    /// The user data header before binary content, in base 64, with its length octet (3GPP TS 23.040 §9.2.3.24): a port, for
-    /// instance.
+    /// The user data header before binary content, in base 64, with its length octet (3GPP TS 23.040 §9.2.3.24): a port, say.
     pub udh: Option<String>,
     /// How phones read binary content (3GPP TS 23.038 §4): 4 when not given; another that means octets, such as 245 for those
     /// of class 1.
@@ -166,6 +165,8 @@ pub(crate) struct By {
     pub(crate) key: Option<KeyId>,
     /// The network address.
     pub(crate) from: Option<IpAddr>,
+    /// Whether only the simulator may take it.
+    pub(crate) test: bool,
 }
 
 impl By {
@@ -174,6 +175,7 @@ impl By {
             tenant: scope.tenant(),
             key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
             from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
+            test: scope.is_test(),
         }
     }
 }
@@ -208,7 +210,7 @@ pub(crate) fn prepare(
     let expires_at = expiry(engine, message.validity_s, schedule_at.unwrap_or(now))?;
     check_references(engine, message)?;
     let intent = message.intent.unwrap_or_default();
-    let way = content.way(by.tenant, &sender, &recipient, intent, schedule_at);
+    let way = Ask { test: by.test, ..content.way(by.tenant, &sender, &recipient, intent, schedule_at) };
     let ask = gate::Ask {
         key: by.key,
         from: by.from,
@@ -223,7 +225,7 @@ pub(crate) fn prepare(
         Some(at) if message.validity_s.is_none() => expiry(engine, None, at)?,
         _ => expires_at,
     };
-    let mut options = options(message, &content)?;
+    let mut options = Options { test: by.test, ..options(message, &content)? };
     let schedule_at = pass.leave(&mut options, pass.postponed_to.or(schedule_at), expires_at);
     let options = (options != Options::default()).then(|| Box::new(options));
     let id = engine.runtime().ids.next();
@@ -548,11 +550,9 @@ impl Engine {
     /// Where a new message goes, and why.
     ///
     /// # Errors
-    /// [`Code::NoRoute`].
+    /// [`Code::NoRoute`]; [`Code::NoSimulator`] for a test's message.
     pub(crate) fn route(&self, ask: &Ask<'_>) -> Result<Why> {
-        self.queue()
-            .decide(ask)
-            .ok_or_else(|| Error::new(Code::NoRoute, format!("no route leads to {}", ask.recipient)).at("to"))
+        self.queue().decide(ask).ok_or_else(|| crate::simulated::no_route(ask))
     }
 
     /// A message with its place in memory, if one is free and its time is now.

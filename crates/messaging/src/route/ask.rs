@@ -45,6 +45,8 @@ pub struct Ask<'a> {
     pub tlvs: Tlvs<'a>,
     /// When it is to go; now when not given.
     pub at: Option<Timestamp>,
+    /// Whether only the simulator may take it.
+    pub test: bool,
     /// What was found out.
     pub(crate) found: Found<'a>,
 }
@@ -81,6 +83,7 @@ impl<'a> Ask<'a> {
             service_type: "",
             tlvs: Tlvs::None,
             at: None,
+            test: false,
             found: Found::default(),
         }
     }
@@ -93,7 +96,7 @@ impl<'a> Ask<'a> {
         let Ask {
             tenant, account, recipient, intent, text, octets, udhi, encoding, parts, service_type, ..
         } = *self;
-        let (tlvs, at) = (self.tlvs, self.at);
+        let (tlvs, at, test) = (self.tlvs, self.at, self.test);
         let found = Found::default();
         Ask {
             tenant,
@@ -109,6 +112,7 @@ impl<'a> Ask<'a> {
             service_type,
             tlvs,
             at,
+            test,
             found,
         }
     }
@@ -123,6 +127,7 @@ impl<'a> Ask<'a> {
             parts: message.parts,
             service_type: options.map_or("", |options| options.service_type.as_str()),
             tlvs: options.map_or(Tlvs::None, |options| Tlvs::Kept(&options.tlvs)),
+            test: options.is_some_and(|options| options.test),
             ..Self::new(
                 message.tenant,
                 message.account,

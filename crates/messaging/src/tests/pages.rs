@@ -29,7 +29,7 @@ impl Authenticate for Everybody {
             tenant: "Demo".to_owned(),
             language: "en".to_owned(),
         };
-        async { Ok(Signed { scope: self.0.clone(), person: Some(person) }) }.boxed()
+        async { Ok(Signed { scope: self.0.clone(), person: Some(person), rate: None }) }.boxed()
     }
 }
 

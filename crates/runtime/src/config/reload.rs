@@ -148,6 +148,9 @@ taken_at_once! {
     security.step_up_m;
     security.mails_max;
     security.password_history;
+    security.access_token_ttl_s;
+    security.grant_ttl_h;
+    security.signing_key_days;
     security.password_chars_min;
     audit.poll_ms;
     audit.checkpoint_rows;

@@ -300,6 +300,12 @@ pub struct Security {
     pub mails_max: u32,
     /// A user's former passwords that are refused as the new one.
     pub password_history: u32,
+    /// How long an access token of an application lasts.
+    pub access_token_ttl_s: u32,
+    /// How long an application may act for a person before it must ask again.
+    pub grant_ttl_h: u32,
+    /// How long a key signs access tokens.
+    pub signing_key_days: u32,
     /// Shortest password.
     pub password_chars_min: usize,
     /// Memory of one password hash (argon2id, RFC 9106).

@@ -143,16 +143,21 @@ fn slug(tag: &str) -> String {
 
 fn introduction(base: &str) -> Markup {
     let example = format!("curl {base}/api/v1/me \\\n  -H \"Authorization: Bearer $API_KEY\"");
+    let token = format!(
+        "curl {base}/oauth/token \\\n  -u \"$CLIENT_ID:$CLIENT_SECRET\" \\\n  -d grant_type=client_credentials"
+    );
     card::panel(&html! {
         (card::facts(&[
             ("Address", code::value(&ENGLISH, "base", &format!("{base}/api/v1"))),
             ("Who asks", html! { "Each request carries an API key: " code dir="ltr" { "Authorization: Bearer <API key>" } ". " a href="/api-keys" { "Make one" } " in the console." }),
+            ("Applications", html! { "Or an access token in its place: a server gets one at " code dir="ltr" { "/oauth/token" } " by its client id and secret, an application for a person at " code dir="ltr" { "/oauth/authorize" } ". " a href="/oauth-clients" { "Register one" } "; scopes are permissions. " a href="/.well-known/oauth-authorization-server" { "Metadata" } "." }),
             ("Repeating", html! { "A request that changes something may carry an " code dir="ltr" { "Idempotency-Key" } ". Sent again with the same key it changes nothing and gets the first answer." }),
             ("Lists", html! { "Newest first. Pass " code dir="ltr" { "next" } " of one page as " code dir="ltr" { "after" } " to get the one behind it." }),
             ("Refusals", html! { code dir="ltr" { "application/problem+json" } " with a stable code. " a href="/docs/errors" { "All codes" } "." }),
             ("Strictness", html! { "Unknown fields are refused, so that a typing error cannot pass in silence." }),
         ]))
         (code::block(&ENGLISH, "curl-me", "A first request", &example))
+        (code::block(&ENGLISH, "curl-token", "An access token for a server", &token))
     })
 }
 

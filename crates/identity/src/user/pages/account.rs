@@ -27,6 +27,7 @@ fn content(visitor: &Visitor, user: &User, refused: &Refused) -> Content<'static
         (refused.summary(words, &["name", "language"]))
         (card::card("You", &html! {}, &profile_form(user, refused)))
         (card::choice("/account/security", Icon::Shield, "Security", "Password, second step, passkeys, browsers, history"))
+        (card::choice("/account/applications", Icon::Plug, "Applications", "Programs that act for you, and how to end that"))
     };
     Content::new("Your account", body)
 }
