@@ -62,11 +62,9 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let ends_at = runtime::Clock::system().now().plus_ms(3_600_000).to_string();
     let grant = json!({ "user": guest, "role": "support", "reason": "a test", "ends_at": ends_at });
     let grant = made("/api/v1/grants", grant).await;
-    let client = made("/api/v1/oauth-clients", json!({ "name": "App", "scopes": ["message.view"] })).await;
-    let idp = json!({ "name": "Login", "issuer": "https://login.example", "client_id": "x" });
-    let idp = made("/api/v1/identity-providers", idp).await;
     let trace = made("/api/v1/traces", json!({ "account": account })).await;
     let mut records = watched(house, &guest).await;
+    records.extend(machines(house).await);
     records.extend([
         ("/api/v1/cdr-files", first(files().await)),
         ("/api/v1/senders", sender),
@@ -88,14 +86,25 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/roles", "night-shift-of-one".to_owned()),
         ("/api/v1/teams", made("/api/v1/teams", json!({ "name": "Night" })).await),
         ("/api/v1/grants", grant),
-        ("/api/v1/oauth-clients", client),
-        ("/api/v1/identity-providers", idp),
         ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
         ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
         ("/api/v1/users", first(admin.get("/api/v1/users").await.expect(200))),
         ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
     ]);
     records
+}
+
+/// Records of programs and of the services that people sign in with.
+async fn machines(house: &House) -> BTreeMap<&'static str, String> {
+    let made = async |path: &str, body: Value| {
+        house.admin.post(path, &body).await.expect(201)["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let client = json!({ "name": "App", "scopes": ["message.view"] });
+    let provider = json!({ "name": "Login", "issuer": "https://login.example", "client_id": "x" });
+    BTreeMap::from([
+        ("/api/v1/oauth-clients", made("/api/v1/oauth-clients", client).await),
+        ("/api/v1/identity-providers", made("/api/v1/identity-providers", provider).await),
+    ])
 }
 
 /// Records of those who watch: who is told, what was noticed, what is reviewed, what is chosen from.
