@@ -38,12 +38,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         })
         .await;
     let made = async |path: &str, body: Value| id(&admin.post(path, &body).await.expect(201));
-    let sender = made("/api/v1/senders", json!({ "name": "ACME" })).await;
-    let pool = json!({ "name": "Pool", "rule": { "members": [{ "sender": "ACME" }] } });
-    let pool = made("/api/v1/sender-pools", pool).await;
-    let listed = made("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })).await;
-    let rule = made("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })).await;
-    let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
     let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
     let account = first(admin.get("/api/v1/smpp-accounts").await.expect(200));
     let mail = json!({ "account": account, "subdomain": "mine" });
@@ -51,8 +45,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
     let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
     let over_http = made("/api/v1/connections", over_http).await;
-    let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
-    let pause = made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     let role = json!({ "name": "night-shift-of-one", "permissions": { "message.view": "all" } });
@@ -65,18 +57,17 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let trace = made("/api/v1/traces", json!({ "account": account })).await;
     let mut records = watched(house, &guest).await;
     records.extend(machines(house).await);
+    records.extend(gates(house).await);
     records.extend([
         ("/api/v1/cdr-files", first(files().await)),
-        ("/api/v1/senders", sender),
-        ("/api/v1/sender-pools", pool),
-        ("/api/v1/blacklist", listed),
-        ("/api/v1/firewall-rules", rule),
-        ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/mail-gateways", mail),
         ("/api/v1/opt-outs", made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await),
-        ("/api/v1/distribution-lists", list),
-        ("/api/v1/pauses", pause),
+        (
+            "/api/v1/distribution-lists",
+            made("/api/v1/distribution-lists", json!({ "name": "friends" })).await,
+        ),
+        ("/api/v1/pauses", made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", over_http),
@@ -92,6 +83,23 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
     ]);
     records
+}
+
+/// Records of what is asked before a message is taken.
+async fn gates(house: &House) -> BTreeMap<&'static str, String> {
+    let new = [
+        ("/api/v1/senders", json!({ "name": "ACME" })),
+        ("/api/v1/sender-pools", json!({ "name": "Pool", "rule": { "members": [{ "sender": "ACME" }] } })),
+        ("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })),
+        ("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })),
+        ("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })),
+    ];
+    let mut made = BTreeMap::new();
+    for (path, body) in new {
+        let record = house.admin.post(path, &body).await.expect(201);
+        made.insert(path, record["id"].as_str().unwrap_or_default().to_owned());
+    }
+    made
 }
 
 /// Records of programs and of the services that people sign in with.
