@@ -30,6 +30,7 @@ async fn an_event_is_read_and_closed_with_a_reason() {
     ana.judge_everywhere().await;
     ana.eval("document.querySelector('select[name=reason]').value = 'expected'").await.unwrap();
     ana.click("main form .actions button[type=submit]").await.unwrap();
+    ana.sees("Saved.").await;
     ana.sees("Was expected").await;
     ana.judge_everywhere().await;
 
