@@ -49,6 +49,7 @@ pub mod mail;
 pub mod name;
 mod pages;
 pub mod password;
+mod personal;
 pub mod policy;
 pub mod proof;
 pub mod role;
@@ -71,6 +72,8 @@ pub const MIGRATIONS: &[Migration] = &[
 
 /// The columns of this crate that hold sealed texts.
 pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED, factor::totp::SEALED];
+
+pub use personal::PERSONAL;
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {

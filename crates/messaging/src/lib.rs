@@ -59,6 +59,7 @@ pub mod message;
 pub mod opt_out;
 mod pages;
 pub mod pause;
+mod personal;
 pub mod push;
 pub mod queue;
 mod reachable;
@@ -81,6 +82,8 @@ pub use api::{Gateway, doors};
 pub use engine::Engine;
 pub use intent::Intent;
 pub use pages::{NAV, pages};
+pub use personal::PERSONAL;
+pub use personal::traffic::Gateway as PersonalTraffic;
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] = &[

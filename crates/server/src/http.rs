@@ -24,7 +24,7 @@ use crate::{docs, phones, system};
 
 /// The console's navigation.
 pub fn navigation(with_phones: bool) -> Arc<[NavEntry]> {
-    let mut entries = [messaging::NAV, identity::NAV, system::pages::NAV].concat();
+    let mut entries = [messaging::NAV, identity::NAV, privacy::NAV, system::pages::NAV].concat();
     if with_phones {
         entries.extend(phones::NAV);
     }
@@ -40,6 +40,7 @@ pub fn openapi() -> OpenApi {
         .build();
     let mut whole = OpenApiBuilder::new().info(info).build();
     whole.merge(identity::api().into_openapi());
+    whole.merge(privacy::api().into_openapi());
     whole.merge(messaging::api().into_openapi());
     whole.merge(system::api::router().into_openapi());
     whole.merge(web::stream::api().into_openapi());
@@ -78,12 +79,14 @@ fn complete(whole: &mut OpenApi) {
 pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
     let api = Router::new()
         .merge(Router::from(identity::api()).with_state(app.clone()))
+        .merge(Router::from(privacy::api()).with_state(app.clone()))
         .merge(Router::from(web::stream::api()).with_state(app.clone()))
         .merge(Router::from(messaging::api()).with_state(gateway.clone()))
         .merge(Router::from(system::api::router()).with_state(gateway.clone()));
     let doors = messaging::doors(app.runtime.config.sendsms.enabled).with_state(gateway.clone());
     let mut pages = Router::new()
         .merge(identity::pages().with_state(app.clone()))
+        .merge(privacy::pages().with_state(app.clone()))
         .merge(web::stream::pages().with_state(app.clone()))
         .merge(messaging::pages().with_state(gateway.clone()))
         .merge(system::pages::router().with_state(gateway.clone()));

@@ -22,7 +22,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Starts all of it; it runs until the program stops.
 pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
     let mut jobs = Runner::new(runtime.clone());
-    for (kind, handler) in messaging::jobs(engine).into_iter().chain(identity::jobs()) {
+    for (kind, handler) in messaging::jobs(engine).into_iter().chain(identity::jobs()).chain(privacy::jobs())
+    {
         jobs.handle(kind, handler);
     }
     runtime.tasks.spawn("jobs", jobs.run());
@@ -44,6 +45,9 @@ async fn fold(runtime: Runtime, engine: Engine) {
         if let Err(error) = grant::note_ended(&runtime).await {
             tracing::warn!(?error, "grants whose time was over could not be noted; trying again");
         }
+        if let Err(error) = privacy::consent::follow::wake(&runtime).await {
+            tracing::warn!(?error, "the consent ledger could not be looked at; trying again");
+        }
         wait(&stopping, FOLDED_EVERY).await;
     }
 }
@@ -56,12 +60,15 @@ enum Old {
     Events,
     Refusals,
     Audit,
+    PersonFiles,
 }
 
 impl Old {
     /// For how long it is kept; nothing when for ever.
     fn kept_ms(self, config: &Config) -> Option<i64> {
         match self {
+            // Each says itself until when it is kept.
+            Self::PersonFiles => Some(0),
             Self::DeadJobs => Some(i64::from(config.jobs.keep_h) * 3_600_000),
             Self::Messages | Self::Events => {
                 Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
@@ -84,6 +91,7 @@ impl Old {
                 retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
             }
             Self::Audit => audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await,
+            Self::PersonFiles => privacy::request::forget_files(runtime, before, BATCH).await,
             Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
         }
     }
@@ -97,7 +105,7 @@ async fn sweep(runtime: Runtime) {
         if stopping.is_cancelled() {
             return;
         }
-        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals, Old::Audit] {
+        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals, Old::Audit, Old::PersonFiles] {
             let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
             let before = runtime.clock.now().plus_ms(-kept_ms);
             let mut forgotten = 0;

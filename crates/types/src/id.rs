@@ -92,6 +92,14 @@ pub mod kind {
         Grant "grt" "grant";
         /// A team of users.
         Team "tea" "team";
+        /// A person about whom something is kept.
+        Person "per" "person";
+        /// What a person has asked for by data protection law.
+        PrivacyRequest "prq" "privacy request";
+        /// An entry of the consent ledger.
+        Consent "cns" "consent";
+        /// A breach of personal data.
+        Breach "brc" "breach";
     }
 }
 

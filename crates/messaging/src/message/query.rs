@@ -2,6 +2,7 @@
 
 use db::{args, record, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
 use types::{
     AccountId, ConnectionId, Error, MessageId, Page, PauseId, Permission, Result, RouteId, Timestamp,
@@ -104,7 +105,8 @@ impl FaultTold {
 }
 
 impl Message {
-    pub(crate) fn of(record: MessageRecord) -> Self {
+    /// As somebody may see it.
+    pub(crate) fn of(record: MessageRecord, sight: Sight) -> Self {
         let reason = record.error.as_deref().map(FaultTold::split);
         let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
@@ -119,9 +121,9 @@ impl Message {
             paused_by: record.paused_by.filter(|_| record.state == State::Queued.as_str()),
             id: record.id,
             state: State::named(&record.state).unwrap_or(State::Indeterminate),
-            from: address_of(record.sender, record.sender_kind).to_string(),
-            to: address_of(record.recipient, record.recipient_kind).to_string(),
-            text: record.text,
+            from: sight.identifier(address_of(record.sender, record.sender_kind).to_string()),
+            to: sight.identifier(address_of(record.recipient, record.recipient_kind).to_string()),
+            text: record.text.map(|text| sight.text(text)),
             data_coding: record.data_coding,
             parts: record.parts,
             intent: Intent::named(&record.intent).unwrap_or_default(),
@@ -217,7 +219,8 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
             ],
         )
         .await?;
-    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
+    let sight = Sight::of(scope);
+    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| Message::of(row, sight)))
 }
 
 pub(crate) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
@@ -233,7 +236,7 @@ pub(crate) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord
 /// # Errors
 /// [`types::Code::NotFound`].
 pub async fn get(scope: &Scope, id: MessageId) -> Result<Message> {
-    Ok(Message::of(record(scope, id).await?))
+    Ok(Message::of(record(scope, id).await?, Sight::of(scope)))
 }
 
 /// Why a message went where it went.

@@ -64,6 +64,9 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let ends_at = runtime::Clock::system().now().plus_ms(3_600_000).to_string();
     let grant = json!({ "user": guest, "role": "support", "reason": "a test", "ends_at": ends_at });
     let grant = made("/api/v1/grants", grant).await;
+    let request = json!({ "kind": "access", "identifiers": ["+33600000007"] });
+    let request = made("/api/v1/privacy/requests", request).await;
+    let breach = made("/api/v1/privacy/breaches", json!({ "title": "A lost disk" })).await;
     let trace = made("/api/v1/traces", json!({ "account": account })).await;
     BTreeMap::from([
         ("/api/v1/cdr-files", first(files().await)),
@@ -83,6 +86,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/routes", first(admin.get("/api/v1/routes").await.expect(200))),
         ("/api/v1/lookup-providers", id(&lookup)),
         ("/api/v1/traces", trace),
+        ("/api/v1/privacy/requests", request),
+        ("/api/v1/privacy/breaches", breach),
         ("/api/v1/roles", "night-shift-of-one".to_owned()),
         ("/api/v1/teams", team),
         ("/api/v1/grants", grant),
@@ -161,8 +166,19 @@ async fn no_route_opens_for_an_outsider() {
 
 /// Permissions that no route of the API asks for first: the console's phones, and what an operation asks for beside another
 /// permission or for some of its requests.
-const BESIDE: &[&str] =
-    &["simulator.use", "user.role", "lookup.ask", "held.release", "tenant.change", "event.view"];
+const BESIDE: &[&str] = &[
+    "simulator.use",
+    "user.role",
+    "lookup.ask",
+    "held.release",
+    "tenant.change",
+    "event.view",
+    // They say how much is shown.
+    "identifier.view",
+    "content.view",
+    // Asked for beside privacy.decide, and by what erases again.
+    "privacy.erase",
+];
 
 #[tokio::test]
 async fn no_route_shows_or_changes_another_tenants_record() {
@@ -248,6 +264,16 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["dead-jobs", _]) => json!({ "all": true }),
         ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
         ("POST", ["connections", _, "renew"] | ["smpp-accounts", _, "unbind"]) => json!({ "bind": 1 }),
+        ("POST", ["privacy", "requests"]) => json!({ "kind": "access", "identifiers": ["+33600000006"] }),
+        ("POST", ["privacy", "requests", _, "check" | "extend" | "refuse" | "lift"]) => {
+            json!({ "reason": "a test" })
+        }
+        ("PUT", ["privacy", "holds"]) => json!({ "identifier": "+33600000006" }),
+        ("POST", ["privacy", "consents"]) => json!({
+            "identifier": "+33600000006", "purpose": "x", "channel": "sms", "given": true, "source": "a test",
+        }),
+        ("POST", ["privacy", "breaches"]) => json!({ "title": "Another" }),
+        ("POST", ["privacy", "breaches", _, "steps"]) => json!({ "step": "note", "note": "a test" }),
         ("POST", ["traces"]) => json!({ "connection": "con_0000000000001" }),
         ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),
