@@ -38,7 +38,7 @@ pub fn sealed() -> Vec<Sealed> {
 /// All tables, with what they hold about persons, in the order in which erasure walks them: the lists before the messages,
 /// users last, because what else is theirs is found by them.
 pub fn personal_tables() -> Vec<Personal> {
-    [messaging::PERSONAL, privacy::PERSONAL, runtime::personal::PERSONAL, identity::PERSONAL].concat()
+    [messaging::PERSONAL, privacy::PERSONAL, personal::PERSONAL, identity::PERSONAL].concat()
 }
 
 /// The running program.

@@ -112,6 +112,13 @@ async fn furnish(house: &House) {
     admin.post("/api/v1/blacklist", &listed).await.expect(201);
     let refused = json!({ "to": shown, "text": "no" });
     assert_eq!(admin.post("/api/v1/messages", &refused).await.problem(), "recipient_blacklisted");
+    house
+        .until("what is written behind the traffic is written", async || {
+            admin.get("/api/v1/refusals").await.expect(200)["items"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty())
+        })
+        .await;
     let consent = json!({
         "identifier": shown, "purpose": "marketing", "channel": "sms", "given": true, "source": "web form",
         "shown": format!("{MARK} I agree"), "address": "192.0.2.77",
@@ -149,13 +156,6 @@ async fn an_erased_person_is_nowhere_and_every_sum_stands() {
     let request = done(&house, &id).await;
     assert_eq!(request["identifiers"], json!([]));
     assert!(request["note"].is_null() && request["certified"] == json!(true), "{request}");
-    house
-        .until("what is written behind the traffic is written", async || {
-            house.admin.get("/api/v1/refusals").await.expect(200)["items"]
-                .as_array()
-                .is_some_and(|all| !all.is_empty())
-        })
-        .await;
     let all = dump(&house.server.runtime.db).await;
     for needle in [PHONE, MARK, "192.0.2.77"] {
         assert_eq!(lines_with(&all, needle), Vec::<String>::new(), "{needle} is still there");
@@ -260,11 +260,11 @@ async fn a_user_is_erased_and_what_they_did_is_kept_under_their_number() {
     let made = house.admin.post("/api/v1/privacy/requests", &body).await.expect(201);
     let path = format!("/api/v1/privacy/requests/{}", made["id"].as_str().unwrap());
     house.admin.post(&format!("{path}/check"), &json!({ "reason": "in person" })).await.expect(200);
-    assert_eq!(house.admin.post(&format!("{path}/carry-out"), &json!({})).await.problem(), "legal_hold");
-    house.admin.send("PUT", "/api/v1/privacy/holds", &json!({ "identifier": user })).await.expect(200);
     assert_eq!(house.admin.post(&format!("{path}/carry-out"), &json!({})).await.problem(), "conflict");
     let out = json!({ "status": "disabled" });
     house.admin.send("PATCH", &format!("/api/v1/users/{user}"), &out).await.expect(200);
+    assert_eq!(house.admin.post(&format!("{path}/carry-out"), &json!({})).await.problem(), "legal_hold");
+    house.admin.send("PUT", "/api/v1/privacy/holds", &json!({ "identifier": user })).await.expect(200);
     house.admin.post(&format!("{path}/carry-out"), &json!({})).await.expect(202);
     done(&house, made["id"].as_str().unwrap()).await;
     assert_eq!(lines_with(&dump(&house.server.runtime.db).await, MARK), Vec::<String>::new());

@@ -63,7 +63,7 @@ async fn furnish(process: &Process) -> String {
 async fn survive(data: &Path, database: Option<&str>) {
     let mut place = Place::new(data, database);
     for (name, value) in
-        [("SWITCHBOARD__JOBS__LEASE_MS", "1000"), ("SWITCHBOARD__SIMULATOR__RECEIPT_DELAY_MS", "0")]
+        [("SWITCHBOARD__JOBS__LEASE_MS", "3000"), ("SWITCHBOARD__SIMULATOR__RECEIPT_DELAY_MS", "0")]
     {
         place.settings.push((name.to_owned(), value.to_owned()));
     }
