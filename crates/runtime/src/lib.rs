@@ -21,11 +21,13 @@ pub mod pace;
 pub mod personal;
 pub mod scope;
 pub mod secrets;
+pub mod sighting;
 pub mod signed;
 pub mod tasks;
 pub mod telemetry;
 pub mod tls;
 pub mod trace;
+pub mod webhook;
 pub mod wire;
 
 pub use clock::{Clock, Ids};

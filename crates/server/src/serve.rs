@@ -9,6 +9,7 @@ use db::{Db, Options};
 use identity::authenticate::Identity;
 use identity::encryption::{self, Sealed};
 use identity::first_start::{self, FirstStart};
+use identity::value_list;
 use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
 use runtime::config::reload::InForce;
@@ -145,6 +146,7 @@ impl Server {
         encryption::name_columns(&runtime, sealed());
         personal::name_tables(&runtime, personal_tables());
         let first_start = first_start::run(&runtime).await?;
+        value_list::seed_all(&runtime).await?;
         encryption::root::finish(&runtime, first_start.tenant).await?;
         // At once: whatever fails from here on, the next start makes no second key.
         keep_cli_key(&runtime, &first_start);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use identity::{audit, grant};
+use identity::security_event::{self, watch};
+use identity::{audit, grant, review};
 use messaging::{Engine, cdr, gate, retention};
 use runtime::job::{self, Runner};
 use runtime::{Config, Runtime, scope};
@@ -28,6 +29,7 @@ pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
     }
     runtime.tasks.spawn("jobs", jobs.run());
     audit::follow::start(runtime);
+    watch::start(runtime);
     runtime.tasks.spawn("upkeep", fold(runtime.clone(), engine.clone()));
     runtime.tasks.spawn("sweep", sweep(runtime.clone()));
 }
@@ -61,6 +63,7 @@ enum Old {
     Refusals,
     Audit,
     PersonFiles,
+    SecurityEvents,
 }
 
 impl Old {
@@ -74,6 +77,9 @@ impl Old {
                 Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
             Self::Audit => Some(i64::from(config.audit.keep_days) * 86_400_000).filter(|kept| *kept > 0),
+            Self::SecurityEvents => {
+                Some(i64::from(config.watch.keep_days) * 86_400_000).filter(|kept| *kept > 0)
+            }
             Self::Refusals => {
                 Some(i64::from(config.gates.refusals_keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
@@ -92,6 +98,7 @@ impl Old {
             }
             Self::Audit => audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await,
             Self::PersonFiles => privacy::request::forget_files(runtime, before, BATCH).await,
+            Self::SecurityEvents => security_event::forget(runtime, before, BATCH).await,
             Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
         }
     }
@@ -105,7 +112,19 @@ async fn sweep(runtime: Runtime) {
         if stopping.is_cancelled() {
             return;
         }
-        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals, Old::Audit, Old::PersonFiles] {
+        if let Err(error) = review::open_due(&runtime).await {
+            tracing::warn!(?error, "reviews that are due could not be opened; trying again in an hour");
+        }
+        let all = [
+            Old::DeadJobs,
+            Old::Messages,
+            Old::Events,
+            Old::Refusals,
+            Old::Audit,
+            Old::PersonFiles,
+            Old::SecurityEvents,
+        ];
+        for old in all {
             let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
             let before = runtime.clock.now().plus_ms(-kept_ms);
             let mut forgotten = 0;

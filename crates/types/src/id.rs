@@ -100,6 +100,12 @@ pub mod kind {
         Consent "cns" "consent";
         /// A breach of personal data.
         Breach "brc" "breach";
+        /// Something noticed that looks like an attack or a misuse.
+        SecurityEvent "sev" "security event";
+        /// A review of who may do what.
+        Review "rvw" "review";
+        /// A rule that tells of security events.
+        AlertRule "alr" "alert rule";
     }
 }
 

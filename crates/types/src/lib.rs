@@ -83,3 +83,9 @@ pub type PrivacyRequestId = Id<kind::PrivacyRequest>;
 pub type ConsentId = Id<kind::Consent>;
 /// The id of a breach of personal data.
 pub type BreachId = Id<kind::Breach>;
+/// The id of a security event.
+pub type SecurityEventId = Id<kind::SecurityEvent>;
+/// The id of a review.
+pub type ReviewId = Id<kind::Review>;
+/// The id of an alert rule.
+pub type AlertRuleId = Id<kind::AlertRule>;

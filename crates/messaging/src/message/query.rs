@@ -1,8 +1,8 @@
 //! Looking at messages: lists, one, its timeline, its why, and the sums.
 
 use db::{args, record, sql};
-use runtime::Scope;
 use runtime::personal::Sight;
+use runtime::{Scope, sighting};
 use serde::{Deserialize, Serialize};
 use types::{
     AccountId, ConnectionId, Error, MessageId, Page, PauseId, Permission, Result, RouteId, Timestamp,
@@ -219,6 +219,10 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
             ],
         )
         .await?;
+    // A page of the console that follows what happens reads its first rows over and over.
+    if filter.after.is_some() || scope.seat().is_none() {
+        sighting::read(scope, "messages", rows.len());
+    }
     let sight = Sight::of(scope);
     Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| Message::of(row, sight)))
 }

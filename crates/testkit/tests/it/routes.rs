@@ -48,7 +48,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let account = first(admin.get("/api/v1/smpp-accounts").await.expect(200));
     let mail = json!({ "account": account, "subdomain": "mine" });
     let mail = made("/api/v1/mail-gateways", mail).await;
-    let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
     let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
     let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
     let over_http = made("/api/v1/connections", over_http).await;
@@ -58,7 +57,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     let role = json!({ "name": "night-shift-of-one", "permissions": { "message.view": "all" } });
     admin.post("/api/v1/roles", &role).await.expect(201);
-    let team = made("/api/v1/teams", json!({ "name": "Night" })).await;
     let guest = json!({ "email": "guest@example.org", "name": "Guest", "role": "viewer" });
     let guest = made("/api/v1/users", guest).await;
     let ends_at = runtime::Clock::system().now().plus_ms(3_600_000).to_string();
@@ -68,7 +66,8 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let request = made("/api/v1/privacy/requests", request).await;
     let breach = made("/api/v1/privacy/breaches", json!({ "title": "A lost disk" })).await;
     let trace = made("/api/v1/traces", json!({ "account": account })).await;
-    BTreeMap::from([
+    let mut records = watched(house, &guest).await;
+    records.extend([
         ("/api/v1/cdr-files", first(files().await)),
         ("/api/v1/senders", sender),
         ("/api/v1/sender-pools", pool),
@@ -77,7 +76,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/mail-gateways", mail),
-        ("/api/v1/opt-outs", opted_out),
+        ("/api/v1/opt-outs", made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await),
         ("/api/v1/distribution-lists", list),
         ("/api/v1/pauses", pause),
         ("/api/v1/messages", id(&message)),
@@ -89,12 +88,33 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/privacy/requests", request),
         ("/api/v1/privacy/breaches", breach),
         ("/api/v1/roles", "night-shift-of-one".to_owned()),
-        ("/api/v1/teams", team),
+        ("/api/v1/teams", made("/api/v1/teams", json!({ "name": "Night" })).await),
         ("/api/v1/grants", grant),
         ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
         ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
         ("/api/v1/users", first(admin.get("/api/v1/users").await.expect(200))),
         ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
+    ]);
+    records
+}
+
+/// Records of those who watch: who is told, what was noticed, what is reviewed, what is chosen from.
+async fn watched(house: &House, guest: &str) -> BTreeMap<&'static str, String> {
+    let admin = &house.admin;
+    let made = async |path: &str, body: Value| {
+        admin.post(path, &body).await.expect(201)["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let review = made("/api/v1/reviews", json!({})).await;
+    let alert = json!({ "name": "All", "people": [guest] });
+    let alert = made("/api/v1/alert-rules", alert).await;
+    made("/api/v1/value-lists", json!({ "name": "colours", "titles": { "en": "Colours" } })).await;
+    let noticed = async || admin.get("/api/v1/security-events?kind=privilege_change").await.expect(200);
+    house.until("a grant is noticed", async || noticed().await["items"][0]["id"].is_string()).await;
+    BTreeMap::from([
+        ("/api/v1/alert-rules", alert),
+        ("/api/v1/reviews", review),
+        ("/api/v1/security-events", noticed().await["items"][0]["id"].as_str().unwrap().to_owned()),
+        ("/api/v1/value-lists", "colours".to_owned()),
     ])
 }
 
@@ -118,6 +138,8 @@ async fn every_route_is_described() {
             "{method} {path} has no response"
         );
         assert!(operation["tags"][0].is_string(), "{method} {path} has no tag");
+        let too_fast = &operation["responses"]["429"]["headers"];
+        assert!(too_fast["Retry-After"].is_object() && too_fast["RateLimit"].is_object(), "{method} {path}");
     }
     house.stop().await;
 }
@@ -238,6 +260,11 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),
         ("POST", ["roles"]) => json!({ "name": "another" }),
         ("PATCH", ["roles", _]) => json!({ "title": "Changed" }),
+        ("POST", ["reviews", _, "decide"]) => json!({ "line": 1, "decision": "keep" }),
+        ("POST", ["alert-rules"]) => json!({ "name": "Another", "people": ["usr_0000000000001"] }),
+        ("POST", ["value-lists"]) => json!({ "name": "another", "titles": { "en": "Another" } }),
+        ("PATCH", ["value-lists", _]) => json!({ "titles": { "en": "Changed" } }),
+        ("PATCH", ["security-events", _]) => json!({ "state": "acknowledged" }),
         ("POST", ["teams"]) => json!({ "name": "Another" }),
         ("POST", ["grants"]) => json!({
             "user": "usr_0000000000001", "role": "viewer", "reason": "x", "ends_at": "2099-01-01T00:00:00Z",
