@@ -1,13 +1,11 @@
 //! The personal data of this crate's tables: users, and what they did.
 
-use db::{Tx, args, record, sql};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use runtime::Runtime;
-use runtime::personal::{Basis, By, Erasure, Export, Personal, Way, scrub_stream};
-use types::{Error, Result, TenantId, Timestamp, UserId};
+use db::sql;
+use runtime::personal::{Basis, By, Erasure, Export, Personal, Way};
 
-use crate::audit::erase;
+use crate::audit;
+
+mod erase;
 
 const USERS: &str = "users of the console and the API";
 const WORK: &str = "signing in, and knowing who did what";
@@ -18,34 +16,26 @@ const fn gone(count: &'static str, erase: &'static str, export: Option<Export>) 
     Way { by: By::User, count, export, erase: Erasure::Sql(erase), names: None }
 }
 
-record! { struct Address { email_folded: String } }
-
-/// Takes a user's address out of the audited part of the event stream.
-fn events<'a>(
-    _: &'a Runtime,
-    tx: &'a mut Tx,
-    tenant: TenantId,
-    value: &'a str,
-    before: Timestamp,
-) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        let id = UserId::from_raw(value.parse().map_err(Error::internal)?);
-        let who: Option<Address> = tx
-            .optional(
-                sql!("select email_folded from users where tenant_id = $1 and id = $2"),
-                args![tenant, id],
-            )
-            .await?;
-        let Some(Address { email_folded }) = who.filter(|who| who.email_folded.contains('@')) else {
-            return Ok(0);
-        };
-        scrub_stream(tx, tenant, &email_folded, before).await
-    }
-    .boxed()
-}
-
 const fn by_code(by: By, count: &'static str, erase: runtime::personal::Eraser) -> Way {
     Way { by, count, export: None, erase: Erasure::Code(erase), names: None }
+}
+
+/// Events that name a phone or an address: in what was noticed, or in what somebody noted.
+const fn noted(by: By) -> Way {
+    Way {
+        by,
+        count: sql!(
+            "select count(*) as n from security_event where tenant_id = $1 and first_at < $3 and (lower(subject) like '%' || cast($2 as text) || '%' \
+             or lower(detail) like '%' || cast($2 as text) || '%' or lower(note) like '%' || cast($2 as text) || '%')"
+        ),
+        export: None,
+        erase: Erasure::Sql(sql!(
+            "update security_event set subject = 'erased', detail = 'erased', note = null where tenant_id = $1 and id in \
+             (select id from security_event where tenant_id = $1 and first_at < $3 and (lower(subject) like '%' || cast($2 as text) || '%' \
+             or lower(detail) like '%' || cast($2 as text) || '%' or lower(note) like '%' || cast($2 as text) || '%') limit $4)"
+        )),
+        names: None,
+    }
 }
 
 /// What this crate keeps about persons. The trail and the stream come first, because they are cleaned by what the user's own row
@@ -61,9 +51,9 @@ pub const PERSONAL: &[Personal] = &[
         columns: "subject data folded from_address",
         others: "tenant_id number seq at actor request_id kind previous hash",
         ways: &[
-            by_code(By::Phone, "", erase::identifier),
-            by_code(By::Mail, "", erase::identifier),
-            by_code(By::User, "", erase::user),
+            by_code(By::Phone, "", audit::erase::identifier),
+            by_code(By::Mail, "", audit::erase::identifier),
+            by_code(By::User, "", audit::erase::user),
             Way {
                 by: By::Actor,
                 count: sql!(
@@ -78,6 +68,58 @@ pub const PERSONAL: &[Personal] = &[
         ],
     },
     Personal {
+        table: "security_event",
+        title: "Security events",
+        subjects: "users, and strangers by the network they came from",
+        purpose: "noticing attacks and misuse",
+        basis: Basis::LegitimateInterest,
+        kept: "watch.keep_days after they were closed",
+        columns: "subject detail note",
+        others: "id tenant_id kind severity user_id first_at last_at count state reason handled_by handled_at revision",
+        ways: &[
+            noted(By::Phone),
+            noted(By::Mail),
+            Way {
+                by: By::User,
+                count: sql!(
+                    "select count(*) as n from security_event where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and first_at < $3"
+                ),
+                export: Some(Export {
+                    select: sql!(
+                        "select id as k, kind as f1, subject as f2, detail as f3, state as f4 from security_event \
+                         where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                    ),
+                    fields: &["kind", "subject", "detail", "state"],
+                    given: false,
+                }),
+                erase: Erasure::Code(erase::noticed),
+                names: None,
+            },
+            Way {
+                by: By::Actor,
+                count: sql!(
+                    "select count(*) as n from security_event where tenant_id = $1 and handled_by = $2 and first_at < $3"
+                ),
+                export: None,
+                erase: Erasure::Keep(
+                    "that they took up or closed an event is kept to answer for it, under the number of their id (GDPR article 17(3)(b))",
+                ),
+                names: None,
+            },
+        ],
+    },
+    Personal {
+        table: "review_line",
+        title: "Lines of reviews",
+        subjects: USERS,
+        purpose: "proving that rights were looked at",
+        basis: Basis::LegalObligation,
+        kept: "for ever, as evidence; without the name once the user is erased",
+        columns: "name note",
+        others: "tenant_id review_id number kind subject held since last_used_at ends_at remarks decision decided_by decided_at",
+        ways: &[by_code(By::User, "", erase::reviewed)],
+    },
+    Personal {
         table: "users",
         title: "Users",
         subjects: USERS,
@@ -87,7 +129,7 @@ pub const PERSONAL: &[Personal] = &[
         columns: "email email_folded name password_hash",
         others: "id tenant_id role language status created_at last_sign_in_at email_verified_at password_set_at imported_cost",
         ways: &[
-            by_code(By::User, "", events),
+            by_code(By::User, "", erase::events),
             Way {
                 by: By::User,
                 count: sql!(
@@ -344,5 +386,12 @@ pub const PERSONAL: &[Personal] = &[
     ),
     Personal::none("team", "id tenant_id name about created_at"),
     Personal::none("team_member", "tenant_id team_id user_id"),
+    Personal::none("security_watch", "tenant_id event_seq"),
+    Personal::none(
+        "alert_rule",
+        "id tenant_id name active platform kinds severity people url secret_sealed revision created_at changed_at",
+    ),
+    Personal::none("value_list", "tenant_id name titles items system revision changed_at"),
+    Personal::none("review", "id tenant_id quarter opened_at opened_by closed_at closed_by"),
     Personal::none("former_data_key", "tenant_id key_id wrapped retired_at"),
 ];

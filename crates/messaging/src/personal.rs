@@ -7,6 +7,7 @@ use db::sql;
 use runtime::personal::{Basis, By, Erasure, Export, Personal, Way};
 
 mod lists;
+mod messages;
 pub(crate) mod traffic;
 
 const PEOPLE: &str = "people whom messages go to, or come from";
@@ -121,13 +122,7 @@ pub const PERSONAL: &[Personal] = &[
                     fields: MESSAGE_FIELDS,
                     given: false,
                 }),
-                // One that has still to come to its end needs its recipient; erasing waits for it.
-                erase: Erasure::Sql(sql!(
-                    "update message set recipient = 'erased', recipient_kind = 1280, text = null, octets = null, client_ref = null, \
-                     options = null, why = null, error = case when error is null then null else 'erased' end \
-                     where tenant_id = $1 and id in (select id from message where tenant_id = $1 and direction = 'out' \
-                     and recipient = $2 and accepted_at < $3 and wake_at is null limit $4)"
-                )),
+                erase: Erasure::Code(messages::sent),
                 names: Some(sql!(
                     "select distinct recipient as v from message where tenant_id = $1 and direction = 'out' and recipient > $2 \
                      order by recipient limit $3"
@@ -432,5 +427,7 @@ pub const PERSONAL: &[Personal] = &[
     ),
     Personal::none("connection_hook", "connection_id tenant_id token secret_sealed changed_at"),
     Personal::none("pause", "id tenant_id kind target reason actor created_at"),
+    Personal::none("known_country", "tenant_id account_id country first_at"),
+    Personal::none("country_watch", "tenant_id message_id"),
     Personal::none("redrive", "tenant_id message_id new_id at"),
 ];

@@ -14,8 +14,10 @@ use types::{Permission, Result, TenantId, Timestamp, mask};
 
 use crate::{Runtime, Scope};
 
+mod answers;
 mod tables;
 
+pub use answers::{clear_answers, names};
 pub use tables::PERSONAL;
 
 /// By which right personal data is processed (GDPR article 6).
@@ -244,48 +246,97 @@ record! { struct Page { k: i64, doc: String } }
 /// Pages of the stream that one transaction cleans.
 const PAGES: i64 = 100;
 
+/// A user who is taken out of events.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The text of their id: what is about them has it.
+    pub id: &'a str,
+    /// What they are called, taken out of what is about them alone: others may have the same name.
+    pub name: &'a str,
+}
+
+impl Named<'_> {
+    /// A record's data, as JSON, without the user's name.
+    ///
+    /// # Errors
+    /// None in practice: a name is a JSON text.
+    pub fn taken_out(self, data: &str) -> Result<String> {
+        let literal = serde_json::to_string(self.name).map_err(types::Error::internal)?;
+        Ok(data.replace(&literal, "\"erased\""))
+    }
+}
+
 /// Takes a person out of a batch of the stream's audited pages from before an instant; what traffic does names nobody.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn scrub_stream(tx: &mut Tx, tenant: TenantId, identifier: &str, before: Timestamp) -> Result<u64> {
-    let like = format!("%{}%", identifier.replace(['%', '\\'], "_"));
+pub async fn scrub_stream(
+    tx: &mut Tx,
+    tenant: TenantId,
+    (identifier, named): (&str, Option<Named<'_>>),
+    before: Timestamp,
+) -> Result<u64> {
+    let like = |text: &str| format!("%{}%", text.replace(['%', '\\'], "_").to_lowercase());
+    let (like, about) = (like(identifier), like(named.map_or(identifier, |named| named.id)));
     let (mut behind, mut done) = (0, 0);
     while done == 0 {
         let pages: Vec<Page> = tx
             .all(
                 sql!(
                     "select last_seq as k, events as doc from event_page where tenant_id = $1 and audited and at < $3 \
-                     and last_seq > $4 and lower(events) like $2 order by last_seq limit $5"
+                     and last_seq > $4 and (lower(events) like $2 or lower(events) like $6) order by last_seq limit $5"
                 ),
-                args![tenant, like.as_str(), before, behind, PAGES],
+                args![tenant, like.as_str(), before, behind, PAGES, about.as_str()],
             )
             .await?;
         let Some(last) = pages.last() else { break };
         behind = last.k;
         for Page { k, doc } in pages {
-            let mut events: Vec<Value> = serde_json::from_str(&doc).map_err(types::Error::internal)?;
-            let mut changed = false;
-            for event in &mut events {
-                let kind = event["type"].as_str().unwrap_or_default().to_owned();
-                let clean = scrub_event(&kind, &event["data"].to_string(), identifier);
-                if let Some(clean) = clean {
-                    event["data"] = serde_json::from_str(&clean).map_err(types::Error::internal)?;
-                    changed = true;
-                }
-            }
-            if changed {
-                let doc = serde_json::to_string(&events).map_err(types::Error::internal)?;
-                done += tx
-                    .execute(
-                        sql!("update event_page set events = $3 where tenant_id = $1 and last_seq = $2"),
-                        args![tenant, k, doc],
-                    )
-                    .await?;
-            }
+            let Some(doc) = scrub_page(&doc, identifier, named)? else { continue };
+            done += tx
+                .execute(
+                    sql!("update event_page set events = $3 where tenant_id = $1 and last_seq = $2"),
+                    args![tenant, k, doc],
+                )
+                .await?;
         }
     }
     Ok(done)
+}
+
+/// A page without a person; nothing where they do not stand in it.
+fn scrub_page(doc: &str, identifier: &str, named: Option<Named<'_>>) -> Result<Option<String>> {
+    let mut events: Vec<Value> = serde_json::from_str(doc).map_err(types::Error::internal)?;
+    let mut changed = false;
+    for event in &mut events {
+        let kind = event["type"].as_str().unwrap_or_default().to_owned();
+        let was = event["data"].to_string();
+        let mut clean = scrub_event(&kind, &was, identifier).unwrap_or_else(|| was.clone());
+        if let Some(named) = named.filter(|named| event["data"]["id"] == named.id) {
+            clean = named.taken_out(&clean)?;
+        }
+        if clean != was {
+            event["data"] = serde_json::from_str(&clean).map_err(types::Error::internal)?;
+            changed = true;
+        }
+    }
+    Ok(changed.then(|| Value::from(events).to_string()))
+}
+
+/// Deletes work that waits and names an identifier: a phone, or an address in lower case.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn delete_jobs(tx: &mut Tx, tenant: TenantId, identifier: &str) -> Result<u64> {
+    let like = format!("%{}%", identifier.replace(['%', '\\'], "_"));
+    Ok(tx
+        .execute(
+            sql!(
+                "delete from job where tenant_id = $1 and lower(payload) like $2 and kind not like 'privacy.%'"
+            ),
+            args![tenant, like],
+        )
+        .await?)
 }
 
 /// How much somebody may see of persons. It is asked wherever a phone, an address or a text leaves.

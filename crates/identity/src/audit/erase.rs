@@ -9,7 +9,7 @@ use db::{Tx, args, record, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use runtime::Runtime;
-use runtime::personal::{scrub, scrub_event};
+use runtime::personal::{Named, scrub, scrub_event};
 use runtime::secrets::sha256_hex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -64,10 +64,7 @@ fn without(linked: Linked, signing: &Signing, words: &Words) -> Result<Option<Li
         serde_json::from_str::<Erased>(raw).map_or_else(|_| raw.to_owned(), |one| one.data.get().to_owned());
     let mut clean = scrub_event(&row.kind, &inner, &words.identifier).unwrap_or_else(|| inner.clone());
     if row.subject.as_deref().is_some_and(|subject| Some(subject) == words.user.as_deref()) {
-        for name in &words.names {
-            let literal = serde_json::to_string(name).map_err(Error::internal)?;
-            clean = clean.replace(&literal, "\"erased\"");
-        }
+        clean = Named { id: "", name: &words.name }.taken_out(&clean)?;
     }
     let subject = row.subject.as_deref().map(|subject| scrub(subject, &words.identifier));
     if clean == inner && subject == row.subject {
@@ -89,7 +86,7 @@ fn without(linked: Linked, signing: &Signing, words: &Words) -> Result<Option<Li
 struct Words {
     identifier: String,
     user: Option<String>,
-    names: Vec<String>,
+    name: String,
 }
 
 async fn take_out(
@@ -179,7 +176,7 @@ pub(crate) fn user<'a>(
         let Some(Who { email_folded, name }) = who.filter(|who| who.email_folded.contains('@')) else {
             return Ok(0);
         };
-        let words = Words { identifier: email_folded, user: Some(id.to_string()), names: vec![name] };
+        let words = Words { identifier: email_folded, user: Some(id.to_string()), name };
         take_out(runtime, tx, (tenant, before), &words).await
     }
     .boxed()

@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use types::{Result, TenantId, Timestamp};
 
-use super::{Basis, By, Erasure, Personal, Way};
+use super::{Basis, By, Erasure, Personal, Way, clear_answers, names};
 use crate::Runtime;
 
 fn events<'a>(
@@ -15,14 +15,25 @@ fn events<'a>(
     value: &'a str,
     before: Timestamp,
 ) -> BoxFuture<'a, Result<u64>> {
-    super::scrub_stream(tx, tenant, value, before).boxed()
+    async move { super::scrub_stream(tx, tenant, (value, None), before).await }.boxed()
 }
 
 const SCRUB_EVENTS: Erasure = Erasure::Code(events);
-const SCRUB_ANSWERS: Erasure = Erasure::Sql(sql!(
-    "update idempotency set body = replace(body, cast($2 as text), 'erased') where tenant_id = $1 and key in \
-     (select key from idempotency where tenant_id = $1 and body like '%' || cast($2 as text) || '%' and at < $3 limit $4)"
-));
+fn answers<'a>(
+    _: &'a Runtime,
+    tx: &'a mut Tx,
+    tenant: TenantId,
+    value: &'a str,
+    before: Timestamp,
+) -> BoxFuture<'a, Result<u64>> {
+    async move {
+        let span = (Timestamp::from_unix_ms(0), before);
+        clear_answers(tx, tenant, value, span, |object| names(object, value)).await
+    }
+    .boxed()
+}
+
+const SCRUB_ANSWERS: Erasure = Erasure::Code(answers);
 const DELETE_JOBS: Erasure = Erasure::Sql(sql!(
     "delete from job where tenant_id = $1 and id in (select id from job where tenant_id = $1 \
      and payload like '%' || cast($2 as text) || '%' and kind not like 'privacy.%' and cast($3 as bigint) > 0 limit $4)"

@@ -247,13 +247,40 @@ async fn restriction_and_objection_stand_before_messages() {
     house.stop().await;
 }
 
+/// Has a user noticed, reviewed and given something for a time.
+async fn watched(house: &House, user: &str) {
+    let admin = &house.admin;
+    let noticed = async || {
+        admin.get(&format!("/api/v1/security-events?user={user}")).await.expect(200)["items"][0].clone()
+    };
+    house.until("a new administrator is noticed", async || noticed().await["subject"].is_string()).await;
+    assert!(noticed().await["subject"].as_str().unwrap().contains(MARK));
+    let event = format!("/api/v1/security-events/{}", noticed().await["id"].as_str().unwrap());
+    let taken = json!({ "state": "acknowledged", "note": format!("asked {MARK}") });
+    admin.send("PATCH", &event, &taken).await.expect(200);
+    let ends_at = runtime::Clock::system().now().plus_ms(3_600_000).to_string();
+    let grant = json!({ "user": user, "role": "support", "reason": "a test", "ends_at": ends_at });
+    admin.post_keyed("/api/v1/grants", "grant", &grant).await.expect(201);
+    let review = admin.post("/api/v1/reviews", &json!({})).await.expect(201);
+    let path = format!("/api/v1/reviews/{}", review["id"].as_str().unwrap());
+    let lines = admin.get(&path).await.expect(200)["all"].as_array().unwrap().clone();
+    let theirs: Vec<_> =
+        lines.iter().filter(|line| line["name"].as_str().is_some_and(|name| name.contains(MARK))).collect();
+    assert_eq!(theirs.len(), 2, "{lines:?}");
+    for line in theirs {
+        let keep = json!({ "line": line["number"], "decision": "keep", "note": format!("{MARK} needs it") });
+        admin.post_keyed(&format!("{path}/decide"), &line["number"].to_string(), &keep).await.expect(200);
+    }
+}
+
 #[tokio::test]
 async fn a_user_is_erased_and_what_they_did_is_kept_under_their_number() {
     let house = House::start().await;
     let mail = format!("{MARK}@example.org");
-    let new = json!({ "email": mail, "name": format!("{MARK} Guest"), "role": "viewer" });
-    let user = house.admin.post("/api/v1/users", &new).await.expect(201);
+    let new = json!({ "email": mail, "name": format!("{MARK} Guest"), "role": "tenant_admin" });
+    let user = house.admin.post_keyed("/api/v1/users", "user", &new).await.expect(201);
     let user = user["id"].as_str().unwrap();
+    watched(&house, user).await;
     let held = json!({ "identifier": user, "reason": "a case in court" });
     house.admin.send("PUT", "/api/v1/privacy/holds", &held).await.expect(200);
     let body = json!({ "kind": "erasure", "identifiers": [user] });
