@@ -1,5 +1,7 @@
 //! Erasing users where more than a statement is needed.
 
+use std::collections::HashSet;
+
 use db::{Tx, args, record, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -79,13 +81,14 @@ pub(super) fn noticed<'a>(
     .boxed()
 }
 
-/// Overwrites a user's name, and what was noted, in the lines of reviews that are about them or what they were given.
+/// Overwrites a user's name, and what was noted, in the lines of reviews that are about them or what they were given, and in kept answers
+/// that tell such lines.
 pub(super) fn reviewed<'a>(
     _: &'a Runtime,
     tx: &'a mut Tx,
     tenant: TenantId,
     value: &'a str,
-    _: Timestamp,
+    before: Timestamp,
 ) -> BoxFuture<'a, Result<u64>> {
     async move {
         let Some((id, _)) = who(tx, tenant, value).await? else { return Ok(0) };
@@ -95,15 +98,21 @@ pub(super) fn reviewed<'a>(
                 args![tenant, id, GRANTS_MAX],
             )
             .await?;
-        let mut done = 0;
-        for subject in std::iter::once(id.to_string()).chain(given.iter().map(|given| given.id.to_string())) {
+        let given = given.into_iter().map(|given| given.id.to_string());
+        let subjects: HashSet<String> = given.chain([id.to_string()]).collect();
+        let span = (Timestamp::from_unix_ms(0), before);
+        let mut done = clear_answers(tx, tenant, "\"subject\":", span, |one| {
+            one.get("subject").and_then(Value::as_str).is_some_and(|subject| subjects.contains(subject))
+        })
+        .await?;
+        for subject in &subjects {
             done += tx
                 .execute(
                     sql!(
                         "update review_line set name = 'erased', note = null where tenant_id = $1 and subject = $2 \
                          and (name <> 'erased' or note is not null)"
                     ),
-                    args![tenant, subject],
+                    args![tenant, subject.as_str()],
                 )
                 .await?;
         }
