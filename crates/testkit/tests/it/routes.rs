@@ -62,11 +62,10 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let ends_at = runtime::Clock::system().now().plus_ms(3_600_000).to_string();
     let grant = json!({ "user": guest, "role": "support", "reason": "a test", "ends_at": ends_at });
     let grant = made("/api/v1/grants", grant).await;
-    let client = made("/api/v1/oauth-clients", json!({ "name": "App", "scopes": ["message.view"] })).await;
-    let idp = json!({ "name": "Login", "issuer": "https://login.example", "client_id": "x" });
-    let idp = made("/api/v1/identity-providers", idp).await;
     let trace = made("/api/v1/traces", json!({ "account": account })).await;
     let mut records = watched(house, &guest).await;
+    records.extend(machines(house).await);
+    records.extend(persons(house).await);
     records.extend([
         ("/api/v1/cdr-files", first(files().await)),
         ("/api/v1/senders", sender),
@@ -88,14 +87,40 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/roles", "night-shift-of-one".to_owned()),
         ("/api/v1/teams", made("/api/v1/teams", json!({ "name": "Night" })).await),
         ("/api/v1/grants", grant),
-        ("/api/v1/oauth-clients", client),
-        ("/api/v1/identity-providers", idp),
         ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
         ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
         ("/api/v1/users", first(admin.get("/api/v1/users").await.expect(200))),
         ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
     ]);
     records
+}
+
+/// Records of programs and of the services that people sign in with.
+async fn machines(house: &House) -> BTreeMap<&'static str, String> {
+    let made = async |path: &str, body: Value| {
+        house.admin.post(path, &body).await.expect(201)["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let client = json!({ "name": "App", "scopes": ["message.view"] });
+    let provider = json!({ "name": "Login", "issuer": "https://login.example", "client_id": "x" });
+    BTreeMap::from([
+        ("/api/v1/oauth-clients", made("/api/v1/oauth-clients", client).await),
+        ("/api/v1/identity-providers", made("/api/v1/identity-providers", provider).await),
+    ])
+}
+
+/// Records of what persons have asked, and of what went wrong with their data.
+async fn persons(house: &House) -> BTreeMap<&'static str, String> {
+    let made = async |path: &str, body: Value| {
+        house.admin.post(path, &body).await.expect(201)["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let request = json!({ "kind": "access", "identifiers": ["+33600000007"] });
+    BTreeMap::from([
+        ("/api/v1/privacy/requests", made("/api/v1/privacy/requests", request).await),
+        (
+            "/api/v1/privacy/breaches",
+            made("/api/v1/privacy/breaches", json!({ "title": "A lost disk" })).await,
+        ),
+    ])
 }
 
 /// Records of those who watch: who is told, what was noticed, what is reviewed, what is chosen from.
@@ -192,8 +217,19 @@ async fn no_route_opens_for_an_outsider() {
 
 /// Permissions that no route of the API asks for first: the console's phones, and what an operation asks for beside another
 /// permission or for some of its requests.
-const BESIDE: &[&str] =
-    &["simulator.use", "user.role", "lookup.ask", "held.release", "tenant.change", "event.view"];
+const BESIDE: &[&str] = &[
+    "simulator.use",
+    "user.role",
+    "lookup.ask",
+    "held.release",
+    "tenant.change",
+    "event.view",
+    // They say how much is shown.
+    "identifier.view",
+    "content.view",
+    // Asked for beside privacy.decide, and by what erases again.
+    "privacy.erase",
+];
 
 #[tokio::test]
 async fn no_route_shows_or_changes_another_tenants_record() {
@@ -289,6 +325,16 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["dead-jobs", _]) => json!({ "all": true }),
         ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
         ("POST", ["connections", _, "renew"] | ["smpp-accounts", _, "unbind"]) => json!({ "bind": 1 }),
+        ("POST", ["privacy", "requests"]) => json!({ "kind": "access", "identifiers": ["+33600000006"] }),
+        ("POST", ["privacy", "requests", _, "check" | "extend" | "refuse" | "lift"]) => {
+            json!({ "reason": "a test" })
+        }
+        ("PUT", ["privacy", "holds"]) => json!({ "identifier": "+33600000006" }),
+        ("POST", ["privacy", "consents"]) => json!({
+            "identifier": "+33600000006", "purpose": "x", "channel": "sms", "given": true, "source": "a test",
+        }),
+        ("POST", ["privacy", "breaches"]) => json!({ "title": "Another" }),
+        ("POST", ["privacy", "breaches", _, "steps"]) => json!({ "step": "note", "note": "a test" }),
         ("POST", ["traces"]) => json!({ "connection": "con_0000000000001" }),
         ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),
