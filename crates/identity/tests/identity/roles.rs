@@ -328,8 +328,8 @@ struct Asking {
     cookie: Option<String>,
 }
 
-/// Roles by chance, and people, keys and applications that have them: who asks, and the records that they ask about.
-async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking>, Vec<String>) {
+/// Roles of the system and roles by chance.
+async fn roles_by_chance(admin: &Scope, chance: &mut Chance) -> Vec<String> {
     let mut roles: Vec<String> =
         ["viewer", "support", "operator", "developer", "tenant_admin"].map(str::to_owned).to_vec();
     for n in 0..8 {
@@ -344,6 +344,12 @@ async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking
             roles.push(format!("role-{n}"));
         }
     }
+    roles
+}
+
+/// People, keys and applications that have roles by chance: who asks, and the records that they ask about.
+async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking>, Vec<String>) {
+    let roles = roles_by_chance(admin, chance).await;
     let (mut asking, mut records): (Vec<Asking>, Vec<String>) = (Vec::new(), Vec::new());
     let mut users: Vec<UserId> = Vec::new();
     for n in 0..14 {
