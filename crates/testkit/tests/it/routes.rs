@@ -51,8 +51,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
     let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
     let over_http = made("/api/v1/connections", over_http).await;
-    let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
-    let pause = made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await;
     let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
     let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
     let role = json!({ "name": "night-shift-of-one", "permissions": { "message.view": "all" } });
@@ -76,8 +74,11 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/mail-gateways", mail),
         ("/api/v1/opt-outs", made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await),
-        ("/api/v1/distribution-lists", list),
-        ("/api/v1/pauses", pause),
+        (
+            "/api/v1/distribution-lists",
+            made("/api/v1/distribution-lists", json!({ "name": "friends" })).await,
+        ),
+        ("/api/v1/pauses", made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await),
         ("/api/v1/messages", id(&message)),
         ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
         ("/api/v1/connections", over_http),
