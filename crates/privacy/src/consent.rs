@@ -6,7 +6,7 @@ use runtime::Scope;
 use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
 use types::event::Change;
-use types::{ConsentId, Error, Event, Page, Permission, PersonId, Result, Timestamp};
+use types::{ConsentEntryId, Error, Event, Page, Permission, PersonId, Result, Timestamp};
 
 use crate::person::{self, Identifier};
 
@@ -44,7 +44,7 @@ pub struct NewConsent {
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Consent {
     /// Its id.
-    pub id: ConsentId,
+    pub id: ConsentEntryId,
     /// The person.
     pub person: PersonId,
     /// Their identifier; absent once they are erased.
@@ -79,7 +79,7 @@ struct Evidence {
 
 record! {
     struct Stored {
-        id: ConsentId, person_id: PersonId, at: Timestamp, purpose: String, channel: String, given: bool, source: String,
+        id: ConsentEntryId, person_id: PersonId, at: Timestamp, purpose: String, channel: String, given: bool, source: String,
         actor: String, evidence_locked: String,
     }
 }
@@ -142,7 +142,7 @@ pub async fn record(scope: &Scope, new: NewConsent) -> Result<Consent> {
         return Err(Error::invalid("at", "give a time that is not in the future"));
     }
     let key = person::of(scope, std::slice::from_ref(&identifier)).await?;
-    let id: ConsentId = scope.runtime().ids.next();
+    let id: ConsentEntryId = scope.runtime().ids.next();
     let evidence = Evidence { identifier, shown: new.shown, address: new.address };
     let plain = serde_json::to_vec(&evidence).map_err(Error::internal)?;
     let locked = key.lock("consent", "evidence_locked", &id.to_string(), &plain)?;

@@ -103,7 +103,7 @@ pub mod kind {
         /// What a person has asked for by data protection law.
         PrivacyRequest "prq" "privacy request";
         /// An entry of the consent ledger.
-        Consent "cns" "consent";
+        ConsentEntry "cne" "consent entry";
         /// A breach of personal data.
         Breach "brc" "breach";
         /// Something noticed that looks like an attack or a misuse.

@@ -86,7 +86,7 @@ pub type PersonId = Id<kind::Person>;
 /// The id of what a person has asked for by data protection law.
 pub type PrivacyRequestId = Id<kind::PrivacyRequest>;
 /// The id of an entry of the consent ledger.
-pub type ConsentId = Id<kind::Consent>;
+pub type ConsentEntryId = Id<kind::ConsentEntry>;
 /// The id of a breach of personal data.
 pub type BreachId = Id<kind::Breach>;
 /// The id of a security event.

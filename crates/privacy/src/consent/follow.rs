@@ -8,7 +8,7 @@ use runtime::job::{self, Handler, Outcome};
 use runtime::personal::By;
 use runtime::{Runtime, Scope};
 use serde_json::Value;
-use types::{ConsentId, Error, Result, TenantId, Timestamp};
+use types::{ConsentEntryId, Error, Result, TenantId, Timestamp};
 
 use super::Evidence;
 use crate::person::{self, Identifier};
@@ -104,7 +104,7 @@ async fn step(scope: &Scope) -> Result<bool> {
     for row in rows {
         let Some(identifier) = whose(&row) else { continue };
         let key = person::of(scope, std::slice::from_ref(&identifier)).await?;
-        let id: ConsentId = scope.runtime().ids.next();
+        let id: ConsentEntryId = scope.runtime().ids.next();
         let evidence = Evidence { identifier, shown: String::new(), address: String::new() };
         let plain = serde_json::to_vec(&evidence).map_err(Error::internal)?;
         let locked = key.lock("consent", "evidence_locked", &id.to_string(), &plain)?;
