@@ -38,12 +38,6 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         })
         .await;
     let made = async |path: &str, body: Value| id(&admin.post(path, &body).await.expect(201));
-    let sender = made("/api/v1/senders", json!({ "name": "ACME" })).await;
-    let pool = json!({ "name": "Pool", "rule": { "members": [{ "sender": "ACME" }] } });
-    let pool = made("/api/v1/sender-pools", pool).await;
-    let listed = made("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })).await;
-    let rule = made("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })).await;
-    let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
     let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
     let account = first(admin.get("/api/v1/smpp-accounts").await.expect(200));
     let mail = json!({ "account": account, "subdomain": "mine" });
@@ -63,14 +57,10 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let trace = made("/api/v1/traces", json!({ "account": account })).await;
     let mut records = watched(house, &guest).await;
     records.extend(machines(house).await);
+    records.extend(gates(house).await);
     records.extend(persons(house).await);
     records.extend([
         ("/api/v1/cdr-files", first(files().await)),
-        ("/api/v1/senders", sender),
-        ("/api/v1/sender-pools", pool),
-        ("/api/v1/blacklist", listed),
-        ("/api/v1/firewall-rules", rule),
-        ("/api/v1/hours", hours),
         ("/api/v1/inbound-numbers", number),
         ("/api/v1/mail-gateways", mail),
         ("/api/v1/opt-outs", made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await),
@@ -94,6 +84,23 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
         ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
     ]);
     records
+}
+
+/// Records of what is asked before a message is taken.
+async fn gates(house: &House) -> BTreeMap<&'static str, String> {
+    let new = [
+        ("/api/v1/senders", json!({ "name": "ACME" })),
+        ("/api/v1/sender-pools", json!({ "name": "Pool", "rule": { "members": [{ "sender": "ACME" }] } })),
+        ("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })),
+        ("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })),
+        ("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })),
+    ];
+    let mut made = BTreeMap::new();
+    for (path, body) in new {
+        let record = house.admin.post(path, &body).await.expect(201);
+        made.insert(path, record["id"].as_str().unwrap_or_default().to_owned());
+    }
+    made
 }
 
 /// Records of programs and of the services that people sign in with.
