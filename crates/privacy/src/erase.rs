@@ -181,7 +181,7 @@ pub(crate) async fn found(
         match found.iter_mut().find(|one| one.table == table.table) {
             Some(one) => one.rows += n,
             None if n > 0 => {
-                found.push(Erased { table: table.table.to_owned(), title: table.title.to_owned(), rows: n })
+                found.push(Erased { table: table.table.to_owned(), title: table.title.to_owned(), rows: n });
             }
             None => {}
         }
