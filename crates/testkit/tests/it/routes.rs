@@ -272,6 +272,23 @@ async fn no_route_shows_or_changes_another_tenants_record() {
     house.stop().await;
 }
 
+/// The same of what persons ask, by the path behind `privacy`.
+fn plausible_of_persons(method: &str, path: &[&str]) -> Value {
+    match (method, path) {
+        ("POST", ["requests"]) => json!({ "kind": "access", "identifiers": ["+33600000006"] }),
+        ("POST", ["requests", _, "check" | "extend" | "refuse" | "lift"]) => {
+            json!({ "reason": "a test" })
+        }
+        ("PUT", ["holds"]) => json!({ "identifier": "+33600000006" }),
+        ("POST", ["consents"]) => json!({
+            "identifier": "+33600000006", "purpose": "x", "channel": "sms", "given": true, "source": "a test",
+        }),
+        ("POST", ["breaches"]) => json!({ "title": "Another" }),
+        ("POST", ["breaches", _, "steps"]) => json!({ "step": "note", "note": "a test" }),
+        _ => json!({}),
+    }
+}
+
 /// A body that an operation can read, so that its refusal is about permission and not about form.
 fn plausible(method: &str, path: &str) -> Value {
     match (method, path.trim_start_matches("/api/v1/").split('/').collect::<Vec<_>>().as_slice()) {
@@ -333,16 +350,7 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["dead-jobs", _]) => json!({ "all": true }),
         ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
         ("POST", ["connections", _, "renew"] | ["smpp-accounts", _, "unbind"]) => json!({ "bind": 1 }),
-        ("POST", ["privacy", "requests"]) => json!({ "kind": "access", "identifiers": ["+33600000006"] }),
-        ("POST", ["privacy", "requests", _, "check" | "extend" | "refuse" | "lift"]) => {
-            json!({ "reason": "a test" })
-        }
-        ("PUT", ["privacy", "holds"]) => json!({ "identifier": "+33600000006" }),
-        ("POST", ["privacy", "consents"]) => json!({
-            "identifier": "+33600000006", "purpose": "x", "channel": "sms", "given": true, "source": "a test",
-        }),
-        ("POST", ["privacy", "breaches"]) => json!({ "title": "Another" }),
-        ("POST", ["privacy", "breaches", _, "steps"]) => json!({ "step": "note", "note": "a test" }),
+        (_, ["privacy", rest @ ..]) => plausible_of_persons(method, rest),
         ("POST", ["traces"]) => json!({ "connection": "con_0000000000001" }),
         ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),
