@@ -285,6 +285,7 @@ fn plausible_of_persons(method: &str, path: &[&str]) -> Value {
         }),
         ("POST", ["breaches"]) => json!({ "title": "Another" }),
         ("POST", ["breaches", _, "steps"]) => json!({ "step": "note", "note": "a test" }),
+        ("PATCH", _) => json!({ "name": "Changed" }),
         _ => json!({}),
     }
 }
