@@ -170,6 +170,13 @@ impl Db {
         Ok(Pools::Sqlite { write, read })
     }
 
+    pub(crate) fn sqlite_writer(&self) -> Option<&SqlitePool> {
+        match &self.pools {
+            Pools::Sqlite { write, .. } => Some(write),
+            Pools::Postgres(_) => None,
+        }
+    }
+
     /// Which engine it is.
     pub fn engine(&self) -> Engine {
         match self.pools {
@@ -276,10 +283,10 @@ type Each<'a> = &'a mut (dyn FnMut(&Row) -> Result<()> + Send);
 /// What waits for an engine is boxed: an engine's futures are types of great depth, and would be checked anew in every future
 /// that has them within, which took most of the time of compiling their callers.
 pub struct Tx {
-    inner: Inner,
+    pub(crate) inner: Inner,
 }
 
-enum Inner {
+pub(crate) enum Inner {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
@@ -299,6 +306,7 @@ macro_rules! bind_all {
         query
     }};
 }
+pub(crate) use bind_all;
 
 /// One array for each column of a batch.
 macro_rules! bind_columns {
@@ -356,7 +364,7 @@ fn lists(
 }
 
 impl Tx {
-    fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         match self.inner {
             Inner::Sqlite(_) => Engine::Sqlite,
             Inner::Postgres(_) => Engine::Postgres,

@@ -7,6 +7,7 @@
 //! - [`Rows`]: a batch as one statement, `rows.rs`
 //! - [`Failure`]: what can go wrong, `failure.rs`
 //! - [`Migration`], schema reading: `migrate.rs`
+//! - [`Window`]: taking all rows of one tenant away, `tenant.rs`
 //! - [`Batcher`]: group commit, `batch.rs`
 
 mod batch;
@@ -15,6 +16,7 @@ mod failure;
 mod migrate;
 mod portable;
 mod rows;
+mod tenant;
 mod value;
 
 pub use batch::{BatchLimits, Batcher, Fair, Refused, WriteBatch};
@@ -22,6 +24,7 @@ pub use engine::{Db, Engine, Options, Tenancy, Tx};
 pub use failure::{Failure, OnConflict, Result};
 pub use migrate::{Migration, Table};
 pub use rows::Rows;
+pub use tenant::Window;
 pub use value::{Arg, Column, Record, Row};
 
 /// Marks the text of a statement, so that the test suite finds it and prepares it on both engines.

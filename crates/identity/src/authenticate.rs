@@ -20,6 +20,7 @@ use types::{Code, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, U
 use web::access::{Authenticate, Credentials, Person, Signed};
 
 use crate::device;
+use crate::domain;
 use crate::role::rights::{self, Facts};
 
 /// How long somebody is remembered. Another process on the same database learns of a revocation after at most this.
@@ -82,6 +83,9 @@ record! {
         email: String,
         language: String,
         tenant: String,
+        accent: Option<String>,
+        logo: Option<String>,
+        support_email: Option<String>,
     }
 }
 
@@ -212,6 +216,8 @@ impl Identity {
             memory.listen();
             (memory.known.get(&hash).filter(|known| known.remembered_until > now).cloned(), memory.generation)
         };
+        // A tenant's own host serves that tenant alone.
+        let house = domain::house(&self.runtime, credentials.host.as_deref());
         let known = match found {
             Some(known) => known,
             None => {
@@ -224,7 +230,9 @@ impl Identity {
                 known
             }
         };
-        if known.expires_at.is_some_and(|at| at <= now) {
+        if known.expires_at.is_some_and(|at| at <= now)
+            || house.is_some_and(|house| house.tenant != known.tenant)
+        {
             return Err(unknown());
         }
         self.lock().note_use(&known, now);
@@ -279,7 +287,7 @@ impl Identity {
             .optional(
                 sql!(
                     "select s.id, s.tenant_id, s.user_id, s.expires_at, s.last_seen_at, s.proven_at, u.name, u.email, \
-                     u.language, t.name as tenant from session s join users u on u.id = s.user_id and u.tenant_id = s.tenant_id \
+                     u.language, t.name as tenant, t.accent, t.logo, t.support_email from session s join users u on u.id = s.user_id and u.tenant_id = s.tenant_id \
                      join tenant t on t.id = s.tenant_id where s.token_hash = $1 and u.status = 'active' \
                      and t.status = 'active' /* every tenant: the session says whose it is */"
                 ),
@@ -305,6 +313,7 @@ impl Identity {
                 email: row.email,
                 tenant: row.tenant,
                 language: row.language,
+                brand: domain::brand(row.accent, row.logo.as_deref(), row.support_email),
             }),
             session: Some(Seat { session: row.id, proven_at: row.proven_at }),
             expires_at: Some(row.expires_at),
@@ -351,7 +360,10 @@ impl Memory {
             Event::UserSignedOut(access) | Event::UserProved(access) => {
                 self.forget(|known| known.person.as_ref().is_some_and(|person| person.email == access.who));
             }
-            Event::TenantChanged(change) | Event::SignInPolicyChanged(change) => {
+            Event::TenantChanged(change)
+            | Event::BrandChanged(change)
+            | Event::TenantErased(change)
+            | Event::SignInPolicyChanged(change) => {
                 self.forget(|known| known.tenant.to_string() == change.id);
             }
             Event::RoleChanged(_)

@@ -4,7 +4,10 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`tenant`] | organisations |
+//! | [`tenant`] | organisations, as the platform sees them |
+//! | [`organisation`] | the caller's own: settings and looks |
+//! | [`domain`] | hosts of a tenant's own |
+//! | [`erasure`] | the end of a tenant, and its certificate |
 //! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
 //! | [`sign_in`] | signing in, a step at a time; ways in by mail |
@@ -38,7 +41,9 @@ pub mod attempt;
 pub mod audit;
 pub mod authenticate;
 pub mod device;
+pub mod domain;
 pub mod encryption;
+pub mod erasure;
 pub mod factor;
 pub mod first_start;
 pub mod grant;
@@ -47,6 +52,7 @@ pub mod key;
 pub mod link;
 pub mod mail;
 pub mod name;
+pub mod organisation;
 mod pages;
 pub mod password;
 pub mod policy;
@@ -67,6 +73,36 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
     Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
+    Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
+    Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
+];
+
+/// The tables of this crate that hold tenants' rows, each behind those that it refers to.
+pub const TABLES: &[&str] = &[
+    "tenant_logo",
+    "domain",
+    "former_data_key",
+    "users",
+    "sign_in_link",
+    "session",
+    "api_key",
+    "password_history",
+    "totp",
+    "backup_code",
+    "passkey",
+    "device",
+    "pending_sign_in",
+    "mailed_token",
+    "failed_sign_in",
+    "security_entry",
+    "sign_in_policy",
+    "access_role",
+    "access_grant",
+    "team",
+    "team_member",
+    "audit_chain",
+    "audit_row",
+    "audit_checkpoint",
 ];
 
 /// The columns of this crate that hold sealed texts.
@@ -85,6 +121,9 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenant::api::router())
+        .merge(organisation::api::router())
+        .merge(domain::api::router())
+        .merge(erasure::api::router())
         .merge(user::api::router())
         .merge(factor::api::router())
         .merge(policy::api::router())

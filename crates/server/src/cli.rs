@@ -40,6 +40,7 @@ mod mail;
 mod message;
 mod migrate;
 mod opt_out;
+mod organisation;
 mod queue;
 mod role;
 mod route;
@@ -218,6 +219,9 @@ enum Command {
     /// Who did what
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Your own organisation: settings, looks, domains, erasure
+    #[command(subcommand)]
+    Organisation(organisation::OrganisationCommand),
     /// Organisations
     #[command(subcommand, visible_alias = "tenants")]
     Tenant(tenant::TenantCommand),
@@ -303,6 +307,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Team(command) => role::team(&command, client, out).await,
         Command::Explain(args) => role::explain(&args, client, out).await,
         Command::Audit(command) => audit::run(&command, client, out).await,
+        Command::Organisation(command) => organisation::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),
@@ -355,6 +360,7 @@ mod tests {
             "config",
             "migrate",
             "tenant",
+            "organisation",
             "user",
             "role",
             "grant",

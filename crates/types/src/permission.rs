@@ -161,9 +161,14 @@ permissions! {
     SimulatorUse "simulator.use" "Simulator" "See the simulator's phones and reply from them";
     EncryptionView "encryption.view" "Encryption" "See which keys seal secrets, and how far a new one has come";
     EncryptionManage "encryption.manage" "Encryption" "Give the tenant a new data key";
+    OrganisationView "organisation.view" "Organisation" "See the organisation's settings, looks and domains";
+    OrganisationChange "organisation.change" "Organisation" "Change the organisation's settings and looks";
+    DomainManage "organisation.domains" "Organisation" "Add, prove and remove the organisation's own domains";
+    OrganisationErase "organisation.erase" "Organisation" "Ask for the erasure of the organisation, and call it off";
     TenantView "tenant.view" "Platform" "See all tenants";
     TenantCreate "tenant.create" "Platform" "Create tenants";
     TenantChange "tenant.change" "Platform" "Change and suspend tenants";
+    TenantErase "tenant.erase" "Platform" "Erase tenants, call that off, and see the certificates";
     SystemView "system.view" "Platform" "See the system's state";
     SystemManage "system.manage" "Platform" "Read the configuration again";
 }
@@ -261,6 +266,7 @@ impl Permission {
             Self::TenantView
                 | Self::TenantCreate
                 | Self::TenantChange
+                | Self::TenantErase
                 | Self::SystemView
                 | Self::SystemManage
         )

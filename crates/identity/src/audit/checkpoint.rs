@@ -61,7 +61,7 @@ pub struct Checkpoint {
 }
 
 /// A tenant's key, to sign with.
-pub(super) struct Signing {
+pub(crate) struct Signing {
     pair: Ed25519KeyPair,
     /// The half that everybody may know, in base64url.
     pub(super) public: String,
@@ -76,11 +76,16 @@ impl Signing {
         Ok(Self { pair, public })
     }
 
-    pub(super) fn sign(&self, text: &str) -> String {
+    /// The half that everybody may know.
+    pub(crate) fn public_half(&self) -> &str {
+        &self.public
+    }
+
+    pub(crate) fn sign(&self, text: &str) -> String {
         BASE64.encode(self.pair.sign(text.as_bytes()))
     }
 
-    pub(super) fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         key_id(&self.public)
     }
 }
@@ -115,7 +120,7 @@ pub fn read_key(given: &str) -> Result<String> {
 }
 
 /// Whether a text was signed with this key, and the signature is written in the one way it can be.
-pub(super) fn signed(public: &str, text: &str, signature: &str) -> bool {
+pub fn signed(public: &str, text: &str, signature: &str) -> bool {
     let (Ok(key), Ok(octets)) = (BASE64.decode(public), BASE64.decode(signature)) else { return false };
     BASE64.encode(&octets) == signature
         && UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &octets).is_ok()

@@ -64,6 +64,7 @@ impl House {
         let credentials = Credentials {
             bearer: bearer.map(str::to_owned),
             cookie: cookie.map(str::to_owned),
+            host: None,
             origin: Origin { request_id: Some("req-1".to_owned()), from: Some("192.0.2.7".to_owned()) },
         };
         self.identity.signed(&credentials).await.map(|signed| signed.scope)

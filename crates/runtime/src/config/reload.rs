@@ -148,6 +148,11 @@ taken_at_once! {
     audit.poll_ms;
     audit.checkpoint_rows;
     audit.keep_days;
+    tenants.grace_h;
+    tenants.rewrite_bytes_max;
+    tenants.domains_max;
+    tenants.domain_proof_port;
+    tenants.logo_bytes_max;
     log.filter;
     cdr.lines_max;
     cdr.bytes_max;

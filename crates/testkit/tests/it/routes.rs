@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use server::isolation::Asker;
+use server::isolation::knowledge::{self, plausible};
 use testkit::House;
 
 /// Each operation of the OpenAPI document: method and path.
@@ -23,74 +25,17 @@ async fn operations(house: &House) -> Vec<(String, String, Value)> {
 
 /// An id of the first tenant for each kind of record that a path can name.
 async fn records(house: &House) -> BTreeMap<&'static str, String> {
-    let admin = &house.admin;
-    let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
-    let first = |list: Value| list["items"][0]["id"].as_str().unwrap().to_owned();
-    let message =
-        admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "mine" })).await.expect(202);
-    admin.send("PATCH", "/api/v1/cdr-settings", &json!({ "active": true })).await.expect(200);
-    admin.post("/api/v1/messages", &json!({ "to": "+33612345679", "text": "a record" })).await.expect(202);
-    let files = async || admin.get("/api/v1/cdr-files").await.expect(200);
-    house
-        .until("a file of records is closed", async || {
-            admin.post("/api/v1/cdr-files/rotate", &json!({})).await.expect(200);
-            files().await["items"][0]["id"].is_string()
-        })
-        .await;
-    let made = async |path: &str, body: Value| id(&admin.post(path, &body).await.expect(201));
-    let sender = made("/api/v1/senders", json!({ "name": "ACME" })).await;
-    let pool = json!({ "name": "Pool", "rule": { "members": [{ "sender": "ACME" }] } });
-    let pool = made("/api/v1/sender-pools", pool).await;
-    let listed = made("/api/v1/blacklist", json!({ "kind": "number", "value": "+33600000000" })).await;
-    let rule = made("/api/v1/firewall-rules", json!({ "name": "Links", "rule": {} })).await;
-    let hours = made("/api/v1/hours", json!({ "name": "Slow", "rule": { "parts_per_second": 1000 } })).await;
-    let number = made("/api/v1/inbound-numbers", json!({ "number": "+33700000000" })).await;
-    let account = first(admin.get("/api/v1/smpp-accounts").await.expect(200));
-    let mail = json!({ "account": account, "subdomain": "mine" });
-    let mail = made("/api/v1/mail-gateways", mail).await;
-    let opted_out = made("/api/v1/opt-outs", json!({ "phone": "+33600000009" })).await;
-    let over_http = json!({ "protocol": "http", "http": { "dialect": "twilio" } });
-    let over_http = json!({ "name": "Provider", "wanted": "stopped", "settings": over_http });
-    let over_http = made("/api/v1/connections", over_http).await;
-    let list = made("/api/v1/distribution-lists", json!({ "name": "friends" })).await;
-    let pause = made("/api/v1/pauses", json!({ "kind": "intent", "target": "marketing" })).await;
-    let service = json!({ "name": "Hub", "settings": { "url": "https://lookup.example/{number}" } });
-    let lookup = admin.post("/api/v1/lookup-providers", &service).await.expect(201);
-    let role = json!({ "name": "night-shift-of-one", "permissions": { "message.view": "all" } });
-    admin.post("/api/v1/roles", &role).await.expect(201);
-    let team = made("/api/v1/teams", json!({ "name": "Night" })).await;
-    let guest = json!({ "email": "guest@example.org", "name": "Guest", "role": "viewer" });
-    let guest = made("/api/v1/users", guest).await;
-    let ends_at = runtime::Clock::system().now().plus_ms(3_600_000).to_string();
-    let grant = json!({ "user": guest, "role": "support", "reason": "a test", "ends_at": ends_at });
-    let grant = made("/api/v1/grants", grant).await;
-    let trace = made("/api/v1/traces", json!({ "account": account })).await;
-    BTreeMap::from([
-        ("/api/v1/cdr-files", first(files().await)),
-        ("/api/v1/senders", sender),
-        ("/api/v1/sender-pools", pool),
-        ("/api/v1/blacklist", listed),
-        ("/api/v1/firewall-rules", rule),
-        ("/api/v1/hours", hours),
-        ("/api/v1/inbound-numbers", number),
-        ("/api/v1/mail-gateways", mail),
-        ("/api/v1/opt-outs", opted_out),
-        ("/api/v1/distribution-lists", list),
-        ("/api/v1/pauses", pause),
-        ("/api/v1/messages", id(&message)),
-        ("/api/v1/smpp-accounts", first(admin.get("/api/v1/smpp-accounts").await.expect(200))),
-        ("/api/v1/connections", over_http),
-        ("/api/v1/routes", first(admin.get("/api/v1/routes").await.expect(200))),
-        ("/api/v1/lookup-providers", id(&lookup)),
-        ("/api/v1/traces", trace),
-        ("/api/v1/roles", "night-shift-of-one".to_owned()),
-        ("/api/v1/teams", team),
-        ("/api/v1/grants", grant),
-        ("/api/v1/route-versions", first(admin.get("/api/v1/route-versions").await.expect(200))),
-        ("/api/v1/api-keys", first(admin.get("/api/v1/api-keys").await.expect(200))),
-        ("/api/v1/users", first(admin.get("/api/v1/users").await.expect(200))),
-        ("/api/v1/tenants", first(admin.get("/api/v1/tenants").await.expect(200))),
-    ])
+    let (records, missing) = knowledge::records(&asker(house), "first").await.unwrap();
+    assert_eq!(missing, Vec::<String>::new());
+    records
+}
+
+/// The first tenant's administrator, as the probe asks.
+pub(crate) fn asker(house: &House) -> Asker {
+    let base = format!("http://{}", house.server.http).parse().unwrap();
+    let http =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    Asker::new(base, http, Some(runtime::config::Secret::new(testkit::house::ADMIN_KEY.to_owned())))
 }
 
 /// The path with the first tenant's id in it.
@@ -194,63 +139,4 @@ async fn no_route_shows_or_changes_another_tenants_record() {
         );
     }
     house.stop().await;
-}
-
-/// A body that an operation can read, so that its refusal is about permission and not about form.
-fn plausible(method: &str, path: &str) -> Value {
-    match (method, path.trim_start_matches("/api/v1/").split('/').collect::<Vec<_>>().as_slice()) {
-        ("POST", ["messages"]) => json!({ "to": "+33612345678", "text": "x" }),
-        ("POST", ["messages", "batch"]) => json!({ "messages": [{ "to": "+33612345678", "text": "x" }] }),
-        ("POST", ["messages", "quote"]) => json!({ "to": "+33612345678", "text": "x" }),
-        ("POST", ["messages", "batch", "quote"]) => {
-            json!({ "messages": [{ "to": "+33612345678", "text": "x" }] })
-        }
-        ("POST", ["messages", _, "replace"]) => json!({ "text": "x" }),
-        ("POST", ["smpp-accounts"]) => json!({ "system_id": "another" }),
-        ("POST", ["connections"]) => {
-            json!({ "name": "Another", "settings": { "host": "127.0.0.1", "system_id": "x" } })
-        }
-        ("POST", ["routes"]) => json!({ "name": "Another", "rule": { "targets": [] } }),
-        ("PUT", ["number-plan"]) => json!({ "csv": "" }),
-        ("POST", ["lookups"]) => json!({ "number": "+33612345678" }),
-        ("POST", ["lookup-providers"]) => {
-            json!({ "name": "Another", "settings": { "url": "https://lookup.example/{number}" } })
-        }
-        ("PUT", ["sign-in-policy"]) => json!({ "mail_codes": true }),
-        ("PUT", ["route-draft"]) => json!({ "routes": [] }),
-        ("POST", ["routes", "try"]) => json!({ "to": "+33612345678" }),
-        ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),
-        ("POST", ["roles"]) => json!({ "name": "another" }),
-        ("PATCH", ["roles", _]) => json!({ "title": "Changed" }),
-        ("POST", ["teams"]) => json!({ "name": "Another" }),
-        ("POST", ["grants"]) => json!({
-            "user": "usr_0000000000001", "role": "viewer", "reason": "x", "ends_at": "2099-01-01T00:00:00Z",
-        }),
-        ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
-        ("POST", ["tenants"]) => json!({ "name": "x" }),
-        ("PATCH", ["cdr-settings"]) => json!({ "active": true }),
-        ("POST", ["senders"]) => json!({ "name": "Another" }),
-        ("POST", ["distribution-lists"]) => json!({ "name": "another" }),
-        ("PATCH", ["distribution-lists", _]) => json!({ "name": "changed" }),
-        ("POST", ["sender-pools" | "firewall-rules" | "hours"]) => json!({ "name": "Another", "rule": {} }),
-        ("PUT", ["sender-policies"]) => json!({ "whose": "api", "policy": {} }),
-        ("POST", ["blacklist"]) => json!({ "kind": "number", "value": "+33600000001" }),
-        ("POST", ["blacklist", "import"]) => json!({ "text": "+33600000001" }),
-        ("POST", ["inbound-numbers"]) => json!({ "number": "+33700000001" }),
-        ("POST", ["mail-gateways"]) => json!({ "account": "acc_01h5b2c3d4e5f", "subdomain": "another" }),
-        ("POST", ["mail", "test"]) => json!({ "to": "anna@example.com" }),
-        ("POST", ["conversations", _, "reply"]) => json!({ "text": "x" }),
-        ("POST", ["opt-outs"]) => json!({ "phone": "+33600000008" }),
-        ("POST", ["opt-outs", "import"]) => json!({ "text": "+33600000008" }),
-        ("POST", ["pauses"]) => json!({ "kind": "intent", "target": "otp" }),
-        ("POST", ["queue", _]) => json!({ "to": "+33612345678" }),
-        ("POST", ["dead-letters", "redrive"]) => json!({ "filter": {} }),
-        ("POST", ["dead-jobs", _]) => json!({ "all": true }),
-        ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
-        ("POST", ["connections", _, "renew"] | ["smpp-accounts", _, "unbind"]) => json!({ "bind": 1 }),
-        ("POST", ["traces"]) => json!({ "connection": "con_0000000000001" }),
-        ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
-        ("PATCH", _) => json!({ "name": "Changed" }),
-        _ => json!({}),
-    }
 }
