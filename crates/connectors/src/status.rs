@@ -42,6 +42,25 @@ pub enum State {
     Down,
 }
 
+impl State {
+    /// A connection's state from those of its sessions, each with whether the connection is up for its sake: a receiver
+    /// beside transmitters is not what makes it so.
+    pub(crate) fn of_sessions(running: bool, pause_ms: u64, sessions: &[(Self, bool)]) -> Self {
+        let any = |wanted| sessions.iter().any(|(state, counts)| *counts && *state == wanted);
+        if sessions.iter().all(|(state, _)| *state == Self::Stopped) {
+            Self::Stopped
+        } else if !running {
+            Self::Draining
+        } else if any(Self::Bound) {
+            if pause_ms > 0 { Self::Throttled } else { Self::Bound }
+        } else if any(Self::Binding) {
+            Self::Binding
+        } else {
+            Self::Down
+        }
+    }
+}
+
 /// One session of a connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BindStatus {

@@ -18,8 +18,8 @@ use types::{Code, Error};
 pub struct BatchLimits {
     /// The most items in one batch.
     pub items_max: usize,
-    /// How long the first item of a batch waits for company. While a batch is being written the next one gathers
-    /// anyway, so this matters at low load only.
+    /// How long the first item of a batch waits for company, where a quarter of a batch has not gathered yet. While a
+    /// batch is being written the next one gathers anyway, so this matters at low load only.
     pub linger: Duration,
     /// The most items that wait for their batch; more are refused. One owner alone gets half of the places, two a third
     /// each, and so on: there is always room for one more.
@@ -287,6 +287,8 @@ impl<T: Fair, R> Drop for Open<T, R> {
 const HURRY: Duration = Duration::from_secs(1);
 /// The part of a batch's bound that a short one has.
 const SHORT: usize = 4;
+/// The part of a batch's bound that does not wait for company.
+const WORTH_A_COMMIT: usize = 4;
 
 async fn run<W: WriteBatch>(
     limits: BatchLimits,
@@ -321,7 +323,8 @@ async fn run<W: WriteBatch>(
         let hurry = hurried.is_some_and(|last| last.elapsed() < HURRY);
         let items_max = if hurry { limits.items_max.div_ceil(SHORT) } else { limits.items_max };
         take(&mut gathered, items_max);
-        if gathered.len() < items_max && !limits.linger.is_zero() && !closed {
+        // Enough came while the last batch was written: it is worth its commit already.
+        if gathered.len() < items_max / WORTH_A_COMMIT && !limits.linger.is_zero() && !closed {
             tokio::time::sleep(limits.linger).await;
             let room = items_max - gathered.len();
             take(&mut gathered, room);

@@ -1,20 +1,19 @@
-//! Opening a database and running statements.
+//! Opening a database and beginning transactions.
 
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 use types::{Code, Error, TenantId};
 
 use crate::failure::Result;
 use crate::portable;
-use crate::rows::{self, Rows, Shape, Type};
-use crate::value::{Arg, Record, Row};
+use crate::rows;
+use crate::statement::Open;
+use crate::tx::Tx;
 
 /// The two engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +96,8 @@ impl Db {
             // A plan is made for each run: one kept from when a table was empty would scan it when it is full.
             let connect = PgConnectOptions::from_str(url)
                 .map_err(unavailable)?
-                .options([("plan_cache_mode", "force_custom_plan")]);
+                // That a step finds nothing to drop is no news to whoever starts the program.
+                .options([("plan_cache_mode", "force_custom_plan"), ("client_min_messages", "warning")]);
             let pool = sqlx::postgres::PgPoolOptions::new()
                 .max_connections(options.connections)
                 .acquire_timeout(options.wait)
@@ -192,7 +192,7 @@ impl Db {
     pub fn read(&self, tenancy: Tenancy) -> BoxFuture<'_, Result<Tx>> {
         Box::pin(async move {
             match &self.pools {
-                Pools::Sqlite { read, .. } => Ok(Tx { inner: Inner::Sqlite(read.begin().await?) }),
+                Pools::Sqlite { read, .. } => Ok(Tx::begun(Open::Sqlite(read.begin().await?))),
                 Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
             }
         })
@@ -223,7 +223,7 @@ impl Db {
                 // Immediate: a deferred transaction that turns to writing fails at once when another writes, whatever the
                 // wait.
                 Pools::Sqlite { write, .. } => {
-                    Ok(Tx { inner: Inner::Sqlite(write.begin_with("begin immediate").await?) })
+                    Ok(Tx::begun(Open::Sqlite(write.begin_with("begin immediate").await?)))
                 }
                 Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
             }
@@ -240,7 +240,7 @@ impl Db {
             .bind(tenant)
             .execute(&mut *tx)
             .await?;
-        Ok(Tx { inner: Inner::Postgres(tx) })
+        Ok(Tx::begun(Open::Postgres(tx)))
     }
 
     /// Asks the engine to compile a statement without running it; the test suite does so for every text marked `sql!`.
@@ -272,281 +272,6 @@ impl Db {
             }
             Pools::Postgres(pool) => pool.close().await,
         }
-    }
-}
-
-/// What is done with each row.
-type Each<'a> = &'a mut (dyn FnMut(&Row) -> Result<()> + Send);
-
-/// A transaction.
-///
-/// What waits for an engine is boxed: an engine's futures are types of great depth, and would be checked anew in every future
-/// that has them within, which took most of the time of compiling their callers.
-pub struct Tx {
-    pub(crate) inner: Inner,
-}
-
-pub(crate) enum Inner {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
-}
-
-macro_rules! bind_all {
-    ($query:expr, $args:expr) => {{
-        let mut query = $query;
-        for arg in $args {
-            query = match arg {
-                Arg::Int(value) => query.bind(value),
-                Arg::Text(value) => query.bind(value.map(std::borrow::Cow::into_owned)),
-                Arg::Bytes(value) => query.bind(value),
-                Arg::Bool(value) => query.bind(value),
-                Arg::Real(value) => query.bind(value),
-            };
-        }
-        query
-    }};
-}
-pub(crate) use bind_all;
-
-/// One array for each column of a batch.
-macro_rules! bind_columns {
-    ($query:expr, $shape:expr, $rows:expr) => {{
-        let (width, count) = ($rows.width(), $rows.len());
-        let mut values = $rows.into_values();
-        let mut query = $query;
-        for (at, kind) in $shape.types().enumerate() {
-            let column =
-                (0..count).map(|row| std::mem::replace(&mut values[row * width + at], Arg::Int(None)));
-            query = match kind {
-                Type::Int => query.bind(column.map(Arg::into_int).collect::<Vec<_>>()),
-                Type::Text => query.bind(column.map(Arg::into_text).collect::<Vec<_>>()),
-                Type::Bytes => query.bind(column.map(Arg::into_bytes).collect::<Vec<_>>()),
-                Type::Bool => query.bind(column.map(Arg::into_bool).collect::<Vec<_>>()),
-                Type::Real => query.bind(column.map(Arg::into_real).collect::<Vec<_>>()),
-            };
-        }
-        query
-    }};
-}
-
-/// A statement's shape, when the batch fits into it. What does not fit is a mistake of ours, which must not become a
-/// statement with shifted values.
-fn fitting(text: &'static str, args: &[Arg], rows: &Rows) -> Result<Arc<Shape>> {
-    let wrong = |why: String| sqlx::Error::Encode(why.into());
-    let shape = Shape::of(text).ok_or_else(|| wrong(format!("no rows(…) in: {text}")))?;
-    let wanted = (shape.types().len(), shape.scalars());
-    if (!rows.is_empty() && rows.width() != wanted.0) || args.len() != wanted.1 {
-        let given = (rows.width(), args.len());
-        return Err(
-            wrong(format!("{given:?} columns and arguments where {wanted:?} are wanted: {text}")).into()
-        );
-    }
-    Ok(shape)
-}
-
-/// SQLite's statements for a batch, with what each of them binds.
-fn lists(
-    shape: &Shape,
-    args: &[Arg],
-    rows: Rows,
-) -> impl Iterator<Item = (AssertSqlSafe<Arc<str>>, Vec<Arg>)> {
-    let (width, mut left) = (rows.width(), rows.len());
-    let mut values = rows.into_values().into_iter();
-    std::iter::from_fn(move || {
-        let length = Shape::length((left > 0).then_some(left)?);
-        left = left.saturating_sub(length);
-        let mut bound: Vec<Arg> = Vec::with_capacity(length * width + args.len());
-        bound.extend(values.by_ref().take(length * width));
-        bound.resize(length * width, Arg::Int(None));
-        bound.extend_from_slice(args);
-        Some((AssertSqlSafe(shape.sqlite(length)), bound))
-    })
-}
-
-impl Tx {
-    pub(crate) fn engine(&self) -> Engine {
-        match self.inner {
-            Inner::Sqlite(_) => Engine::Sqlite,
-            Inner::Postgres(_) => Engine::Postgres,
-        }
-    }
-
-    /// Runs a statement and gives the number of rows it changed.
-    ///
-    /// # Errors
-    /// A constraint, a full disk, a lock not had in time.
-    pub fn execute(&mut self, text: &'static str, args: Vec<Arg>) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(async move {
-            let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
-            Ok(match &mut self.inner {
-                Inner::Sqlite(tx) => {
-                    bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected()
-                }
-                Inner::Postgres(tx) => {
-                    bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected()
-                }
-            })
-        })
-    }
-
-    /// All rows of a statement, which must bound itself by `limit` or by its batch.
-    ///
-    /// # Errors
-    /// As [`Tx::execute`], and when a row has not the shape asked for.
-    pub async fn all<T: Record>(&mut self, text: &'static str, args: Vec<Arg>) -> Result<Vec<T>> {
-        let mut all = Vec::new();
-        self.fetch(text, args, &mut |row| {
-            all.push(T::read(row)?);
-            Ok(())
-        })
-        .await?;
-        Ok(all)
-    }
-
-    /// Hands each row of a statement on.
-    fn fetch<'a>(
-        &'a mut self,
-        text: &'static str,
-        args: Vec<Arg>,
-        each: Each<'a>,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
-            match &mut self.inner {
-                Inner::Sqlite(tx) => {
-                    let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
-                    while let Some(row) = found.try_next().await? {
-                        each(&Row::Sqlite(row))?;
-                    }
-                }
-                Inner::Postgres(tx) => {
-                    let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
-                    while let Some(row) = found.try_next().await? {
-                        each(&Row::Postgres(row))?;
-                    }
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Runs a statement for all rows of a batch at the place of its `rows(…)`, and gives the number of rows it changed.
-    ///
-    /// # Errors
-    /// As [`Tx::execute`], and when the batch is not as wide as the statement says.
-    pub fn execute_rows(
-        &mut self,
-        text: &'static str,
-        args: Vec<Arg>,
-        rows: Rows,
-    ) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(async move {
-            let shape = fitting(text, &args, &rows)?;
-            let mut changed = 0;
-            match &mut self.inner {
-                Inner::Sqlite(tx) => {
-                    for (text, args) in lists(&shape, &args, rows) {
-                        let query = bind_all!(sqlx::query(text), args);
-                        changed += query.execute(&mut **tx).await?.rows_affected();
-                    }
-                }
-                Inner::Postgres(tx) => {
-                    let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
-                    changed = bind_columns!(query, &shape, rows).execute(&mut **tx).await?.rows_affected();
-                }
-            }
-            Ok(changed)
-        })
-    }
-
-    /// All rows that a statement gives for a batch. On SQLite long batches run in pieces: an order holds within a piece.
-    ///
-    /// # Errors
-    /// As [`Tx::all`], and when the batch is not as wide as the statement says.
-    pub async fn all_rows<T: Record>(
-        &mut self,
-        text: &'static str,
-        args: Vec<Arg>,
-        rows: Rows,
-    ) -> Result<Vec<T>> {
-        let mut all = Vec::new();
-        self.fetch_rows(text, args, rows, &mut |row| {
-            all.push(T::read(row)?);
-            Ok(())
-        })
-        .await?;
-        Ok(all)
-    }
-
-    /// Hands each row on that a statement gives for a batch.
-    fn fetch_rows<'a>(
-        &'a mut self,
-        text: &'static str,
-        args: Vec<Arg>,
-        rows: Rows,
-        each: Each<'a>,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let shape = fitting(text, &args, &rows)?;
-            match &mut self.inner {
-                Inner::Sqlite(tx) => {
-                    for (text, args) in lists(&shape, &args, rows) {
-                        let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);
-                        while let Some(row) = found.try_next().await? {
-                            each(&Row::Sqlite(row))?;
-                        }
-                    }
-                }
-                Inner::Postgres(tx) => {
-                    let query = bind_all!(sqlx::query(AssertSqlSafe(shape.postgres())), args);
-                    let mut found = bind_columns!(query, &shape, rows).fetch(&mut **tx);
-                    while let Some(row) = found.try_next().await? {
-                        each(&Row::Postgres(row))?;
-                    }
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// The first row, if there is one.
-    ///
-    /// # Errors
-    /// As [`Tx::all`].
-    pub async fn optional<T: Record>(&mut self, text: &'static str, args: Vec<Arg>) -> Result<Option<T>> {
-        Ok(self.all(text, args).await?.into_iter().next())
-    }
-
-    /// The one row that there must be.
-    ///
-    /// # Errors
-    /// As [`Tx::all`], and when there is none.
-    pub async fn one<T: Record>(&mut self, text: &'static str, args: Vec<Arg>) -> Result<T> {
-        self.optional(text, args).await?.ok_or_else(|| sqlx::Error::RowNotFound.into())
-    }
-
-    /// Runs statements as they stand, without arguments: migrations.
-    pub(crate) async fn raw(&mut self, text: &str) -> Result<()> {
-        let text = AssertSqlSafe(text.to_owned());
-        match &mut self.inner {
-            Inner::Sqlite(tx) => sqlx::raw_sql(text).execute(&mut **tx).await.map(drop)?,
-            Inner::Postgres(tx) => sqlx::raw_sql(text).execute(&mut **tx).await.map(drop)?,
-        }
-        Ok(())
-    }
-
-    /// Makes the changes durable and visible. Only after this returns may anyone be told of them.
-    ///
-    /// # Errors
-    /// When the commit failed: nothing of the transaction happened.
-    pub fn commit(self) -> BoxFuture<'static, Result<()>> {
-        Box::pin(async move {
-            match self.inner {
-                Inner::Sqlite(tx) => tx.commit().await?,
-                Inner::Postgres(tx) => tx.commit().await?,
-            }
-            Ok(())
-        })
     }
 }
 

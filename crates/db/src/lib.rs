@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //!
-//! - [`Db`], [`Tx`], [`Tenancy`]: opening and running, `engine.rs`
+//! - [`Db`], [`Tenancy`]: opening and beginning, `engine.rs`
+//! - [`Tx`]: running, `tx.rs`, and ahead of its caller, `ahead.rs`; each engine's way, `statement.rs`
 //! - [`Arg`], [`Row`], [`Record`]: values in and rows out, `value.rs`
 //! - [`Rows`]: a batch as one statement, `rows.rs`
 //! - [`Failure`]: what can go wrong, `failure.rs`
@@ -10,21 +11,25 @@
 //! - [`Window`]: taking all rows of one tenant away, `tenant.rs`
 //! - [`Batcher`]: group commit, `batch.rs`
 
+mod ahead;
 mod batch;
 mod engine;
 mod failure;
 mod migrate;
 mod portable;
 mod rows;
+mod statement;
 mod tenant;
+mod tx;
 mod value;
 
 pub use batch::{BatchLimits, Batcher, Fair, Refused, WriteBatch};
-pub use engine::{Db, Engine, Options, Tenancy, Tx};
+pub use engine::{Db, Engine, Options, Tenancy};
 pub use failure::{Failure, OnConflict, Result};
 pub use migrate::{Migration, Table};
 pub use rows::Rows;
 pub use tenant::Window;
+pub use tx::Tx;
 pub use value::{Arg, Column, Record, Row};
 
 /// Marks the text of a statement, so that the test suite finds it and prepares it on both engines.

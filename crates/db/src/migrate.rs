@@ -2,9 +2,10 @@
 
 use types::{Code, Error};
 
-use crate::engine::{Db, Engine, Tenancy, Tx};
+use crate::engine::{Db, Engine, Tenancy};
 use crate::failure::Result;
 use crate::portable;
+use crate::tx::Tx;
 use crate::{args, record, sql};
 
 /// One step of the schema, written for PostgreSQL in the portable subset. Steps are only ever added, and run in the order given.

@@ -1,13 +1,13 @@
 //! What takes all rows of one tenant away. These statements are made of the names of the tables that hold tenants' rows, which
 //! each crate lists, so a table that comes new is served by its line there.
 
-use sqlx::{AssertSqlSafe, Column as _, Row as _};
+use sqlx::{Column as _, Row as _};
 use types::TenantId;
 
 use crate::args;
-use crate::engine::{Db, Engine, Inner, Tx, bind_all};
+use crate::engine::{Db, Engine};
 use crate::failure::Result;
-use crate::value::{Arg, Row};
+use crate::tx::Tx;
 
 /// Blocks of PostgreSQL that one window looks through.
 const BLOCKS: i64 = 64;
@@ -33,28 +33,29 @@ impl Tx {
         from: i64,
         rows: i64,
     ) -> Result<Window> {
-        match self.engine() {
+        let open = self.here().await?;
+        match open.engine() {
             Engine::Sqlite => {
                 let reach = format!(
                     "select max(r) as n from (select rowid as r from {table} where rowid > $1 order by rowid limit $2)"
                 );
-                let Some(last) = self.number(reach, args![from, rows]).await? else {
+                let Some(last) = open.number(reach, args![from, rows]).await? else {
                     return Ok(Window { deleted: 0, next: None });
                 };
                 let text = format!("delete from {table} where rowid > $1 and rowid <= $2 and tenant_id = $3");
-                let deleted = self.run(text, args![from, last, tenant]).await?;
+                let deleted = open.run(text, args![from, last, tenant]).await?;
                 Ok(Window { deleted, next: Some(last) })
             }
             Engine::Postgres => {
                 let size = format!(
                     "select (pg_relation_size('{table}') / current_setting('block_size')::bigint)::bigint as n"
                 );
-                let blocks = self.number(size, args![]).await?.unwrap_or(0);
+                let blocks = open.number(size, args![]).await?.unwrap_or(0);
                 let until = from + BLOCKS;
                 let text = format!(
                     "delete from {table} where ctid >= '({from},0)'::tid and ctid < '({until},0)'::tid and tenant_id = $1"
                 );
-                let deleted = self.run(text, args![tenant]).await?;
+                let deleted = open.run(text, args![tenant]).await?;
                 Ok(Window { deleted, next: (until < blocks).then_some(until) })
             }
         }
@@ -66,7 +67,7 @@ impl Tx {
     /// As [`Tx::delete_window`].
     pub async fn delete_rest(&mut self, table: &str, tenant: TenantId) -> Result<u64> {
         let text = format!("delete from {table} where tenant_id = $1");
-        self.run(text, args![tenant]).await
+        self.here().await?.run(text, args![tenant]).await
     }
 
     /// How many rows a tenant has in a table.
@@ -75,7 +76,7 @@ impl Tx {
     /// When the database refuses.
     pub async fn count_rows(&mut self, table: &str, tenant: TenantId) -> Result<i64> {
         let text = format!("select count(*) as n from {table} where tenant_id = $1");
-        Ok(self.number(text, args![tenant]).await?.unwrap_or(0))
+        Ok(self.here().await?.number(text, args![tenant]).await?.unwrap_or(0))
     }
 
     /// Lets SQLite write zeros over what is deleted on this connection; PostgreSQL's own upkeep gives the space away.
@@ -83,37 +84,13 @@ impl Tx {
     /// # Errors
     /// When the database refuses.
     pub async fn overwrite_deleted(&mut self, yes: bool) -> Result<()> {
-        match self.engine() {
+        let open = self.here().await?;
+        match open.engine() {
             Engine::Sqlite => {
-                self.raw(if yes { "pragma secure_delete = on" } else { "pragma secure_delete = off" }).await
+                open.raw(if yes { "pragma secure_delete = on" } else { "pragma secure_delete = off" }).await
             }
             Engine::Postgres => Ok(()),
         }
-    }
-
-    async fn number(&mut self, text: String, args: Vec<Arg>) -> Result<Option<i64>> {
-        let row = match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                let query = bind_all!(sqlx::query(AssertSqlSafe(text)), args);
-                Row::Sqlite(query.fetch_one(&mut **tx).await?)
-            }
-            Inner::Postgres(tx) => {
-                let query = bind_all!(sqlx::query(AssertSqlSafe(text)), args);
-                Row::Postgres(query.fetch_one(&mut **tx).await?)
-            }
-        };
-        row.get("n")
-    }
-
-    async fn run(&mut self, text: String, args: Vec<Arg>) -> Result<u64> {
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                bind_all!(sqlx::query(AssertSqlSafe(text)), args).execute(&mut **tx).await?.rows_affected()
-            }
-            Inner::Postgres(tx) => {
-                bind_all!(sqlx::query(AssertSqlSafe(text)), args).execute(&mut **tx).await?.rows_affected()
-            }
-        })
     }
 }
 

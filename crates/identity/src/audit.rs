@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use db::{Arg, Tenancy, args, record, sql};
-use runtime::{Runtime, Scope};
+use runtime::{Runtime, Scope, sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::event::Change;
@@ -235,6 +235,9 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<Entry>> {
             ],
         )
         .await?;
+    if filter.after.is_some() || scope.seat().is_none() {
+        sighting::read(scope, "audit", rows.len());
+    }
     let entries: Result<Vec<Entry>> = rows.into_iter().map(|row| Entry::of(row, scope.tenant())).collect();
     Ok(Page::from_overfull(entries?, limit, |entry| entry.number))
 }

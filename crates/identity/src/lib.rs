@@ -26,6 +26,10 @@
 //! | [`grant`] | what a user is given for a time |
 //! | [`team`] | whose records a permission for one's team reaches |
 //! | [`audit`] | who did what, as a chain that shows what is done to it |
+//! | [`security_event`] | what was noticed and looks like an attack, and what was done about it |
+//! | [`alert`] | who is told of security events |
+//! | [`review`] | who may do what, looked at once a quarter |
+//! | [`value_list`] | reasons, titles and categories that people choose from |
 //! | [`name`] | what names and addresses look like |
 //! | [`authenticate`] | a request's credentials become a scope |
 //! | [`first_start`] | what an empty database begins with |
@@ -37,6 +41,7 @@ use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 use web::App;
 
+pub mod alert;
 pub mod attempt;
 pub mod audit;
 pub mod authenticate;
@@ -57,12 +62,15 @@ mod pages;
 pub mod password;
 pub mod policy;
 pub mod proof;
+pub mod review;
 pub mod role;
+pub mod security_event;
 pub mod session;
 pub mod sign_in;
 pub mod team;
 pub mod tenant;
 pub mod user;
+pub mod value_list;
 
 pub use pages::{NAV, pages};
 
@@ -73,6 +81,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0015_roles", text: include_str!("../migrations/0015_roles.sql") },
     Migration { name: "identity/0013_people", text: include_str!("../migrations/0013_people.sql") },
     Migration { name: "identity/0020_encryption", text: include_str!("../migrations/0020_encryption.sql") },
+    Migration {
+        name: "identity/0027_security_events",
+        text: include_str!("../migrations/0027_security_events.sql"),
+    },
+    Migration { name: "identity/0029_reviews", text: include_str!("../migrations/0029_reviews.sql") },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];
@@ -103,16 +116,23 @@ pub const TABLES: &[&str] = &[
     "audit_chain",
     "audit_row",
     "audit_checkpoint",
+    "security_event",
+    "security_watch",
+    "alert_rule",
+    "value_list",
+    "review",
+    "review_line",
 ];
 
 /// The columns of this crate that hold sealed texts.
-pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED, factor::totp::SEALED];
+pub const SEALED: &[encryption::Sealed] = &[audit::checkpoint::SEALED, factor::totp::SEALED, alert::SEALED];
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {
     vec![
         (encryption::reseal::KIND, encryption::reseal::handler()),
         (mail::KIND, mail::handler()),
+        (alert::KIND, alert::handler()),
         (sign_in::recovery::KIND, sign_in::recovery::handler()),
     ]
 }
@@ -133,4 +153,8 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(grant::api::router())
         .merge(team::api::router())
         .merge(encryption::api::router())
+        .merge(security_event::api::router())
+        .merge(alert::api::router())
+        .merge(value_list::api::router())
+        .merge(review::api::router())
 }

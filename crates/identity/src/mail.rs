@@ -70,11 +70,23 @@ impl Mail {
         language: &str,
         letter: &Letter<'_>,
     ) -> Result<Option<Self>> {
-        let runtime = scope.runtime();
+        Self::written_for(scope.runtime(), scope.tenant(), to, language, letter).await
+    }
+
+    /// As [`Mail::written`], for what the product itself tells a tenant's people.
+    ///
+    /// # Errors
+    /// When the tenant's key cannot be had.
+    pub(crate) async fn written_for(
+        runtime: &Runtime,
+        tenant: TenantId,
+        to: &str,
+        language: &str,
+        letter: &Letter<'_>,
+    ) -> Result<Option<Self>> {
         if !is_on(runtime) {
             return Ok(None);
         }
-        let tenant = scope.tenant();
         let mut tx = runtime.db.read(Tenancy::Tenant(tenant)).await?;
         let console = domain::public_url(&mut tx, runtime, tenant).await?;
         let whose = domain::signature(&mut tx, tenant).await?;
@@ -82,9 +94,9 @@ impl Mail {
         let (subject, text) = letter.written(language, &console, &whose);
         let name = runtime.ids.next::<types::kind::Job>().bare().to_string();
         let content = serde_json::to_string(&Content { subject, text }).map_err(Error::internal)?;
-        let sealed = encryption::seal(scope, "job", "payload", &name, &content).await?;
+        let sealed = encryption::seal_for(runtime, tenant, "job", "payload", &name, &content).await?;
         let waiting = Waiting { name, to: to.to_owned(), sealed };
-        Ok(Some(Self { tenant: scope.tenant(), waiting }))
+        Ok(Some(Self { tenant, waiting }))
     }
 
     /// Puts it into the transaction of what it tells.

@@ -23,6 +23,10 @@ pub fn pages() -> Router<App> {
         .merge(crate::grant::pages::router())
         .merge(crate::team::pages::router())
         .merge(crate::encryption::pages::router())
+        .merge(crate::security_event::pages::router())
+        .merge(crate::alert::pages::router())
+        .merge(crate::value_list::pages::router())
+        .merge(crate::review::pages::router())
 }
 
 /// The pages of this crate in the console's navigation.
@@ -82,6 +86,38 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Shield,
         key: Some('d'),
         permission: Permission::AuditView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Security events",
+        href: "/security-events",
+        icon: Icon::Warning,
+        key: None,
+        permission: Permission::SecurityEventView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Alerts",
+        href: "/alert-rules",
+        icon: Icon::Bell,
+        key: None,
+        permission: Permission::SecurityEventView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Reviews",
+        href: "/reviews",
+        icon: Icon::Book,
+        key: None,
+        permission: Permission::ReviewView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Value lists",
+        href: "/value-lists",
+        icon: Icon::List,
+        key: None,
+        permission: Permission::ValueListView,
     },
     NavEntry {
         group: "Access",

@@ -60,7 +60,7 @@ pub const ROLES: &[Role] = &[
             SEES,
             ANSWERS,
             STEERS,
-            &[P::UserView, P::TeamView, P::MessageSend, P::MessageQuote],
+            &[P::UserView, P::TeamView, P::MessageSend, P::MessageQuote, P::ValueListView],
         ]),
     },
     Role {
@@ -126,6 +126,9 @@ pub const ROLES: &[Role] = &[
             P::RoleView,
             P::GrantView,
             P::TeamView,
+            P::SecurityEventView,
+            P::ReviewView,
+            P::ValueListView,
         ]]),
     },
     Role {

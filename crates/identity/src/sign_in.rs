@@ -5,8 +5,11 @@
 //! authenticator asks for a finger, a face or a number itself; a browser that its user asked to remember stands in for the
 //! second step, never for the first.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use db::{Tenancy, Tx, args, record, sql};
 use runtime::secrets::sha256_hex;
+use runtime::sighting::{self, Sighting};
 use runtime::{Actor, Origin, Runtime, Scope, Write};
 use types::event::Access;
 use types::{Code, Error, Event, Result, TenantId, Timestamp, UserId};
@@ -181,14 +184,24 @@ pub async fn by_password(
         }
         Some(candidate) => {
             let reason = if right { "user or tenant is not active" } else { "wrong password" };
+            sight(runtime, Some(candidate.tenant_id), &email, &browser);
             note_refusal(runtime, candidate, (Step::First, failures), reason, browser);
             Err(refused())
         }
         None => {
+            sight(runtime, None, &email, &browser);
             tracing::info!(from = browser.origin.from, "a sign-in with an unknown address was refused");
             Err(refused())
         }
     }
+}
+
+/// Shows a refused sign-in to the watch; in memory alone, so that it takes as long for every address.
+fn sight(runtime: &Runtime, tenant: Option<TenantId>, email: &str, browser: &Browser) {
+    let Some(from) = browser.origin.from.as_deref().and_then(|from| from.parse().ok()) else { return };
+    let mut hasher = DefaultHasher::new();
+    email.hash(&mut hasher);
+    sighting::note(runtime, Sighting::SignInRefused { tenant, who: hasher.finish(), from });
 }
 
 fn refused() -> Error {

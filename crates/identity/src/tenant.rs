@@ -9,7 +9,7 @@ use web::Paging;
 
 use crate::link::{self, Link};
 use crate::user::{self, NewUser, User};
-use crate::{name, role};
+use crate::{name, role, value_list};
 
 pub mod api;
 pub mod pages;
@@ -261,7 +261,7 @@ pub(crate) async fn insert(tx: &mut Tx, Prepared { tenant, data_key }: &Prepared
     .on_unique(|| {
         Error::new(Code::AlreadyExists, format!("the slug {:?} is taken", tenant.slug)).at("slug")
     })?;
-    Ok(())
+    value_list::seed(tx, tenant.id, tenant.created_at).await
 }
 
 /// Changes a tenant.

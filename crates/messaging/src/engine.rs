@@ -33,7 +33,7 @@ use crate::route::{self, Liveness, Routes, World};
 use crate::sendsms::Guests;
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
-use crate::{account, accounting, cdr, leave, live, load, pause, recover};
+use crate::{account, accounting, cdr, destinations, leave, live, load, pause, recover};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -178,6 +178,7 @@ impl Engine {
         runtime.tasks.spawn("load", load::watch(engine.clone()));
         runtime.tasks.spawn("samples", live::sample::run(engine.clone()));
         runtime.tasks.spawn("accounting", accounting::watch::run(engine.clone()));
+        runtime.tasks.spawn("destinations", destinations::run(runtime.clone()));
         Ok(engine)
     }
 

@@ -40,8 +40,10 @@ pub mod connection;
 pub mod conversation;
 pub mod dead_letter;
 mod deliver;
+mod destinations;
 pub mod dispatch;
 pub mod distribution;
+mod door;
 pub mod engine;
 pub mod fault;
 pub mod firewall;
@@ -98,6 +100,7 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0012_distribution.sql"),
     },
     Migration { name: "messaging/0019_gaps", text: include_str!("../migrations/0019_gaps.sql") },
+    Migration { name: "messaging/0028_countries", text: include_str!("../migrations/0028_countries.sql") },
 ];
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.
@@ -138,6 +141,8 @@ pub const TABLES: &[&str] = &[
     "gate_tally",
     "cdr_stream",
     "cdr_file",
+    "known_country",
+    "country_watch",
 ];
 
 /// The columns of this crate that hold sealed texts.

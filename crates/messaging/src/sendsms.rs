@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use runtime::sighting::Door;
 use sha2::{Digest, Sha256};
 use smpp::{Address, DataCoding, EsmClass, Npi, Sm, Ton};
 use sms::{Encoding, analysis};
@@ -178,7 +179,7 @@ async fn guest(engine: &Engine, asked: &Asked, peer: Peer) -> Option<Sender> {
         return Some(sender);
     }
     let runtime = engine.runtime();
-    match authenticate(runtime, &asked.username, &asked.password, peer).await {
+    match authenticate(runtime, Door::Http, (&asked.username, &asked.password), peer).await {
         Ok(account) => {
             let sender = Sender {
                 tenant: account.tenant,

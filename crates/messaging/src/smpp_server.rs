@@ -26,10 +26,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::tls::{Acceptor, Files};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use types::{Code, Error, Result};
+use types::Result;
 
+use crate::door::Door;
 use crate::engine::Engine;
 use crate::sessions::Sessions;
 
@@ -63,13 +63,10 @@ struct Hub {
     unbound: Arc<Semaphore>,
 }
 
-/// How long to wait when the system has no more connections to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Listens for customers' systems until the program stops: without TLS on `address`, and with it where `[smpp.tls]` says.
 ///
 /// # Errors
-/// [`Code::Unavailable`] when an address cannot be listened on, or the certificate cannot be used.
+/// [`types::Code::Unavailable`] when an address cannot be listened on, or the certificate cannot be used.
 pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
     let runtime = engine.runtime().clone();
     let hub = Hub {
@@ -95,45 +92,17 @@ pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
 
 /// Opens one port, and gives its address.
 async fn open(hub: Hub, address: SocketAddr, certificate: Option<Acceptor>) -> Result<SocketAddr> {
-    let listening = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok::<_, std::io::Error>((listener, address))
-    };
-    let (listener, address) = listening.await.map_err(|error| {
-        Error::new(Code::Unavailable, format!("cannot listen for SMPP on {address}: {error}"))
-    })?;
     let tasks = hub.engine.runtime().tasks.clone();
-    tasks.spawn("smpp-accept", accept(hub, listener, certificate));
-    Ok(address)
-}
-
-async fn accept(hub: Hub, listener: TcpListener, certificate: Option<Acceptor>) {
-    let tasks = hub.engine.runtime().tasks.clone();
-    let stopping = tasks.stopping();
-    loop {
-        let accepted = tokio::select! {
-            () = stopping.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((socket, peer)) => match Arc::clone(&hub.unbound).try_acquire_owned() {
-                Ok(place) => {
-                    let run = connection::run(hub.clone(), socket, peer, place, certificate.clone());
-                    tasks.spawn("smpp-connection", run);
-                }
-                // Closed at once: who holds connections open without a bind must not cost more than this.
-                Err(_) => {
-                    metrics::counter!("switchboard_smpp_connections_refused_total").increment(1);
-                    drop(socket);
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "an SMPP connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+    let within = tasks.clone();
+    let welcome = move |socket, peer| match Arc::clone(&hub.unbound).try_acquire_owned() {
+        Ok(place) => {
+            let run = connection::run(hub.clone(), socket, peer, place, certificate.clone());
+            within.spawn("smpp-connection", run);
         }
-    }
+        // Closed at once: who holds connections open without a bind must not cost more than this.
+        Err(_) => metrics::counter!("switchboard_smpp_connections_refused_total").increment(1),
+    };
+    Door { protocol: "SMPP", task: "smpp-accept" }.open(address, &tasks, welcome).await
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use runtime::tls::{Acceptor, Files};
-use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use types::{Code, Error, Result};
+use types::Result;
 
+use crate::door::Door;
 use crate::engine::Engine;
 
 mod connection;
@@ -81,13 +81,10 @@ impl Drop for Place {
     }
 }
 
-/// How long to wait when the system has no more connections to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Listens for mail until the program stops.
 ///
 /// # Errors
-/// [`Code::Unavailable`] when an address cannot be listened on, or the certificate cannot be used.
+/// [`types::Code::Unavailable`] when an address cannot be listened on, or the certificate cannot be used.
 pub async fn listen(engine: Engine) -> Result<Server> {
     let runtime = engine.runtime().clone();
     let config = &runtime.config.smtp;
@@ -120,47 +117,20 @@ pub async fn listen(engine: Engine) -> Result<Server> {
 
 /// Opens one port, and gives its address.
 async fn open(hub: Hub, address: SocketAddr, at_once: bool) -> Result<SocketAddr> {
-    let listening = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok::<_, std::io::Error>((listener, address))
-    };
-    let (listener, address) = listening.await.map_err(|error| {
-        Error::new(Code::Unavailable, format!("cannot listen for SMTP on {address}: {error}")).hint(
-            "another program may use this port; choose another in the section smtp of the configuration",
-        )
-    })?;
     let tasks = hub.engine.runtime().tasks.clone();
-    tasks.spawn("smtp-accept", accept(hub, listener, at_once));
-    Ok(address)
-}
-
-async fn accept(hub: Hub, listener: TcpListener, at_once: bool) {
-    let tasks = hub.engine.runtime().tasks.clone();
-    let stopping = tasks.stopping();
-    loop {
-        let accepted = tokio::select! {
-            () = stopping.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((socket, peer)) => match hub.place(peer.ip()) {
-                Some(place) => {
-                    let run = connection::run(hub.clone(), socket, peer, at_once);
-                    tasks.spawn("smtp-connection", async move {
-                        run.await;
-                        drop(place);
-                    });
-                }
-                None => {
-                    metrics::counter!("switchboard_smtp_connections_refused_total").increment(1);
-                    tasks.spawn("smtp-refusal", connection::refuse(socket));
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "an SMTP connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+    let within = tasks.clone();
+    let welcome = move |socket, peer: SocketAddr| match hub.place(peer.ip()) {
+        Some(place) => {
+            let run = connection::run(hub.clone(), socket, peer, at_once);
+            within.spawn("smtp-connection", async move {
+                run.await;
+                drop(place);
+            });
         }
-    }
+        None => {
+            metrics::counter!("switchboard_smtp_connections_refused_total").increment(1);
+            within.spawn("smtp-refusal", connection::refuse(socket));
+        }
+    };
+    Door { protocol: "SMTP", task: "smtp-accept" }.open(address, &tasks, welcome).await
 }

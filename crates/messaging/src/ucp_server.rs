@@ -19,12 +19,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use types::{Code, Error, Result};
+use types::Result;
 
+use crate::door::Door;
 use crate::engine::Engine;
 use crate::sessions::Sessions;
 
@@ -50,55 +49,23 @@ struct Hub {
     sessions: Arc<Sessions>,
 }
 
-/// How long to wait when the system has no more connections to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Listens for customers' systems until the program stops.
 ///
 /// # Errors
-/// [`Code::Unavailable`] when the address cannot be listened on.
+/// [`types::Code::Unavailable`] when the address cannot be listened on.
 pub async fn listen(engine: Engine, address: SocketAddr) -> Result<Server> {
-    let listening = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok::<_, std::io::Error>((listener, address))
-    };
-    let (listener, address) = listening.await.map_err(|error| {
-        Error::new(Code::Unavailable, format!("cannot listen for UCP on {address}: {error}"))
-    })?;
+    let runtime = engine.runtime().clone();
     let hub = Hub { sessions: Arc::clone(engine.sessions()), engine };
-    let tasks = hub.engine.runtime().tasks.clone();
-    tasks.spawn("ucp-accept", accept(hub, listener));
-    Ok(Server { address })
-}
-
-async fn accept(hub: Hub, listener: TcpListener) {
-    let runtime = hub.engine.runtime().clone();
-    let stopping = runtime.tasks.stopping();
     // Places for connections without a session.
     let strangers = Arc::new(Semaphore::new(runtime.config.smpp.unbound_max));
-    loop {
-        let accepted = tokio::select! {
-            () = stopping.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((socket, peer)) => match Arc::clone(&strangers).try_acquire_owned() {
-                Ok(place) => {
-                    runtime.tasks.spawn("ucp-connection", session::run(hub.clone(), socket, peer, place));
-                }
-                // Closed at once: who holds connections open without a session must not cost more than this.
-                Err(_) => {
-                    metrics::counter!("switchboard_ucp_connections_refused_total").increment(1);
-                    drop(socket);
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "a UCP connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let within = runtime.tasks.clone();
+    let welcome = move |socket, peer| match Arc::clone(&strangers).try_acquire_owned() {
+        Ok(place) => within.spawn("ucp-connection", session::run(hub.clone(), socket, peer, place)),
+        // Closed at once: who holds connections open without a session must not cost more than this.
+        Err(_) => metrics::counter!("switchboard_ucp_connections_refused_total").increment(1),
+    };
+    let door = Door { protocol: "UCP", task: "ucp-accept" };
+    Ok(Server { address: door.open(address, &runtime.tasks, welcome).await? })
 }
 
 #[cfg(test)]

@@ -20,11 +20,13 @@ pub mod outbox;
 pub mod pace;
 pub mod scope;
 pub mod secrets;
+pub mod sighting;
 pub mod signed;
 pub mod tasks;
 pub mod telemetry;
 pub mod tls;
 pub mod trace;
+pub mod webhook;
 pub mod wire;
 
 pub use clock::{Clock, Ids};

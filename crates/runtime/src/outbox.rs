@@ -54,6 +54,9 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
     // Always in the same order, so that two transactions cannot wait for each other.
     happened.sort_by_key(|one| one.tenant);
     let counts = happened.iter().map(|one| [one.tenant.into(), (one.events.len() as i64).into()]).collect();
+    // Before the heads are asked for, which waits for all that was left to the transaction.
+    let texts = happened.iter().map(|one| serde_json::to_string(&one.events).map_err(types::Error::internal));
+    let texts = texts.collect::<Result<Vec<_>>>()?;
     let heads: Vec<Head> = tx
         .all_rows(
             sql!(
@@ -66,7 +69,7 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
         .await?;
     let mut pages = Vec::with_capacity(happened.len());
     let mut rows = Rows::with_capacity(happened.len(), 9);
-    for one in happened {
+    for (one, text) in happened.into_iter().zip(texts) {
         let last = heads.iter().find(|head| head.tenant_id == one.tenant).map_or(0, |head| head.seq);
         let first = last - one.events.len() as i64 + 1;
         rows.push([
@@ -78,7 +81,7 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
             one.request_id.clone().into(),
             one.from.clone().into(),
             one.events.iter().any(Event::audited).into(),
-            serde_json::to_string(&one.events).map_err(types::Error::internal)?.into(),
+            text.into(),
         ]);
         pages.push((one.tenant, one.events));
     }

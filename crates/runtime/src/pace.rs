@@ -60,6 +60,14 @@ impl Pace {
         }
     }
 
+    /// Whole tokens in the bucket, and the milliseconds after which it is full, as of the last question.
+    pub fn left(&self) -> (u32, u64) {
+        let capacity = i64::try_from(self.capacity).unwrap_or(i64::MAX);
+        let missing = u64::try_from(capacity - self.level).unwrap_or(0);
+        let whole = u64::try_from(self.level).unwrap_or(0).min(self.capacity) / UNIT;
+        (u32::try_from(whole).unwrap_or(u32::MAX), missing.div_ceil(self.per_second))
+    }
+
     /// Changes rate and burst at `now_ms`. What has flowed in until then stays, as far as the new bucket
     /// holds it, and so does what is owed.
     pub fn set(&mut self, now_ms: i64, per_second: u32, burst: u32) {

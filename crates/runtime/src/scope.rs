@@ -212,6 +212,12 @@ impl Scope {
         Self { inner: Arc::new(Inner { keyed: Some(keyed), ..(*self.inner).clone() }) }
     }
 
+    /// The same scope without the request's key, for a change that another one carries out: the key's answer is the other's.
+    #[must_use]
+    pub fn without_key(&self) -> Self {
+        Self { inner: Arc::new(Inner { keyed: None, ..(*self.inner).clone() }) }
+    }
+
     /// The same scope for a request of a signed-in browser.
     #[must_use]
     pub fn seated(&self, seat: Seat) -> Self {

@@ -18,6 +18,7 @@ use failure::Failure;
 use show::Out;
 
 mod account;
+mod alert;
 mod audit;
 mod bench;
 mod blacklist;
@@ -42,8 +43,10 @@ mod migrate;
 mod opt_out;
 mod organisation;
 mod queue;
+mod review;
 mod role;
 mod route;
+mod security;
 mod send;
 mod sender;
 mod serve;
@@ -56,6 +59,7 @@ mod tenant;
 mod top;
 mod trace;
 mod user;
+mod value_list;
 mod verify;
 
 /// Switchboard: every conversation between an organisation and the people it serves.
@@ -219,6 +223,18 @@ enum Command {
     /// Who did what
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// What was noticed and looks like an attack, and what is done about it
+    #[command(subcommand)]
+    Security(security::SecurityCommand),
+    /// Who is told of security events
+    #[command(subcommand, visible_alias = "alerts")]
+    Alert(alert::AlertCommand),
+    /// Who may do what, looked at once a quarter
+    #[command(subcommand, visible_alias = "reviews")]
+    Review(review::ReviewCommand),
+    /// Reasons, titles and categories that people choose from
+    #[command(subcommand, name = "value-list", visible_alias = "value-lists")]
+    ValueList(value_list::ValueListCommand),
     /// Your own organisation: settings, looks, domains, erasure
     #[command(subcommand)]
     Organisation(organisation::OrganisationCommand),
@@ -264,7 +280,7 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Encryption(encryption::EncryptionCommand::NewRootKey) => encryption::new_root_key(out),
         Command::Migrate => wait(migrate::run(config, out)),
         Command::Sim(args) => on_all_processors(sim::run(&args, out)),
-        Command::Bench(command) => on_all_processors(bench::run(&command, out)),
+        Command::Bench(command) => on_all_processors(bench::run(&command, config, reach, out)),
         Command::Doctor => wait(doctor::run(config, reach, out)),
         Command::Cdr(command) => wait(cdr::run(&command, config, reach, out)),
         Command::Verify(command) => wait(verify::run(&command, config, reach, out)),
@@ -307,6 +323,10 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Team(command) => role::team(&command, client, out).await,
         Command::Explain(args) => role::explain(&args, client, out).await,
         Command::Audit(command) => audit::run(&command, client, out).await,
+        Command::Security(command) => security::run(&command, client, out).await,
+        Command::Alert(command) => alert::run(&command, client, out).await,
+        Command::Review(command) => review::run(&command, client, out).await,
+        Command::ValueList(command) => value_list::run(&command, client, out).await,
         Command::Organisation(command) => organisation::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.

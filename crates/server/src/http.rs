@@ -14,7 +14,7 @@ use simulator::Smsc;
 use types::{Code, Error};
 use utoipa::PartialSchema;
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::{Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
+use utoipa::openapi::{Content, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
 use web::access::ClientAddress;
 use web::console::NavEntry;
 use web::problem::ProblemBody;
@@ -71,7 +71,42 @@ fn complete(whole: &mut OpenApi) {
             .content(PROBLEM, problem())
             .build();
         operation.responses.responses.entry("default".to_owned()).or_insert(RefOr::T(other));
+        let too_fast = too_fast(problem());
+        operation.responses.responses.entry("429".to_owned()).or_insert(RefOr::T(too_fast));
+        for response in operation.responses.responses.values_mut() {
+            let RefOr::T(response) = response else { continue };
+            for (name, about) in QUOTAS {
+                response.headers.entry(name.to_owned()).or_insert_with(|| RefOr::T(described(about)));
+            }
+        }
     }
+}
+
+/// How the quotas stand, where the configuration sets rates (IETF httpapi, RateLimit header fields).
+const QUOTAS: [(&str, &str); 2] = [
+    (
+        "RateLimit-Policy",
+        "The quotas that count for the request, by name: `q` requests in `w` seconds; where a rate is set",
+    ),
+    (
+        "RateLimit",
+        "What is left of each quota: `r` requests, and `t` seconds until there is more; where a rate is set",
+    ),
+];
+
+fn described(about: &str) -> Header {
+    let mut header = Header::default();
+    header.description = Some(about.to_owned());
+    header
+}
+
+/// The answer to who asks too fast.
+fn too_fast(problem: Content) -> utoipa::openapi::Response {
+    ResponseBuilder::new()
+        .description("Too fast, or the queue is full")
+        .content("application/problem+json", problem)
+        .header("Retry-After", described("Seconds to wait"))
+        .build()
 }
 
 /// Every route, with the limits and the hardening around.

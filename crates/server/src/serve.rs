@@ -9,6 +9,7 @@ use db::{Db, Options};
 use identity::authenticate::Identity;
 use identity::encryption::{self, Sealed};
 use identity::first_start::{self, FirstStart};
+use identity::value_list;
 use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
 use runtime::config::reload::InForce;
@@ -142,6 +143,7 @@ impl Server {
         let runtime = runtime(config, clock).await?;
         encryption::name_columns(&runtime, sealed());
         let first_start = first_start::run(&runtime).await?;
+        value_list::seed_all(&runtime).await?;
         encryption::root::finish(&runtime, first_start.tenant).await?;
         identity::domain::refresh(&runtime).await?;
         // At once: whatever fails from here on, the next start makes no second key.

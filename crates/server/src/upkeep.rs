@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::{audit, domain, erasure, grant};
+use identity::security_event::{self, watch};
+use identity::{audit, domain, erasure, grant, review};
 use messaging::{Engine, cdr, gate, retention};
 use runtime::job::{self, Runner};
 use runtime::{Config, Runtime, scope};
@@ -30,6 +31,7 @@ pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
     }
     runtime.tasks.spawn("jobs", jobs.run());
     audit::follow::start(runtime);
+    watch::start(runtime);
     let leaving = engine.clone();
     let leave: erasure::Leave = Arc::new(move |tenant| {
         let engine = leaving.clone();
@@ -68,6 +70,7 @@ enum Old {
     Events,
     Refusals,
     Audit,
+    SecurityEvents,
 }
 
 impl Old {
@@ -79,6 +82,9 @@ impl Old {
                 Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
             Self::Audit => Some(i64::from(config.audit.keep_days) * 86_400_000).filter(|kept| *kept > 0),
+            Self::SecurityEvents => {
+                Some(i64::from(config.watch.keep_days) * 86_400_000).filter(|kept| *kept > 0)
+            }
             Self::Refusals => {
                 Some(i64::from(config.gates.refusals_keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
@@ -96,6 +102,7 @@ impl Old {
                 retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
             }
             Self::Audit => audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await,
+            Self::SecurityEvents => security_event::forget(runtime, before, BATCH).await,
             Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
         }
     }
@@ -109,7 +116,11 @@ async fn sweep(runtime: Runtime) {
         if stopping.is_cancelled() {
             return;
         }
-        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals, Old::Audit] {
+        if let Err(error) = review::open_due(&runtime).await {
+            tracing::warn!(?error, "reviews that are due could not be opened; trying again in an hour");
+        }
+        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals, Old::Audit, Old::SecurityEvents]
+        {
             let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
             let before = runtime.clock.now().plus_ms(-kept_ms);
             let mut forgotten = 0;

@@ -7,6 +7,7 @@
 
 mod esme;
 mod histogram;
+mod http;
 mod ledger;
 mod plan;
 mod process;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use types::{Error, Result};
 
 pub use histogram::Latency;
+pub use http::{HttpOptions, HttpReport, http};
 pub use process::Usage;
 pub use report::{Receipts, Report, Second};
 

@@ -24,5 +24,7 @@ mod queue;
 mod records;
 #[path = "browser/rights.rs"]
 mod rights;
+#[path = "browser/security.rs"]
+mod security;
 #[path = "browser/sending.rs"]
 mod sending;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what is wrong")]
 
+#[path = "it/bench.rs"]
+mod bench;
 #[path = "it/cdr.rs"]
 mod cdr;
 #[path = "it/claims.rs"]
@@ -48,6 +50,8 @@ mod routes;
 mod routing;
 #[path = "it/schema.rs"]
 mod schema;
+#[path = "it/security.rs"]
+mod security;
 #[path = "it/smpp_carriers.rs"]
 mod smpp_carriers;
 #[path = "it/storage.rs"]

@@ -198,6 +198,28 @@ events! {
     UserUnlocked(Access) "user.unlocked" true;
     /// How people of the tenant sign in was changed.
     SignInPolicyChanged(Change) "sign_in_policy.changed" true;
+    /// Something was noticed that looks like an attack or a misuse.
+    SecurityEventRaised(Change) "security_event.raised" false;
+    /// Somebody took up, closed or opened again what had been noticed.
+    SecurityEventHandled(Change) "security_event.handled" true;
+    /// A rule that tells people and programs of security events was created.
+    AlertRuleCreated(Change) "alert_rule.created" true;
+    /// A rule that tells people and programs of security events was changed.
+    AlertRuleChanged(Change) "alert_rule.changed" true;
+    /// A rule that tells people and programs of security events was deleted.
+    AlertRuleDeleted(Change) "alert_rule.deleted" true;
+    /// A review of who may do what was opened.
+    ReviewOpened(Change) "review.opened" true;
+    /// Somebody decided about a line of a review.
+    ReviewDecided(Change) "review.decided" true;
+    /// A review of who may do what was closed.
+    ReviewClosed(Change) "review.closed" true;
+    /// A list of values was created.
+    ValueListCreated(Change) "value_list.created" true;
+    /// A list of values was changed.
+    ValueListChanged(Change) "value_list.changed" true;
+    /// A list of values was deleted.
+    ValueListDeleted(Change) "value_list.deleted" true;
     /// An API key was created.
     KeyCreated(Change) "key.created" true;
     /// An API key was revoked.

@@ -96,6 +96,12 @@ pub mod kind {
         Grant "grt" "grant";
         /// A team of users.
         Team "tea" "team";
+        /// Something noticed that looks like an attack or a misuse.
+        SecurityEvent "sev" "security event";
+        /// A review of who may do what.
+        Review "rvw" "review";
+        /// A rule that tells of security events.
+        AlertRule "alr" "alert rule";
     }
 }
 

@@ -78,3 +78,9 @@ pub type PauseId = Id<kind::Pause>;
 pub type GrantId = Id<kind::Grant>;
 /// A team's id.
 pub type TeamId = Id<kind::Team>;
+/// The id of a security event.
+pub type SecurityEventId = Id<kind::SecurityEvent>;
+/// The id of a review.
+pub type ReviewId = Id<kind::Review>;
+/// The id of an alert rule.
+pub type AlertRuleId = Id<kind::AlertRule>;

@@ -148,6 +148,13 @@ permissions! {
     TeamCreate "team.create" "Teams" "Create teams";
     TeamChange "team.change" "Teams" "Change teams and who is in them";
     TeamDelete "team.delete" "Teams" "Delete teams";
+    ValueListView "value_list.view" "Value lists" "See value lists";
+    ValueListChange "value_list.change" "Value lists" "Create, change and delete value lists";
+    SecurityEventView "security_event.view" "Security" "See security events, and who is told of them";
+    SecurityEventHandle "security_event.handle" "Security" "Take up and close security events";
+    AlertRuleChange "alert_rule.change" "Security" "Change who is told of security events";
+    ReviewView "review.view" "Security" "See reviews of who may do what";
+    ReviewDecide "review.decide" "Security" "Open, decide and close reviews of who may do what";
     AccessExplain "access.explain" "Audit" "Ask why somebody may do something, or may not";
     AuditView "audit.view" "Audit" "See who did what";
     AuditExport "audit.export" "Audit" "Take the audit trail away as a file";

@@ -171,7 +171,7 @@ where
         let app = App::from_ref(state);
         let signed = app.authenticate.signed(&credentials(parts)).await;
         let signed = signed.map_err(|error| Problem(error).into_response())?;
-        rate::take(&signed.scope).map_err(IntoResponse::into_response)?;
+        rate::take(&signed.scope, &parts.extensions).map_err(IntoResponse::into_response)?;
         Ok(Self(signed.scope))
     }
 }
@@ -230,7 +230,7 @@ where
             Err(error) if error.code() == Code::Unauthenticated => return Err(to_sign_in(parts)),
             Err(error) => return Err(crate::problem::PageProblem(error).into_response()),
         };
-        rate::take(&signed.scope).map_err(IntoResponse::into_response)?;
+        rate::take(&signed.scope, &parts.extensions).map_err(IntoResponse::into_response)?;
         let path = parts.uri.path().to_owned();
         match signed {
             Signed { scope, person: Some(person) } => {

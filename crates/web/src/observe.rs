@@ -7,10 +7,11 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use runtime::sighting::{self, Door};
 use types::kind;
 
 use crate::access::{App, ClientAddress, RequestId};
-use crate::forwarded;
+use crate::{forwarded, rate};
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -33,6 +34,9 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
         let from = ClientAddress(forwarded::client(peer.ip(), request.headers(), trusted));
         request.extensions_mut().insert(from);
     }
+    let shown = rate::Shown::default();
+    request.extensions_mut().insert(shown.clone());
+    let from = request.extensions().get::<ClientAddress>().copied();
     // HTTP/2 has no Host header of its own (RFC 9113 §8.3.1); whoever reads it finds the same in both.
     if !request.headers().contains_key(header::HOST)
         && let Some(Ok(host)) = request.uri().authority().map(|asked| HeaderValue::from_str(asked.as_str()))
@@ -49,10 +53,14 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
     let took = began.elapsed();
     let status = response.status().as_u16();
+    if let (401 | 403 | 404, Some(ClientAddress(from))) = (status, from) {
+        sighting::turned_away(&app.runtime, Door::Http, from);
+    }
     metrics::counter!("switchboard_http_requests_total", "method" => method.to_string(), "route" => route.clone(), "status" => status.to_string())
         .increment(1);
     metrics::histogram!("switchboard_http_seconds", "route" => route.clone()).record(took.as_secs_f64());
     tracing::debug!(request_id = id, %method, route, status, took_us = took.as_micros() as u64, "request");
+    shown.put_into(&mut response);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("X-Request-Id", value);
     }

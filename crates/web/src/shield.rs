@@ -15,7 +15,7 @@ use types::{Code, Error};
 
 use crate::access::{App, ClientAddress, is_fragment};
 use crate::problem::{PageProblem, Problem};
-use crate::{idempotency, observe};
+use crate::{idempotency, observe, rate};
 
 /// No inline script or style anywhere, nothing from elsewhere, no framing (CSP Level 3).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -46,6 +46,7 @@ pub fn around(router: Router, app: &App) -> Router {
         .layer(tower_http::limit::RequestBodyLimitLayer::new(limits.body_bytes_max))
         .layer(middleware::from_fn_with_state(Duration::from_millis(limits.request_timeout_ms), in_time))
         .layer(CatchPanicLayer::custom(|_| Problem(Error::internal("a handler panicked")).into_response()))
+        .layer(middleware::from_fn_with_state(app.clone(), rate::from_address))
         .layer(middleware::map_response_with_state(limits.tls.is_on(), harden))
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
 }

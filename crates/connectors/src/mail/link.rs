@@ -169,18 +169,8 @@ impl Shared {
         let now_ms = self.gate.now_ms();
         let mut gate = self.gate.state();
         let pause_ms = gate.throttle.pause_ms(now_ms);
-        let any = |state| entries.iter().any(|entry| entry.state == state);
-        let state = if entries.iter().all(|entry| entry.state == State::Stopped) {
-            State::Stopped
-        } else if phase != Phase::Running {
-            State::Draining
-        } else if any(State::Bound) {
-            if pause_ms > 0 { State::Throttled } else { State::Bound }
-        } else if any(State::Binding) {
-            State::Binding
-        } else {
-            State::Down
-        };
+        let sessions: Vec<_> = entries.iter().map(|entry| (entry.state, true)).collect();
+        let state = State::of_sessions(phase == Phase::Running, pause_ms, &sessions);
         let binds = entries.into_iter().enumerate().map(|(bind, entry)| {
             let (window_used, window_limit) = gate.window(bind);
             let draining = entry.state == State::Bound && phase != Phase::Running;

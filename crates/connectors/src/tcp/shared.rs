@@ -311,19 +311,9 @@ impl Entry {
 /// it can receive.
 fn overall(phase: Phase, pause_ms: u64, entries: &[Entry]) -> State {
     let submits = entries.iter().any(|entry| entry.kind.submits());
-    let all = |state| entries.iter().all(|entry| entry.state == state);
-    let any = |state| entries.iter().any(|entry| entry.state == state && entry.kind.submits() == submits);
-    if all(State::Stopped) {
-        State::Stopped
-    } else if phase != Phase::Running {
-        State::Draining
-    } else if any(State::Bound) {
-        if pause_ms > 0 { State::Throttled } else { State::Bound }
-    } else if any(State::Binding) {
-        State::Binding
-    } else {
-        State::Down
-    }
+    let sessions: Vec<_> =
+        entries.iter().map(|entry| (entry.state, entry.kind.submits() == submits)).collect();
+    State::of_sessions(phase == Phase::Running, pause_ms, &sessions)
 }
 
 /// So many milliseconds later, or a day where that cannot be told.

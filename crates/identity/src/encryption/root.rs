@@ -160,6 +160,7 @@ async fn wrap_anew(scope: &Scope) -> Result<()> {
 fn anew(runtime: &Runtime, tenant: TenantId, wrapped: &str) -> Result<String> {
     runtime.vault.rewrap(&tenant.to_string(), wrapped).map_err(|error| {
         Error::new(Code::Conflict, format!("the data key of {tenant} cannot be wrapped anew: {error}"))
+            .hint("start with the root key that this database was made with: security.root_key_file, or root.key in the data folder that it came from")
     })
 }
 

@@ -19,6 +19,17 @@ pub(crate) enum Letter<'a> {
     FactorChanged { what: &'a str, from: &'a str, at: &'a str },
     /// Somebody guesses.
     LockedOut { from: &'a str, at: &'a str },
+    /// Something was noticed that looks like an attack or a misuse; for whoever answers for it.
+    SecurityEvent {
+        title: &'a str,
+        severity: &'a str,
+        subject: &'a str,
+        detail: &'a str,
+        at: &'a str,
+        url: &'a str,
+    },
+    /// A review of who may do what waits.
+    ReviewDue { quarter: &'a str, lines: i64, url: &'a str },
 }
 
 impl Letter<'_> {
@@ -30,7 +41,14 @@ impl Letter<'_> {
             _ => self.english(),
         };
         let alarm = match (language, self) {
-            (_, Self::Reset { .. } | Self::Link { .. } | Self::Verify { .. }) => String::new(),
+            (
+                _,
+                Self::Reset { .. }
+                | Self::Link { .. }
+                | Self::Verify { .. }
+                | Self::SecurityEvent { .. }
+                | Self::ReviewDue { .. },
+            ) => String::new(),
             ("fr", _) => format!(
                 "Si ce n’était pas vous, connectez-vous et changez votre mot de passe :\n{console}/account/security\n"
             ),
@@ -89,6 +107,18 @@ impl Letter<'_> {
                     "The second step of signing in to your account was changed: {what}.\n\nWhen: {at}\nFrom: {from}\n"
                 ),
             ),
+            Self::SecurityEvent { title, severity, subject, detail, at, url } => (
+                format!("Security event, {severity}: {title}"),
+                format!(
+                    "{title}\n\nAbout: {subject}\nSeen: {detail}\nWhen: {at}\n\nRead it, take it up or close it here:\n{url}\n"
+                ),
+            ),
+            Self::ReviewDue { quarter, lines, url } => (
+                format!("Review of rights, {quarter}"),
+                format!(
+                    "It is time to look at who may do what: {lines} users, keys and grants wait for a decision, to keep or to revoke.\n\n{url}\n"
+                ),
+            ),
             Self::LockedOut { from, at } => (
                 "Somebody tries to guess your password".to_owned(),
                 format!(
@@ -142,6 +172,18 @@ impl Letter<'_> {
                     "La deuxième étape de connexion à votre compte a changé : {what}.\n\nQuand : {at}\nDepuis : {from}\n"
                 ),
             ),
+            Self::SecurityEvent { title, severity, subject, detail, at, url } => (
+                format!("Événement de sécurité, {}", french_severity(severity)),
+                format!(
+                    "{title}\n\nSujet : {subject}\nConstaté : {detail}\nQuand : {at}\n\nPour le lire, le prendre en charge ou le clore :\n{url}\n"
+                ),
+            ),
+            Self::ReviewDue { quarter, lines, url } => (
+                format!("Revue des droits, {quarter}"),
+                format!(
+                    "Il est temps de revoir qui peut faire quoi : {lines} utilisateurs, clés et droits temporaires attendent une décision, garder ou retirer.\n\n{url}\n"
+                ),
+            ),
             Self::LockedOut { from, at } => (
                 "Quelqu’un essaie de deviner votre mot de passe".to_owned(),
                 format!(
@@ -191,6 +233,18 @@ impl Letter<'_> {
                 "تغيّرت طريقة تسجيل دخولك".to_owned(),
                 format!("تغيّرت الخطوة الثانية لتسجيل الدخول إلى حسابك: {what}.\n\nالوقت: {at}\nمن: {from}\n"),
             ),
+            Self::SecurityEvent { title, severity, subject, detail, at, url } => (
+                format!("حدث أمني، {}", arabic_severity(severity)),
+                format!(
+                    "{title}\n\nبشأن: {subject}\nما لوحظ: {detail}\nالوقت: {at}\n\nلقراءته أو معالجته أو إغلاقه:\n{url}\n"
+                ),
+            ),
+            Self::ReviewDue { quarter, lines, url } => (
+                format!("مراجعة الصلاحيات، {quarter}"),
+                format!(
+                    "حان وقت مراجعة من يستطيع فعل ماذا: {lines} من المستخدمين والمفاتيح والصلاحيات المؤقتة بانتظار قرار بالإبقاء أو السحب.\n\n{url}\n"
+                ),
+            ),
             Self::LockedOut { from, at } => (
                 "يحاول أحدهم تخمين كلمة مرورك".to_owned(),
                 format!(
@@ -198,6 +252,22 @@ impl Letter<'_> {
                 ),
             ),
         }
+    }
+}
+
+fn french_severity(severity: &str) -> &str {
+    match severity {
+        "low" => "gravité faible",
+        "medium" => "gravité moyenne",
+        _ => "gravité élevée",
+    }
+}
+
+fn arabic_severity(severity: &str) -> &str {
+    match severity {
+        "low" => "خطورة منخفضة",
+        "medium" => "خطورة متوسطة",
+        _ => "خطورة عالية",
     }
 }
 

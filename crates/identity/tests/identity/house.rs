@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use db::{Db, Options};
+use db::{Db, Options, Tenancy, args, record, sql};
 use identity::audit;
 use identity::authenticate::Identity;
 use identity::first_start::{self, ADMIN_EMAIL, FirstStart};
@@ -105,12 +105,23 @@ impl House {
         self.by_cookie(&token).await.unwrap()
     }
 
+    /// Tellings of security events that wait.
+    pub(crate) async fn alert_jobs(&self) -> i64 {
+        let mut tx = self.runtime.db.read(Tenancy::Every).await.unwrap();
+        let waiting = sql!(
+            "select count(*) as n from job where kind = 'identity.alert' /* every tenant: a test counts */"
+        );
+        tx.one::<Waiting>(waiting, args![]).await.unwrap().n
+    }
+
     pub(crate) async fn trail(&self) -> String {
         let filter = audit::Filter { limit: Some("200".to_owned()), ..audit::Filter::default() };
         let page = audit::list(&self.cli().await, &filter).await.unwrap();
         serde_json::to_string(&page.items).unwrap()
     }
 }
+
+record! { struct Waiting { n: i64 } }
 
 pub(crate) fn browser() -> Browser {
     let origin = Origin { request_id: None, from: Some("192.0.2.7".to_owned()) };

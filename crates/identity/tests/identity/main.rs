@@ -7,6 +7,8 @@ mod chain;
 mod encryption;
 mod house;
 mod pages;
+mod reviews;
 mod roles;
+mod security;
 mod sign_in;
 mod trail;

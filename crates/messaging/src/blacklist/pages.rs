@@ -84,7 +84,8 @@ fn entries_table(visitor: &Visitor, entries: &[Entry], searched: bool) -> Markup
     html! { (table("Blacklist", columns, rows.collect()).id("entries").dense().empty(empty)) }
 }
 
-fn add_form(visitor: &Visitor, shown: &Shown<'_>) -> Markup {
+fn add_form(visitor: &Visitor, shown: &Shown<'_>, reasons: &[(String, String)]) -> Markup {
+    let reasons: Vec<&str> = reasons.iter().map(|(_, title)| title.as_str()).collect();
     let (kind, value, reason, until) =
         (shown.value("kind"), shown.value("value"), shown.value("reason"), shown.value("expires_at"));
     card::card(
@@ -97,7 +98,7 @@ fn add_form(visitor: &Visitor, shown: &Shown<'_>) -> Markup {
                     (field::select("kind", "Kind", &kinds()).value(&kind))
                     (field::text("value", "Value").value(&value).required().error(shown.error("value"))
                         .hint("A number, prefix, sender, phrase, network or key's id."))
-                    (field::text("reason", "Reason").value(&reason).max_chars(200).error(shown.error("reason"))
+                    (field::text("reason", "Reason").value(&reason).max_chars(200).error(shown.error("reason")).suggestions(&reasons)
                         .hint("Whoever is refused sees it."))
                     (field::date("expires_at", "In force until").value(&until).error(shown.error("expires_at"))
                         .hint("The last day, UTC; for ever when empty."))
@@ -147,6 +148,8 @@ async fn content(
     around: &Around<'_>,
 ) -> Result<Content<'static>> {
     let page = super::list(&visitor.scope, &gateway.engine, filter).await?;
+    let language = &visitor.person.language;
+    let reasons = identity::value_list::offered(&visitor.scope, "blacklist_reason", language).await?;
     let (kind, catches) =
         (filter.kind.clone().unwrap_or_default(), filter.catches.clone().unwrap_or_default());
     let mut choices = vec![Choice::new("", "All")];
@@ -167,7 +170,7 @@ async fn content(
         (entries_table(visitor, &page.items, filter.catches.is_some()))
         (browse::pager(words(visitor), None, older.as_deref(), ""))
         @if may(visitor, Permission::BlacklistAdd) {
-            (add_form(visitor, &around.shown))
+            (add_form(visitor, &around.shown, &reasons))
             (import_form(around.import.0, around.import.1))
         }
     };

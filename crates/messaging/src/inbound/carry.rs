@@ -141,7 +141,7 @@ pub(crate) async fn write(batch: &mut Batch) -> Result<()> {
     }
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into conversation (tenant_id, phone, last_id, read_id) select r.tenant, r.phone, r.id, 0 \
                  from rows(tenant bigint, phone text, id bigint) r where true \
@@ -200,7 +200,7 @@ async fn write_words(batch: &mut Batch, words: BTreeMap<(TenantId, String, Strin
     if !back.is_empty() {
         batch
             .tx
-            .execute_rows(
+            .leave_rows(
                 sql!(
                     "delete from opt_out where (tenant_id, phone, number) in \
                      (select r.tenant, r.phone, r.number from rows(tenant bigint, phone text, number text) r)"
@@ -221,7 +221,7 @@ async fn insert(batch: &mut Batch, rows: Rows) -> Result<()> {
     let now = batch.now;
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into opt_out (id, tenant_id, phone, scope, number, word, source, message_id, at) \
                  select r.id, r.tenant, r.phone, r.extent, r.number, r.word, 'phone', r.message, $1 \

@@ -318,7 +318,7 @@ async fn write_parts(batch: &mut Batch, parts: &[PartRow]) -> Result<()> {
         .collect();
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into part (message_id, part, attempt, tenant_id, connection_id, provider_id, provider_key, state, sent_at) \
                  select r.message, r.part, r.attempt, r.tenant, r.connection, r.id, r.key, 'sent', $1 \
@@ -522,7 +522,7 @@ async fn shrink_claims(batch: &mut Batch, progress: &Progress, change: &Progress
     if !empty.is_empty() {
         batch
             .tx
-            .execute_rows(
+            .leave_rows(
                 sql!("delete from claim where id in (select r.id from rows(id bigint) r)"),
                 args![],
                 empty.iter().map(|(claim, _)| [(*claim).into()]).collect(),
@@ -537,7 +537,7 @@ async fn shrink_claims(batch: &mut Batch, progress: &Progress, change: &Progress
         }
         batch
             .tx
-            .execute_rows(
+            .leave_rows(
                 sql!(
                     "update claim set messages = r.messages from rows(id bigint, messages text) r where claim.id = r.id"
                 ),

@@ -46,7 +46,7 @@ pub(crate) async fn due(batch: &mut Batch) -> Result<bool> {
     }
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "update message set wake_at = r.wake_at from rows(id bigint, wake_at bigint) r where message.id = r.id \
                  /* every tenant: by ids that were just read */"

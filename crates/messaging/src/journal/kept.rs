@@ -68,7 +68,7 @@ pub(super) async fn write(batch: &mut Batch) -> Result<()> {
         .collect();
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into pdu (id, tenant_id, message_id, part, at, kind, bind, took_us, content) \
                  select r.id, r.tenant, r.message, r.part, $1, r.kind, r.bind, r.took, r.content \

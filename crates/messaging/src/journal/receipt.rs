@@ -392,7 +392,7 @@ async fn finish_parts(batch: &mut Batch, done: &[DoneRow]) -> Result<()> {
     // A part's end stays what it first was: a repeated or contradicting receipt changes nothing.
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "update part set state = r.state, error = r.error, done_at = $1 \
                  from rows(message bigint, number bigint, nth bigint, state text, error text) r \
@@ -468,7 +468,7 @@ async fn hold(batch: &mut Batch, unknown: Vec<CarrierReceipt>) -> Result<()> {
     let expires_at = batch.now.plus_ms(keep_s.saturating_mul(1_000));
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into held_receipt (id, tenant_id, connection_id, provider_key, phone, sender, receipt, received_at, expires_at) \
                  select r.id, r.tenant, r.connection, r.key, r.phone, r.sender, r.receipt, $1, $2 from rows(id bigint, \

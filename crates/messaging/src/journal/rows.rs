@@ -82,7 +82,7 @@ async fn write_on_its_way(batch: &mut Batch, rows: Vec<SetRow>) -> Result<()> {
     };
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "update message set state = r.state, connection_id = r.connection, attempts = r.attempts, \
                  maybe_twice = r.maybe_twice, error = r.error, updated_at = $1 \
@@ -116,7 +116,7 @@ async fn write_moved(batch: &mut Batch, rows: Vec<SetRow>) -> Result<()> {
     };
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "update message set state = r.state, connection_id = r.connection, attempts = r.attempts, \
                  maybe_twice = r.maybe_twice, error = r.error, updated_at = $1, done_at = r.done_at, wake_at = r.wake_at \
@@ -143,7 +143,7 @@ pub(crate) async fn write_tally(batch: &mut Batch) -> Result<()> {
     }
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into tally (tenant_id, bucket, name, n) select r.tenant, r.bucket, r.name, r.n \
                  from rows(tenant bigint, bucket bigint, name text, n bigint) r where true \
@@ -186,7 +186,7 @@ pub(crate) async fn write_attempts(batch: &mut Batch, attempts: Vec<Attempt>) ->
         .collect();
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into attempt (id, tenant_id, message_id, part, connection_id, at, outcome) \
                  select r.id, r.tenant, r.message, r.part, r.connection, $1, r.outcome \
@@ -231,7 +231,7 @@ pub(crate) async fn write_pushes(batch: &mut Batch) -> Result<()> {
         .collect();
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "insert into push (id, tenant_id, account_id, message_id, kind, state, error, at, expires_at) \
                  select r.id, r.tenant, r.account, r.message, r.kind, r.state, r.error, r.at, r.expires_at \

@@ -198,7 +198,7 @@ pub(crate) async fn pushed(batch: &mut Batch, work: &[(Option<usize>, Entry)]) -
     }
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "delete from push where id in (select r.id from rows(id bigint) r) /* every tenant: by ids that the journal made */"
             ),
@@ -260,7 +260,7 @@ pub(crate) async fn find_again(batch: &mut Batch, stranded: &[MessageId]) -> Res
     }
     batch
         .tx
-        .execute_rows(
+        .leave_rows(
             sql!(
                 "update message set wake_at = $1 from rows(id bigint) r where message.id = r.id and message.state = 'queued' \
                  and message.wake_at > $1 /* every tenant: by ids that the journal took from their lanes */"

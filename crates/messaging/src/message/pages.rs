@@ -19,6 +19,7 @@ use super::query::Message;
 use crate::api::Gateway;
 use crate::pages::none;
 
+mod forecast;
 mod home;
 mod list;
 mod send;

@@ -1,7 +1,7 @@
 //! Looking at messages: lists, one, its timeline, its why, and the sums.
 
 use db::{args, record, sql};
-use runtime::Scope;
+use runtime::{Scope, sighting};
 use serde::{Deserialize, Serialize};
 use types::{
     AccountId, ConnectionId, Error, MessageId, Page, PauseId, Permission, Result, RouteId, Timestamp,
@@ -217,6 +217,10 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
             ],
         )
         .await?;
+    // A page of the console that follows what happens reads its first rows over and over.
+    if filter.after.is_some() || scope.seat().is_none() {
+        sighting::read(scope, "messages", rows.len());
+    }
     Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
 }
 

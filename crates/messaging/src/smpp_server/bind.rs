@@ -2,6 +2,7 @@
 
 use db::{Tenancy, args, record, sql};
 use runtime::Runtime;
+use runtime::sighting::{self, Door};
 use runtime::trace::Tap;
 use runtime::wire::Outlet;
 use smpp::{Bind, BindResp, CommandId, Header, Mode, Pdu, State, Status, Version, decode};
@@ -99,7 +100,10 @@ async fn talk(hub: &Hub, inlet: &mut Inlet, outlet: &Outlet, peer: Peer) -> Resu
             let octets = match inlet.framer.next_pdu() {
                 Ok(Some(octets)) => octets,
                 Ok(None) => break,
-                Err(error) => return Err(refuse_stream(outlet, error)),
+                Err(error) => {
+                    sighting::turned_away(hub.engine.runtime(), Door::Smpp, peer.address.ip());
+                    return Err(refuse_stream(outlet, error));
+                }
             };
             let Some(header) = Header::read(octets) else { break };
             if answer_by_state(outlet, &header, State::Open) || !header.command_id.is_bind() {
@@ -139,15 +143,16 @@ async fn try_bind(hub: &Hub, outlet: &Outlet, peer: Peer, header: &Header, bind:
         State::BoundRx => "receiver",
         _ => "transceiver",
     };
-    let admitted = authenticate(runtime, &system_id, &password, peer).await.and_then(|account| {
-        if !account.settings.may_bind(kind) {
-            return Err(Refusal::Kind);
-        }
-        let now = runtime.clock.now();
-        hub.sessions
-            .admit(account, (Protocol::Smpp, state), peer, now, config.binds_max)
-            .map_err(Refusal::Place)
-    });
+    let admitted =
+        authenticate(runtime, Door::Smpp, (&system_id, &password), peer).await.and_then(|account| {
+            if !account.settings.may_bind(kind) {
+                return Err(Refusal::Kind);
+            }
+            let now = runtime.clock.now();
+            hub.sessions
+                .admit(account, (Protocol::Smpp, state), peer, now, config.binds_max)
+                .map_err(Refusal::Place)
+        });
     match admitted {
         Ok(seat) => Some(seat),
         Err(refusal) => {
@@ -198,8 +203,8 @@ fn response(state: State, version: Version, system_id: &str) -> Pdu {
 /// The account that a system names, when all is as it must be. It takes as long without one.
 pub(crate) async fn authenticate(
     runtime: &Runtime,
-    system_id: &str,
-    password: &str,
+    door: Door,
+    (system_id, password): (&str, &str),
     peer: Peer,
 ) -> Result<AccountForBind, Refusal> {
     let broken = |error: types::Error| {
@@ -210,8 +215,13 @@ pub(crate) async fn authenticate(
     let account = account::find_for_bind(runtime, system_id).await.map_err(broken)?;
     // Asked also without an account: the answer must take the same time.
     let right = account::password_matches(runtime, password, account.as_ref()).await.map_err(broken)?;
-    let account = account.ok_or(Refusal::UnknownSystem)?;
+    let from = peer.address.ip();
+    let Some(account) = account else {
+        sighting::turned_away(runtime, door, from);
+        return Err(Refusal::UnknownSystem);
+    };
     if !right {
+        sighting::guessed(runtime, door, account.tenant, system_id, from);
         return Err(Refusal::WrongPassword);
     }
     if !account.active || !is_tenant_active(runtime, account.tenant).await.map_err(broken)? {

@@ -360,14 +360,12 @@ fn push(listening: &Listening, id: i64) -> crate::push::Push {
 #[tokio::test]
 async fn connections_without_a_bind_are_bounded() {
     let listening = listening(json!({})).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let hub = Hub {
         engine: listening.engine.clone(),
         sessions: Arc::clone(listening.engine.sessions()),
         unbound: Arc::new(Semaphore::new(1)),
     };
-    listening.house.runtime.tasks.spawn("accept", accept(hub, listener, None));
+    let address = open(hub, SocketAddr::from(([127, 0, 0, 1], 0)), None).await.unwrap();
     let mut first = Peer::connect(address).await;
     assert_eq!(first.status(Pdu::EnquireLink).await, smpp::Status::ROK);
     assert!(Peer::connect(address).await.hear().await.is_none(), "the one place is taken");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime::sighting::Door;
 use smpp::State;
 use smtp::{Asked, Code as ReplyCode, Recipient, Reply};
 use types::{Address, Code, ConnectionId, Error, Result};
@@ -118,7 +119,7 @@ impl Desk {
 
     async fn login(&mut self, user: &str, password: &str) -> Answer {
         let runtime = self.hub.engine.runtime();
-        match bind::authenticate(runtime, user, password, self.peer).await {
+        match bind::authenticate(runtime, Door::Smtp, (user, password), self.peer).await {
             Ok(account) => match self.admit(account).await {
                 Ok(known) => {
                     self.known = Some(known);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::sighting::{self, Door};
 use runtime::trace::Tap;
 use runtime::wire::Outlet;
 use smpp::{Enquire, EnquireAction, State, Status};
@@ -154,7 +155,12 @@ pub(super) async fn run(hub: Hub, socket: TcpStream, peer: SocketAddr, place: Ow
             drop(place);
             serve(&hub, &mut inlet, seat).await
         }
-        Err(end) => end,
+        Err(end) => {
+            if end == End::Garbage {
+                sighting::turned_away(hub.engine.runtime(), Door::Ucp, peer.address.ip());
+            }
+            end
+        }
     };
     metrics::counter!("switchboard_ucp_connections_ended_total", "reason" => end.as_str()).increment(1);
     outlet.close();
@@ -204,7 +210,7 @@ async fn introduce(hub: &Hub, inlet: &mut Inlet, peer: Peer) -> Result<Seat, End
 async fn admitted(hub: &Hub, peer: Peer, system_id: &str, password: &str) -> Option<Seat> {
     let runtime = hub.engine.runtime();
     let config = &runtime.config.smpp;
-    let admitted = authenticate(runtime, system_id, password, peer).await.and_then(|account| {
+    let admitted = authenticate(runtime, Door::Ucp, (system_id, password), peer).await.and_then(|account| {
         let kind = (Protocol::Ucp, State::BoundTrx);
         let now = runtime.clock.now();
         hub.sessions.admit(account, kind, peer, now, config.binds_max).map_err(Refusal::Place)

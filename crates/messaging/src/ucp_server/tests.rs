@@ -1,5 +1,7 @@
 //! The server over real sockets, with the real engine behind it.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

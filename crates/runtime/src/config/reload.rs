@@ -89,6 +89,10 @@ taken_at_once! {
     http.console_networks;
     http.rate_per_second;
     http.rate_burst;
+    http.tenant_rate_per_second;
+    http.tenant_rate_burst;
+    http.address_rate_per_second;
+    http.address_rate_burst;
     smpp.system_id;
     smpp.binds_max;
     smpp.binds_per_account_default;
@@ -148,6 +152,17 @@ taken_at_once! {
     audit.poll_ms;
     audit.checkpoint_rows;
     audit.keep_days;
+    watch.window_m;
+    watch.same_m;
+    watch.failures_max;
+    watch.network_failures_max;
+    watch.sprayed_users_max;
+    watch.turned_away_max;
+    watch.strangers_max;
+    watch.rows_read_max;
+    watch.new_country_max;
+    watch.new_country_h;
+    watch.keep_days;
     tenants.grace_h;
     tenants.rewrite_bytes_max;
     tenants.domains_max;

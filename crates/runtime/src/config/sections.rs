@@ -38,6 +38,14 @@ pub struct Http {
     pub rate_per_second: u32,
     /// Requests that may come at once before `rate_per_second` is applied.
     pub rate_burst: u32,
+    /// Requests per second of one tenant; 0: no limit.
+    pub tenant_rate_per_second: u32,
+    /// Requests of one tenant that may come at once before `tenant_rate_per_second` is applied.
+    pub tenant_rate_burst: u32,
+    /// Requests per second from one network address; 0: no limit.
+    pub address_rate_per_second: u32,
+    /// Requests from one address that may come at once before `address_rate_per_second` is applied.
+    pub address_rate_burst: u32,
     /// How the port is encrypted.
     pub tls: HttpTls,
 }
@@ -317,6 +325,34 @@ pub struct Audit {
     /// Rows after which a checkpoint is signed.
     pub checkpoint_rows: i64,
     /// For how long the trail is kept; 0: for ever.
+    pub keep_days: u32,
+}
+
+/// `[watch]`: what is a security event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    /// Time over which it is counted.
+    pub window_m: u32,
+    /// What is noticed again within this time is the same event.
+    pub same_m: u32,
+    /// Failures of one user or account.
+    pub failures_max: u64,
+    /// Failed sign-ins from one network.
+    pub network_failures_max: u64,
+    /// Users whose sign-in fails from one network.
+    pub sprayed_users_max: usize,
+    /// Answers of 401, 403 and 404 to one address.
+    pub turned_away_max: u64,
+    /// Wrong names and garbage from one address at other ports.
+    pub strangers_max: u64,
+    /// Rows that one person or key reads.
+    pub rows_read_max: u64,
+    /// Messages from one account to a new country.
+    pub new_country_max: u64,
+    /// How long a country counts as new.
+    pub new_country_h: u32,
+    /// For how long closed events are kept; 0: for ever.
     pub keep_days: u32,
 }
 

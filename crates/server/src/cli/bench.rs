@@ -2,11 +2,13 @@
 
 use clap::{Subcommand, ValueEnum};
 use runtime::Tasks;
-use simulator::bench::{self, BindType, Options};
+use simulator::bench::{self, BindType, HttpOptions, Options};
 
+use super::client::Client;
 use super::failure::Failure;
 use super::set;
 use super::show::Out;
+use super::{ConfigFlags, ReachFlags};
 
 /// What to load.
 #[derive(Debug, Subcommand)]
@@ -16,6 +18,80 @@ pub(super) enum BenchCommand {
     /// Texts are marked ID0, ID1, ID2 …, so that the carrier behind the gateway can be asked what it saw. The exit code
     /// is 1 when anything was lost, doubled, refused or left open.
     Smpp(Box<SmppArgs>),
+    /// Submit single messages over the HTTP API, and account for every answer.
+    ///
+    /// Server and key are those of --url and --key, as for other commands. Texts are marked as by `bench smpp`. The exit code is 1 when anything was refused, doubled or left open.
+    Http(Box<HttpArgs>),
+}
+
+/// The load over HTTP, and how it is offered.
+#[derive(Debug, clap::Args)]
+pub(super) struct HttpArgs {
+    /// Connections, each with one request under way, 1 to 10,000
+    #[arg(long, value_name = "N", default_value_t = HttpOptions::default().connections)]
+    connections: usize,
+    /// Messages in all; 10,000 where neither a count nor a duration is given
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Seconds to submit, after the warm-up
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+    /// Messages a second over all connections, by a plan that does not wait for the gateway; 0 for as fast as it takes them
+    #[arg(long, value_name = "N", default_value_t = HttpOptions::default().rate)]
+    rate: u32,
+    /// The text, with {n} where the number goes
+    #[arg(long, default_value_t = HttpOptions::default().text)]
+    text: String,
+    /// Who sends: a number, or a name of at most 11 characters
+    #[arg(long, default_value_t = HttpOptions::default().source)]
+    source: String,
+    /// The digits before the last eight of the recipients' numbers
+    #[arg(long, value_name = "DIGITS", default_value_t = HttpOptions::default().destination)]
+    destination: String,
+    /// Different recipients
+    #[arg(long, value_name = "N", default_value_t = HttpOptions::default().destinations)]
+    destinations: u32,
+    /// The first message's number
+    #[arg(long, value_name = "N", default_value_t = HttpOptions::default().first_id)]
+    first_id: u64,
+    /// Give each request an Idempotency-Key
+    #[arg(long)]
+    keyed: bool,
+    /// Milliseconds after which a request counts as never answered
+    #[arg(long, value_name = "MS", default_value_t = HttpOptions::default().response_timeout_ms)]
+    response_timeout_ms: u64,
+    /// Milliseconds at the start that do not count for latencies, rates and CPU
+    #[arg(long, value_name = "MS", default_value_t = HttpOptions::default().warm_up_ms)]
+    warm_up_ms: u64,
+    /// The process under test, on this machine: its CPU and memory are measured
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+}
+
+impl HttpArgs {
+    fn options(&self, client: &Client) -> Result<HttpOptions, Failure> {
+        let count = match (self.count, self.duration) {
+            (None, None) => HttpOptions::default().count,
+            (count, _) => count,
+        };
+        Ok(HttpOptions {
+            target: client.base().to_string(),
+            key: client.key()?.to_owned(),
+            connections: self.connections,
+            count,
+            duration_s: self.duration,
+            rate: self.rate,
+            text: self.text.clone(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            destinations: self.destinations,
+            first_id: self.first_id,
+            keyed: self.keyed,
+            response_timeout_ms: self.response_timeout_ms,
+            warm_up_ms: self.warm_up_ms,
+            pid: self.pid,
+        })
+    }
 }
 
 /// The load, and how it is offered.
@@ -137,32 +213,51 @@ impl SmppArgs {
 /// Carries the command out.
 ///
 /// # Errors
-/// Options that make no sense, a first bind that fails, or a run that was not clean.
-pub(super) async fn run(command: &BenchCommand, out: &Out) -> Result<(), Failure> {
-    let BenchCommand::Smpp(args) = command;
-    let options = args.options()?;
+/// Options that make no sense, a gateway that does not take the first connection, or a run that was not clean.
+pub(super) async fn run(
+    command: &BenchCommand,
+    config: &ConfigFlags,
+    reach: &ReachFlags,
+    out: &Out,
+) -> Result<(), Failure> {
     let tasks = Tasks::new();
-    let report = bench::smpp(options, &tasks).await.map_err(|error| match error.code() {
+    match command {
+        BenchCommand::Smpp(args) => {
+            let help = "the first bind failed: check --target, --system-id and --password.";
+            let report = bench::smpp(args.options()?, &tasks).await;
+            let report = report.map_err(|error| refused("smpp", help, error))?;
+            show(&report, report.is_clean(), out)
+        }
+        BenchCommand::Http(args) => {
+            let report = bench::http(args.options(&Client::new(config, reach)?)?, &tasks).await;
+            let report = report.map_err(|error| refused("http", "check --url.", error))?;
+            show(&report, report.is_clean(), out)
+        }
+    }
+}
+
+/// Why a run did not begin.
+fn refused(bench: &str, unreachable: &str, error: types::Error) -> Failure {
+    match error.code() {
         types::Code::InvalidValue => {
-            let flag =
-                error.place().map(|place| format!("--{}: ", place.replace('_', "-"))).unwrap_or_default();
+            let flag = error.place().map(|place| format!("--{}: ", place.replace('_', "-")));
             Failure::usage(
-                format!("{flag}{}", error.message()),
-                "`switchboard bench smpp --help` tells what each flag takes.",
+                format!("{}{}", flag.unwrap_or_default(), error.message()),
+                format!("`switchboard bench {bench} --help` tells what each flag takes."),
             )
         }
-        types::Code::Unavailable => Failure::unreachable(
-            error.message(),
-            "the first bind failed: check --target, --system-id and --password.",
-        ),
+        types::Code::Unavailable => Failure::unreachable(error.message(), unreachable),
         _ => Failure::from(error),
-    })?;
+    }
+}
+
+fn show(report: &(impl serde::Serialize + ToString), clean: bool, out: &Out) -> Result<(), Failure> {
     if out.json() {
-        out.value(&serde_json::to_value(&report).map_err(types::Error::internal)?);
+        out.value(&serde_json::to_value(report).map_err(types::Error::internal)?);
     } else {
         out.text(&report.to_string());
     }
-    if report.is_clean() { Ok(()) } else { Err(Failure::shown()) }
+    if clean { Ok(()) } else { Err(Failure::shown()) }
 }
 
 #[cfg(test)]

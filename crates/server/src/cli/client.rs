@@ -162,6 +162,21 @@ impl Client {
         self.key.is_ok()
     }
 
+    /// The server's address.
+    pub(super) const fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The key that is shown to it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn key(&self) -> Result<&str, Failure> {
+        self.key.as_ref().map(Secret::expose).map_err(|why| {
+            Failure::usage("there is no API key", format!("give one with --key or SWITCHBOARD_KEY: {why}."))
+        })
+    }
+
     fn url(&self, segments: &[&str], query: Query<'_>) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {

@@ -9,8 +9,10 @@ use types::{Error, Result};
 
 use super::Asker;
 
-/// Tries until a file of records is closed.
-const FILE_TRIES: u32 = 100;
+/// Tries until what appears a moment later is there, such as a closed file of records.
+const TRIES: u32 = 100;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 
 fn id(value: &Value) -> String {
     value["id"].as_str().unwrap_or_default().to_owned()
@@ -31,16 +33,38 @@ async fn traffic(admin: &Asker, found: &mut BTreeMap<&'static str, String>) -> R
     let other = json!({ "to": "+33612345679", "text": "a record", "schedule_at": in_an_hour() });
     let other = id(&admin.ask("POST", "/api/v1/messages", &other).await?.json());
     admin.ask("POST", &format!("/api/v1/messages/{other}/cancel"), &json!({})).await?;
-    for _ in 0..FILE_TRIES {
+    for _ in 0..TRIES {
         admin.ask("POST", "/api/v1/cdr-files/rotate", &json!({})).await?;
         let file = first(admin, "/api/v1/cdr-files").await?;
         if !file.is_empty() {
             found.insert("/api/v1/cdr-files", file);
             return Ok(None);
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(Some("no file of call detail records was closed; are they switched off?".to_owned()))
+}
+
+/// Records of those who watch: who is told, what was noticed, what is reviewed, what is chosen from.
+async fn watched(
+    admin: &Asker,
+    guest: &str,
+    found: &mut BTreeMap<&'static str, String>,
+) -> Result<Option<String>> {
+    let alert = json!({ "name": "All", "people": [guest] });
+    found.insert("/api/v1/alert-rules", id(&admin.made("/api/v1/alert-rules", alert).await?));
+    found.insert("/api/v1/reviews", id(&admin.made("/api/v1/reviews", json!({})).await?));
+    admin.made("/api/v1/value-lists", json!({ "name": "colours", "titles": { "en": "Colours" } })).await?;
+    found.insert("/api/v1/value-lists", "colours".to_owned());
+    for _ in 0..TRIES {
+        let noticed = first(admin, "/api/v1/security-events?kind=privilege_change").await?;
+        if !noticed.is_empty() {
+            found.insert("/api/v1/security-events", noticed);
+            return Ok(None);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(Some("no security event came of a grant; are they switched off?".to_owned()))
 }
 
 fn in_an_hour() -> String {
@@ -62,7 +86,7 @@ pub async fn records(admin: &Asker, mark: &str) -> Result<(BTreeMap<&'static str
     let rule = json!({ "targets": [{ "connection": connection }] });
     let route = json!({ "name": format!("Route {mark}"), "priority": 1, "rule": rule });
     found.insert("/api/v1/routes", id(&admin.made("/api/v1/routes", route).await?));
-    let missing = traffic(admin, &mut found).await?.into_iter().collect();
+    let mut missing: Vec<String> = traffic(admin, &mut found).await?.into_iter().collect();
     let guest =
         json!({ "email": format!("guest@{mark}.isolation.invalid"), "name": "Guest", "role": "viewer" });
     let guest = id(&admin.made("/api/v1/users", guest).await?);
@@ -95,6 +119,7 @@ pub async fn records(admin: &Asker, mark: &str) -> Result<(BTreeMap<&'static str
     for (collection, body) in made {
         found.insert(collection, id(&admin.made(collection, body).await?));
     }
+    missing.extend(watched(admin, &guest, &mut found).await?);
     found.insert("/api/v1/roles", role);
     found.insert("/api/v1/smpp-accounts", account);
     found.insert("/api/v1/connections", connection);
@@ -165,6 +190,11 @@ pub fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),
         ("POST", ["roles"]) => json!({ "name": "another" }),
         ("PATCH", ["roles", _]) => json!({ "title": "Changed" }),
+        ("POST", ["reviews", _, "decide"]) => json!({ "line": 1, "decision": "keep" }),
+        ("POST", ["alert-rules"]) => json!({ "name": "Another", "people": ["usr_0000000000001"] }),
+        ("POST", ["value-lists"]) => json!({ "name": "another", "titles": { "en": "Another" } }),
+        ("PATCH", ["value-lists", _]) => json!({ "titles": { "en": "Changed" } }),
+        ("PATCH", ["security-events", _]) => json!({ "state": "acknowledged" }),
         ("POST", ["teams"]) => json!({ "name": "Another" }),
         ("POST", ["grants"]) => json!({
             "user": "usr_0000000000001", "role": "viewer", "reason": "x", "ends_at": "2099-01-01T00:00:00Z",

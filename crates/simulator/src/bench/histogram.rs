@@ -37,6 +37,14 @@ pub struct Latency {
     pub max_ms: f64,
 }
 
+impl Latency {
+    /// A line of a report, under `mean p50 p90 p99 p99.9 max`.
+    pub(super) fn line(&self, name: &str) -> String {
+        let Self { mean_ms, p50_ms, p90_ms, p99_ms, p999_ms, max_ms, .. } = self;
+        format!("{name:<12}{mean_ms:>8.2}{p50_ms:>8.2}{p90_ms:>8.2}{p99_ms:>8.2}{p999_ms:>8.2}{max_ms:>8.2}")
+    }
+}
+
 impl Histogram {
     pub(super) fn new() -> Self {
         Self { buckets: vec![0; BUCKETS].into(), count: 0, sum: 0, max: 0 }

@@ -32,6 +32,16 @@ pub struct Usage {
     pub rss_after_mib: f64,
 }
 
+impl Usage {
+    /// A line of a report.
+    pub(super) fn line(&self, name: &str) -> String {
+        format!(
+            "{name:<12}{:>8.4} CPU s per 1,000, {:.2} cores, MiB {:.0} before, {:.0} peak, {:.0} after",
+            self.cpu_s_per_1000, self.cores, self.rss_before_mib, self.rss_peak_mib, self.rss_after_mib
+        )
+    }
+}
+
 /// Looks at a process. `None` where it is gone, or the system is not Linux.
 pub(super) fn look(pid: u32) -> Option<Look> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -144,23 +144,12 @@ impl fmt::Display for Report {
         }
         writeln!(f, "ms              mean     p50     p90     p99   p99.9     max")?;
         for (name, latency) in [("response", &self.response), ("receipt", &self.receipt)] {
-            let Latency { mean_ms, p50_ms, p90_ms, p99_ms, p999_ms, max_ms, .. } = latency;
-            writeln!(
-                f,
-                "{name:<12}{mean_ms:>8.2}{p50_ms:>8.2}{p90_ms:>8.2}{p99_ms:>8.2}{p999_ms:>8.2}{max_ms:>8.2}"
-            )?;
+            writeln!(f, "{}", latency.line(name))?;
         }
         for (name, usage) in [("under test", &self.process), ("generator", &self.generator)] {
-            let Some(usage) = usage else { continue };
-            writeln!(
-                f,
-                "{name:<12}{:>8.4} CPU s per 1,000, {:.2} cores, MiB {:.0} before, {:.0} peak, {:.0} after",
-                usage.cpu_s_per_1000,
-                usage.cores,
-                usage.rss_before_mib,
-                usage.rss_peak_mib,
-                usage.rss_after_mib
-            )?;
+            if let Some(usage) = usage {
+                writeln!(f, "{}", usage.line(name))?;
+            }
         }
         Ok(())
     }

@@ -34,6 +34,10 @@ async fn a_message_is_sent_by_keyboard_and_becomes_delivered_in_sight() {
     ana.until("document.querySelector('#phone').innerText.includes('Hello 😀')").await;
     ana.judge_everywhere().await;
 
+    // And beside it stands where it would go.
+    ana.until("document.querySelector('#forecast').innerText.includes('It would go through Simulator')")
+        .await;
+
     ana.tab_to("main form .actions button[type=submit]").await;
     ana.press("Enter").await.unwrap();
     ana.sees("The message is accepted.").await;

@@ -70,6 +70,9 @@ async fn who_asks_too_fast_is_told_when_to_come_again() {
         answers.push(key.get("/api/v1/me").await);
     }
     assert_eq!(answers[0].status, 200);
+    // Every answer tells how it stands, not only the refusal.
+    assert_eq!(answers[0].headers["ratelimit-policy"].to_str().unwrap(), "\"default\";q=40;w=40");
+    assert_eq!(answers[0].headers["ratelimit"].to_str().unwrap(), "\"default\";r=39;t=1");
     let refused = answers.last().unwrap();
     assert_eq!((refused.status, refused.problem().as_str()), (429, "too_many_requests"));
     let header = |name: &str| refused.headers[name].to_str().unwrap();
@@ -77,6 +80,40 @@ async fn who_asks_too_fast_is_told_when_to_come_again() {
     assert_eq!(header("ratelimit-policy"), "\"default\";q=40;w=40");
     assert_eq!(header("ratelimit"), "\"default\";r=0;t=1");
     other.get("/api/v1/me").await.expect(200);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_and_an_address_have_limits_of_their_own() {
+    let house = House::start_with(|config| {
+        config.http.tenant_rate_per_second = 1;
+        config.http.tenant_rate_burst = 30;
+    })
+    .await;
+    let keys = [house.key(&["message.view"]).await, house.key(&["message.view"]).await];
+    let mut last = None;
+    for n in 0..40 {
+        last = Some(keys[n % 2].get("/api/v1/me").await);
+    }
+    let refused = last.unwrap();
+    assert_eq!((refused.status, refused.problem().as_str()), (429, "too_many_requests"));
+    assert_eq!(refused.headers["ratelimit-policy"].to_str().unwrap(), "\"tenant\";q=30;w=30");
+    assert!(refused.headers.contains_key("retry-after"));
+    house.stop().await;
+
+    let house = House::start_with(|config| {
+        config.http.address_rate_per_second = 1;
+        config.http.address_rate_burst = 30;
+    })
+    .await;
+    let mut last = None;
+    for _ in 0..40 {
+        last = Some(house.anonymous().get("/api/v1/me").await);
+    }
+    let refused = last.unwrap();
+    assert_eq!((refused.status, refused.problem().as_str()), (429, "too_many_requests"));
+    assert_eq!(refused.headers["ratelimit"].to_str().unwrap(), "\"address\";r=0;t=1");
+    assert_eq!(house.anonymous().get("/health").await.status, 200, "who watches is not asked");
     house.stop().await;
 }
 

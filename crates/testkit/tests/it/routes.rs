@@ -58,6 +58,8 @@ async fn every_route_is_described() {
             "{method} {path} has no response"
         );
         assert!(operation["tags"][0].is_string(), "{method} {path} has no tag");
+        let too_fast = &operation["responses"]["429"]["headers"];
+        assert!(too_fast["Retry-After"].is_object() && too_fast["RateLimit"].is_object(), "{method} {path}");
     }
     house.stop().await;
 }

@@ -25,6 +25,7 @@ use crate::factor::passkey::{self, Challenge};
 use crate::factor::{self, Security, backup, totp};
 use crate::journal::{self, SecurityEntry};
 use crate::mail;
+use crate::security_event::{self, SecurityEvent};
 use crate::session::{self, Session};
 use crate::sign_in::pages::on_to;
 use crate::sign_in::pages::{backup_codes, enrolment};
@@ -57,6 +58,7 @@ struct Shown {
     sessions: Vec<Session>,
     devices: Vec<Device>,
     history: Vec<SecurityEntry>,
+    noticed: Vec<SecurityEvent>,
     password: Refused,
 }
 
@@ -70,6 +72,7 @@ impl Shown {
             sessions: session::list_own(&visitor.scope, token.as_deref()).await?,
             devices: device::list_own(&visitor.scope).await?,
             history: journal::own(&visitor.scope, &few).await?.items,
+            noticed: security_event::own(&visitor.scope, &few).await?.items,
             password: Refused::NONE,
         })
     }
@@ -86,6 +89,7 @@ impl Shown {
             (card::card("Password", &html! {}, &self.password_form(visitor)))
             (card::card("Signed in now", &html! {}, &self.browsers()))
             (card::card("Known browsers", &html! {}, &self.known(visitor)))
+            (card::card("Noticed", &html! {}, &security_event::pages::of_oneself(&self.noticed)))
             (card::card("History", &html! { (more) }, &history(&self.history)))
         };
         Content::new("Security", body)

@@ -17,6 +17,8 @@ use web::ui::words::Words;
 use web::ui::{browse, card, feedback};
 use web::{Form, PageProblem, Refused, Visitor};
 
+use super::forecast::forecast;
+
 use crate::api::Gateway;
 use crate::intent::Intent;
 use crate::message::submit::{self, Alphabet, SendMessage};
@@ -199,7 +201,7 @@ fn text_area(words: &'static Words, text: &str, parts_max: u32, error: Option<&s
     }
 }
 
-fn page(visitor: &Visitor, given: &SendForm, refused: &Refused) -> Content<'static> {
+fn page(visitor: &Visitor, given: &SendForm, refused: &Refused, forecast: &Markup) -> Content<'static> {
     let words = Words::for_lang(&visitor.person.language);
     let choice = |value, label, hint| Choice { value, label, hint: Some(hint) };
     let intents = [
@@ -264,7 +266,10 @@ fn page(visitor: &Visitor, given: &SendForm, refused: &Refused) -> Content<'stat
         (refused.summary(words, &FIELDS))
         (card::split(
             &card::panel(&form::post("/send", "", &fields)),
-            &html! { div id="phone" { (phone(words, given)) } },
+            &html! {
+                div id="phone" { (phone(words, given)) }
+                div id="forecast" role="status" { (forecast) }
+            },
         ))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Messages", "/messages")], "Send");
@@ -274,10 +279,12 @@ fn page(visitor: &Visitor, given: &SendForm, refused: &Refused) -> Content<'stat
 /// The empty form; the address may bring some of it along: `/send?to=%2B33612345678`.
 pub(super) async fn show(
     visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
     web::Query(given): web::Query<SendForm>,
 ) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::MessageSend)?;
-    Ok(visitor.page(page(&visitor, &given, &Refused::NONE)))
+    let forecast = forecast(&visitor, &gateway, &given.read()).await?;
+    Ok(visitor.page(page(&visitor, &given, &Refused::NONE, &forecast)))
 }
 
 /// Sends, and leads to the message.
@@ -292,26 +299,41 @@ pub(super) async fn send(
     };
     match sent {
         Ok(accepted) => Ok(console::done(&format!("/messages/{}", accepted.id), "The message is accepted.")),
-        Err(error) => Ok(visitor.page_again(page(&visitor, &given, &Refused::by(error)?))),
+        Err(error) => {
+            let refused = Refused::by(error)?;
+            let forecast = forecast(&visitor, &gateway, &given.read()).await?;
+            Ok(visitor.page_again(page(&visitor, &given, &refused, &forecast)))
+        }
     }
 }
 
-/// The counter's answer for the text so far.
-pub(super) async fn count(visitor: Visitor, Form(given): Form<SendForm>) -> Result<Response, PageProblem> {
+/// The counter's answer for what is typed so far, and with it the phone's picture and the forecast.
+pub(super) async fn count(
+    visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
+    Form(given): Form<SendForm>,
+) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::MessageSend)?;
     let words = Words::for_lang(&visitor.person.language);
+    let forecast = forecast(&visitor, &gateway, &given.read()).await?;
     let answer = html! {
         (counter(words, &given.text(), parts_max(&visitor)))
         hx-partial hx-target="#phone" hx-swap="innerMorph" { (phone(words, &given)) }
+        hx-partial hx-target="#forecast" hx-swap="innerMorph" { (forecast) }
     };
     Ok(Html(answer.into_string()).into_response())
 }
 
 /// The form again, its typographic characters replaced by plain ones.
-pub(super) async fn replace(visitor: Visitor, Form(given): Form<SendForm>) -> Result<Response, PageProblem> {
+pub(super) async fn replace(
+    visitor: Visitor,
+    Extract(gateway): Extract<Gateway>,
+    Form(given): Form<SendForm>,
+) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::MessageSend)?;
-    let text = analysis::replace(&given.text()).into_owned();
-    Ok(visitor.page(page(&visitor, &SendForm { text, ..given }, &Refused::NONE)))
+    let given = SendForm { text: analysis::replace(&given.text()).into_owned(), ..given };
+    let forecast = forecast(&visitor, &gateway, &given.read()).await?;
+    Ok(visitor.page(page(&visitor, &given, &Refused::NONE, &forecast)))
 }
 
 #[cfg(test)]

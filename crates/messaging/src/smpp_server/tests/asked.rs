@@ -1,5 +1,7 @@
 //! What an account can be set to, over real sockets.
 
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::distribution::{self, NewDistributionList};
 
