@@ -49,13 +49,15 @@ async fn traffic(admin: &Asker, found: &mut BTreeMap<&'static str, String>) -> R
 async fn watched(
     admin: &Asker,
     guest: &str,
+    mark: &str,
     found: &mut BTreeMap<&'static str, String>,
 ) -> Result<Option<String>> {
     let alert = json!({ "name": "All", "people": [guest] });
     found.insert("/api/v1/alert-rules", id(&admin.made("/api/v1/alert-rules", alert).await?));
     found.insert("/api/v1/reviews", id(&admin.made("/api/v1/reviews", json!({})).await?));
-    admin.made("/api/v1/value-lists", json!({ "name": "colours", "titles": { "en": "Colours" } })).await?;
-    found.insert("/api/v1/value-lists", "colours".to_owned());
+    let list = format!("colours_{mark}");
+    admin.made("/api/v1/value-lists", json!({ "name": list, "titles": { "en": "Colours" } })).await?;
+    found.insert("/api/v1/value-lists", list);
     for _ in 0..TRIES {
         let noticed = first(admin, "/api/v1/security-events?kind=privilege_change").await?;
         if !noticed.is_empty() {
@@ -119,7 +121,7 @@ pub async fn records(admin: &Asker, mark: &str) -> Result<(BTreeMap<&'static str
     for (collection, body) in made {
         found.insert(collection, id(&admin.made(collection, body).await?));
     }
-    missing.extend(watched(admin, &guest, &mut found).await?);
+    missing.extend(watched(admin, &guest, mark, &mut found).await?);
     found.insert("/api/v1/roles", role);
     found.insert("/api/v1/smpp-accounts", account);
     found.insert("/api/v1/connections", connection);
