@@ -178,7 +178,8 @@ impl Db {
         }
     }
 
-    /// Begins a transaction that only reads: one consistent look.
+    /// Begins a transaction that only reads: one consistent look, whose statements all see the database as it is at the first
+    /// of them.
     ///
     /// # Errors
     /// When no connection comes free in time.
@@ -186,24 +187,13 @@ impl Db {
         Box::pin(async move {
             match &self.pools {
                 Pools::Sqlite { read, .. } => Ok(Tx::begun(Open::Sqlite(read.begin().await?))),
-                Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
+                Pools::Postgres(pool) => {
+                    // Otherwise each statement would see what was committed since the last one, and sums would not agree.
+                    let begin = "begin isolation level repeatable read, read only";
+                    Self::begin_postgres(pool, tenancy, begin).await
+                }
             }
         })
-    }
-
-    /// Begins a transaction that only reads and whose statements all see the database as it is at the first of them.
-    ///
-    /// # Errors
-    /// When no connection comes free in time.
-    pub fn look(&self, tenancy: Tenancy) -> BoxFuture<'_, Result<Tx>> {
-        match &self.pools {
-            Pools::Sqlite { .. } => self.read(tenancy),
-            Pools::Postgres(pool) => Box::pin(Self::begin_postgres(
-                pool,
-                tenancy,
-                "begin isolation level repeatable read, read only",
-            )),
-        }
     }
 
     /// Begins a transaction that may write. Dropping it without [`Tx::commit`] undoes it.

@@ -81,7 +81,7 @@ record! { struct Number { n: i64 } }
 /// [`types::Code::Forbidden`]; when the database does not answer.
 pub async fn check(scope: &Scope, engine: &Engine) -> Result<Books> {
     scope.require(Permission::AccountingView)?;
-    let mut tx = scope.runtime().db.look(Tenancy::Tenant(scope.tenant())).await?;
+    let mut tx = scope.read().await?;
     let mut books = look(&mut tx, scope.tenant(), scope.now()).await?;
     drop(tx);
     let places = watch::places(engine, Some(scope.tenant())).await?;
@@ -99,7 +99,7 @@ record! { struct Tenant { id: TenantId } }
 /// # Errors
 /// When the database does not answer, or its schema is not this version's.
 pub async fn verify(db: &Db, now: Timestamp) -> Result<Vec<Books>> {
-    let mut tx = db.look(Tenancy::Every).await?;
+    let mut tx = db.read(Tenancy::Every).await?;
     let tenants: Vec<Tenant> = tx
         .all(sql!("select id from tenant order by id limit 100000"), args![])
         .await

@@ -122,7 +122,7 @@ pub(super) async fn one_turn(engine: &Engine, memory: &mut Memory) -> Duration {
 async fn turn(engine: &Engine, memory: &mut Memory) -> Result<(BTreeMap<TenantId, Discrepancy>, u64)> {
     let runtime = engine.runtime();
     let mut found: BTreeMap<TenantId, Discrepancy> = BTreeMap::new();
-    let mut tx = runtime.db.look(Tenancy::Every).await?;
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
     let now = runtime.clock.now();
     for (tenant, discrepancy) in sums(&mut tx, memory, now).await? {
         found.entry(tenant).or_insert(discrepancy);
@@ -337,7 +337,7 @@ struct Look {
 async fn one_look(engine: &Engine) -> Result<Look> {
     let mut tenants = said_in_memory(engine).await?;
     // Who is out has a place too, whatever its row says of its next look.
-    let mut tx = engine.runtime().db.look(Tenancy::Every).await?;
+    let mut tx = engine.runtime().db.read(Tenancy::Every).await?;
     tenants.extend(claims::look(&mut tx, None).await?.out);
     drop(tx);
     let rows: HashSet<MessageId> = tenants.keys().copied().collect();

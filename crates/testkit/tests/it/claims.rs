@@ -56,6 +56,6 @@ async fn with_nothing_before_it_a_message_is_claimed_with_its_acceptance() {
 }
 
 async fn claims(house: &House) -> Vec<Claim> {
-    let mut tx = house.server.runtime.db.look(Tenancy::Every).await.unwrap();
+    let mut tx = house.server.runtime.db.read(Tenancy::Every).await.unwrap();
     tx.all("select at, messages from claim order by id limit 100", vec![]).await.unwrap()
 }

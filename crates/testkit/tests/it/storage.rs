@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testkit::House;
 
 record! { struct Pages { page_count: i64 } }
+record! { struct Count { n: i64 } }
 
 const OPEN: [&str; 3] = ["queued", "sent", "indeterminate"];
 
@@ -32,6 +33,23 @@ async fn all_ended(house: &House) {
         }
     }
     panic!("after 20 seconds these are still open:\n{}", left.join("\n"));
+}
+
+#[tokio::test]
+async fn what_a_look_sees_does_not_change_under_it() {
+    let house = House::start().await;
+    let messages = "select count(*) as n from message";
+    let mut look = house.server.runtime.db.read(Tenancy::Every).await.unwrap();
+    let before: Count = look.one(messages, vec![]).await.unwrap();
+    house.admin.post("/api/v1/messages", &json!({ "to": "+33612345678", "text": "Hello" })).await.expect(202);
+    let after: Count = look.one(messages, vec![]).await.unwrap();
+    assert_eq!(after.n, before.n, "sums of several statements would not agree");
+    drop(look);
+    let mut look = house.server.runtime.db.read(Tenancy::Every).await.unwrap();
+    let next: Count = look.one(messages, vec![]).await.unwrap();
+    assert_eq!(next.n, before.n + 1);
+    drop(look);
+    house.stop().await;
 }
 
 #[tokio::test]
