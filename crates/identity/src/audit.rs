@@ -13,6 +13,7 @@ use web::Paging;
 pub mod api;
 mod chain;
 pub mod checkpoint;
+pub mod erase;
 pub mod export;
 pub mod follow;
 pub mod keep;

@@ -65,6 +65,7 @@ mod network;
 pub mod oauth;
 mod pages;
 pub mod password;
+mod personal;
 pub mod policy;
 pub mod proof;
 pub mod provider;
@@ -100,6 +101,8 @@ pub const MIGRATIONS: &[Migration] = &[
 /// The columns of this crate that hold sealed texts.
 pub const SEALED: &[encryption::Sealed] =
     &[audit::checkpoint::SEALED, factor::totp::SEALED, provider::SEALED, alert::SEALED];
+
+pub use personal::PERSONAL;
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {

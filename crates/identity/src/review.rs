@@ -350,11 +350,15 @@ pub async fn decide(scope: &Scope, id: ReviewId, wanted: Decision) -> Result<Rev
             ],
         )
         .await?;
+    // Under the id of whom or what it is about: a name would have to be found here when its owner is erased.
+    let told = |line: &ReviewLine| {
+        serde_json::to_value(ReviewLine { name: line.subject.clone(), note: None, ..line.clone() }).ok()
+    };
     write.happened(Event::ReviewDecided(Change {
         id: id.to_string(),
-        name: after.name.clone(),
-        before: serde_json::to_value(&before).ok(),
-        after: serde_json::to_value(&after).ok(),
+        name: format!("{} {}", after.kind, after.subject),
+        before: told(&before),
+        after: told(&after),
     }));
     write.commit(after).await
 }

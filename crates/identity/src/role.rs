@@ -103,6 +103,8 @@ pub const ROLES: &[Role] = &[
             P::MessageCancel,
             P::ConversationView,
             P::OptOutView,
+            P::IdentifierView,
+            P::ContentView,
         ]]),
     },
     Role {
@@ -139,6 +141,27 @@ pub const ROLES: &[Role] = &[
         ]]),
     },
     Role {
+        name: "privacy_officer",
+        title: "Privacy officer",
+        about: "Answers for personal data: requests of persons, consents, the processing register, breaches.",
+        grants: Grants::Only(&[&[
+            P::PrivacyView,
+            P::PrivacyOpen,
+            P::PrivacyDecide,
+            P::PrivacyErase,
+            P::PrivacyDownload,
+            P::PrivacyManage,
+            P::ConsentView,
+            P::ConsentRecord,
+            P::BreachView,
+            P::BreachManage,
+            P::IdentifierView,
+            P::OptOutView,
+            P::AuditView,
+            P::UserView,
+        ]]),
+    },
+    Role {
         name: "service",
         title: "Service",
         about: "For the owner of a program's keys: sends, asks what became of it, cancels.",
@@ -149,6 +172,8 @@ pub const ROLES: &[Role] = &[
             P::MessageCancel,
             P::MessageReplace,
             P::EventView,
+            P::IdentifierView,
+            P::ContentView,
         ]]),
     },
     Role {
@@ -192,6 +217,8 @@ const SEES: &[P] = &[
     P::DeadLetterExport,
     P::DeadJobView,
     P::EventView,
+    P::IdentifierView,
+    P::ContentView,
 ];
 
 /// What people ask for who call because of a message.

@@ -252,6 +252,15 @@ pub async fn update(scope: &Scope, id: UserId, wanted: UserChange) -> Result<Use
     write.commit(after).await
 }
 
+/// Whether a user is let in nowhere any more; for what must not happen to who still works here.
+///
+/// # Errors
+/// `not_found`, also for another tenant's.
+pub async fn is_shut_out(scope: &Scope, id: UserId) -> Result<bool> {
+    let user = find(&mut scope.read().await?, scope.tenant(), id).await?;
+    Ok(user.status == Status::Disabled.as_str())
+}
+
 /// Changes one's own name and language.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use db::{Arg, args, record, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::Serialize;
 use types::{Address, Error, MessageId, Page, Permission, Result, Timestamp};
 
@@ -46,6 +47,8 @@ record! { struct Last { id: MessageId, text: Option<String> } }
 /// A cursor that is none.
 pub async fn list(scope: &Scope, paging: &web::Paging) -> Result<Page<Conversation>> {
     scope.require(Permission::ConversationView)?;
+    // A conversation is named by its phone.
+    scope.require(Permission::IdentifierView)?;
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
     let mut tx = scope.read().await?;
     let rows: Vec<Row> = tx
@@ -71,10 +74,11 @@ pub async fn list(scope: &Scope, paging: &web::Paging) -> Result<Page<Conversati
         .await?;
     let mut texts: HashMap<MessageId, Option<String>> =
         texts.into_iter().map(|last| (last.id, last.text)).collect();
+    let sight = Sight::of(scope);
     Ok(Page::from_overfull(rows, limit, |row| row.last_id.raw()).map(|row| {
         let id = newest(&row);
         Conversation {
-            text: texts.remove(&id).flatten(),
+            text: texts.remove(&id).flatten().map(|text| sight.text(text)),
             direction: if id == row.last_id { "in" } else { "out" },
             at: id.made_at(),
             unread: row.last_id.raw() > row.read_id,
@@ -108,6 +112,8 @@ async fn known(tx: &mut db::Tx, scope: &Scope, phone: &str) -> Result<Known> {
 /// [`types::Code::NotFound`] for a phone that has not written; a cursor that is none.
 pub async fn thread(scope: &Scope, phone: &str, paging: &web::Paging) -> Result<Page<Message>> {
     scope.require(Permission::ConversationView)?;
+    // A conversation is named by its phone.
+    scope.require(Permission::IdentifierView)?;
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
     let phone = digits(phone)?;
     let mut tx = scope.read().await?;
@@ -123,7 +129,8 @@ pub async fn thread(scope: &Scope, phone: &str, paging: &web::Paging) -> Result<
             args![scope.tenant(), &phone, before, limit as i64 + 1],
         )
         .await?;
-    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
+    let sight = Sight::of(scope);
+    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| Message::of(row, sight)))
 }
 
 /// Notes that somebody has read a conversation up to now.
@@ -132,6 +139,8 @@ pub async fn thread(scope: &Scope, phone: &str, paging: &web::Paging) -> Result<
 /// [`types::Code::NotFound`].
 pub async fn read(scope: &Scope, phone: &str) -> Result<()> {
     scope.require(Permission::ConversationView)?;
+    // A conversation is named by its phone.
+    scope.require(Permission::IdentifierView)?;
     let phone = digits(phone)?;
     let known = known(&mut scope.read().await?, scope, &phone).await?;
     if known.last_id.raw() <= known.read_id && scope.key().is_none() {
@@ -155,6 +164,8 @@ record! { struct Number { recipient: String, recipient_kind: i64 } }
 /// [`types::Code::NotFound`].
 pub async fn number(scope: &Scope, phone: &str) -> Result<String> {
     scope.require(Permission::ConversationView)?;
+    // A conversation is named by its phone.
+    scope.require(Permission::IdentifierView)?;
     let phone = digits(phone)?;
     let mut tx = scope.read().await?;
     known(&mut tx, scope, &phone).await?;

@@ -6,6 +6,7 @@
 
 use db::{args, record, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
 use types::event::Exported;
 use types::{AccountId, Code, ConnectionId, Error, Event, MessageId, Page, Permission, Result, Timestamp};
@@ -200,9 +201,10 @@ async fn letters(tx: &mut db::Tx, scope: &Scope, found: Vec<Classed>) -> Result<
         .await?;
     let mut rows: std::collections::HashMap<MessageId, MessageRecord> =
         rows.into_iter().map(|row| (row.id, row)).collect();
+    let sight = Sight::of(scope);
     let letters = found.into_iter().filter_map(|one| {
         Some(DeadLetter {
-            message: Message::of(rows.remove(&one.id)?),
+            message: Message::of(rows.remove(&one.id)?, sight),
             class: Class::named(&one.class)?,
             redriven_as: one.new_id,
         })
@@ -294,6 +296,9 @@ const EXPORTED_MAX: i64 = 10_000;
 /// [`Code::Forbidden`]; a filter that is none.
 pub async fn export(scope: &Scope, filter: &DeadFilter) -> Result<Vec<u8>> {
     scope.require(Permission::DeadLetterExport)?;
+    // The file has phones and texts as they are.
+    scope.require(Permission::IdentifierView)?;
+    scope.require(Permission::ContentView)?;
     scope.require(Permission::MessageView)?;
     let letters = newest(scope, filter, i64::MAX, EXPORTED_MAX).await?;
     let mut write = scope.write().await?;

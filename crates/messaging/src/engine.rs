@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use connectors::{Adapted, Link, Status};
 use db::Tenancy;
+use privacy::standing::Standings;
 use runtime::Runtime;
 use runtime::measure::Sizes;
 use runtime::outbox::{self, Happened};
@@ -152,7 +153,11 @@ impl Engine {
                 hooks: Listening::default(),
                 sessions: Arc::new(Sessions::new(Board::of(runtime))),
                 guests: Guests::new(),
-                gates: Arc::new(Gates::new(&runtime.config.gates).with_opt_outs(opt_outs.clone())),
+                gates: Arc::new(
+                    Gates::new(&runtime.config.gates)
+                        .with_opt_outs(opt_outs.clone())
+                        .with_standings(Standings::of(runtime)),
+                ),
                 opt_outs,
                 meters: Board::of(runtime),
                 desk: runtime.kept(|_| Desk::default()),
@@ -165,6 +170,7 @@ impl Engine {
         engine.pauses_changed().await?;
         engine.numbers_changed().await?;
         engine.parts.opt_outs.load(runtime).await?;
+        Standings::load(runtime).await?;
         engine.inbound_changed().await?;
         engine.parts.gates.start(runtime).await?;
         for connection in connection::load_all(runtime).await? {

@@ -15,6 +15,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use types::{AccountId, Address, Code, Error, KeyId, RouteId, TenantId, Timestamp};
 
+use privacy::standing::{Bar, Standings};
+
 use crate::Intent;
 use crate::blacklist::Lists;
 use crate::firewall::Firewall;
@@ -104,6 +106,8 @@ pub enum Gate {
     Rate,
     /// The opt-out list.
     OptOut,
+    /// What the recipient has asked for by data protection law.
+    Privacy,
 }
 
 /// What one rule said.
@@ -193,7 +197,11 @@ impl Refusal {
             | Code::SenderNotRegistered
             | Code::SenderBlacklisted
             | Code::SenderImpersonation => Some("from"),
-            Code::RecipientBlacklisted | Code::RecipientOptedOut | Code::RecipientLimit => Some("to"),
+            Code::RecipientBlacklisted
+            | Code::RecipientOptedOut
+            | Code::RecipientRestricted
+            | Code::RecipientObjected
+            | Code::RecipientLimit => Some("to"),
             Code::ContentBlocked | Code::DuplicateMessage => Some("text"),
             Code::OutsideHours => Some("schedule_at"),
             _ => None,
@@ -356,10 +364,10 @@ const fn is_unseen(ch: char) -> bool {
     matches!(ch, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// What the opt-out list said.
+/// What the opt-out list said, or the recipient's request.
 fn opted_out(refusal: &Refusal) -> Looked {
     Looked {
-        gate: Gate::OptOut,
+        gate: if refusal.code == Code::RecipientOptedOut { Gate::OptOut } else { Gate::Privacy },
         rule: None,
         name: refusal.name.clone(),
         verdict: Verdict::Refuses,
@@ -373,6 +381,7 @@ pub struct Gates {
     counters: Counters,
     log: RefusalLog,
     opt_outs: Arc<OptOuts>,
+    standings: Arc<Standings>,
     /// One snapshot at a time, so that an older one never takes the place of a newer.
     changing: tokio::sync::Mutex<()>,
 }
@@ -385,6 +394,7 @@ impl Gates {
             counters: Counters::new(config.counters_max),
             log: RefusalLog::new(config.refusals_waiting_max, config.refusals_keep_text),
             opt_outs: Arc::default(),
+            standings: Arc::default(),
             changing: tokio::sync::Mutex::new(()),
         }
     }
@@ -394,6 +404,28 @@ impl Gates {
     pub(crate) fn with_opt_outs(mut self, opt_outs: Arc<OptOuts>) -> Self {
         self.opt_outs = opt_outs;
         self
+    }
+
+    /// The same with the persons who have asked for restriction, or objected.
+    #[must_use]
+    pub(crate) fn with_standings(mut self, standings: Arc<Standings>) -> Self {
+        self.standings = standings;
+        self
+    }
+
+    /// Whether the recipient's own wish lets a message pass: first of all, because a restriction is about any processing.
+    fn wanted(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
+        match self.standings.bar(ask.tenant, ask.recipient) {
+            Some(Bar::Restricted) => {
+                let reason = "the recipient's data may not be processed now";
+                Err(Refusal::new(Code::RecipientRestricted, 0, "restriction", reason))
+            }
+            Some(Bar::Objected) if ask.intent == Intent::Marketing => {
+                let reason = "the recipient has objected to marketing";
+                Err(Refusal::new(Code::RecipientObjected, 0, "objection", reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a message may be accepted, and what is changed about it. `route` says which rule would route it from a
@@ -409,13 +441,13 @@ impl Gates {
     ) -> Result<Pass, Refusal> {
         let tenants = self.tenants.load();
         let Some(gates) = tenants.get(&ask.tenant) else {
-            let wanted = self.opt_outs.judge(ask, &ask.sender.text);
+            let wanted = self.wanted(ask).and_then(|()| self.opt_outs.judge(ask, &ask.sender.text));
             return wanted.map(|()| Pass::default()).inspect_err(|refusal| {
                 self.log.note(&Refused { ask, sender: &fold(&ask.sender.text), refusal, at: now });
             });
         };
         let mut judging = Judging::new(gates, &self.counters, ask, now, true);
-        let judged = judging.run(gates, route);
+        let judged = self.wanted(ask).and_then(|()| judging.run(gates, route));
         // Last, because a sender of a pool may have taken the place of the message's own.
         let judged = judged.and_then(|()| self.opt_outs.judge(ask, &judging.sender));
         let Judging { pass, noted, sender, .. } = judging;
@@ -444,13 +476,19 @@ impl Gates {
     ) -> (Result<Pass, Refusal>, Vec<Looked>) {
         let tenants = self.tenants.load();
         let Some(gates) = tenants.get(&ask.tenant) else {
-            let wanted = self.opt_outs.judge(ask, &ask.sender.text);
+            let wanted = self.wanted(ask).and_then(|()| self.opt_outs.judge(ask, &ask.sender.text));
             let looked = wanted.as_ref().err().map(opted_out).into_iter().collect();
             return (wanted.map(|()| Pass::default()), looked);
         };
         let mut judging = Judging::new(gates, &self.counters, ask, now, false);
         judging.looked = Some(Vec::new());
-        let judged = judging.run(gates, route);
+        let judged = match self.wanted(ask) {
+            Ok(()) => judging.run(gates, route),
+            Err(refusal) => {
+                let looked = vec![opted_out(&refusal)];
+                return (Err(refusal), looked);
+            }
+        };
         let mut looked = judging.looked.take().unwrap_or_default();
         let judged = judged.and_then(|()| {
             self.opt_outs.judge(ask, &judging.sender).inspect_err(|refusal| looked.push(opted_out(refusal)))

@@ -62,6 +62,7 @@ pub mod message;
 pub mod opt_out;
 mod pages;
 pub mod pause;
+mod personal;
 pub mod push;
 pub mod queue;
 mod reachable;
@@ -85,6 +86,8 @@ pub use api::{Gateway, doors};
 pub use engine::Engine;
 pub use intent::Intent;
 pub use pages::{NAV, pages};
+pub use personal::PERSONAL;
+pub use personal::traffic::Gateway as PersonalTraffic;
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] = &[

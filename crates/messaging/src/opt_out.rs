@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use db::{Arg, args, record, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
 use types::event::{Change, Exported};
 use types::{
@@ -145,15 +146,15 @@ record! {
 }
 
 impl Stored {
-    fn entry(self) -> OptOut {
+    fn entry(self, sight: Sight) -> OptOut {
         let text = |text: String| Some(text).filter(|text| !text.is_empty());
         OptOut {
             id: self.id,
-            phone: format!("+{}", self.phone),
+            phone: sight.identifier(format!("+{}", self.phone)),
             // A scope that only a later version knows refuses no less than it should.
             scope: Extent::named(&self.scope).unwrap_or(Extent::All),
             number: text(self.number).map(|number| crate::inbound::shown_number(&number)),
-            word: text(self.word),
+            word: text(self.word).map(|word| sight.text(word)),
             source: self.source,
             message: self.message_id,
             at: self.at,
@@ -240,7 +241,7 @@ pub async fn add(scope: &Scope, engine: &Engine, new: &NewOptOut) -> Result<OptO
     let row = row(scope, new)?;
     let mut write = scope.write().await?;
     insert(&mut write, scope.tenant(), std::slice::from_ref(&row), scope.now()).await?;
-    let entry = present(&mut write, scope.tenant(), OptOutId::from_raw(row.id)).await?;
+    let entry = present(&mut write, scope.tenant(), OptOutId::from_raw(row.id), Sight::WHOLE).await?;
     write.happened(Event::OptOutAdded(audited(&entry, None, Some(&entry))?));
     let entry = write.commit(entry).await?;
     engine.opt_outs().note(&[row.noted(scope.tenant())]);
@@ -357,6 +358,7 @@ pub async fn list(scope: &Scope, filter: &OptOutFilter) -> Result<Page<OptOut>> 
     let phone = filter.phone.as_deref().map(|phone| {
         Address::recipient(phone).map_or_else(|_| phone.trim().to_owned(), |address| address.text)
     });
+    let sight = Sight::of(scope);
     let mut tx = scope.read().await?;
     let rows: Vec<Stored> = tx
         .all(
@@ -368,7 +370,7 @@ pub async fn list(scope: &Scope, filter: &OptOutFilter) -> Result<Page<OptOut>> 
             args![scope.tenant(), before, phone, filter.scope.clone(), limit as i64 + 1],
         )
         .await?;
-    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Stored::entry))
+    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| row.entry(sight)))
 }
 
 /// The whole list as CSV with a heading line, oldest first: `phone,scope,number,word,source,at`.
@@ -380,6 +382,7 @@ pub async fn export(scope: &Scope) -> Result<String> {
     let mut write = scope.write().await?;
     write.happened(Event::DataExported(Exported { what: "opt_outs".into(), name: None, records: None }));
     write.commit(()).await?;
+    let sight = Sight::of(scope);
     let mut out = csv::Writer::from_writer(Vec::new());
     let fault = |error: csv::Error| Error::internal(error);
     out.write_record(["phone", "scope", "number", "word", "source", "at"]).map_err(fault)?;
@@ -397,7 +400,7 @@ pub async fn export(scope: &Scope) -> Result<String> {
             .await?;
         let Some(last) = rows.last().map(|row| row.id.raw()) else { break };
         after = last;
-        for entry in rows.into_iter().map(Stored::entry) {
+        for entry in rows.into_iter().map(|row| row.entry(sight)) {
             let (number, word) =
                 (entry.number.unwrap_or_default(), plain_cell(&entry.word.unwrap_or_default()));
             let (source, at) = (plain_cell(&entry.source), entry.at.to_string());
@@ -422,10 +425,10 @@ fn plain_cell(text: &str) -> String {
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: OptOutId) -> Result<OptOut> {
     scope.require(Permission::OptOutView)?;
-    present(&mut scope.read().await?, scope.tenant(), id).await
+    present(&mut scope.read().await?, scope.tenant(), id, Sight::of(scope)).await
 }
 
-async fn present(tx: &mut db::Tx, tenant: TenantId, id: OptOutId) -> Result<OptOut> {
+async fn present(tx: &mut db::Tx, tenant: TenantId, id: OptOutId, sight: Sight) -> Result<OptOut> {
     let stored: Option<Stored> = tx
         .optional(
             sql!(
@@ -435,7 +438,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: OptOutId) -> Result<OptO
             args![tenant, id],
         )
         .await?;
-    stored.map(Stored::entry).ok_or_else(|| Error::not_found("opt-out"))
+    stored.map(|row| row.entry(sight)).ok_or_else(|| Error::not_found("opt-out"))
 }
 
 /// Takes an entry off the list. Only with the recipient's consent: the audit trail says who did it.
@@ -445,7 +448,7 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: OptOutId) -> Result<OptO
 pub async fn remove(scope: &Scope, engine: &Engine, id: OptOutId) -> Result<()> {
     scope.require(Permission::OptOutRemove)?;
     let mut write = scope.write().await?;
-    let entry = present(&mut write, scope.tenant(), id).await?;
+    let entry = present(&mut write, scope.tenant(), id, Sight::WHOLE).await?;
     write
         .execute(sql!("delete from opt_out where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;

@@ -37,7 +37,11 @@ impl House {
         change(&mut config);
         let options = Options { flush_each_commit: false, ..Options::default() };
         let db = Db::open(config.database_url().expose(), &options).await.unwrap();
-        db.migrate(&[runtime::MIGRATIONS, identity::MIGRATIONS, crate::MIGRATIONS].concat()).await.unwrap();
+        db.migrate(
+            &[runtime::MIGRATIONS, identity::MIGRATIONS, privacy::MIGRATIONS, crate::MIGRATIONS].concat(),
+        )
+        .await
+        .unwrap();
         let clock = Clock::manual(Timestamp::from_unix_ms(1_790_000_000_000));
         let runtime = Runtime::for_tests(config, db, clock).unwrap();
         let first = identity::first_start::run(&runtime).await.unwrap().tenant;

@@ -18,6 +18,7 @@ pub mod measure;
 pub mod outbound;
 pub mod outbox;
 pub mod pace;
+pub mod personal;
 pub mod scope;
 pub mod secrets;
 pub mod sighting;

@@ -217,6 +217,11 @@ impl DataKey {
         &self.key.id
     }
 
+    /// A key from 32 random octets that somebody else keeps, such as the key of one person.
+    pub fn from_octets(octets: [u8; 32]) -> Self {
+        Self { key: Key::new(Zeroizing::new(octets)) }
+    }
+
     /// Encrypts a field's value for its place. The text is `v1.<key id>.<base64url>`; it is another one each
     /// time.
     ///

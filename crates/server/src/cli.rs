@@ -43,6 +43,7 @@ mod mail;
 mod message;
 mod migrate;
 mod opt_out;
+mod privacy;
 mod queue;
 mod review;
 mod role;
@@ -146,6 +147,9 @@ enum Command {
     /// The keys under which secrets lie in the database
     #[command(subcommand)]
     Encryption(encryption::EncryptionCommand),
+    /// What persons ask by data protection law, consents and breaches
+    #[command(subcommand)]
+    Privacy(privacy::PrivacyCommand),
     /// How the server runs, and under which configuration
     System,
     /// Let the server read its configuration again
@@ -282,6 +286,9 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Config(command) => config::run(&command, config, out),
         Command::Version => version(out),
         Command::Encryption(encryption::EncryptionCommand::NewRootKey) => encryption::new_root_key(out),
+        Command::Privacy(privacy::PrivacyCommand::Verify { file, key }) => {
+            privacy::verify(&file, key.as_deref(), out)
+        }
         Command::Migrate => wait(migrate::run(config, out)),
         Command::Sim(args) => on_all_processors(sim::run(&args, out)),
         Command::Bench(command) => on_all_processors(bench::run(&command, config, reach, out)),
@@ -302,6 +309,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Top(args) => top::run(&args, client, out).await,
         Command::Trace(command) => trace::run(&command, client, out).await,
         Command::Encryption(command) => encryption::run(&command, client, out).await,
+        Command::Privacy(command) => privacy::run(&command, client, out).await,
         Command::System => system::show(client, out).await,
         Command::Reload => system::reload(client, out).await,
         Command::Send(args) => send::run(&args, client, out).await,

@@ -28,7 +28,7 @@ use crate::{docs, phones, system};
 
 /// The console's navigation.
 pub fn navigation(with_phones: bool) -> Arc<[NavEntry]> {
-    let mut entries = [messaging::NAV, identity::NAV, system::pages::NAV].concat();
+    let mut entries = [messaging::NAV, identity::NAV, privacy::NAV, system::pages::NAV].concat();
     if with_phones {
         entries.extend(phones::NAV);
     }
@@ -44,6 +44,7 @@ pub fn openapi() -> OpenApi {
         .build();
     let mut whole = OpenApiBuilder::new().info(info).build();
     whole.merge(identity::api().into_openapi());
+    whole.merge(privacy::api().into_openapi());
     whole.merge(messaging::api().into_openapi());
     whole.merge(system::api::router().into_openapi());
     whole.merge(web::stream::api().into_openapi());
@@ -141,6 +142,7 @@ fn too_fast(problem: Content) -> utoipa::openapi::Response {
 pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
     let api = Router::new()
         .merge(Router::from(identity::api()).with_state(app.clone()))
+        .merge(Router::from(privacy::api()).with_state(app.clone()))
         .merge(Router::from(web::stream::api()).with_state(app.clone()))
         .merge(Router::from(messaging::api()).with_state(gateway.clone()))
         .merge(Router::from(system::api::router()).with_state(gateway.clone()));
@@ -149,6 +151,7 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .merge(identity::doors().with_state(app.clone()));
     let mut pages = Router::new()
         .merge(identity::pages().with_state(app.clone()))
+        .merge(privacy::pages().with_state(app.clone()))
         .merge(web::stream::pages().with_state(app.clone()))
         .merge(messaging::pages().with_state(gateway.clone()))
         .merge(system::pages::router().with_state(gateway.clone()));

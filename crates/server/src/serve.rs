@@ -14,6 +14,7 @@ use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
 use runtime::config::reload::InForce;
 use runtime::outbound::Outbound;
+use runtime::personal::{self, Personal};
 use runtime::secrets::Vault;
 use runtime::telemetry::Telemetry;
 use runtime::{Clock, Config, Ids, Live, Parts, Runtime, Tasks};
@@ -27,12 +28,18 @@ use crate::{http, listen, upkeep};
 
 /// All steps of the schema, in order.
 pub fn migrations() -> Vec<db::Migration> {
-    [runtime::MIGRATIONS, identity::MIGRATIONS, messaging::MIGRATIONS].concat()
+    [runtime::MIGRATIONS, identity::MIGRATIONS, privacy::MIGRATIONS, messaging::MIGRATIONS].concat()
 }
 
 /// All columns that hold sealed texts.
 pub fn sealed() -> Vec<Sealed> {
-    [identity::SEALED, messaging::SEALED].concat()
+    [identity::SEALED, privacy::SEALED, messaging::SEALED].concat()
+}
+
+/// All tables, with what they hold about persons, in the order in which erasure walks them: the lists before the messages,
+/// users last, because what else is theirs is found by them.
+pub fn personal_tables() -> Vec<Personal> {
+    [messaging::PERSONAL, privacy::PERSONAL, personal::PERSONAL, identity::PERSONAL].concat()
 }
 
 /// The running program.
@@ -137,6 +144,7 @@ impl Server {
     pub async fn start(config: Config, clock: Clock) -> Result<Self> {
         let runtime = runtime(config, clock).await?;
         encryption::name_columns(&runtime, sealed());
+        personal::name_tables(&runtime, personal_tables());
         let first_start = first_start::run(&runtime).await?;
         value_list::seed_all(&runtime).await?;
         encryption::root::finish(&runtime, first_start.tenant).await?;
@@ -150,6 +158,9 @@ impl Server {
             messaging::simulated::listens_at(&runtime, simulator.address());
         }
         let engine = Engine::start(&runtime).await?;
+        let traffic = Arc::new(messaging::PersonalTraffic(engine.clone()));
+        privacy::request::job::name_traffic(&runtime, traffic);
+        privacy::tombstone::after_start(&runtime).await?;
         let demo = match (&first_start.made, runtime.config.demo.enabled) {
             (Some(_), true) => {
                 Some(demo::make(&runtime, &engine, first_start.tenant, simulator.as_ref()).await?)

@@ -23,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Starts all of it; it runs until the program stops.
 pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
     let mut jobs = Runner::new(runtime.clone());
-    for (kind, handler) in messaging::jobs(engine).into_iter().chain(identity::jobs()) {
+    for (kind, handler) in messaging::jobs(engine).into_iter().chain(identity::jobs()).chain(privacy::jobs())
+    {
         jobs.handle(kind, handler);
     }
     runtime.tasks.spawn("jobs", jobs.run());
@@ -46,6 +47,9 @@ async fn fold(runtime: Runtime, engine: Engine) {
         if let Err(error) = grant::note_ended(&runtime).await {
             tracing::warn!(?error, "grants whose time was over could not be noted; trying again");
         }
+        if let Err(error) = privacy::consent::follow::wake(&runtime).await {
+            tracing::warn!(?error, "the consent ledger could not be looked at; trying again");
+        }
         wait(&stopping, FOLDED_EVERY).await;
     }
 }
@@ -58,6 +62,7 @@ enum Old {
     Events,
     Refusals,
     Audit,
+    PersonFiles,
     SecurityEvents,
 }
 
@@ -65,6 +70,8 @@ impl Old {
     /// For how long it is kept; nothing when for ever.
     fn kept_ms(self, config: &Config) -> Option<i64> {
         match self {
+            // Each says itself until when it is kept.
+            Self::PersonFiles => Some(0),
             Self::DeadJobs => Some(i64::from(config.jobs.keep_h) * 3_600_000),
             Self::Messages | Self::Events => {
                 Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
@@ -90,6 +97,7 @@ impl Old {
                 retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
             }
             Self::Audit => audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await,
+            Self::PersonFiles => privacy::request::forget_files(runtime, before, BATCH).await,
             Self::SecurityEvents => security_event::forget(runtime, before, BATCH).await,
             Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
         }
@@ -107,8 +115,16 @@ async fn sweep(runtime: Runtime) {
         if let Err(error) = review::open_due(&runtime).await {
             tracing::warn!(?error, "reviews that are due could not be opened; trying again in an hour");
         }
-        for old in [Old::DeadJobs, Old::Messages, Old::Events, Old::Refusals, Old::Audit, Old::SecurityEvents]
-        {
+        let all = [
+            Old::DeadJobs,
+            Old::Messages,
+            Old::Events,
+            Old::Refusals,
+            Old::Audit,
+            Old::PersonFiles,
+            Old::SecurityEvents,
+        ];
+        for old in all {
             let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
             let before = runtime.clock.now().plus_ms(-kept_ms);
             let mut forgotten = 0;

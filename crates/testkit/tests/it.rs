@@ -38,6 +38,8 @@ mod mail;
 mod messages;
 #[path = "it/people.rs"]
 mod people;
+#[path = "it/privacy.rs"]
+mod privacy;
 #[path = "it/queries.rs"]
 mod queries;
 #[path = "it/queue.rs"]

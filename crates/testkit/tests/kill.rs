@@ -28,6 +28,8 @@ mod audit;
 mod cdr;
 #[path = "kill/mail.rs"]
 mod mail;
+#[path = "kill/privacy.rs"]
+mod privacy;
 
 /// Kills where `KILLS` does not say.
 const KILLS: u64 = 20;

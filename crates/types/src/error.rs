@@ -87,6 +87,10 @@ codes! {
     SenderImpersonation "sender_impersonation" 422 "The sender looks like a protected name" "Use a sender that cannot be taken for another's.";
     RecipientBlacklisted "recipient_blacklisted" 422 "The recipient is on the blacklist" "Do not send there; an entry made in error can be removed.";
     RecipientOptedOut "recipient_opted_out" 422 "The recipient does not want these messages" "Do not send there; the recipient can opt in again by the start word.";
+    RecipientRestricted "recipient_restricted" 422 "The recipient's data may not be processed now" "Do not send there; the person has asked for restriction, or for erasure that is under way.";
+    RecipientObjected "recipient_objected" 422 "The recipient has objected to these messages" "Do not send marketing there.";
+    IdentityUnchecked "identity_unchecked" 409 "Nobody has checked who asks" "Note how the person's identity was checked, then carry the request out.";
+    LegalHold "legal_hold" 409 "The law keeps what is asked to go" "Lift the hold of the person first, or refuse the request with its reason.";
     CallerBlacklisted "caller_blacklisted" 403 "The caller's address or key is on the blacklist" "Ask an administrator why; the entry says its reason.";
     ContentBlocked "content_blocked" 422 "The content is not let through" "The detail names the rule; change the text, or have the rule changed.";
     DuplicateMessage "duplicate_message" 422 "The recipient was sent the same just before" "Do not send it again; for a safe repetition use an Idempotency-Key.";

@@ -396,6 +396,18 @@ events! {
     MessageReceived(MessageChange) "message.received" false;
     /// A part of a message that had come to its end got its receipt; the message's state stays.
     MessageAmended(PartChange) "message.amended" false;
+    /// A person's request by data protection law was taken in, or came to its next step.
+    PrivacyRequestChanged(Change) "privacy.request_changed" true;
+    /// Everything about a person was erased.
+    PersonErased(Change) "privacy.person_erased" true;
+    /// A person's restriction, objection or legal hold was set or lifted.
+    PersonChanged(Change) "privacy.person_changed" true;
+    /// A person has given a consent, or withdrawn it.
+    ConsentRecorded(Change) "privacy.consent_recorded" true;
+    /// A breach of personal data was noted, or came to its next step.
+    BreachChanged(Change) "privacy.breach_changed" true;
+    /// Times, retention or the processing register of a tenant were changed.
+    PrivacySettingsChanged(Change) "privacy.settings_changed" true;
     /// How call detail records are written was changed.
     CdrChanged(Change) "cdr.changed" true;
     /// A file of call detail records was closed.

@@ -98,6 +98,14 @@ pub mod kind {
         Grant "grt" "grant";
         /// A team of users.
         Team "tea" "team";
+        /// A person about whom something is kept.
+        Person "per" "person";
+        /// What a person has asked for by data protection law.
+        PrivacyRequest "prq" "privacy request";
+        /// An entry of the consent ledger.
+        ConsentEntry "cne" "consent entry";
+        /// A breach of personal data.
+        Breach "brc" "breach";
         /// Something noticed that looks like an attack or a misuse.
         SecurityEvent "sev" "security event";
         /// A review of who may do what.

@@ -4,6 +4,7 @@ pub mod address;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod mask;
 pub mod page;
 pub mod permission;
 pub mod time;
@@ -80,6 +81,14 @@ pub type PauseId = Id<kind::Pause>;
 pub type GrantId = Id<kind::Grant>;
 /// A team's id.
 pub type TeamId = Id<kind::Team>;
+/// The id of a person about whom something is kept.
+pub type PersonId = Id<kind::Person>;
+/// The id of what a person has asked for by data protection law.
+pub type PrivacyRequestId = Id<kind::PrivacyRequest>;
+/// The id of an entry of the consent ledger.
+pub type ConsentEntryId = Id<kind::ConsentEntry>;
+/// The id of a breach of personal data.
+pub type BreachId = Id<kind::Breach>;
 /// The id of a security event.
 pub type SecurityEventId = Id<kind::SecurityEvent>;
 /// The id of a review.

@@ -175,6 +175,18 @@ permissions! {
     CdrChange "cdr.change" "Records" "Change how call detail records are written";
     CdrRotate "cdr.rotate" "Records" "Close the open file of call detail records";
     SimulatorUse "simulator.use" "Simulator" "See the simulator's phones and reply from them";
+    IdentifierView "identifier.view" "Privacy" "See phones and mail addresses in full";
+    ContentView "content.view" "Privacy" "Read what messages say";
+    PrivacyView "privacy.view" "Privacy" "See requests of persons, their clocks, and the processing register";
+    PrivacyOpen "privacy.open" "Privacy" "Take in requests of persons";
+    PrivacyDecide "privacy.decide" "Privacy" "Check identities, extend, refuse and carry out requests of persons";
+    PrivacyErase "privacy.erase" "Privacy" "Erase persons";
+    PrivacyDownload "privacy.download" "Privacy" "Download what was gathered about a person";
+    PrivacyManage "privacy.manage" "Privacy" "Change times, retention, legal holds and the processing register";
+    ConsentView "consent.view" "Privacy" "See the consent ledger, and take it away as a file";
+    ConsentRecord "consent.record" "Privacy" "Record consents and their withdrawal";
+    BreachView "breach.view" "Privacy" "See breaches of personal data";
+    BreachManage "breach.manage" "Privacy" "Note breaches of personal data and what was done about them";
     EncryptionView "encryption.view" "Encryption" "See which keys seal secrets, and how far a new one has come";
     EncryptionManage "encryption.manage" "Encryption" "Give the tenant a new data key";
     TenantView "tenant.view" "Platform" "See all tenants";

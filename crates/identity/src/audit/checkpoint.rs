@@ -115,10 +115,38 @@ pub fn read_key(given: &str) -> Result<String> {
 }
 
 /// Whether a text was signed with this key, and the signature is written in the one way it can be.
-pub(super) fn signed(public: &str, text: &str, signature: &str) -> bool {
+pub fn signed(public: &str, text: &str, signature: &str) -> bool {
     let (Ok(key), Ok(octets)) = (BASE64.decode(public), BASE64.decode(signature)) else { return false };
     BASE64.encode(&octets) == signature
         && UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &octets).is_ok()
+}
+
+/// A tenant's key, for others to sign what they state.
+pub struct Signer(Signing);
+
+impl Signer {
+    /// The half that everybody may know, in base64url.
+    pub fn public_key(&self) -> &str {
+        &self.0.public
+    }
+
+    /// The signature of a text, in base64url.
+    pub fn signature(&self, text: &str) -> String {
+        self.0.sign(text)
+    }
+}
+
+/// The key that signs a tenant's checkpoints.
+///
+/// # Errors
+/// [`Code::NotFound`] for a tenant without a trail; when the database does not answer.
+pub async fn signer(runtime: &Runtime, whose: TenantId) -> Result<Signer> {
+    super::follow::catch_up(runtime, whose).await?;
+    let mut tx = runtime.db.read(Tenancy::Tenant(whose)).await?;
+    let chain = chain::standing(&mut tx, whose).await?;
+    drop(tx);
+    let chain = chain.ok_or_else(|| Error::not_found("audit trail"))?;
+    Ok(Signer(key(runtime, whose, &chain).await?))
 }
 
 /// A new key for a tenant, and its signing half sealed.

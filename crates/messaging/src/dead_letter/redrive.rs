@@ -1,6 +1,7 @@
 //! Sending dead letters again.
 
 use runtime::Scope;
+use runtime::personal::ERASED;
 use serde::{Deserialize, Serialize};
 use types::event::Change;
 use types::{Code, Error, Event, MessageId, Permission, Result, Timestamp};
@@ -167,6 +168,9 @@ async fn again(
 ) -> Result<MessageId> {
     let now = scope.now();
     guard(asked, letter, now)?;
+    if record.recipient == ERASED {
+        return Err(Error::new(Code::Conflict, "whom the message was for is erased"));
+    }
     let old = record.outgoing()?;
     let validity_ms = match asked.validity_s {
         Some(_) => None,

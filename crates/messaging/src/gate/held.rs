@@ -5,6 +5,7 @@
 
 use db::{args, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
 use types::event::MessageChange;
 use types::{Code, Error, Event, MessageId, Page, Permission, Result, Timestamp};
@@ -66,7 +67,7 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Message>> {
             args![scope.tenant(), before, limit as i64 + 1],
         )
         .await?;
-    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
+    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| Message::of(row, Sight::of(scope))))
 }
 
 /// Lets a held message go, at the time that it would have gone. Who released it stands in the audit trail.
@@ -113,5 +114,5 @@ pub async fn release(scope: &Scope, id: MessageId) -> Result<Message> {
         error: None,
     }));
     (record.options, record.updated_at, record.wake_at) = (kept, now, Some(goes_at));
-    write.commit(Message::of(record)).await
+    write.commit(Message::of(record, Sight::of(scope))).await
 }

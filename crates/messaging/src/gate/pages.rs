@@ -41,6 +41,7 @@ const fn gate_name(gate: Gate) -> &'static str {
         Gate::Firewall => "Firewall",
         Gate::Hours => "Hours",
         Gate::OptOut => "Opt-outs",
+        Gate::Privacy => "Privacy",
         Gate::Rate => "Rate",
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use db::{Arg, Tenancy, args, record, sql};
+use runtime::personal::Sight;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Code, Error, KeyId, Page, Permission, RefusalId, Result, TenantId, Timestamp};
@@ -276,7 +277,7 @@ fn rule_id(code: &str, raw: i64) -> String {
 }
 
 impl KeptRefusal {
-    fn of(stored: Stored) -> Self {
+    fn of(stored: Stored, sight: Sight) -> Self {
         // A phrase of the blacklist has the firewall's code; its name tells them apart.
         let rule = stored.rule_id.map(|raw| match stored.rule.as_str() {
             "blacklist" => types::BlacklistedId::from_raw(raw).to_string(),
@@ -288,12 +289,12 @@ impl KeptRefusal {
             account: stored.account_id,
             key: stored.key_id,
             from: stored.sender,
-            to: stored.recipient,
+            to: sight.identifier(stored.recipient),
             rule,
             code: stored.code,
             rule_name: stored.rule,
             reason: stored.reason,
-            text: stored.text,
+            text: stored.text.map(|text| sight.text(text)),
         }
     }
 }
@@ -334,6 +335,7 @@ pub async fn list(scope: &Scope, filter: &RefusalFilter) -> Result<Page<KeptRefu
     }
     let plain =
         |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
+    let sight = Sight::of(scope);
     let mut tx = scope.read().await?;
     let rows: Vec<Stored> = tx
         .all(
@@ -356,7 +358,7 @@ pub async fn list(scope: &Scope, filter: &RefusalFilter) -> Result<Page<KeptRefu
             ],
         )
         .await?;
-    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(KeptRefusal::of))
+    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| KeptRefusal::of(row, sight)))
 }
 
 record! { struct Counted { hour: i64, rule_id: i64, outcome: String, n: i64 } }

@@ -39,6 +39,9 @@ pub struct WirePdu {
 /// [`types::Code::NotFound`]; [`types::Code::Conflict`] when the dialect cannot carry the message.
 pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
     scope.require(Permission::MessagePdu)?;
+    // A PDU is the phone and the text as they went over the wire.
+    scope.require(Permission::IdentifierView)?;
+    scope.require(Permission::ContentView)?;
     let record = query::record(scope, id).await?;
     let kept = kept::of(scope, id).await?.into_iter().filter(|kept| kept.kind == "submit");
     let kept: Vec<WirePdu> = kept

@@ -1,6 +1,7 @@
 //! Looking at messages: lists, one, its timeline, its why, and the sums.
 
 use db::{args, record, sql};
+use runtime::personal::Sight;
 use runtime::{Scope, sighting};
 use serde::{Deserialize, Serialize};
 use types::{
@@ -107,7 +108,8 @@ impl FaultTold {
 }
 
 impl Message {
-    pub(crate) fn of(record: MessageRecord) -> Self {
+    /// As somebody may see it.
+    pub(crate) fn of(record: MessageRecord, sight: Sight) -> Self {
         let reason = record.error.as_deref().map(FaultTold::split);
         let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
@@ -123,9 +125,9 @@ impl Message {
             paused_by: record.paused_by.filter(|_| record.state == State::Queued.as_str()),
             id: record.id,
             state: State::named(&record.state).unwrap_or(State::Indeterminate),
-            from: address_of(record.sender, record.sender_kind).to_string(),
-            to: address_of(record.recipient, record.recipient_kind).to_string(),
-            text: record.text,
+            from: sight.identifier(address_of(record.sender, record.sender_kind).to_string()),
+            to: sight.identifier(address_of(record.recipient, record.recipient_kind).to_string()),
+            text: record.text.map(|text| sight.text(text)),
             data_coding: record.data_coding,
             parts: record.parts,
             intent: Intent::named(&record.intent).unwrap_or_default(),
@@ -225,7 +227,8 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     if filter.after.is_some() || scope.seat().is_none() {
         sighting::read(scope, "messages", rows.len());
     }
-    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(Message::of))
+    let sight = Sight::of(scope);
+    Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| Message::of(row, sight)))
 }
 
 pub(crate) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
@@ -241,7 +244,7 @@ pub(crate) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord
 /// # Errors
 /// [`types::Code::NotFound`].
 pub async fn get(scope: &Scope, id: MessageId) -> Result<Message> {
-    Ok(Message::of(record(scope, id).await?))
+    Ok(Message::of(record(scope, id).await?, Sight::of(scope)))
 }
 
 /// Why a message went where it went.

@@ -2,6 +2,7 @@
 
 use db::{Tx, args, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
 use smpp::EsmClass;
 use types::{Code, Error, MessageId, Permission, Result, Timestamp};
@@ -76,7 +77,8 @@ pub async fn replace(scope: &Scope, engine: &Engine, id: MessageId, with: &Repla
     let again: Option<MessageRecord> = write
         .optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;
-    write.commit(Message::of(again.ok_or_else(|| Error::not_found("message"))?)).await
+    let again = again.ok_or_else(|| Error::not_found("message"))?;
+    write.commit(Message::of(again, Sight::of(scope))).await
 }
 
 /// When a message was to go; none where it is held and would go at once.

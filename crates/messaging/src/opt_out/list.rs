@@ -105,6 +105,13 @@ impl OptOuts {
         self.phones.store(phones, Ordering::Release);
     }
 
+    /// The entries of a phone.
+    pub(crate) fn entries(&self, tenant: TenantId, phone: &str) -> Vec<OptOutId> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let held = tenants.get(&tenant).and_then(|phones| phones.get(phone));
+        held.map_or_else(Vec::new, |held| held.iter().map(|one| one.id).collect())
+    }
+
     /// Whether a phone has opted out by a number.
     pub(crate) fn has(&self, tenant: TenantId, phone: &str, number: &str) -> bool {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);

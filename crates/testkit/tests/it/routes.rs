@@ -58,6 +58,7 @@ async fn records(house: &House) -> BTreeMap<&'static str, String> {
     let mut records = watched(house, &guest).await;
     records.extend(machines(house).await);
     records.extend(gates(house).await);
+    records.extend(persons(house).await);
     records.extend([
         ("/api/v1/cdr-files", first(files().await)),
         ("/api/v1/inbound-numbers", number),
@@ -112,6 +113,21 @@ async fn machines(house: &House) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("/api/v1/oauth-clients", made("/api/v1/oauth-clients", client).await),
         ("/api/v1/identity-providers", made("/api/v1/identity-providers", provider).await),
+    ])
+}
+
+/// Records of what persons have asked, and of what went wrong with their data.
+async fn persons(house: &House) -> BTreeMap<&'static str, String> {
+    let made = async |path: &str, body: Value| {
+        house.admin.post(path, &body).await.expect(201)["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let request = json!({ "kind": "access", "identifiers": ["+33600000007"] });
+    BTreeMap::from([
+        ("/api/v1/privacy/requests", made("/api/v1/privacy/requests", request).await),
+        (
+            "/api/v1/privacy/breaches",
+            made("/api/v1/privacy/breaches", json!({ "title": "A lost disk" })).await,
+        ),
     ])
 }
 
@@ -209,8 +225,19 @@ async fn no_route_opens_for_an_outsider() {
 
 /// Permissions that no route of the API asks for first: the console's phones, and what an operation asks for beside another
 /// permission or for some of its requests.
-const BESIDE: &[&str] =
-    &["simulator.use", "user.role", "lookup.ask", "held.release", "tenant.change", "event.view"];
+const BESIDE: &[&str] = &[
+    "simulator.use",
+    "user.role",
+    "lookup.ask",
+    "held.release",
+    "tenant.change",
+    "event.view",
+    // They say how much is shown.
+    "identifier.view",
+    "content.view",
+    // Asked for beside privacy.decide, and by what erases again.
+    "privacy.erase",
+];
 
 #[tokio::test]
 async fn no_route_shows_or_changes_another_tenants_record() {
@@ -243,6 +270,24 @@ async fn no_route_shows_or_changes_another_tenants_record() {
         );
     }
     house.stop().await;
+}
+
+/// The same of what persons ask, by the path behind `privacy`.
+fn plausible_of_persons(method: &str, path: &[&str]) -> Value {
+    match (method, path) {
+        ("POST", ["requests"]) => json!({ "kind": "access", "identifiers": ["+33600000006"] }),
+        ("POST", ["requests", _, "check" | "extend" | "refuse" | "lift"]) => {
+            json!({ "reason": "a test" })
+        }
+        ("PUT", ["holds"]) => json!({ "identifier": "+33600000006" }),
+        ("POST", ["consents"]) => json!({
+            "identifier": "+33600000006", "purpose": "x", "channel": "sms", "given": true, "source": "a test",
+        }),
+        ("POST", ["breaches"]) => json!({ "title": "Another" }),
+        ("POST", ["breaches", _, "steps"]) => json!({ "step": "note", "note": "a test" }),
+        ("PATCH", _) => json!({ "name": "Changed" }),
+        _ => json!({}),
+    }
 }
 
 /// A body that an operation can read, so that its refusal is about permission and not about form.
@@ -306,6 +351,7 @@ fn plausible(method: &str, path: &str) -> Value {
         ("POST", ["dead-jobs", _]) => json!({ "all": true }),
         ("POST", ["gates", "check"]) => json!({ "to": "+33612345678" }),
         ("POST", ["connections", _, "renew"] | ["smpp-accounts", _, "unbind"]) => json!({ "bind": 1 }),
+        (_, ["privacy", rest @ ..]) => plausible_of_persons(method, rest),
         ("POST", ["traces"]) => json!({ "connection": "con_0000000000001" }),
         ("PATCH", ["senders", _]) => json!({ "record": { "note": "changed" } }),
         ("PATCH", _) => json!({ "name": "Changed" }),

@@ -2,6 +2,7 @@
 
 use runtime::secrets::sha256_hex;
 
+use super::super::erase;
 use super::{Begin, Bound, Checkpoint, Damage, Done, End, Report, checkpoint};
 
 /// A place that does not fit, whose cause the next rows tell.
@@ -101,7 +102,8 @@ impl Walk {
             return;
         }
         self.rows += 1;
-        let right = sha256_hex(text) == hash;
+        // What erasure has taken a person out of has another text; the key's signature says that it may.
+        let right = sha256_hex(text) == hash || erase::allowed(&self.public_key, text, hash);
         let bound = serde_json::from_str::<Bound>(text).ok().filter(|_| right);
         let Some(bound) = bound.filter(|bound| bound.tenant == self.tenant) else {
             let number = self.expected();

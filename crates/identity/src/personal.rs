@@ -1,0 +1,471 @@
+//! The personal data of this crate's tables: users, and what they did.
+
+use db::sql;
+use runtime::personal::{Basis, By, Erasure, Export, Personal, Way};
+
+use crate::audit;
+
+mod erase;
+
+const USERS: &str = "users of the console and the API";
+const WORK: &str = "signing in, and knowing who did what";
+const UNTIL_ERASED: &str = "until the user is erased";
+
+/// Rows of a user in a table that has nothing of theirs but what goes with them.
+const fn gone(count: &'static str, erase: &'static str, export: Option<Export>) -> Way {
+    Way { by: By::User, count, export, erase: Erasure::Sql(erase), names: None }
+}
+
+const fn by_code(by: By, count: &'static str, erase: runtime::personal::Eraser) -> Way {
+    Way { by, count, export: None, erase: Erasure::Code(erase), names: None }
+}
+
+/// Events that name a phone or an address: in what was noticed, or in what somebody noted.
+const fn noted(by: By) -> Way {
+    Way {
+        by,
+        count: sql!(
+            "select count(*) as n from security_event where tenant_id = $1 and first_at < $3 and (lower(subject) like '%' || cast($2 as text) || '%' \
+             or lower(detail) like '%' || cast($2 as text) || '%' or lower(note) like '%' || cast($2 as text) || '%')"
+        ),
+        export: None,
+        erase: Erasure::Sql(sql!(
+            "update security_event set subject = 'erased', detail = 'erased', note = null where tenant_id = $1 and id in \
+             (select id from security_event where tenant_id = $1 and first_at < $3 and (lower(subject) like '%' || cast($2 as text) || '%' \
+             or lower(detail) like '%' || cast($2 as text) || '%' or lower(note) like '%' || cast($2 as text) || '%') limit $4)"
+        )),
+        names: None,
+    }
+}
+
+/// What this crate keeps about persons. The trail and the stream come first, because they are cleaned by what the user's own row
+/// still says.
+pub const PERSONAL: &[Personal] = &[
+    Personal {
+        table: "audit_row",
+        title: "The audit trail",
+        subjects: "users, and recipients whom a change names",
+        purpose: "proving who did what",
+        basis: Basis::LegalObligation,
+        kept: "audit.keep_days",
+        columns: "subject data folded from_address",
+        others: "tenant_id number seq at actor request_id kind previous hash",
+        ways: &[
+            by_code(By::Phone, "", audit::erase::identifier),
+            by_code(By::Mail, "", audit::erase::identifier),
+            by_code(By::User, "", audit::erase::user),
+            Way {
+                by: By::Actor,
+                count: sql!(
+                    "select count(*) as n from audit_row where tenant_id = $1 and actor = $2 and at < $3"
+                ),
+                export: None,
+                erase: Erasure::Keep(
+                    "what they did, under the number of their id and the network address, is kept to answer for it (GDPR article 17(3)(b))",
+                ),
+                names: None,
+            },
+        ],
+    },
+    Personal {
+        table: "security_event",
+        title: "Security events",
+        subjects: "users, and strangers by the network they came from",
+        purpose: "noticing attacks and misuse",
+        basis: Basis::LegitimateInterest,
+        kept: "watch.keep_days after they were closed",
+        columns: "subject detail note",
+        others: "id tenant_id kind severity user_id first_at last_at count state reason handled_by handled_at revision",
+        ways: &[
+            noted(By::Phone),
+            noted(By::Mail),
+            Way {
+                by: By::User,
+                count: sql!(
+                    "select count(*) as n from security_event where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and first_at < $3"
+                ),
+                export: Some(Export {
+                    select: sql!(
+                        "select id as k, kind as f1, subject as f2, detail as f3, state as f4 from security_event \
+                         where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                    ),
+                    fields: &["kind", "subject", "detail", "state"],
+                    given: false,
+                }),
+                erase: Erasure::Code(erase::noticed),
+                names: None,
+            },
+            Way {
+                by: By::Actor,
+                count: sql!(
+                    "select count(*) as n from security_event where tenant_id = $1 and handled_by = $2 and first_at < $3"
+                ),
+                export: None,
+                erase: Erasure::Keep(
+                    "that they took up or closed an event is kept to answer for it, under the number of their id (GDPR article 17(3)(b))",
+                ),
+                names: None,
+            },
+        ],
+    },
+    Personal {
+        table: "review_line",
+        title: "Lines of reviews",
+        subjects: USERS,
+        purpose: "proving that rights were looked at",
+        basis: Basis::LegalObligation,
+        kept: "for ever, as evidence; without the name once the user is erased",
+        columns: "name note",
+        others: "tenant_id review_id number kind subject held since last_used_at ends_at remarks decision decided_by decided_at",
+        ways: &[by_code(By::User, "", erase::reviewed)],
+    },
+    Personal {
+        table: "users",
+        title: "Users",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: UNTIL_ERASED,
+        columns: "email email_folded name password_hash",
+        others: "id tenant_id role language status created_at last_sign_in_at email_verified_at password_set_at imported_cost",
+        ways: &[
+            by_code(By::User, "", erase::events),
+            Way {
+                by: By::User,
+                count: sql!(
+                    "select count(*) as n from users where tenant_id = $1 and id = cast(cast($2 as text) as bigint) and created_at < $3"
+                ),
+                export: Some(Export {
+                    select: sql!(
+                        "select id as k, email as f1, name as f2, role as f3, language as f4, status as f5 from users \
+                         where tenant_id = $1 and id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                    ),
+                    fields: &["email", "name", "role", "language", "status"],
+                    given: true,
+                }),
+                erase: Erasure::Sql(sql!(
+                    "update users set email = 'erased ' || cast(id as text), email_folded = 'erased ' || cast(id as text), \
+                     name = 'erased', password_hash = null, status = 'disabled' where tenant_id = $1 and id in (select id \
+                     from users where tenant_id = $1 and id = cast(cast($2 as text) as bigint) and created_at < $3 and name <> 'erased' limit $4)"
+                )),
+                names: None,
+            },
+            Way {
+                by: By::Mail,
+                count: sql!(
+                    "select count(*) as n from users where tenant_id = $1 and email_folded = $2 and created_at < $3"
+                ),
+                export: Some(Export {
+                    select: sql!(
+                        "select id as k, email as f1, name as f2, role as f3, language as f4 from users \
+                         where tenant_id = $1 and email_folded = $2 and id > $3 order by id limit $4"
+                    ),
+                    fields: &["email", "name", "role", "language"],
+                    given: true,
+                }),
+                erase: Erasure::Keep(
+                    "the address is the sign-in of a user: ask for the erasure of that user by their id",
+                ),
+                names: None,
+            },
+        ],
+    },
+    Personal {
+        table: "sign_in_link",
+        title: "One-time sign-in links",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "until they are used or over",
+        columns: "mailed_to",
+        others: "token_hash tenant_id user_id expires_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from sign_in_link where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0"
+            ),
+            sql!(
+                "delete from sign_in_link where tenant_id = $1 and token_hash in (select token_hash from sign_in_link \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0 limit $4)"
+            ),
+            None,
+        )],
+    },
+    Personal {
+        table: "session",
+        title: "Signed-in browsers",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "until they end",
+        columns: "from_address user_agent",
+        others: "id tenant_id user_id token_hash created_at last_seen_at expires_at proven_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from session where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0"
+            ),
+            sql!(
+                "delete from session where tenant_id = $1 and id in (select id from session \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0 limit $4)"
+            ),
+            Some(Export {
+                select: sql!(
+                    "select id as k, from_address as f1, user_agent as f2 from session \
+                     where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                ),
+                fields: &["from", "browser"],
+                given: false,
+            }),
+        )],
+    },
+    Personal {
+        table: "password_history",
+        title: "Hashes of former passwords",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: UNTIL_ERASED,
+        columns: "password_hash",
+        others: "id tenant_id user_id",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from password_history where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0"
+            ),
+            sql!(
+                "delete from password_history where tenant_id = $1 and id in (select id from password_history \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0 limit $4)"
+            ),
+            None,
+        )],
+    },
+    Personal {
+        table: "totp",
+        title: "Authenticators",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: UNTIL_ERASED,
+        columns: "secret_sealed",
+        others: "user_id tenant_id created_at confirmed_at last_step last_used_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from totp where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0"
+            ),
+            sql!(
+                "delete from totp where tenant_id = $1 and user_id in (select user_id from totp \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0 limit $4)"
+            ),
+            None,
+        )],
+    },
+    Personal {
+        table: "passkey",
+        title: "Passkeys",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: UNTIL_ERASED,
+        columns: "name credential_id credential",
+        others: "id tenant_id user_id created_at last_used_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from passkey where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0"
+            ),
+            sql!(
+                "delete from passkey where tenant_id = $1 and id in (select id from passkey \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0 limit $4)"
+            ),
+            Some(Export {
+                select: sql!(
+                    "select id as k, name as f1 from passkey \
+                     where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                ),
+                fields: &["name"],
+                given: false,
+            }),
+        )],
+    },
+    Personal {
+        table: "device",
+        title: "Browsers that a user has signed in with",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "for a while after they were last seen",
+        columns: "from_address user_agent",
+        others: "id tenant_id user_id token_hash created_at last_seen_at trusted_until",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from device where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0"
+            ),
+            sql!(
+                "delete from device where tenant_id = $1 and id in (select id from device \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0 limit $4)"
+            ),
+            Some(Export {
+                select: sql!(
+                    "select id as k, from_address as f1, user_agent as f2 from device \
+                     where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                ),
+                fields: &["from", "browser"],
+                given: false,
+            }),
+        )],
+    },
+    Personal {
+        table: "mailed_token",
+        title: "What was mailed and can be used once",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "until it is used or over",
+        columns: "email_folded",
+        others: "token_hash tenant_id user_id purpose expires_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from mailed_token where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0"
+            ),
+            sql!(
+                "delete from mailed_token where tenant_id = $1 and token_hash in (select token_hash from mailed_token \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and cast($3 as bigint) > 0 limit $4)"
+            ),
+            None,
+        )],
+    },
+    Personal {
+        table: "security_entry",
+        title: "Users' security history",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::LegitimateInterest,
+        kept: UNTIL_ERASED,
+        columns: "detail from_address user_agent",
+        others: "id tenant_id user_id at kind done_by",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from security_entry where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and at < $3"
+            ),
+            sql!(
+                "delete from security_entry where tenant_id = $1 and id in (select id from security_entry \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and at < $3 limit $4)"
+            ),
+            Some(Export {
+                select: sql!(
+                    "select id as k, kind as f1, detail as f2, from_address as f3, user_agent as f4 from security_entry \
+                     where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                ),
+                fields: &["what", "detail", "from", "browser"],
+                given: false,
+            }),
+        )],
+    },
+    Personal {
+        table: "user_identity",
+        title: "Who users are at the services they sign in with",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: UNTIL_ERASED,
+        columns: "subject",
+        others: "provider_id tenant_id user_id linked_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from user_identity where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and linked_at < $3"
+            ),
+            sql!(
+                "delete from user_identity where tenant_id = $1 and (provider_id, subject) in (select provider_id, subject from user_identity \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and linked_at < $3 limit $4)"
+            ),
+            Some(Export {
+                select: sql!(
+                    "select provider_id as k, subject as f1 from user_identity \
+                     where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and provider_id > $3 order by provider_id limit $4"
+                ),
+                fields: &["subject"],
+                given: false,
+            }),
+        )],
+    },
+    Personal {
+        table: "oauth_grant",
+        title: "What users let applications do",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "until the consent and its tokens are over",
+        columns: "from_address user_agent",
+        others: "id tenant_id client_id user_id scopes created_at expires_at ended_at ended_by last_used_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from oauth_grant where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and created_at < $3 \
+                 and (from_address is not null or user_agent is not null)"
+            ),
+            sql!(
+                "update oauth_grant set from_address = null, user_agent = null where tenant_id = $1 and id in (select id from oauth_grant \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and created_at < $3 \
+                 and (from_address is not null or user_agent is not null) limit $4)"
+            ),
+            Some(Export {
+                select: sql!(
+                    "select id as k, scopes as f1, from_address as f2, user_agent as f3 from oauth_grant \
+                     where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and id > $3 order by id limit $4"
+                ),
+                fields: &["scopes", "from", "browser"],
+                given: false,
+            }),
+        )],
+    },
+    // What follows names users by the number of their id alone, which leads to nobody once their row is overwritten.
+    Personal::none("tenant", "id name slug locale time_zone status data_key created_at"),
+    Personal::none(
+        "api_key",
+        "id tenant_id name secret_hash shown scopes owner_id created_by created_at expires_at revoked_at last_used_at kind networks \
+         rate_per_second rate_burst rotated_at last_used_from last_used_agent former_hash former_shown former_until former_used_at",
+    ),
+    Personal::none(
+        "oauth_client",
+        "id tenant_id name kind scopes redirect_uris networks owner_id secret_hash shown rotated_at former_hash former_shown \
+         former_until former_used_at created_by created_at last_used_at last_used_from last_used_agent",
+    ),
+    Personal::none(
+        "oauth_code",
+        "code_hash tenant_id grant_id client_id redirect_uri challenge expires_at spent_at",
+    ),
+    Personal::none("refresh_token", "token_hash tenant_id grant_id created_at expires_at spent_at"),
+    Personal::none("revoked_token", "token_id tenant_id expires_at"),
+    Personal::none("signing_key", "id created_at signs_from public_key data_key private_key"),
+    Personal::none(
+        "identity_provider",
+        "id tenant_id name active issuer client_id secret_sealed settings revision created_at changed_at",
+    ),
+    Personal::none("identity_domain", "domain tenant_id provider_id"),
+    Personal::none("backup_code", "code_hash tenant_id user_id created_at"),
+    Personal::none(
+        "pending_sign_in",
+        "token_hash tenant_id user_id first_step back enrol created_at expires_at tries mail_code_hash mail_code_until mail_codes",
+    ),
+    Personal::none("failed_sign_in", "user_id step tenant_id failures last_at"),
+    Personal::none("sign_in_policy", "tenant_id second_factor_roles mail_codes changed_at"),
+    Personal::none(
+        "audit_chain",
+        "tenant_id event_seq number hash first checkpoint checkpoint_number checkpoint_at public_key signing_key_sealed",
+    ),
+    Personal::none("audit_checkpoint", "tenant_id checkpoint number at body signature"),
+    Personal::none(
+        "access_role",
+        "tenant_id name title about parent permissions revision created_at changed_at",
+    ),
+    Personal::none(
+        "access_grant",
+        "id tenant_id user_id role permissions reason created_by created_at ends_at ended_at ended_by",
+    ),
+    Personal::none("team", "id tenant_id name about created_at"),
+    Personal::none("team_member", "tenant_id team_id user_id"),
+    Personal::none("security_watch", "tenant_id event_seq"),
+    Personal::none(
+        "alert_rule",
+        "id tenant_id name active platform kinds severity people url secret_sealed revision created_at changed_at",
+    ),
+    Personal::none("value_list", "tenant_id name titles items system revision changed_at"),
+    Personal::none("review", "id tenant_id quarter opened_at opened_by closed_at closed_by"),
+    Personal::none("former_data_key", "tenant_id key_id wrapped retired_at"),
+];

@@ -1,0 +1,51 @@
+#![doc = include_str!("../README.md")]
+
+use db::Migration;
+use identity::encryption::Sealed;
+use runtime::job::Handler;
+use utoipa_axum::router::OpenApiRouter;
+use web::App;
+
+pub mod breach;
+pub mod certificate;
+pub mod consent;
+pub mod erase;
+mod export;
+mod pages;
+pub mod person;
+pub mod personal;
+pub mod register;
+pub mod request;
+pub mod standing;
+pub mod tombstone;
+
+pub use pages::{NAV, pages};
+pub use personal::PERSONAL;
+
+/// The tables of this crate.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { name: "privacy/0025_privacy", text: include_str!("../migrations/0025_privacy.sql") },
+    Migration { name: "privacy/0026_consents", text: include_str!("../migrations/0026_consents.sql") },
+];
+
+/// The columns of this crate that hold texts sealed by the tenant's key. What a person's key locks is not among them: it
+/// is the person's key that is sealed anew.
+pub const SEALED: &[Sealed] = &[person::KEYS, person::BLIND];
+
+/// The jobs of this crate, by their kinds.
+pub fn jobs() -> Vec<(&'static str, Handler)> {
+    vec![
+        (request::job::KIND, request::job::handler()),
+        (tombstone::KIND, tombstone::handler()),
+        (consent::follow::KIND, consent::follow::handler()),
+    ]
+}
+
+/// The JSON API of this crate.
+pub fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(register::api::router())
+        .merge(request::api::router())
+        .merge(consent::api::router())
+        .merge(breach::api::router())
+}
