@@ -42,7 +42,7 @@ pub struct NewConsent {
 
 /// An entry of the ledger.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Consent {
+pub struct ConsentEntry {
     /// Its id.
     pub id: ConsentEntryId,
     /// The person.
@@ -94,7 +94,7 @@ fn name(field: &str, text: &str) -> Result<String> {
 }
 
 impl Stored {
-    async fn entry(self, scope: &Scope) -> Result<Consent> {
+    async fn entry(self, scope: &Scope) -> Result<ConsentEntry> {
         let key = person::key(scope.runtime(), scope.tenant(), self.person_id).await?;
         let evidence: Option<Evidence> = match key {
             Some(key) => {
@@ -106,7 +106,7 @@ impl Stored {
         };
         let sight = Sight::of(scope);
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Ok(Consent {
+        Ok(ConsentEntry {
             identifier: evidence.as_ref().map(|one| sight.identifier(one.identifier.shown())),
             shown: evidence.as_ref().and_then(|one| text(&one.shown)),
             address: evidence.as_ref().filter(|_| sight.identifiers).and_then(|one| text(&one.address)),
@@ -126,7 +126,7 @@ impl Stored {
 ///
 /// # Errors
 /// Without `consent.record`; a value that its field does not take.
-pub async fn record(scope: &Scope, new: NewConsent) -> Result<Consent> {
+pub async fn record(scope: &Scope, new: NewConsent) -> Result<ConsentEntry> {
     scope.require(Permission::ConsentRecord)?;
     let identifier = Identifier::read(&new.identifier).map_err(|error| error.at("identifier"))?;
     let (purpose, channel) = (name("purpose", &new.purpose)?, name("channel", &new.channel)?);
@@ -207,7 +207,7 @@ pub struct ConsentFilter {
 ///
 /// # Errors
 /// Without `consent.view`; a filter or cursor that is none.
-pub async fn list(scope: &Scope, filter: &ConsentFilter) -> Result<Page<Consent>> {
+pub async fn list(scope: &Scope, filter: &ConsentFilter) -> Result<Page<ConsentEntry>> {
     scope.require(Permission::ConsentView)?;
     let paging = web::Paging { after: filter.after.clone(), limit: filter.limit.clone() };
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
