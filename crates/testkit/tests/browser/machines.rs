@@ -109,7 +109,7 @@ async fn a_sign_in_service_is_added_and_found_by_an_address() {
     }
     ana.type_text("#f-email", "anna@nowhere.example").await.unwrap();
     ana.press("Enter").await.unwrap();
-    ana.sees("no service is known").await;
+    ana.sees("No service is known").await;
     ana.expect_problem("422").await.unwrap();
     ana.judge_everywhere().await;
     ana.leave().await;

@@ -26,9 +26,11 @@ async fn an_event_is_read_and_closed_with_a_reason() {
     ana.click("#f-state-closed, input[name=state][value=closed]").await.unwrap();
     ana.click("main form .actions button[type=submit]").await.unwrap();
     ana.sees("say why it is closed").await;
+    ana.expect_problem("422").await.unwrap();
     ana.judge_everywhere().await;
     ana.eval("document.querySelector('select[name=reason]').value = 'expected'").await.unwrap();
     ana.click("main form .actions button[type=submit]").await.unwrap();
+    ana.sees("Saved.").await;
     ana.sees("Was expected").await;
     ana.judge_everywhere().await;
 
