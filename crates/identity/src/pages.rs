@@ -102,7 +102,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ProviderView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Audit",
         href: "/audit",
         icon: Icon::Shield,
@@ -110,7 +110,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::AuditView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Security events",
         href: "/security-events",
         icon: Icon::Warning,
@@ -118,7 +118,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::SecurityEventView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Alerts",
         href: "/alert-rules",
         icon: Icon::Bell,
@@ -126,7 +126,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::SecurityEventView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Reviews",
         href: "/reviews",
         icon: Icon::Book,
@@ -134,7 +134,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ReviewView,
     },
     NavEntry {
-        group: "Access",
+        group: "Organisation",
         label: "Value lists",
         href: "/value-lists",
         icon: Icon::List,
@@ -142,7 +142,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ValueListView,
     },
     NavEntry {
-        group: "Access",
+        group: "Organisation",
         label: "Encryption",
         href: "/encryption",
         icon: Icon::Lock,
