@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use db::{Arg, args, record, sql};
-use runtime::{Scope, sighting};
+use db::{Arg, Tenancy, args, record, sql};
+use runtime::{Runtime, Scope, sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::event::Change;
@@ -24,6 +24,18 @@ pub use checkpoint::Checkpoint;
 pub use verify::Report;
 
 use chain::{Linked, Stored};
+
+/// The key by which a tenant's trail is signed, to sign something else that its tenant answers for.
+///
+/// # Errors
+/// `not_found` where the tenant has no trail yet.
+pub(crate) async fn signing(runtime: &Runtime, whose: TenantId) -> Result<checkpoint::Signing> {
+    follow::catch_up(runtime, whose).await?;
+    let mut tx = runtime.db.read(Tenancy::Tenant(whose)).await?;
+    let chain = chain::standing(&mut tx, whose).await?.ok_or_else(|| Error::not_found("audit trail"))?;
+    drop(tx);
+    checkpoint::key(runtime, whose, &chain).await
+}
 
 /// Letters that a search takes.
 const TEXT_CHARS_MAX: usize = 200;

@@ -20,6 +20,7 @@ use serde::Serialize;
 use types::{Code, ConsentId, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, UserId};
 use web::access::{Authenticate, Credentials, Person, Rate, Signed};
 
+use crate::domain;
 use crate::role::rights::{self, Facts};
 use crate::{consent, device, key, network, token};
 
@@ -108,6 +109,9 @@ record! {
         email: String,
         language: String,
         tenant: String,
+        accent: Option<String>,
+        logo: Option<String>,
+        support_email: Option<String>,
     }
 }
 
@@ -232,6 +236,8 @@ impl Identity {
             memory.listen();
             (memory.known.get(&hash).filter(|known| known.remembered_until > now).cloned(), memory.generation)
         };
+        // A tenant's own host serves that tenant alone.
+        let house = domain::house(&self.runtime, credentials.host.as_deref());
         let known = match found {
             Some(known) => known,
             None => {
@@ -245,6 +251,9 @@ impl Identity {
                 known
             }
         };
+        if house.is_some_and(|house| house.tenant != known.tenant) {
+            return Err(unknown());
+        }
         if known.expires_at.is_some_and(|at| at <= now) {
             let is_token = known.program.is_some_and(|program| program.token.is_some());
             return Err(if is_token { token::expired() } else { unknown() });
@@ -365,7 +374,7 @@ impl Identity {
             .optional(
                 sql!(
                     "select s.id, s.tenant_id, s.user_id, s.expires_at, s.last_seen_at, s.proven_at, u.name, u.email, \
-                     u.language, t.name as tenant from session s join users u on u.id = s.user_id and u.tenant_id = s.tenant_id \
+                     u.language, t.name as tenant, t.accent, t.logo, t.support_email from session s join users u on u.id = s.user_id and u.tenant_id = s.tenant_id \
                      join tenant t on t.id = s.tenant_id where s.token_hash = $1 and u.status = 'active' \
                      and t.status = 'active' /* every tenant: the session says whose it is */"
                 ),
@@ -391,6 +400,7 @@ impl Identity {
                 email: row.email,
                 tenant: row.tenant,
                 language: row.language,
+                brand: domain::brand(row.accent, row.logo.as_deref(), row.support_email),
             }),
             session: Some(Seat { session: row.id, proven_at: row.proven_at }),
             program: None,
@@ -452,7 +462,10 @@ impl Memory {
             Event::UserSignedOut(access) | Event::UserProved(access) => {
                 self.forget(|known| known.person.as_ref().is_some_and(|person| person.email == access.who));
             }
-            Event::TenantChanged(change) | Event::SignInPolicyChanged(change) => {
+            Event::TenantChanged(change)
+            | Event::BrandChanged(change)
+            | Event::TenantErased(change)
+            | Event::SignInPolicyChanged(change) => {
                 self.forget(|known| known.tenant.to_string() == change.id);
             }
             Event::RoleChanged(_)

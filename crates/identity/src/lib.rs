@@ -4,7 +4,10 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`tenant`] | organisations |
+//! | [`tenant`] | organisations, as the platform sees them |
+//! | [`organisation`] | the caller's own: settings and looks |
+//! | [`domain`] | hosts of a tenant's own |
+//! | [`erasure`] | the end of a tenant, and its certificate |
 //! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
 //! | [`sign_in`] | signing in, a step at a time; ways in by mail |
@@ -51,7 +54,9 @@ pub mod authenticate;
 pub mod client;
 pub mod consent;
 pub mod device;
+pub mod domain;
 pub mod encryption;
+pub mod erasure;
 pub mod factor;
 pub mod federation;
 pub mod first_start;
@@ -63,6 +68,7 @@ pub mod mail;
 pub mod name;
 mod network;
 pub mod oauth;
+pub mod organisation;
 mod pages;
 pub mod password;
 mod personal;
@@ -96,6 +102,50 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0027_security_events.sql"),
     },
     Migration { name: "identity/0029_reviews", text: include_str!("../migrations/0029_reviews.sql") },
+    Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
+    Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
+];
+
+/// The tables of this crate that hold tenants' rows, each behind those that it refers to.
+pub const TABLES: &[&str] = &[
+    "tenant_logo",
+    "domain",
+    "former_data_key",
+    "users",
+    "sign_in_link",
+    "session",
+    "api_key",
+    "password_history",
+    "totp",
+    "backup_code",
+    "passkey",
+    "device",
+    "pending_sign_in",
+    "mailed_token",
+    "failed_sign_in",
+    "security_entry",
+    "sign_in_policy",
+    "access_role",
+    "access_grant",
+    "team",
+    "team_member",
+    "audit_chain",
+    "audit_row",
+    "audit_checkpoint",
+    "security_event",
+    "security_watch",
+    "alert_rule",
+    "value_list",
+    "review",
+    "review_line",
+    "oauth_client",
+    "oauth_grant",
+    "oauth_code",
+    "refresh_token",
+    "revoked_token",
+    "identity_provider",
+    "identity_domain",
+    "user_identity",
 ];
 
 /// The columns of this crate that hold sealed texts.
@@ -118,6 +168,9 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenant::api::router())
+        .merge(organisation::api::router())
+        .merge(domain::api::router())
+        .merge(erasure::api::router())
         .merge(user::api::router())
         .merge(factor::api::router())
         .merge(policy::api::router())

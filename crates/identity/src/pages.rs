@@ -19,6 +19,9 @@ pub fn pages() -> Router<App> {
         .merge(crate::provider::pages::router())
         .merge(crate::federation::pages::router())
         .merge(crate::tenant::pages::router())
+        .merge(crate::organisation::pages::router())
+        .merge(crate::domain::pages::router())
+        .merge(crate::erasure::pages::router())
         .merge(crate::audit::pages::router())
         .merge(crate::role::pages::router())
         .merge(crate::grant::pages::router())
@@ -148,6 +151,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Lock,
         key: None,
         permission: Permission::EncryptionView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Organisation",
+        href: "/organisation",
+        icon: Icon::Globe,
+        key: None,
+        permission: Permission::OrganisationView,
     },
     NavEntry {
         group: "Platform",

@@ -358,9 +358,10 @@ impl Scope {
     /// Begins a change to the tenants themselves, whose rows are nobody's own.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] without a permission to create or change tenants; otherwise as [`Scope::write`].
+    /// [`Code::Forbidden`] without a permission to create, change or erase tenants; otherwise as [`Scope::write`].
     pub async fn write_every(&self) -> Result<Write> {
-        if !self.permissions().contains(Permission::TenantCreate) {
+        let may = |one| self.permissions().contains(one);
+        if !may(Permission::TenantCreate) && !may(Permission::TenantErase) {
             self.require(Permission::TenantChange)?;
         }
         let tx = self.inner.runtime.db.write(Tenancy::Every).await?;

@@ -43,6 +43,7 @@ mod mail;
 mod message;
 mod migrate;
 mod opt_out;
+mod organisation;
 mod privacy;
 mod queue;
 mod review;
@@ -246,6 +247,9 @@ enum Command {
     /// Reasons, titles and categories that people choose from
     #[command(subcommand, name = "value-list", visible_alias = "value-lists")]
     ValueList(value_list::ValueListCommand),
+    /// Your own organisation: settings, looks, domains, erasure
+    #[command(subcommand)]
+    Organisation(organisation::OrganisationCommand),
     /// Organisations
     #[command(subcommand, visible_alias = "tenants")]
     Tenant(tenant::TenantCommand),
@@ -341,6 +345,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::ValueList(command) => value_list::run(&command, client, out).await,
         Command::Application(command) => application::run(&command, client, out).await,
         Command::IdentityProvider(command) => identity_provider::run(&command, client, out).await,
+        Command::Organisation(command) => organisation::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),
@@ -393,6 +398,7 @@ mod tests {
             "config",
             "migrate",
             "tenant",
+            "organisation",
             "user",
             "role",
             "grant",

@@ -60,6 +60,8 @@ mod security;
 mod smpp_carriers;
 #[path = "it/storage.rs"]
 mod storage;
+#[path = "it/tenancy.rs"]
+mod tenancy;
 #[path = "it/tls.rs"]
 mod tls;
 #[path = "it/ucp.rs"]

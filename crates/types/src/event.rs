@@ -156,6 +156,20 @@ events! {
     TenantCreated(Change) "tenant.created" true;
     /// A tenant's name, locale, time zone or state was changed.
     TenantChanged(Change) "tenant.changed" true;
+    /// The erasure of a tenant was asked for; until its time it can be called off.
+    ErasureAsked(Change) "tenant.erasure_asked" true;
+    /// The erasure of a tenant was called off.
+    ErasureCalledOff(Change) "tenant.erasure_called_off" true;
+    /// A tenant is erased: nothing of it is left but the certificate.
+    TenantErased(Change) "tenant.erased" true;
+    /// A tenant's looks were changed: its logo or its colour.
+    BrandChanged(Change) "organisation.brand_changed" true;
+    /// A domain of a tenant's own was added; it is to be proved.
+    DomainAdded(Change) "domain.added" true;
+    /// A domain of a tenant's own was proved, and serves that tenant now.
+    DomainProved(Change) "domain.proved" true;
+    /// A domain of a tenant's own was removed.
+    DomainRemoved(Change) "domain.removed" true;
     /// A user was created.
     UserCreated(Change) "user.created" true;
     /// A user's name, roles or state was changed.

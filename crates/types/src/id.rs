@@ -36,6 +36,10 @@ pub mod kind {
     kinds! {
         /// An organisation.
         Tenant "ten" "tenant";
+        /// A host of a tenant's own.
+        Domain "dom" "domain";
+        /// The erasure of a tenant.
+        Erasure "era" "erasure";
         /// A person who signs in.
         User "usr" "user";
         /// An API key.

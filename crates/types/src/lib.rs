@@ -21,6 +21,10 @@ pub use time::Timestamp;
 pub type TenantId = Id<kind::Tenant>;
 /// The id of a user.
 pub type UserId = Id<kind::User>;
+/// The id of a tenant's own domain.
+pub type DomainId = Id<kind::Domain>;
+/// The id of a tenant's erasure.
+pub type ErasureId = Id<kind::Erasure>;
 /// The id of an API key.
 pub type KeyId = Id<kind::Key>;
 /// The id of an application.

@@ -106,6 +106,7 @@ impl Visitor {
             dir: Dir::of_lang(&self.person.language),
             theme: self.taste.theme,
             tenant: Some(&self.person.tenant),
+            brand: Some(&self.person.brand),
             nav: &groups,
             current,
             user: Some(UserMenu {
@@ -123,7 +124,9 @@ impl Visitor {
             live_url: Some(&live_url),
             breadcrumbs: content.breadcrumbs,
             actions: content.actions,
-            footer: html! { "Switchboard " (env!("CARGO_PKG_VERSION")) " · " a href="/docs" { "API reference" } },
+            footer: html! { "Switchboard " (env!("CARGO_PKG_VERSION")) " · " a href="/docs" { "API reference" }
+                @if let Some(support) = &self.person.brand.support { " · " a href={ "mailto:" (support) } { (support) } }
+            },
             ..Page::new(content.title, content.body)
         };
         let mut response = Html(layout::page(&page).into_string()).into_response();

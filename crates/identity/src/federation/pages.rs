@@ -9,12 +9,13 @@ use maud::html;
 use runtime::Runtime;
 use serde::Deserialize;
 use types::{Code, Error};
-use web::access::{Stranger, cookie};
+use web::access::{Stranger, cookie, host};
 use web::ui::tone::Tone;
 use web::ui::{feedback, field, form};
 use web::{App, Form, PageProblem, Query, Refused};
 
 use super::{ATTEMPT_S, Led};
+use crate::domain::{self, Door};
 use crate::provider;
 use crate::sign_in::pages::{bare, browser, entered_response, inside, texts};
 
@@ -41,6 +42,10 @@ fn keep(app: &App, response: &mut Response, text: &str, seconds: i64) {
         value.set_sensitive(true);
         response.headers_mut().append(header::SET_COOKIE, value);
     }
+}
+
+fn door(app: &App, headers: &HeaderMap) -> Door {
+    domain::door(&app.runtime, host(headers).as_deref())
 }
 
 /// A page that says what went wrong and what to do.
@@ -84,7 +89,7 @@ async fn find(
     headers: HeaderMap,
     Form(given): Form<Asked>,
 ) -> Result<Response, PageProblem> {
-    match provider::of_address(&app.runtime, &given.email).await? {
+    match provider::of_address(&app.runtime, &given.email, &door(&app, &headers)).await? {
         Some(id) => {
             let to = web::body::with_query(&format!("/sign-in/with/{id}"), &[("back", inside(&given.back))]);
             let texts = texts(&headers);
@@ -113,7 +118,8 @@ async fn go(
     Path(id): Path<String>,
     Query(given): Query<Asked>,
 ) -> Result<Response, PageProblem> {
-    match super::begin(&app.runtime, id.parse()?, inside(&given.back), origin).await {
+    let door = door(&app, &headers);
+    match super::begin(&app.runtime, id.parse()?, inside(&given.back), &door, origin).await {
         Ok(begun) => {
             let mut response = Redirect::to(&begun.to).into_response();
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -132,7 +138,7 @@ async fn come_back(
     Query(led): Query<Led>,
 ) -> Result<Response, PageProblem> {
     let kept = cookie(&headers, ATTEMPT_COOKIE).unwrap_or_default();
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let mut response = match super::finish(&app.runtime, led, &kept, browser).await {
         Ok((entered, back, id)) => {
             let mut response = entered_response(&app.runtime, &headers, entered, inside(&back), None);

@@ -34,7 +34,7 @@ pub(crate) enum Letter<'a> {
 
 impl Letter<'_> {
     /// Subject and text in a language; English for one that has no text.
-    pub(crate) fn written(&self, language: &str, console: &str) -> (String, String) {
+    pub(crate) fn written(&self, language: &str, console: &str, whose: &str) -> (String, String) {
         let (subject, body) = match language {
             "fr" => self.french(),
             "ar" => self.arabic(),
@@ -60,7 +60,7 @@ impl Letter<'_> {
             ),
         };
         let gap = if alarm.is_empty() { "" } else { "\n" };
-        (subject, format!("{body}{gap}{alarm}\n-- \nSwitchboard, {console}\n"))
+        (subject, format!("{body}{gap}{alarm}\n-- \n{whose}, {console}\n"))
     }
 
     fn english(&self) -> (String, String) {
@@ -280,9 +280,10 @@ mod tests {
         let url = "https://console.example/sign-in/reset?token=x";
         for language in ["en", "fr", "ar", "xx"] {
             let (subject, text) =
-                Letter::Reset { url, minutes: 30 }.written(language, "https://console.example");
+                Letter::Reset { url, minutes: 30 }.written(language, "https://console.example", "Acme");
             assert!(!subject.is_empty() && text.contains(url) && text.contains("30"), "{language}");
-            let (subject, text) = Letter::Code { code: "123456", minutes: 10 }.written(language, "https://c");
+            let (subject, text) =
+                Letter::Code { code: "123456", minutes: 10 }.written(language, "https://c", "Acme");
             assert!(subject.contains("123456") && text.contains("https://c/account/security"), "{language}");
         }
     }

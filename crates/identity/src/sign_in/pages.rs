@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use runtime::Runtime;
 use serde::Deserialize;
 use types::{Code, Error};
-use web::access::{SESSION_COOKIE, Stranger, cookie};
+use web::access::{SESSION_COOKIE, Stranger, cookie, host};
 use web::body::with_query;
 use web::ui::icon::Icon;
 use web::ui::layout::{self, Dir, Page, THEME_COOKIE, Theme};
@@ -19,6 +19,7 @@ use web::{App, Form, Json, PageProblem, Problem, Query, Refused, Visitor, assets
 
 use super::texts::Texts;
 use super::{Browser, Entered};
+use crate::domain::{self, House};
 use crate::factor::passkey::{self, Challenge};
 use crate::session::{self, SignedIn};
 use crate::{federation, mail};
@@ -73,8 +74,29 @@ pub(crate) fn bare(
     headers: &HeaderMap,
     body: Markup,
 ) -> Response {
+    dressed(None, status, texts, title, headers, body)
+}
+
+/// The same, with the looks of whose host was asked.
+fn dressed(
+    house: Option<&House>,
+    status: StatusCode,
+    texts: &Texts,
+    title: &str,
+    headers: &HeaderMap,
+    body: Markup,
+) -> Response {
     let theme = Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref());
-    let page = Page { theme, lang: texts.lang, dir: Dir::of_lang(texts.lang), ..Page::new(title, body) };
+    let support = house.and_then(|house| house.brand.support.as_deref());
+    let page = Page {
+        theme,
+        lang: texts.lang,
+        dir: Dir::of_lang(texts.lang),
+        tenant: house.map(|house| house.name.as_str()),
+        brand: house.map(|house| &house.brand),
+        footer: html! { @if let Some(support) = support { a href={ "mailto:" (support) } { (support) } } },
+        ..Page::new(title, body)
+    };
     (status, [(header::CACHE_CONTROL, "no-store")], Html(layout::bare(&page).into_string())).into_response()
 }
 
@@ -95,6 +117,7 @@ pub(crate) fn passkey_button(label: &str, failed: &str, at: &str, back: &str, au
 
 fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refused) -> Response {
     let texts = texts(headers);
+    let house = domain::house(&app.runtime, host(headers).as_deref());
     let back = inside(&given.back);
     let fields = html! {
         input type="hidden" name="back" value=(back);
@@ -105,7 +128,7 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
     let body = html! {
         (refused.summary(texts.words(), &["email"]))
         (form::post("/sign-in", "", &fields))
-        @if passkey::are_possible(&app.runtime) {
+        @if passkey::are_possible(&app.runtime) && house.is_none() {
             (passkey_button(texts.passkey, texts.passkey_failed, "/sign-in/passkey", back, true))
         }
         ul class="ways" {
@@ -122,7 +145,7 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
             }))
         }
     };
-    bare(status(refused), texts, texts.sign_in, headers, body)
+    dressed(house.as_deref(), status(refused), texts, texts.sign_in, headers, body)
 }
 
 async fn show(State(app): State<App>, headers: HeaderMap, Query(given): Query<SignIn>) -> Response {
@@ -135,7 +158,7 @@ async fn sign_in(
     headers: HeaderMap,
     Form(given): Form<SignIn>,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let back = inside(&given.back);
     match super::by_password(&app.runtime, &given.email, &given.password, browser, back).await {
         Ok(entered) => Ok(entered_response(&app.runtime, &headers, entered, back, None)),
@@ -186,7 +209,7 @@ async fn by_passkey(
     headers: HeaderMap,
     Json(response): Json<passkey::Response>,
 ) -> Result<Response, Problem> {
-    let signed = super::by_passkey(&app.runtime, &response, browser(origin, &headers)).await?;
+    let signed = super::by_passkey(&app.runtime, &response, browser(&app.runtime, origin, &headers)).await?;
     Ok(enter(&app.runtime, &headers, &signed, on_to(inside(&response.back))))
 }
 
@@ -196,8 +219,9 @@ pub(crate) fn on_to(path: &str) -> Response {
 }
 
 /// The link's landing changes nothing: mail programs and chats open links to preview them, and must not use it up.
-async fn show_link(headers: HeaderMap, Query(given): Query<LinkToken>) -> Response {
+async fn show_link(State(app): State<App>, headers: HeaderMap, Query(given): Query<LinkToken>) -> Response {
     let texts = texts(&headers);
+    let house = domain::house(&app.runtime, host(&headers).as_deref());
     let fields = html! {
         input type="hidden" name="token" value=(given.token);
         (form::actions(&html! { (form::submit(texts.sign_in)) }))
@@ -206,7 +230,7 @@ async fn show_link(headers: HeaderMap, Query(given): Query<LinkToken>) -> Respon
         p { (texts.link_text) }
         (form::post("/sign-in/link", "", &fields))
     };
-    bare(StatusCode::OK, texts, texts.sign_in, &headers, body)
+    dressed(house.as_deref(), StatusCode::OK, texts, texts.sign_in, &headers, body)
 }
 
 async fn use_link(
@@ -215,7 +239,7 @@ async fn use_link(
     headers: HeaderMap,
     Form(given): Form<LinkToken>,
 ) -> Result<Response, PageProblem> {
-    match super::by_link(&app.runtime, &given.token, browser(origin, &headers)).await {
+    match super::by_link(&app.runtime, &given.token, browser(&app.runtime, origin, &headers)).await {
         Ok(entered) => {
             let without = matches!(&entered, Entered::In(signed) if !signed.has_password);
             let sentence = if without {
@@ -250,10 +274,11 @@ async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response, Page
 }
 
 /// Where a request comes from.
-pub(crate) fn browser(origin: runtime::Origin, headers: &HeaderMap) -> Browser {
+pub(crate) fn browser(runtime: &Runtime, origin: runtime::Origin, headers: &HeaderMap) -> Browser {
     let agent = headers.get(header::USER_AGENT);
     let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
-    Browser::new(origin, agent, devices(headers))
+    let house = domain::house(runtime, host(headers).as_deref());
+    Browser::new(origin, agent, devices(headers)).at(house.map(|house| house.tenant))
 }
 
 fn devices(headers: &HeaderMap) -> Vec<String> {

@@ -18,7 +18,7 @@ use crate::attempt::MailAsks;
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
 use crate::password::Owner;
-use crate::{device, link, name, password, session, user};
+use crate::{device, domain, link, name, password, session, user};
 
 /// The kind of the jobs that look up who asked.
 pub const KIND: &str = "identity.asked";
@@ -112,8 +112,8 @@ async fn answer(runtime: &Runtime, asked: Asked) -> Result<()> {
         }
         Wanted::Reset => {
             let token = issue(&mut write, &scope, &candidate, "reset").await?;
-            (url, what) =
-                (format!("{}/sign-in/reset?token={token}", runtime.config.public_url()), "new password");
+            let base = domain::public_url(&mut write, runtime, scope.tenant()).await?;
+            (url, what) = (format!("{base}/sign-in/reset?token={token}"), "new password");
             letter = Letter::Reset { url: &url, minutes };
         }
     }
@@ -280,7 +280,8 @@ pub async fn ask_verification(scope: &Scope) -> Result<()> {
     runtime.kept(MailAsks::new).admit(&email, scope.origin().from.as_deref(), scope.now())?;
     let mut write = scope.write().await?;
     let token = issue(&mut write, scope, &candidate, "verify").await?;
-    let url = format!("{}/sign-in/verify?token={token}", runtime.config.public_url());
+    let base = domain::public_url(&mut write, runtime, scope.tenant()).await?;
+    let url = format!("{base}/sign-in/verify?token={token}");
     let letter = Letter::Verify { url: &url, minutes: runtime.config.security.link_ttl_m };
     let mail = Mail::written(scope, &candidate.email, &candidate.language, &letter).await?;
     mail::enqueue(mail.as_ref(), &mut write, runtime).await?;

@@ -65,6 +65,7 @@ impl House {
         let credentials = Credentials {
             bearer: bearer.map(str::to_owned),
             cookie: cookie.map(str::to_owned),
+            host: None,
             origin: Origin { request_id: Some("req-1".to_owned()), from: Some("192.0.2.7".to_owned()) },
             agent: Some("a program".to_owned()),
         };
@@ -76,6 +77,7 @@ impl House {
         let credentials = Credentials {
             bearer: Some(secret.to_owned()),
             cookie: None,
+            host: None,
             origin: Origin { request_id: None, from: Some(from.to_owned()) },
             agent: Some("curl/8".to_owned()),
         };

@@ -166,6 +166,11 @@ taken_at_once! {
     watch.new_country_max;
     watch.new_country_h;
     watch.keep_days;
+    tenants.grace_h;
+    tenants.rewrite_bytes_max;
+    tenants.domains_max;
+    tenants.domain_proof_port;
+    tenants.logo_bytes_max;
     log.filter;
     cdr.lines_max;
     cdr.bytes_max;

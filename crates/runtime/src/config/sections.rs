@@ -362,6 +362,22 @@ pub struct Watch {
     pub keep_days: u32,
 }
 
+/// `[tenants]`: what tenants may have, and how they go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenants {
+    /// How long an erasure can be called off.
+    pub grace_h: u32,
+    /// The largest SQLite file that is written anew after an erasure.
+    pub rewrite_bytes_max: i64,
+    /// Domains of one tenant's own.
+    pub domains_max: usize,
+    /// The port at which a domain's proof is read.
+    pub domain_proof_port: u16,
+    /// The largest logo.
+    pub logo_bytes_max: usize,
+}
+
 /// `[log]`: what is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

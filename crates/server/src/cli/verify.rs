@@ -21,6 +21,10 @@ pub(super) enum VerifyCommand {
     /// Whether each accepted message is in exactly one state, and everything that is kept about it agrees. Exit code 1 when
     /// not
     Accounting,
+    /// Whether tenants meet: on a running server two throw-away tenants are made, every route is asked for what the first has, as
+    /// every role of the second and without credentials, and both are erased. Exit code 1 when something leaks. Asks with a key of
+    /// the platform's administrator
+    Isolation,
     /// Whether the audit trail is whole: of the server, of an exported file, or of a database. Exit code 1 when not, with the
     /// first row that was changed, deleted, put in or moved
     Audit {
@@ -46,12 +50,54 @@ pub(super) async fn run(
     if let VerifyCommand::Audit { file, public_key } = command {
         return audit(file.as_deref(), public_key.as_deref(), config, reach, out).await;
     }
+    if matches!(command, VerifyCommand::Isolation) {
+        return isolation(&Client::new(config, reach)?, out).await;
+    }
     if config.data.is_some() || config.database.is_some() {
         return judged(&offline(config).await?, out);
     }
     let client = Client::new(config, reach)?;
     let books = client.get(&["accounting"], &[]).await?;
     judged(&[books.value], out)
+}
+
+/// Probes the server for what one tenant can reach of another.
+async fn isolation(client: &Client, out: &Out) -> Result<(), Failure> {
+    let report = crate::isolation::probe(&client.asker()?).await?;
+    if out.json() {
+        out.value(&json!(report));
+    } else {
+        let word = match report.isolated {
+            true => out.paint(Tone::Good, "isolated"),
+            false => out.paint(Tone::Bad, "not isolated"),
+        };
+        out.line(&format!(
+            "{} operations, {} roles, {} requests  {word}",
+            report.operations,
+            report.roles.len(),
+            report.requests
+        ));
+        if !report.leaks.is_empty() {
+            let leaks: Vec<Value> = report.leaks.iter().map(|leak| json!(leak)).collect();
+            let columns = [
+                ("METHOD", "/method"),
+                ("PATH", "/path"),
+                ("AS", "/actor"),
+                ("STATUS", "/status"),
+                ("WHAT", "/why"),
+            ];
+            out.table(&leaks, &columns);
+        }
+        report.not_probed.iter().for_each(|one| out.note(&format!("Not probed: {one}.")));
+    }
+    match (report.isolated, out.json()) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Failure::shown()),
+        (false, false) => Err(Failure::failed(
+            "one tenant reaches another, or could not be probed".to_owned(),
+            "take the server out of service until the routes that are named are closed.",
+        )),
+    }
 }
 
 /// Verifies the audit trail where the flags say: a file, a database, or the server.

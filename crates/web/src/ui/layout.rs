@@ -1,6 +1,8 @@
 //! The whole document around a page's content.
 
 use crate::{
+    accent,
+    access::Brand,
     assets,
     ui::{
         badge,
@@ -132,6 +134,8 @@ pub struct Page<'a> {
     pub theme: Theme,
     /// Whose data these are, shown beside the product's name.
     pub tenant: Option<&'a str>,
+    /// How that tenant looks.
+    pub brand: Option<&'a Brand>,
     /// The navigation.
     pub nav: &'a [NavGroup<'a>],
     /// The [`NavItem::href`] that this page belongs to.
@@ -164,6 +168,7 @@ impl Page<'_> {
             dir: Dir::Ltr,
             theme: Theme::Auto,
             tenant: None,
+            brand: None,
             nav: &[],
             current: "",
             user: None,
@@ -183,11 +188,7 @@ impl Page<'_> {
 pub fn page(page: &Page<'_>) -> Markup {
     let words = Words::for_lang(page.lang);
     document(
-        page.lang,
-        page.dir,
-        page.theme,
-        page.title,
-        page.user.map(|user| user.csrf),
+        page,
         &html! {
             a class="skip" href="#main" { (words.skip_to_content) }
             (top(page, words))
@@ -221,16 +222,12 @@ pub fn page(page: &Page<'_>) -> Markup {
 pub fn bare(page: &Page<'_>) -> Markup {
     let words = Words::for_lang(page.lang);
     document(
-        page.lang,
-        page.dir,
-        page.theme,
-        page.title,
-        page.user.map(|user| user.csrf),
+        page,
         &html! {
             a class="skip" href="#main" { (words.skip_to_content) }
             div class="bare" {
                 header class="bare-head" {
-                    (logo()) span class="product" { (PRODUCT) }
+                    (mark(page)) span class="product" { (PRODUCT) }
                     @if let Some(tenant) = page.tenant { span class="tenant" { (tenant) } }
                 }
                 main id="main" tabindex="-1" class="card" {
@@ -287,7 +284,18 @@ pub fn error_page(error: &ErrorPage<'_>) -> Markup {
     bare(&Page { lang: error.lang, dir: error.dir, theme: error.theme, ..Page::new(error.title, body) })
 }
 
-fn document(lang: &str, dir: Dir, theme: Theme, title: &str, csrf: Option<&str>, body: &Markup) -> Markup {
+/// The tenant's logo, or ours. Its name stands beside it as text.
+fn mark(page: &Page<'_>) -> Markup {
+    match page.brand.and_then(|brand| brand.logo.as_deref()) {
+        Some(address) => html! { img class="brand-logo" src=(address) alt="" height="28"; },
+        None => logo(),
+    }
+}
+
+fn document(page: &Page<'_>, body: &Markup) -> Markup {
+    let Page { lang, dir, theme, title, .. } = *page;
+    let csrf = page.user.map(|user| user.csrf);
+    let accent = page.brand.and_then(|brand| brand.accent.as_deref());
     html! {
         (DOCTYPE)
         html lang=(lang) dir=(dir.attribute()) data-theme=[theme.attribute()] {
@@ -299,6 +307,7 @@ fn document(lang: &str, dir: Dir, theme: Theme, title: &str, csrf: Option<&str>,
                 title { (title) " · " (PRODUCT) }
                 link rel="icon" type="image/svg+xml" href=(assets::url("favicon.svg"));
                 link rel="stylesheet" href=(assets::url("switchboard.css"));
+                @if let Some(accent) = accent { link rel="stylesheet" href=(accent::url(accent)); }
                 @for script in SCRIPTS { script src=(assets::url(script)) defer {} }
             }
             // Inherited by every element below: htmx sends the token with each request.
@@ -320,7 +329,7 @@ fn top(page: &Page<'_>, words: &Words) -> Markup {
                     (icon(Icon::Menu)) span class="visually-hidden" { (words.menu) }
                 }
             }
-            a class="brand" href="/" { (logo()) span class="product" { (PRODUCT) } }
+            a class="brand" href="/" { (mark(page)) span class="product" { (PRODUCT) } }
             @if let Some(tenant) = page.tenant { span class="tenant" { (tenant) } }
             span class="spring" {}
             button type="button" class="button palette-button js-only" commandfor="palette" command="show-modal" aria-haspopup="dialog" {

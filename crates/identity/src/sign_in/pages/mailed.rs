@@ -120,7 +120,8 @@ async fn reset(
 ) -> Result<Response, PageProblem> {
     let texts = texts(&headers);
     let done = if given.password == given.repeated {
-        recovery::reset(&app.runtime, &given.token, &given.password, &browser(origin, &headers)).await
+        recovery::reset(&app.runtime, &given.token, &given.password, &browser(&app.runtime, origin, &headers))
+            .await
     } else {
         Err(Error::invalid("repeated", texts.differs))
     };
@@ -161,7 +162,7 @@ async fn verify(
     Form(given): Form<NewPassword>,
 ) -> Result<Response, PageProblem> {
     let texts = texts(&headers);
-    match recovery::verify(&app.runtime, &given.token, &browser(origin, &headers)).await {
+    match recovery::verify(&app.runtime, &given.token, &browser(&app.runtime, origin, &headers)).await {
         Ok(email) => {
             let body = html! {
                 (feedback::notice(Tone::Good, texts.verified, &html! { span dir="ltr" { (email) } }))

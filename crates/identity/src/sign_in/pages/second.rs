@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 use types::{Code, Error};
-use web::access::{Stranger, cookie};
+use web::access::{Stranger, cookie, host};
 use web::ui::tone::Tone;
 use web::ui::words::Words;
 use web::ui::{code, feedback, field, form};
@@ -17,9 +17,10 @@ use web::{App, Form, Json, PageProblem, Problem, Refused};
 use super::super::second::{self, Pending};
 use super::super::texts::Texts;
 use super::{
-    PENDING_COOKIE, bare, browser, enter, inside, on_to, passkey_button, refused_by, set_cookie, status,
-    texts,
+    PENDING_COOKIE, bare, browser, dressed, enter, inside, on_to, passkey_button, refused_by, set_cookie,
+    status, texts,
 };
+use crate::domain;
 use crate::factor::passkey::{self, Challenge};
 use crate::factor::totp::Enrolment;
 
@@ -74,7 +75,8 @@ fn step(app: &App, pending: &Pending, headers: &HeaderMap, given: &Given, refuse
         @if takes_codes { (feedback::help(texts.lost, &html! { p { (texts.lost_help) } })) }
         p { a href="/sign-in" { (texts.again_from_start) } }
     };
-    bare(status(refused), texts, texts.second, headers, body)
+    let house = domain::house(&app.runtime, host(headers).as_deref());
+    dressed(house.as_deref(), status(refused), texts, texts.second, headers, body)
 }
 
 async fn show(
@@ -82,7 +84,7 @@ async fn show(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let pending = match second::find(&app.runtime, &token(&headers), &browser).await {
         Ok(pending) => pending,
         Err(error) if error.code() == Code::SignInExpired => return Ok(begin_again(&app)),
@@ -100,7 +102,7 @@ async fn by_code(
     headers: HeaderMap,
     Form(given): Form<Given>,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let token = token(&headers);
     match second::by_code(&app.runtime, &token, &given.code, given.remember, browser.clone()).await {
         Ok((signed, back)) => {
@@ -135,7 +137,7 @@ async fn mail(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let token = token(&headers);
     match second::mail_code(&app.runtime, &token, &browser).await {
         Ok(()) => Ok(Redirect::to("/sign-in/second").into_response()),
@@ -153,7 +155,7 @@ async fn passkey_options(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<axum::Json<Challenge>, Problem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     Ok(axum::Json(second::ask_passkey(&app.runtime, &token(&headers), &browser).await?))
 }
 
@@ -163,7 +165,7 @@ async fn by_passkey(
     headers: HeaderMap,
     Json(response): Json<passkey::Response>,
 ) -> Result<Response, Problem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let (signed, back) = second::by_passkey(&app.runtime, &token(&headers), &response, browser).await?;
     Ok(enter(&app.runtime, &headers, &signed, on_to(inside(&back))))
 }
@@ -213,7 +215,7 @@ async fn show_enrol(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    match second::find(&app.runtime, &token(&headers), &browser(origin, &headers)).await {
+    match second::find(&app.runtime, &token(&headers), &browser(&app.runtime, origin, &headers)).await {
         Ok(pending) if pending.enrol => enrol_page(&pending, &headers, &Refused::NONE).await,
         Ok(_) => Ok(Redirect::to("/sign-in/second").into_response()),
         Err(error) if error.code() == Code::SignInExpired => Ok(begin_again(&app)),
@@ -227,7 +229,7 @@ async fn enrol(
     headers: HeaderMap,
     Form(given): Form<Given>,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let token = token(&headers);
     let pending = match second::find(&app.runtime, &token, &browser).await {
         Ok(pending) => pending,
