@@ -5,7 +5,7 @@
 //! where it was. What stays is the platform's: a certificate with the number of rows of each table, signed by the key that
 //! signs the checkpoints of the platform's audit trail, and what that trail says of who created, changed and erased the tenant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,10 @@ use crate::tenant::{self, ERASING};
 use crate::{audit, domain, encryption};
 
 pub mod api;
+pub mod certificate;
 pub mod pages;
+
+use certificate::{Certificate, Signed};
 
 /// How often it is looked for what is due.
 const LOOKED_EVERY: Duration = Duration::from_secs(2);
@@ -34,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// For how long late rows, of work that was under way, are still swept out.
 const LATE_MS: i64 = 3_600_000;
 /// Erasures that one look finds.
-const DUE_MAX: i64 = 20;
+const DUE_MAX: i64 = 1_000;
 
 /// Ends what runs for a tenant outside the database's rows: binds, links, files. It may be called again.
 pub type Leave = Arc<dyn Fn(TenantId) -> BoxFuture<'static, Result<()>> + Send + Sync>;
@@ -71,6 +74,15 @@ record! {
         /// The key that verifies it, that of the platform's audit trail.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub public_key: Option<String>,
+    }
+}
+
+impl Erasure {
+    /// Its certificate as it is handed out; nothing before it is done.
+    pub fn signed(&self) -> Option<Signed> {
+        let (body, signature, public_key) =
+            (self.body.clone()?, self.signature.clone()?, self.public_key.clone()?);
+        Some(Signed { body, signature, public_key })
     }
 }
 
@@ -305,8 +317,9 @@ record! {
 /// Carries out what is due, until the program stops.
 pub async fn keep(runtime: Runtime, tables: Vec<&'static str>, leave: Leave) {
     let stopping = runtime.tasks.stopping();
+    let mut swept = HashMap::new();
     while !stopping.is_cancelled() {
-        if let Err(error) = round(&runtime, &tables, &leave).await {
+        if let Err(error) = round(&runtime, &tables, &leave, &mut swept).await {
             tracing::error!(?error, "an erasure could not go on; trying again");
         }
         tokio::select! {
@@ -316,11 +329,13 @@ pub async fn keep(runtime: Runtime, tables: Vec<&'static str>, leave: Leave) {
     }
 }
 
-/// Carries out what is due now.
-///
-/// # Errors
-/// When the database does not answer; what is left is done by the next round.
-pub async fn round(runtime: &Runtime, tables: &[&'static str], leave: &Leave) -> Result<()> {
+/// Carries out what is due now. `swept` is when late rows were last looked for: each pause is as long as all before it together.
+async fn round(
+    runtime: &Runtime,
+    tables: &[&'static str],
+    leave: &Leave,
+    swept: &mut HashMap<ErasureId, Timestamp>,
+) -> Result<()> {
     let now = runtime.clock.now();
     let due: Vec<Due> = runtime
         .db
@@ -330,15 +345,21 @@ pub async fn round(runtime: &Runtime, tables: &[&'static str], leave: &Leave) ->
             sql!(
                 "select id, tenant, name_sha256, asked_by, asked_at, began_at, counts, erased_at from erasure \
                  where called_off_at is null and erase_at <= $1 and (rewritten_at is null or erased_at > $2) \
-                 order by erase_at limit $3"
+                 order by case when erased_at is null then 0 else 1 end, erase_at limit $3"
             ),
             args![now, now.plus_ms(-LATE_MS), DUE_MAX],
         )
         .await?;
+    swept.retain(|id, _| due.iter().any(|one| one.id == *id));
     for one in due {
-        match one.erased_at {
-            None => erase(runtime, tables, leave, &one).await?,
-            Some(_) => finish(runtime, tables, &one).await?,
+        let Some(erased_at) = one.erased_at else {
+            erase(runtime, tables, leave, &one).await?;
+            continue;
+        };
+        let last = swept.get(&one.id).copied();
+        if last.is_none_or(|last| now.since_ms(last) >= last.since_ms(erased_at)) {
+            finish(runtime, tables, &one).await?;
+            swept.insert(one.id, now);
         }
     }
     Ok(())
@@ -431,24 +452,6 @@ fn happened(runtime: &Runtime, tenant: TenantId, event: Event) -> Happened {
     }
 }
 
-/// What a certificate says; its JSON text is what is signed.
-#[derive(Serialize)]
-struct Certificate<'a> {
-    certificate: &'static str,
-    erasure: ErasureId,
-    tenant: TenantId,
-    name_sha256: &'a str,
-    asked_by: &'a str,
-    asked_at: Timestamp,
-    began_at: Timestamp,
-    erased_at: Timestamp,
-    rows: u64,
-    tables: &'a BTreeMap<String, u64>,
-    /// Whose audit trail's key signs.
-    platform: TenantId,
-    key: String,
-}
-
 /// The last rows, the tenant's own row with its data key, and the certificate: together or not at all.
 async fn certify(
     runtime: &Runtime,
@@ -471,16 +474,16 @@ async fn certify(
     let gone = tx.execute(sql!("delete from tenant where id = $1"), args![due.tenant]).await?;
     counts.insert("tenant".to_owned(), gone);
     let certificate = Certificate {
-        certificate: "switchboard/erasure/1",
+        certificate: certificate::FORMAT.to_owned(),
         erasure: due.id,
         tenant: due.tenant,
-        name_sha256: &due.name_sha256,
-        asked_by: &due.asked_by,
+        name_sha256: due.name_sha256.clone(),
+        asked_by: due.asked_by.clone(),
         asked_at: due.asked_at,
         began_at,
         erased_at,
         rows: counts.values().sum(),
-        tables: &counts,
+        tables: counts.clone(),
         platform,
         key: signing.id(),
     };

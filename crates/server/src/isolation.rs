@@ -132,6 +132,11 @@ impl Asker {
         self.ask("GET", path, &Value::Null).await
     }
 
+    /// Sends a form, as a browser does.
+    async fn form(&self, path: &str, form: String) -> Result<reqwest::Response> {
+        self.send("POST", path, Some(("application/x-www-form-urlencoded", form))).await
+    }
+
     /// Creates something, and gives the answer.
     ///
     /// # Errors
@@ -144,8 +149,7 @@ impl Asker {
     async fn enter(&self, link: &Value) -> Result<Self> {
         let token = link["url"].as_str().and_then(|url| url.rsplit_once("token=")).map(|(_, token)| token);
         let token = token.ok_or_else(|| Error::new(Code::Unavailable, "the answer shows no sign-in link"))?;
-        let form = Some(("application/x-www-form-urlencoded", format!("token={token}")));
-        let response = self.anonymous().send("POST", "/sign-in/link", form).await?;
+        let response = self.anonymous().form("/sign-in/link", format!("token={token}")).await?;
         let cookies = response.headers().get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
         let session = cookies.into_iter().find(|cookie| cookie.starts_with("switchboard_session="));
         let session = session.and_then(|cookie| cookie.split(';').next()).map(str::to_owned);
@@ -220,6 +224,8 @@ struct Party {
     name: String,
     /// Its administrator, with a key of everything within the tenant.
     admin: Asker,
+    /// The same, as a person in a browser.
+    person: Asker,
 }
 
 /// Makes a throw-away tenant with an administrator and a key.
@@ -236,6 +242,7 @@ async fn party(platform: &Asker, mark: &str, side: &str) -> Result<Party> {
         id: made["id"].as_str().unwrap_or_default().to_owned(),
         name,
         admin: platform.with_key(key["secret"].as_str().unwrap_or_default()),
+        person,
     })
 }
 
@@ -351,7 +358,7 @@ impl Asking {
 
 async fn ask_all(platform: &Asker, first: &Party, second: &Party, mark: &str) -> Result<Report> {
     let operations = operations(platform).await?;
-    let (records, mut not_probed) = knowledge::records(&first.admin, mark).await?;
+    let (records, mut not_probed) = knowledge::records(&first.admin, Some(&first.person), mark).await?;
     let roles = roles(second, mark).await?;
     let own: BTreeMap<_, _> = seen_by_owner(first, &records).await?;
     not_probed.extend(unknown(&operations, &records));

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use types::Permission;
 use web::console::Content;
+use web::ui::dialog::{self, Confirm};
 use web::ui::icon::Icon;
 use web::ui::timeline::relative_time;
 use web::ui::tone::Tone;
@@ -30,19 +31,42 @@ fn one(words: &Words, domain: &Domain, manages: bool) -> Markup {
         },
         None => badge::badge_icon(Tone::Warn, Icon::Clock, "to be proved"),
     };
+    let action = format!("/domains/{}/remove", domain.id);
+    let (id, title) = (format!("remove-{}", domain.id), format!("Remove {}?", domain.host));
+    let ask = Confirm {
+        id: &id,
+        button: "Remove…",
+        title: &title,
+        text: match domain.proved_at {
+            Some(_) => {
+                "Its sign-in page is then the installation's again, and links in mails lead there. Your people sign in anew."
+            }
+            None => "It serves nobody yet. When you add it again, it has another line.",
+        },
+        confirm: "Remove domain",
+        action: &action,
+        csrf: "",
+        danger: false,
+    };
     let actions = html! {
         @if manages {
             @if domain.proved_at.is_none() {
                 (form::post(&format!("/domains/{}/check", domain.id), "", &html! { (form::submit("Check now").weight(form::Weight::Plain).small()) }))
             }
-            (form::post(&format!("/domains/{}/remove", domain.id), "", &html! { (form::submit("Remove").weight(form::Weight::Quiet).small()) }))
+            (dialog::confirm(words, &ask))
         }
     };
     let body = html! {
         p { (state) }
         @if domain.proved_at.is_none() {
-            p { "Put this line into the file " code dir="ltr" { "http://" (domain.host) (PROOF_PATH) } ", where anybody can read it, before the host leads here:" }
-            (code::value(words, &format!("token-{}", domain.id), &domain.token))
+            ol {
+                li {
+                    p { "Put this line into the file " code dir="ltr" { "http://" (domain.host) (PROOF_PATH) } ", where anybody can read it:" }
+                    (code::value(words, &format!("token-{}", domain.id), &domain.token))
+                }
+                li { "Check it. Whoever proves the host has it." }
+                li { "Then let the host lead to this server, with a certificate for it." }
+            }
             @if let Some(problem) = &domain.problem { (feedback::notice(Tone::Warn, "The last check found no proof", &html! { (problem) })) }
         } @else {
             p { "Let the host lead to this server: its people sign in at " code dir="ltr" { "https://" (domain.host) "/" } ", and nobody else's do." }

@@ -1,7 +1,7 @@
 //! The end of tenants over the API.
 
 use axum::extract::Path;
-use types::{Page, TenantId};
+use types::{ErasureId, Page, TenantId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::problem::ProblemBody;
@@ -43,6 +43,13 @@ async fn list(
     Ok(Answer(super::list(&scope, &paging).await?))
 }
 
+/// One erasure, with its certificate when it is done.
+#[utoipa::path(get, path = "/api/v1/erasures/{id}", tag = "tenants", params(("id" = ErasureId, Path)),
+    responses((status = 200, body = Erasure), (status = 404, body = ProblemBody)))]
+async fn get(Caller(scope): Caller, Path(id): Path<String>) -> Result<Answer<200, Erasure>, Problem> {
+    Ok(Answer(super::get(&scope, id.parse()?).await?))
+}
+
 /// Ask for the erasure of a tenant: everything of it, for ever. It can be called off until `erase_at`.
 #[utoipa::path(post, path = "/api/v1/tenants/{id}/erasure", tag = "tenants", params(("id" = TenantId, Path)), request_body = AskErasure,
     responses((status = 202, body = Erasure), (status = 409, description = "It was asked for before", body = ProblemBody)))]
@@ -69,5 +76,6 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(own, ask_own, call_off_own))
         .routes(routes!(list))
+        .routes(routes!(get))
         .routes(routes!(ask, call_off))
 }

@@ -2,19 +2,22 @@
 
 use axum::Router;
 use axum::extract::Path;
-use axum::response::Response;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
-use types::{Code, Permission};
+use types::{Code, ErasureId, Permission};
 use web::console::Content;
+use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
 use web::ui::timeline::relative_time;
 use web::ui::tone::Tone;
 use web::ui::words::Words;
-use web::ui::{browse, card, feedback, field, form};
+use web::ui::{badge, browse, card, code, feedback, field, form};
 use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
+use super::certificate::{self, Signed};
 use super::{AskErasure, Erasure};
 use crate::tenant::{self, Tenant};
 
@@ -24,31 +27,54 @@ struct Given {
     name: String,
 }
 
-/// What is lost, and the form that asks for it; or until when it can be called off.
+/// What is lost and what stays, and the form that asks for it; or until when it can be called off.
 fn ask(tenant: &Tenant, at: &str, given: &Given, refused: &Refused) -> Markup {
     if let Some(erase_at) = tenant.erase_at {
-        let off = form::post(&format!("{at}/call-off"), "", &html! { (form::submit("Call it off")) });
+        let off = form::post(
+            &format!("{at}/call-off"),
+            "",
+            &form::actions(&html! { (form::submit("Call it off").weight(form::Weight::Plain)) }),
+        );
         return feedback::notice(
             Tone::Bad,
             &format!("{} is to be erased", tenant.name),
-            &html! { p { "At " (erase_at.to_minute()) ". Until then everything goes on as before." } (off) },
+            &html! {
+                p { "At " (erase_at.to_minute()) ", " (relative_time(&erase_at.to_string(), &erase_at.to_minute())) ". Until then everything goes on as before." }
+                (off)
+            },
         );
     }
     let fields = html! {
         (field::text("name", "The tenant's name").hint(&format!("Type {} to say that you mean it", tenant.name)).autocomplete("off").value(&given.name).max_chars(100).error(refused.at("name")).required())
         (form::actions(&html! { (form::submit("Ask for the erasure").weight(form::Weight::Danger)) }))
     };
-    html! {
-        p { "Everything of this tenant goes for ever: messages, people, keys, settings, its audit trail and its files of records. Binds and connections end. A signed certificate with the number of rows stays with the platform. Nothing happens before the time of grace is over, and until then it can be called off." }
-        (form::post(at, "", &fields))
-    }
+    let goes = html! {
+        ul {
+            li { "Messages, conversations, contacts' consents and opt-outs." }
+            li { "People, roles, keys, applications and the audit trail." }
+            li { "Connections, accounts, routes and settings. Binds end at once." }
+            li { "Files of call detail records, and the key that seals secrets." }
+        }
+        p { "Nobody can bring any of it back." }
+    };
+    let stays = html! {
+        ul {
+            li { "A signed certificate with the number of rows of each table, kept by the platform." }
+            li { "What the platform's own audit trail says of who created, changed and erased the tenant." }
+        }
+        p { "Nothing happens before the time of grace is over, and until then it can be called off." }
+    };
+    card::split(
+        &card::card(&format!("Erase {}", tenant.name), &html! {}, &form::post(at, "", &fields)),
+        &html! { (card::card("What goes", &html! {}, &goes)) (card::card("What stays", &html! {}, &stays)) },
+    )
 }
 
 fn own_content(visitor: &Visitor, tenant: &Tenant, given: &Given, refused: &Refused) -> Content<'static> {
     let words = Words::for_lang(&visitor.person.language);
     let body = html! {
         (refused.summary(words, &["name"]))
-        (card::panel(&ask(tenant, "/organisation/erasure", given, refused)))
+        (ask(tenant, "/organisation/erasure", given, refused))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Organisation", "/organisation")], "Erasure");
     Content { breadcrumbs, ..Content::new("Erasure", body) }
@@ -87,7 +113,7 @@ fn any_content(visitor: &Visitor, tenant: &Tenant, given: &Given, refused: &Refu
     let at = format!("/tenants/{}/erasure", tenant.id);
     let body = html! {
         (refused.summary(words, &["name"]))
-        (card::panel(&ask(tenant, &at, given, refused)))
+        (ask(tenant, &at, given, refused))
     };
     let here = format!("/tenants/{}", tenant.id);
     let breadcrumbs =
@@ -123,13 +149,15 @@ async fn call_off_any(visitor: Visitor, Path(id): Path<String>) -> Result<Respon
     Ok(console::done(&format!("/tenants/{id}/erasure"), "The erasure is called off."))
 }
 
-fn state(erasure: &Erasure) -> String {
-    let at = |word: &str, at: types::Timestamp| format!("{word} {}", at.to_minute());
+fn state(erasure: &Erasure) -> Markup {
+    let told = |tone, icon, word, at: types::Timestamp| {
+        html! { (badge::badge_icon(tone, icon, word)) " " (relative_time(&at.to_string(), &at.to_minute())) }
+    };
     match erasure {
-        Erasure { called_off_at: Some(off), .. } => at("called off", *off),
-        Erasure { erased_at: Some(erased), .. } => at("erased", *erased),
-        Erasure { began_at: Some(began), .. } => at("under way since", *began),
-        _ => at("waits until", erasure.erase_at),
+        Erasure { called_off_at: Some(off), .. } => told(Tone::Neutral, Icon::Cross, "called off", *off),
+        Erasure { erased_at: Some(erased), .. } => told(Tone::Good, Icon::Check, "erased", *erased),
+        Erasure { began_at: Some(began), .. } => told(Tone::Info, Icon::Refresh, "under way", *began),
+        _ => told(Tone::Warn, Icon::Clock, "waits", erasure.erase_at),
     }
 }
 
@@ -139,39 +167,79 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
     let rows = page.items.iter().map(|one| {
         row(vec![
             html! { code dir="ltr" { (one.tenant) } },
-            html! { (state(one)) },
-            html! { @if one.body.is_some() { a href={ "/erasures/" (one.id) } { "Certificate" } } },
+            state(one),
+            html! { @if one.body.is_some() { a href={ "/erasures/" (one.id) } { "Certificate" } } @else { "–" } },
             relative_time(&one.asked_at.to_string(), &one.asked_at.to_minute()),
         ])
     });
-    let columns = vec![column("Tenant"), column("State"), column("Certificate"), column("Asked")];
+    let columns =
+        vec![column("Tenant"), column("State"), column("Certificate"), column("Asked for").detail()];
     let older = page.next.as_ref().map(|next| format!("/erasures?after={next}"));
+    let empty = feedback::empty(
+        Icon::Trash,
+        "No tenant was erased",
+        "Ask for the erasure of a tenant on its own page. Its certificate is then kept here.",
+        &html! { (form::link("Tenants", "/tenants")) },
+    );
     let body = html! {
-        (table("Erasures", columns, rows.collect()))
+        (table("Erasures", columns, rows.collect()).empty(empty))
         (browse::pager(words, None, older.as_deref(), ""))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Tenants", "/tenants")], "Erasures");
     Ok(visitor.page(Content { breadcrumbs, ..Content::new("Erasures", body) }))
 }
 
-/// A certificate as its three texts.
+fn handed_out(erasure: &Erasure) -> types::Result<Signed> {
+    erasure.signed().ok_or_else(|| types::Error::new(Code::NotFound, "this erasure has no certificate yet"))
+}
+
+/// What a certificate says, and what proves it.
 async fn certificate(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     let one = super::get(&visitor.scope, id.parse()?).await?;
+    let signed = handed_out(&one)?;
+    let told = certificate::verify(&signed, None)?;
     let words = Words::for_lang(&visitor.person.language);
-    let (Some(body), Some(signature), Some(key)) = (&one.body, &one.signature, &one.public_key) else {
-        return Err(types::Error::new(Code::NotFound, "this erasure has no certificate yet").into());
-    };
+    let when = |at: types::Timestamp| relative_time(&at.to_string(), &at.to_minute());
     let facts = card::facts(&[
-        ("Signature", html! { code dir="ltr" { (signature) } }),
-        ("Public key", html! { code dir="ltr" { (key) } }),
+        ("Tenant", html! { code dir="ltr" { (told.tenant) } }),
+        ("Asked for by", html! { span dir="ltr" { (told.asked_by) } }),
+        ("Asked for", when(told.asked_at)),
+        ("Began", when(told.began_at)),
+        ("Erased", when(told.erased_at)),
+        ("Rows", html! { (told.rows) }),
     ]);
+    let proof = card::facts(&[
+        ("Name (SHA-256)", code::value(words, "name", &told.name_sha256)),
+        ("Signature (Ed25519)", code::value(words, "signature", &signed.signature)),
+        ("Public key", code::value(words, "public-key", &signed.public_key)),
+    ]);
+    let rows = told.tables.iter().map(|(name, rows)| row(vec![html! { code { (name) } }, html! { (rows) }]));
+    let tables = table("Rows by table", vec![column("Table"), column("Rows").number()], rows.collect());
     let shown = html! {
-        p { "Signed with Ed25519 by the key of the platform's audit trail, over these octets." }
-        (web::ui::code::block(words, "certificate", "Certificate", body))
         (card::panel(&facts))
+        (tables)
+        (card::card("Proof", &html! {}, &html! {
+            p { "Signed by the key of the platform's audit trail. Download it, and verify it anywhere without this server:" }
+            (code::value(words, "command", &format!("switchboard verify erasure {id}.json")))
+            (proof)
+        }))
     };
-    let breadcrumbs = browse::breadcrumbs(words, &[("Erasures", "/erasures")], "Certificate");
-    Ok(visitor.page(Content { breadcrumbs, ..Content::new("Certificate", shown) }))
+    let breadcrumbs =
+        browse::breadcrumbs(words, &[("Tenants", "/tenants"), ("Erasures", "/erasures")], "Certificate");
+    let down = format!("/erasures/{id}/certificate");
+    let actions = form::link("Download", &down).icon(Icon::ArrowDown);
+    let actions = html! { (actions) };
+    Ok(visitor.page(Content { breadcrumbs, actions, ..Content::new("Certificate of an erasure", shown) }))
+}
+
+async fn download(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let id: ErasureId = id.parse()?;
+    let signed = handed_out(&super::get(&visitor.scope, id).await?)?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.json\"")),
+    ];
+    Ok((headers, serde_json::to_string_pretty(&signed).map_err(types::Error::internal)?).into_response())
 }
 
 /// The routes.
@@ -183,4 +251,5 @@ pub(crate) fn router() -> Router<App> {
         .route("/tenants/{id}/erasure/call-off", post(call_off_any))
         .route("/erasures", get(list))
         .route("/erasures/{id}", get(certificate))
+        .route("/erasures/{id}/certificate", get(download))
 }

@@ -9,8 +9,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use types::{Code, Error, Permission};
 use web::console::Content;
+use web::ui::timeline::relative_time;
+use web::ui::tone::Tone;
 use web::ui::words::Words;
-use web::ui::{card, field, form};
+use web::ui::{card, feedback, field, form};
 use web::{App, Form, PageProblem, Problem, Refused, Visitor, console};
 
 use super::OrganisationChange;
@@ -90,15 +92,32 @@ fn content(visitor: &Visitor, tenant: &Tenant, given: &Given, refused: &Refused)
     let facts = card::facts(&[
         ("Id", html! { code dir="ltr" { (tenant.id) } }),
         ("Slug", html! { code dir="ltr" { (tenant.slug) } }),
+        ("Since", relative_time(&tenant.created_at.to_string(), &tenant.created_at.to_minute())),
+    ]);
+    let shown = card::facts(&[
         ("Name", html! { (tenant.name) }),
-        ("Locale", html! { (tenant.locale) " · " (tenant.time_zone) " · " (tenant.currency) }),
+        ("Locale", html! { span dir="ltr" { (tenant.locale) } }),
+        ("Time zone", html! { span dir="ltr" { (tenant.time_zone) } }),
+        ("Currency", html! { span dir="ltr" { (tenant.currency) } }),
+        (
+            "Help",
+            html! { @if let Some(support) = &tenant.support_email { a href={ "mailto:" (support) } dir="ltr" { (support) } } @else { "–" } },
+        ),
     ]);
     let body = html! {
         (refused.summary(words, &[FIELDS.as_slice(), &["logo"]].concat()))
-        (card::panel(&facts))
+        @if let Some(erase_at) = tenant.erase_at {
+            (feedback::notice(Tone::Bad, &format!("{} is to be erased", tenant.name), &html! {
+                p { "At " (erase_at.to_minute()) ". Until then it can be called off: see Erasure." }
+            }))
+        }
         @if changes {
-            (card::card("Settings", &html! {}, &settings(given, refused)))
-            (card::card("Logo", &html! {}, &logo(tenant, refused)))
+            (card::split(
+                &card::card("Settings", &html! {}, &settings(given, refused)),
+                &html! { (card::card("Logo", &html! {}, &logo(tenant, refused))) (card::panel(&facts)) },
+            ))
+        } @else {
+            (card::split(&card::panel(&shown), &card::panel(&facts)))
         }
     };
     let actions = html! {

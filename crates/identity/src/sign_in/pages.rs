@@ -19,7 +19,7 @@ use web::{App, Form, Json, PageProblem, Problem, Query, Refused, Visitor, assets
 
 use super::texts::Texts;
 use super::{Browser, Entered};
-use crate::domain::{self, House};
+use crate::domain;
 use crate::factor::passkey::{self, Challenge};
 use crate::session::{self, SignedIn};
 use crate::{federation, mail};
@@ -66,26 +66,17 @@ pub(crate) fn texts(headers: &HeaderMap) -> &'static Texts {
     Texts::accepted(accepted.unwrap_or_default())
 }
 
-/// A page without navigation, in the browser's theme, that no cache keeps.
+/// A page without navigation, in the browser's theme and with the looks of whose host was asked, that no cache keeps.
 pub(crate) fn bare(
+    runtime: &Runtime,
     status: StatusCode,
     texts: &Texts,
     title: &str,
     headers: &HeaderMap,
     body: Markup,
 ) -> Response {
-    dressed(None, status, texts, title, headers, body)
-}
-
-/// The same, with the looks of whose host was asked.
-fn dressed(
-    house: Option<&House>,
-    status: StatusCode,
-    texts: &Texts,
-    title: &str,
-    headers: &HeaderMap,
-    body: Markup,
-) -> Response {
+    let house = domain::house(runtime, host(headers).as_deref());
+    let house = house.as_deref();
     let theme = Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref());
     let support = house.and_then(|house| house.brand.support.as_deref());
     let page = Page {
@@ -145,7 +136,7 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
             }))
         }
     };
-    dressed(house.as_deref(), status(refused), texts, texts.sign_in, headers, body)
+    bare(&app.runtime, status(refused), texts, texts.sign_in, headers, body)
 }
 
 async fn show(State(app): State<App>, headers: HeaderMap, Query(given): Query<SignIn>) -> Response {
@@ -221,7 +212,6 @@ pub(crate) fn on_to(path: &str) -> Response {
 /// The link's landing changes nothing: mail programs and chats open links to preview them, and must not use it up.
 async fn show_link(State(app): State<App>, headers: HeaderMap, Query(given): Query<LinkToken>) -> Response {
     let texts = texts(&headers);
-    let house = domain::house(&app.runtime, host(&headers).as_deref());
     let fields = html! {
         input type="hidden" name="token" value=(given.token);
         (form::actions(&html! { (form::submit(texts.sign_in)) }))
@@ -230,7 +220,7 @@ async fn show_link(State(app): State<App>, headers: HeaderMap, Query(given): Que
         p { (texts.link_text) }
         (form::post("/sign-in/link", "", &fields))
     };
-    dressed(house.as_deref(), StatusCode::OK, texts, texts.sign_in, &headers, body)
+    bare(&app.runtime, StatusCode::OK, texts, texts.sign_in, &headers, body)
 }
 
 async fn use_link(
@@ -249,19 +239,19 @@ async fn use_link(
             };
             Ok(entered_response(&app.runtime, &headers, entered, "/", Some(sentence)))
         }
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The page for a link that cannot be used, whatever it was for.
-fn link_of_no_use(headers: &HeaderMap) -> Response {
+fn link_of_no_use(runtime: &Runtime, headers: &HeaderMap) -> Response {
     let texts = texts(headers);
     let body = html! {
         (feedback::notice(Tone::Warn, texts.link_used_text, &html! {}))
         div class="actions" { (form::link(texts.sign_in, "/sign-in")) }
     };
-    bare(StatusCode::UNAUTHORIZED, texts, texts.link_used, headers, body)
+    bare(runtime, StatusCode::UNAUTHORIZED, texts, texts.link_used, headers, body)
 }
 
 async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response, PageProblem> {

@@ -67,6 +67,11 @@ pub(super) enum TenantCommand {
     },
     /// All erasures, newest first; with --json their certificates too
     Erasures(PageFlags),
+    /// The certificate of an erasure, for a file of yours; verify erasure reads it without a server
+    Certificate {
+        /// The erasure's id
+        erasure: String,
+    },
 }
 
 /// What new and changed tenants have in common.
@@ -144,6 +149,18 @@ pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> 
                 ("ERASED", "/erased_at"),
             ];
             client.get(&["erasures"], &page.query()).await?.show_page(out, &columns);
+            return Ok(());
+        }
+        TenantCommand::Certificate { erasure } => {
+            let one = client.get(&["erasures", erasure], &[]).await?.value;
+            if !one["body"].is_string() {
+                return Err(Failure::failed(
+                    "this erasure has no certificate yet".to_owned(),
+                    "wait until it is done: switchboard tenant erasures.",
+                ));
+            }
+            let part = |name: &str| one[name].clone();
+            out.value(&json!({ "body": part("body"), "signature": part("signature"), "public_key": part("public_key") }));
             return Ok(());
         }
     };

@@ -70,16 +70,48 @@ async fn watched(
 }
 
 /// Records of programs and of the services that people sign in with.
-async fn machines(admin: &Asker, mark: &str, found: &mut BTreeMap<&'static str, String>) -> Result<()> {
-    let client = json!({ "name": "App", "scopes": ["message.view"] });
+async fn machines(
+    admin: &Asker,
+    person: Option<&Asker>,
+    mark: &str,
+    found: &mut BTreeMap<&'static str, String>,
+) -> Result<()> {
+    let client = json!({ "name": "App", "scopes": ["message.view"], "redirect_uris": [LED_BACK] });
     let provider =
         json!({ "name": format!("Login {mark}"), "issuer": "https://login.example", "client_id": "x" });
-    found.insert("/api/v1/oauth-clients", id(&admin.made("/api/v1/oauth-clients", client).await?));
+    let client = id(&admin.made("/api/v1/oauth-clients", client).await?);
     found
         .insert("/api/v1/identity-providers", id(&admin.made("/api/v1/identity-providers", provider).await?));
-    // One's own alone: a program has none, whatever the id.
-    found.insert("/api/v1/me/consents", "cns_0000000000001".to_owned());
+    let consent = match person {
+        Some(person) => consent(person, &client).await?,
+        // A program has none of its own, whatever the id.
+        None => "cns_0000000000001".to_owned(),
+    };
+    found.insert("/api/v1/me/consents", consent);
+    found.insert("/api/v1/oauth-clients", client);
     Ok(())
+}
+
+/// Where the application would be led back to.
+const LED_BACK: &str = "https://app.isolation.example/back";
+
+/// Lets an application act for a person.
+async fn consent(person: &Asker, client: &str) -> Result<String> {
+    // Nobody asks for the code, so no verifier belongs to this challenge.
+    let challenge = "A".repeat(43);
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([
+            ("response_type", "code"),
+            ("client_id", client),
+            ("redirect_uri", LED_BACK),
+            ("code_challenge_method", "S256"),
+            ("code_challenge", &challenge),
+            ("answer", "allow"),
+        ])
+        .finish();
+    person.form("/oauth/authorize", form).await?;
+    let mine = person.get("/api/v1/me/consents").await?.json();
+    Ok(id(&mine[0]))
 }
 
 /// Records of what persons have asked, and of what went wrong with their data.
@@ -96,11 +128,15 @@ fn in_an_hour() -> String {
 }
 
 /// Makes a record of each kind that a path can name, for the tenant of somebody who may do everything there: by the record's
-/// collection, its id. Beside them, in words, what could not be made.
+/// collection, its id. Beside them, in words, what could not be made. What only people have is made where a person is given.
 ///
 /// # Errors
 /// When the server refuses one.
-pub async fn records(admin: &Asker, mark: &str) -> Result<(BTreeMap<&'static str, String>, Vec<String>)> {
+pub async fn records(
+    admin: &Asker,
+    person: Option<&Asker>,
+    mark: &str,
+) -> Result<(BTreeMap<&'static str, String>, Vec<String>)> {
     let mut found = BTreeMap::new();
     let account = admin.made("/api/v1/smpp-accounts", json!({ "system_id": format!("p{mark}") })).await?;
     let account = id(if account["account"].is_object() { &account["account"] } else { &account });
@@ -144,8 +180,10 @@ pub async fn records(admin: &Asker, mark: &str) -> Result<(BTreeMap<&'static str
         found.insert(collection, id(&admin.made(collection, body).await?));
     }
     missing.extend(watched(admin, &guest, mark, &mut found).await?);
-    machines(admin, mark, &mut found).await?;
+    machines(admin, person, mark, &mut found).await?;
     persons(admin, &mut found).await?;
+    // The platform's alone: whoever asks from within a tenant is refused before it is looked for.
+    found.insert("/api/v1/erasures", "era_0000000000001".to_owned());
     found.insert("/api/v1/roles", role);
     found.insert("/api/v1/smpp-accounts", account);
     found.insert("/api/v1/connections", connection);

@@ -40,7 +40,7 @@ impl Asked {
     }
 }
 
-fn ask_form(headers: &HeaderMap, given: &Asked, refused: &Refused) -> Response {
+fn ask_form(app: &App, headers: &HeaderMap, given: &Asked, refused: &Refused) -> Response {
     let texts = texts(headers);
     let (title, wanted) = match given.wanted() {
         Wanted::Link => (texts.ask_link, "link"),
@@ -56,11 +56,11 @@ fn ask_form(headers: &HeaderMap, given: &Asked, refused: &Refused) -> Response {
         p { (texts.ask_why) }
         (form::post("/sign-in/mail", "", &fields))
     };
-    bare(status(refused), texts, title, headers, body)
+    bare(&app.runtime, status(refused), texts, title, headers, body)
 }
 
-async fn show_ask(headers: HeaderMap, Query(given): Query<Asked>) -> Response {
-    ask_form(&headers, &given, &Refused::NONE)
+async fn show_ask(State(app): State<App>, headers: HeaderMap, Query(given): Query<Asked>) -> Response {
+    ask_form(&app, &headers, &given, &Refused::NONE)
 }
 
 async fn ask(
@@ -76,13 +76,13 @@ async fn ask(
                 p role="status" { (texts.asked_text) }
                 div class="actions" { (form::link(texts.sign_in, "/sign-in")) }
             };
-            Ok(bare(StatusCode::OK, texts, texts.asked, &headers, body))
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.asked, &headers, body))
         }
-        Err(error) => Ok(ask_form(&headers, &given, &refused_by(texts, error)?)),
+        Err(error) => Ok(ask_form(&app, &headers, &given, &refused_by(texts, error)?)),
     }
 }
 
-fn reset_form(headers: &HeaderMap, token: &str, email: &str, refused: &Refused) -> Response {
+fn reset_form(app: &App, headers: &HeaderMap, token: &str, email: &str, refused: &Refused) -> Response {
     let texts = texts(headers);
     let fields = html! {
         input type="hidden" name="token" value=(token);
@@ -97,7 +97,7 @@ fn reset_form(headers: &HeaderMap, token: &str, email: &str, refused: &Refused) 
         p dir="ltr" { (email) }
         (form::post("/sign-in/reset", "", &fields))
     };
-    bare(status(refused), texts, texts.reset, headers, body)
+    bare(&app.runtime, status(refused), texts, texts.reset, headers, body)
 }
 
 async fn show_reset(
@@ -106,8 +106,8 @@ async fn show_reset(
     Query(given): Query<NewPassword>,
 ) -> Result<Response, PageProblem> {
     match recovery::reset_of(&app.runtime, &given.token).await {
-        Ok(email) => Ok(reset_form(&headers, &given.token, &email, &Refused::NONE)),
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Ok(email) => Ok(reset_form(&app, &headers, &given.token, &email, &Refused::NONE)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => Err(error.into()),
     }
 }
@@ -131,18 +131,22 @@ async fn reset(
                 p role="status" { (texts.reset_done) }
                 div class="actions" { (form::link(texts.sign_in, "/sign-in").weight(form::Weight::Primary)) }
             };
-            Ok(bare(StatusCode::OK, texts, texts.reset, &headers, body))
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.reset, &headers, body))
         }
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => match recovery::reset_of(&app.runtime, &given.token).await {
-            Ok(email) => Ok(reset_form(&headers, &given.token, &email, &refused_by(texts, error)?)),
-            Err(_) => Ok(link_of_no_use(&headers)),
+            Ok(email) => Ok(reset_form(&app, &headers, &given.token, &email, &refused_by(texts, error)?)),
+            Err(_) => Ok(link_of_no_use(&app.runtime, &headers)),
         },
     }
 }
 
 /// As for sign-in links, only the button uses the token up: previews must not.
-async fn show_verify(headers: HeaderMap, Query(given): Query<NewPassword>) -> Response {
+async fn show_verify(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(given): Query<NewPassword>,
+) -> Response {
     let texts = texts(&headers);
     let fields = html! {
         input type="hidden" name="token" value=(given.token);
@@ -152,7 +156,7 @@ async fn show_verify(headers: HeaderMap, Query(given): Query<NewPassword>) -> Re
         p { (texts.verify_text) }
         (form::post("/sign-in/verify", "", &fields))
     };
-    bare(StatusCode::OK, texts, texts.verify, &headers, body)
+    bare(&app.runtime, StatusCode::OK, texts, texts.verify, &headers, body)
 }
 
 async fn verify(
@@ -168,9 +172,9 @@ async fn verify(
                 (feedback::notice(Tone::Good, texts.verified, &html! { span dir="ltr" { (email) } }))
                 div class="actions" { (form::link(texts.go_on, "/")) }
             };
-            Ok(bare(StatusCode::OK, texts, texts.verify, &headers, body))
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.verify, &headers, body))
         }
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => Err(error.into()),
     }
 }

@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 use types::{Code, Error};
-use web::access::{Stranger, cookie, host};
+use web::access::{Stranger, cookie};
 use web::ui::tone::Tone;
 use web::ui::words::Words;
 use web::ui::{code, feedback, field, form};
@@ -17,10 +17,9 @@ use web::{App, Form, Json, PageProblem, Problem, Refused};
 use super::super::second::{self, Pending};
 use super::super::texts::Texts;
 use super::{
-    PENDING_COOKIE, bare, browser, dressed, enter, inside, on_to, passkey_button, refused_by, set_cookie,
-    status, texts,
+    PENDING_COOKIE, bare, browser, enter, inside, on_to, passkey_button, refused_by, set_cookie, status,
+    texts,
 };
-use crate::domain;
 use crate::factor::passkey::{self, Challenge};
 use crate::factor::totp::Enrolment;
 
@@ -75,8 +74,7 @@ fn step(app: &App, pending: &Pending, headers: &HeaderMap, given: &Given, refuse
         @if takes_codes { (feedback::help(texts.lost, &html! { p { (texts.lost_help) } })) }
         p { a href="/sign-in" { (texts.again_from_start) } }
     };
-    let house = domain::house(&app.runtime, host(headers).as_deref());
-    dressed(house.as_deref(), status(refused), texts, texts.second, headers, body)
+    bare(&app.runtime, status(refused), texts, texts.second, headers, body)
 }
 
 async fn show(
@@ -111,7 +109,9 @@ async fn by_code(
         Err(error) => {
             let pending = match second::find(&app.runtime, &token, &browser).await {
                 Ok(pending) => pending,
-                Err(over) if over.code() == Code::SignInExpired => return Ok(over_page(&headers, error)),
+                Err(over) if over.code() == Code::SignInExpired => {
+                    return Ok(over_page(&app, &headers, error));
+                }
                 Err(other) => return Err(other.into()),
             };
             let refused = refused_by(Texts::of(&pending.language), error)?;
@@ -121,7 +121,7 @@ async fn by_code(
 }
 
 /// The last try was wrong: what was wrong, and the way back to the beginning.
-fn over_page(headers: &HeaderMap, last: Error) -> Response {
+fn over_page(app: &App, headers: &HeaderMap, last: Error) -> Response {
     let texts = texts(headers);
     let last = texts.refusal(last);
     let over = texts.expired;
@@ -129,7 +129,7 @@ fn over_page(headers: &HeaderMap, last: Error) -> Response {
         div role="alert" { (feedback::notice(Tone::Warn, last.message(), &html! { (over) })) }
         div class="actions" { (form::link(texts.again_from_start, "/sign-in")) }
     };
-    bare(axum::http::StatusCode::UNAUTHORIZED, texts, texts.second, headers, body)
+    bare(&app.runtime, axum::http::StatusCode::UNAUTHORIZED, texts, texts.second, headers, body)
 }
 
 async fn mail(
@@ -191,6 +191,7 @@ pub(crate) fn backup_codes(words: &Words, why: &str, codes: &[String]) -> Markup
 }
 
 async fn enrol_page(
+    app: &App,
     pending: &Pending,
     headers: &HeaderMap,
     refused: &Refused,
@@ -207,7 +208,7 @@ async fn enrol_page(
         (enrolment(texts.words(), texts.enrol_scan, texts.enrol_type, &begun))
         (form::post("/sign-in/enrol", "", &fields))
     };
-    Ok(bare(status(refused), texts, texts.enrol, headers, body))
+    Ok(bare(&app.runtime, status(refused), texts, texts.enrol, headers, body))
 }
 
 async fn show_enrol(
@@ -216,7 +217,7 @@ async fn show_enrol(
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
     match second::find(&app.runtime, &token(&headers), &browser(&app.runtime, origin, &headers)).await {
-        Ok(pending) if pending.enrol => enrol_page(&pending, &headers, &Refused::NONE).await,
+        Ok(pending) if pending.enrol => enrol_page(&app, &pending, &headers, &Refused::NONE).await,
         Ok(_) => Ok(Redirect::to("/sign-in/second").into_response()),
         Err(error) if error.code() == Code::SignInExpired => Ok(begin_again(&app)),
         Err(error) => Err(error.into()),
@@ -243,15 +244,15 @@ async fn enrol(
                 (backup_codes(texts.words(), texts.codes_why, &codes))
                 div class="actions" { (form::link(texts.codes_kept, inside(&back)).weight(form::Weight::Primary)) }
             };
-            let page = bare(axum::http::StatusCode::OK, texts, texts.codes, &headers, body);
+            let page = bare(&app.runtime, axum::http::StatusCode::OK, texts, texts.codes, &headers, body);
             Ok(enter(&app.runtime, &headers, &signed, page))
         }
         Err(error) if error.code() == Code::SignInExpired => Ok(begin_again(&app)),
         Err(error) => {
             if second::find(&app.runtime, &token, &browser).await.is_err() {
-                return Ok(over_page(&headers, error));
+                return Ok(over_page(&app, &headers, error));
             }
-            enrol_page(&pending, &headers, &refused_by(texts, error)?).await
+            enrol_page(&app, &pending, &headers, &refused_by(texts, error)?).await
         }
     }
 }
