@@ -19,6 +19,7 @@
 //! | [`password`] | argon2id, and what a good one looks like |
 //! | [`attempt`] | how often somebody may guess |
 //! | [`policy`] | how people of a tenant sign in |
+//! | [`impersonation`] | acting as another user, with a trace |
 //! | [`journal`] | a user's security history |
 //! | [`mail`] | mail to people |
 //! | [`key`] | API keys |
@@ -61,6 +62,7 @@ pub mod factor;
 pub mod federation;
 pub mod first_start;
 pub mod grant;
+pub mod impersonation;
 pub mod journal;
 pub mod key;
 pub mod link;
@@ -102,6 +104,10 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0027_security_events.sql"),
     },
     Migration { name: "identity/0029_reviews", text: include_str!("../migrations/0029_reviews.sql") },
+    Migration {
+        name: "identity/0030_impersonation",
+        text: include_str!("../migrations/0030_impersonation.sql"),
+    },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];
@@ -114,6 +120,7 @@ pub const TABLES: &[&str] = &[
     "users",
     "sign_in_link",
     "session",
+    "impersonation",
     "api_key",
     "password_history",
     "totp",
@@ -172,6 +179,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(domain::api::router())
         .merge(erasure::api::router())
         .merge(user::api::router())
+        .merge(impersonation::api::router())
         .merge(factor::api::router())
         .merge(policy::api::router())
         .merge(key::api::router())

@@ -11,6 +11,7 @@ pub fn pages() -> Router<App> {
     Router::new()
         .merge(crate::sign_in::pages::router())
         .merge(crate::user::pages::router())
+        .merge(crate::impersonation::pages::router())
         .merge(crate::proof::pages::router())
         .merge(crate::policy::pages::router())
         .merge(crate::key::pages::router())

@@ -57,7 +57,8 @@ pub const PERSONAL: &[Personal] = &[
             Way {
                 by: By::Actor,
                 count: sql!(
-                    "select count(*) as n from audit_row where tenant_id = $1 and actor = $2 and at < $3"
+                    "select count(*) as n from audit_row where tenant_id = $1 and at < $3 and (actor = $2 \
+                     or actor like cast($2 as text) || ' by %' or actor like '% by ' || cast($2 as text))"
                 ),
                 export: None,
                 erase: Erasure::Keep(
@@ -453,7 +454,14 @@ pub const PERSONAL: &[Personal] = &[
         "token_hash tenant_id user_id first_step back enrol created_at expires_at tries mail_code_hash mail_code_until mail_codes",
     ),
     Personal::none("failed_sign_in", "user_id step tenant_id failures last_at"),
-    Personal::none("sign_in_policy", "tenant_id second_factor_roles mail_codes changed_at"),
+    Personal::none(
+        "sign_in_policy",
+        "tenant_id second_factor_roles mail_codes changed_at impersonation_mails",
+    ),
+    Personal::none(
+        "impersonation",
+        "id tenant_id user_id by_user session_id reason started_at ends_at ended_at ended_by",
+    ),
     Personal::none(
         "audit_chain",
         "tenant_id event_seq number hash first checkpoint checkpoint_number checkpoint_at public_key signing_key_sealed",

@@ -17,6 +17,8 @@ pub(crate) enum Letter<'a> {
     PasswordChanged { from: &'a str, at: &'a str },
     /// A second factor was added or removed.
     FactorChanged { what: &'a str, from: &'a str, at: &'a str },
+    /// Somebody acts as the user.
+    Impersonated { by: &'a str, reason: &'a str, at: &'a str, until: &'a str },
     /// Somebody guesses.
     LockedOut { from: &'a str, at: &'a str },
     /// Something was noticed that looks like an attack or a misuse; for whoever answers for it.
@@ -46,6 +48,7 @@ impl Letter<'_> {
                 Self::Reset { .. }
                 | Self::Link { .. }
                 | Self::Verify { .. }
+                | Self::Impersonated { .. }
                 | Self::SecurityEvent { .. }
                 | Self::ReviewDue { .. },
             ) => String::new(),
@@ -119,6 +122,12 @@ impl Letter<'_> {
                     "It is time to look at who may do what: {lines} users, keys and grants wait for a decision, to keep or to revoke.\n\n{url}\n"
                 ),
             ),
+            Self::Impersonated { by, reason, at, until } => (
+                "Somebody acts as you".to_owned(),
+                format!(
+                    "{by} acts with your account for a time, by the right of an administrator.\n\nWhy: {reason}\nFrom: {at}\nUntil: {until}\n\nYour password, your second step and your sessions stay closed to them, and what they do names them beside you.\nYou can end it on your page Security.\n"
+                ),
+            ),
             Self::LockedOut { from, at } => (
                 "Somebody tries to guess your password".to_owned(),
                 format!(
@@ -184,6 +193,12 @@ impl Letter<'_> {
                     "Il est temps de revoir qui peut faire quoi : {lines} utilisateurs, clés et droits temporaires attendent une décision, garder ou retirer.\n\n{url}\n"
                 ),
             ),
+            Self::Impersonated { by, reason, at, until } => (
+                "Quelqu’un agit en votre nom".to_owned(),
+                format!(
+                    "{by} agit avec votre compte pendant un temps, par le droit d’un administrateur.\n\nRaison : {reason}\nDepuis : {at}\nJusqu’à : {until}\n\nVotre mot de passe, votre deuxième étape et vos sessions lui restent fermés, et ce qui est fait porte son nom à côté du vôtre.\nVous pouvez y mettre fin sur votre page Sécurité.\n"
+                ),
+            ),
             Self::LockedOut { from, at } => (
                 "Quelqu’un essaie de deviner votre mot de passe".to_owned(),
                 format!(
@@ -243,6 +258,12 @@ impl Letter<'_> {
                 format!("مراجعة الصلاحيات، {quarter}"),
                 format!(
                     "حان وقت مراجعة من يستطيع فعل ماذا: {lines} من المستخدمين والمفاتيح والصلاحيات المؤقتة بانتظار قرار بالإبقاء أو السحب.\n\n{url}\n"
+                ),
+            ),
+            Self::Impersonated { by, reason, at, until } => (
+                "شخص ما يتصرّف باسمك".to_owned(),
+                format!(
+                    "يتصرّف {by} بحسابك لمدة محدودة بصلاحية المسؤول.\n\nالسبب: {reason}\nمن: {at}\nحتى: {until}\n\nتبقى كلمة مرورك وخطوتك الثانية وجلساتك مغلقة أمامه، وكل ما يفعله يحمل اسمه بجانب اسمك.\nيمكنك إنهاء ذلك من صفحة الأمان.\n"
                 ),
             ),
             Self::LockedOut { from, at } => (

@@ -8,6 +8,7 @@ mod encryption;
 #[path = "pages/federation.rs"]
 mod federation;
 mod house;
+mod impersonation;
 mod machines;
 #[path = "pages/oauth.rs"]
 mod oauth;

@@ -70,6 +70,16 @@ pub(super) enum UserCommand {
         /// Whether a code by mail stands in for a second factor that is not at hand: true or false
         #[arg(long)]
         mail_codes: Option<bool>,
+        /// Whether a user is told by mail when somebody acts as them: true or false
+        #[arg(long)]
+        impersonation_mails: Option<bool>,
+    },
+    /// Who acted as whom, newest first
+    Impersonations(PageFlags),
+    /// End what others do as a user, at once
+    EndImpersonation {
+        /// Their id or e-mail address
+        user: String,
     },
     /// Make a one-time sign-in link; by the database itself where the server does not answer
     Link {
@@ -117,8 +127,8 @@ pub(super) async fn run(
         return reset_offline(user, flags, out).await;
     }
     let client = Client::new(flags, reach)?;
-    if let UserCommand::Policy { second_factor_roles, mail_codes } = command {
-        return policy(&client, second_factor_roles, *mail_codes, out).await;
+    if let UserCommand::Policy { second_factor_roles, mail_codes, impersonation_mails } = command {
+        return policy(&client, second_factor_roles, (*mail_codes, *impersonation_mails), out).await;
     }
     let answer = match command {
         UserCommand::Security { user } => {
@@ -127,6 +137,22 @@ pub(super) async fn run(
         UserCommand::History { user, page } => return history(&client, user, page, out).await,
         UserCommand::Unlock { user } => {
             client.act(&["users", &client.find(&KIND, user).await?, "unlock"]).await?
+        }
+        UserCommand::Impersonations(page) => {
+            let columns = [
+                ("AS", "/user_name"),
+                ("BY", "/by_name"),
+                ("WHY", "/reason"),
+                ("SINCE", "/started_at"),
+                ("UNTIL", "/ends_at"),
+                ("ENDED", "/ended_at"),
+            ];
+            client.get(&["impersonations"], &page.query()).await?.show_page(out, &columns);
+            return Ok(());
+        }
+        UserCommand::EndImpersonation { user } => {
+            let id = client.find(&KIND, user).await?;
+            client.write(Method::DELETE, &["users", &id, "impersonation"], None).await?
         }
         UserCommand::ResetFactors { user, .. } => {
             let id = client.find(&KIND, user).await?;
@@ -247,18 +273,19 @@ async fn reset_offline(email: &str, flags: &ConfigFlags, out: &Out) -> Result<()
 async fn policy(
     client: &Client,
     roles: &[String],
-    mail_codes: Option<bool>,
+    (mail_codes, impersonation_mails): (Option<bool>, Option<bool>),
     out: &Out,
 ) -> Result<(), Failure> {
+    const SHOWN: &[&str] = &["second_factor_roles", "mail_codes", "impersonation_mails"];
     let now = client.get(&["sign-in-policy"], &[]).await?;
-    if roles.is_empty() && mail_codes.is_none() {
-        now.show(out, |value| out.facts(value, &["second_factor_roles", "mail_codes"]));
+    if roles.is_empty() && mail_codes.is_none() && impersonation_mails.is_none() {
+        now.show(out, |value| out.facts(value, SHOWN));
         return Ok(());
     }
     let kept = now.value.as_object().cloned().unwrap_or_default();
-    let body = Members::from(kept).with_list("second_factor_roles", roles).with("mail_codes", mail_codes);
+    let body = Members::from(kept).with_list("second_factor_roles", roles).with("mail_codes", mail_codes).with("impersonation_mails", impersonation_mails);
     let changed = client.write(Method::PUT, &["sign-in-policy"], Some(&body.value())).await?;
-    changed.show(out, |value| out.facts(value, &["second_factor_roles", "mail_codes"]));
+    changed.show(out, |value| out.facts(value, SHOWN));
     Ok(())
 }
 

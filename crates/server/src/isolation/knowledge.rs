@@ -286,6 +286,7 @@ pub fn plausible(method: &str, path: &str) -> Value {
             json!({ "name": "Another", "issuer": "https://login.example", "client_id": "x" })
         }
         ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
+        ("POST", ["users", _, "impersonation"]) => json!({ "reason": "a test" }),
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("POST", ["tenants", _, "erasure"] | ["organisation", "erasure"]) => json!({ "name": "x" }),
         ("POST", ["domains"]) => json!({ "host": "another.example.org" }),
