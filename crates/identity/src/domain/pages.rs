@@ -51,7 +51,7 @@ fn one(words: &Words, domain: &Domain, manages: bool) -> Markup {
     let actions = html! {
         @if manages {
             @if domain.proved_at.is_none() {
-                (form::post(&format!("/domains/{}/check", domain.id), "", &html! { (form::submit("Check now").weight(form::Weight::Plain).small()) }))
+                (form::post(&format!("/domains/{}/check", domain.id), "", &html! { (form::submit("Check now").weight(form::Weight::Plain)) }))
             }
             (dialog::confirm(words, &ask))
         }

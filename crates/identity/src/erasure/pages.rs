@@ -65,8 +65,8 @@ fn ask(tenant: &Tenant, at: &str, given: &Given, refused: &Refused) -> Markup {
         p { "Nothing happens before the time of grace is over, and until then it can be called off." }
     };
     card::split(
-        &card::card(&format!("Erase {}", tenant.name), &html! {}, &form::post(at, "", &fields)),
         &html! { (card::card("What goes", &html! {}, &goes)) (card::card("What stays", &html! {}, &stays)) },
+        &card::card(&format!("Erase {}", tenant.name), &html! {}, &form::post(at, "", &fields)),
     )
 }
 
