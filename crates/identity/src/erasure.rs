@@ -107,6 +107,11 @@ async fn platform(tx: &mut Tx) -> Result<TenantId> {
     Ok(id)
 }
 
+/// Whether the caller's tenant is the installation's own, which keeps the certificates and cannot be erased.
+pub(crate) async fn is_platform(scope: &Scope) -> Result<bool> {
+    Ok(platform(&mut scope.read().await?).await? == scope.tenant())
+}
+
 /// Asks for the erasure of the caller's own tenant.
 ///
 /// # Errors

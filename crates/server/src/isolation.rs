@@ -24,6 +24,12 @@ const REPEATS_MAX: u32 = 20;
 /// The role that reaches over all tenants, by its purpose.
 const PLATFORM: &str = "platform_admin";
 
+/// What went wrong beneath all that the library wraps around it.
+fn innermost(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
+}
+
 /// Somebody who asks a server.
 #[derive(Debug, Clone)]
 pub struct Asker {
@@ -95,10 +101,9 @@ impl Asker {
             if let Some((kind, body)) = &body {
                 request = request.header("content-type", *kind).body(body.clone());
             }
-            let response = request
-                .send()
-                .await
-                .map_err(|error| unusable(format!("the server does not answer: {error}")))?;
+            let response = request.send().await.map_err(|error| {
+                unusable(format!("{method} {path} is not answered: {}", innermost(&error)))
+            })?;
             if response.status() != 429 || attempt >= REPEATS_MAX {
                 return Ok(response);
             }
@@ -358,7 +363,8 @@ impl Asking {
 
 async fn ask_all(platform: &Asker, first: &Party, second: &Party, mark: &str) -> Result<Report> {
     let operations = operations(platform).await?;
-    let (records, mut not_probed) = knowledge::records(&first.admin, Some(&first.person), mark).await?;
+    let (mut records, mut not_probed) = knowledge::records(&first.admin, Some(&first.person), mark).await?;
+    records.insert("/api/v1/erasures", called_off(platform, first).await?);
     let roles = roles(second, mark).await?;
     let own: BTreeMap<_, _> = seen_by_owner(first, &records).await?;
     not_probed.extend(unknown(&operations, &records));
@@ -412,6 +418,14 @@ async fn ask_all(platform: &Asker, first: &Party, second: &Party, mark: &str) ->
         }
     }
     Ok(asking.report)
+}
+
+/// An erasure of the tenant that was asked for and called off.
+async fn called_off(platform: &Asker, tenant: &Party) -> Result<String> {
+    let path = format!("/api/v1/tenants/{}/erasure", tenant.id);
+    let asked = platform.ask("POST", &path, &json!({ "name": tenant.name })).await?.with(202, &path)?;
+    platform.ask("DELETE", &path, &json!({})).await?.with(200, &path)?;
+    Ok(asked["id"].as_str().unwrap_or_default().to_owned())
 }
 
 /// How the first tenant sees its records before anybody else has asked.

@@ -30,3 +30,5 @@ mod rights;
 mod security;
 #[path = "browser/sending.rs"]
 mod sending;
+#[path = "browser/tenants.rs"]
+mod tenants;

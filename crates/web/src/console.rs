@@ -101,6 +101,13 @@ impl Visitor {
             .unwrap_or_default();
         // The stream begins after the page is shown; what happens between the two must not be missed.
         let live_url = format!("/live?since={}", self.scope.now().unix_ms());
+        let help = self.person.brand.support.as_ref().map(|support| format!("mailto:{support}"));
+        let help = help.as_deref().map(|address| ("Ask for help", address));
+        let links: Vec<(&str, &str)> =
+            [("Your account", "/account"), ("Security", "/account/security"), ("Style page", "/style")]
+                .into_iter()
+                .chain(help)
+                .collect();
         let page = Page {
             lang: &self.person.language,
             dir: Dir::of_lang(&self.person.language),
@@ -112,11 +119,7 @@ impl Visitor {
             user: Some(UserMenu {
                 name: &self.person.name,
                 detail: &self.person.email,
-                links: &[
-                    ("Your account", "/account"),
-                    ("Security", "/account/security"),
-                    ("Style page", "/style"),
-                ],
+                links: &links,
                 sign_out: "/sign-out",
                 csrf: "",
             }),
@@ -130,9 +133,7 @@ impl Visitor {
             live_url: Some(&live_url),
             breadcrumbs: content.breadcrumbs,
             actions: content.actions,
-            footer: html! { "Switchboard " (env!("CARGO_PKG_VERSION")) " · " a href="/docs" { "API reference" }
-                @if let Some(support) = &self.person.brand.support { " · " a href={ "mailto:" (support) } { (support) } }
-            },
+            footer: html! { "Switchboard " (env!("CARGO_PKG_VERSION")) " · " a href="/docs" { "API reference" } },
             ..Page::new(content.title, content.body)
         };
         let mut response = Html(layout::page(&page).into_string()).into_response();

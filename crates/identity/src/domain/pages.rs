@@ -51,7 +51,7 @@ fn one(words: &Words, domain: &Domain, manages: bool) -> Markup {
     let actions = html! {
         @if manages {
             @if domain.proved_at.is_none() {
-                (form::post(&format!("/domains/{}/check", domain.id), "", &html! { (form::submit("Check now").weight(form::Weight::Plain).small()) }))
+                (form::post(&format!("/domains/{}/check", domain.id), "", &html! { (form::submit("Check now").weight(form::Weight::Plain)) }))
             }
             (dialog::confirm(words, &ask))
         }
@@ -59,14 +59,14 @@ fn one(words: &Words, domain: &Domain, manages: bool) -> Markup {
     let body = html! {
         p { (state) }
         @if domain.proved_at.is_none() {
-            ol {
+            div class="prose" { ol {
                 li {
                     p { "Put this line into the file " code dir="ltr" { "http://" (domain.host) (PROOF_PATH) } ", where anybody can read it:" }
                     (code::value(words, &format!("token-{}", domain.id), &domain.token))
                 }
                 li { "Check it. Whoever proves the host has it." }
                 li { "Then let the host lead to this server, with a certificate for it." }
-            }
+            } }
             @if let Some(problem) = &domain.problem { (feedback::notice(Tone::Warn, "The last check found no proof", &html! { (problem) })) }
         } @else {
             p { "Let the host lead to this server: its people sign in at " code dir="ltr" { "https://" (domain.host) "/" } ", and nobody else's do." }

@@ -56,7 +56,11 @@ pub struct Signed {
 /// # Errors
 /// [`Code::InvalidValue`] for what was changed, was signed by another key, or is no certificate.
 pub fn verify(signed: &Signed, key: Option<&str>) -> Result<Certificate> {
-    let refuse = |why: &str| Error::new(Code::InvalidValue, why).at("certificate");
+    let refuse = |why: &str| {
+        Error::new(Code::InvalidValue, why)
+            .at("certificate")
+            .hint("ask whoever runs the platform for it anew: switchboard tenant certificate")
+    };
     let own = checkpoint::read_key(&signed.public_key)?;
     if key.map(checkpoint::read_key).transpose()?.is_some_and(|given| given != own) {
         return Err(refuse("the certificate was signed by another key than the one that was given"));

@@ -49,41 +49,55 @@ fn ask(tenant: &Tenant, at: &str, given: &Given, refused: &Refused) -> Markup {
         (form::actions(&html! { (form::submit("Ask for the erasure").weight(form::Weight::Danger)) }))
     };
     let goes = html! {
-        ul {
+        div class="prose" { ul {
             li { "Messages, conversations, contacts' consents and opt-outs." }
             li { "People, roles, keys, applications and the audit trail." }
             li { "Connections, accounts, routes and settings. Binds end at once." }
             li { "Files of call detail records, and the key that seals secrets." }
-        }
+        } }
         p { "Nobody can bring any of it back." }
     };
     let stays = html! {
-        ul {
+        div class="prose" { ul {
             li { "A signed certificate with the number of rows of each table, kept by the platform." }
             li { "What the platform's own audit trail says of who created, changed and erased the tenant." }
-        }
+        } }
         p { "Nothing happens before the time of grace is over, and until then it can be called off." }
     };
     card::split(
-        &card::card(&format!("Erase {}", tenant.name), &html! {}, &form::post(at, "", &fields)),
         &html! { (card::card("What goes", &html! {}, &goes)) (card::card("What stays", &html! {}, &stays)) },
+        &card::card(&format!("Erase {}", tenant.name), &html! {}, &form::post(at, "", &fields)),
     )
 }
 
-fn own_content(visitor: &Visitor, tenant: &Tenant, given: &Given, refused: &Refused) -> Content<'static> {
+async fn own_content(
+    visitor: &Visitor,
+    tenant: &Tenant,
+    given: &Given,
+    refused: &Refused,
+) -> Result<Content<'static>, PageProblem> {
     let words = Words::for_lang(&visitor.person.language);
     let body = html! {
-        (refused.summary(words, &["name"]))
-        (ask(tenant, "/organisation/erasure", given, refused))
+        @if super::is_platform(&visitor.scope).await? {
+            (feedback::empty(
+                Icon::Lock,
+                "The installation's own tenant cannot be erased",
+                "It keeps the certificates of the others. Remove the whole installation instead: its database, its data folder and its root key.",
+                &html! {},
+            ))
+        } @else {
+            (refused.summary(words, &["name"]))
+            (ask(tenant, "/organisation/erasure", given, refused))
+        }
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Organisation", "/organisation")], "Erasure");
-    Content { breadcrumbs, ..Content::new("Erasure", body) }
+    Ok(Content { breadcrumbs, ..Content::new("Erasure", body) })
 }
 
 async fn own(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::OrganisationErase)?;
     let tenant = tenant::own(&visitor.scope).await?;
-    Ok(visitor.page(own_content(&visitor, &tenant, &Given::default(), &Refused::NONE)))
+    Ok(visitor.page(own_content(&visitor, &tenant, &Given::default(), &Refused::NONE).await?))
 }
 
 async fn ask_own(visitor: Visitor, Form(given): Form<Given>) -> Result<Response, PageProblem> {
@@ -98,7 +112,7 @@ async fn ask_own(visitor: Visitor, Form(given): Form<Given>) -> Result<Response,
         )),
         Err(error) => {
             let tenant = tenant::own(&visitor.scope).await?;
-            Ok(visitor.page_again(own_content(&visitor, &tenant, &given, &Refused::by(error)?)))
+            Ok(visitor.page_again(own_content(&visitor, &tenant, &given, &Refused::by(error)?).await?))
         }
     }
 }
@@ -213,11 +227,10 @@ async fn certificate(visitor: Visitor, Path(id): Path<String>) -> Result<Respons
         ("Signature (Ed25519)", code::value(words, "signature", &signed.signature)),
         ("Public key", code::value(words, "public-key", &signed.public_key)),
     ]);
-    let rows = told.tables.iter().map(|(name, rows)| row(vec![html! { code { (name) } }, html! { (rows) }]));
-    let tables = table("Rows by table", vec![column("Table"), column("Rows").number()], rows.collect());
+    let tables: Vec<(&str, Markup)> =
+        told.tables.iter().map(|(name, rows)| (name.as_str(), html! { (rows) })).collect();
     let shown = html! {
-        (card::panel(&facts))
-        (tables)
+        (card::split(&card::panel(&facts), &card::card("Rows by table", &html! {}, &card::facts(&tables))))
         (card::card("Proof", &html! {}, &html! {
             p { "Signed by the key of the platform's audit trail. Download it, and verify it anywhere without this server:" }
             (code::value(words, "command", &format!("switchboard verify erasure {id}.json")))

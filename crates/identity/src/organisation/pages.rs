@@ -55,7 +55,7 @@ fn settings(given: &Given, refused: &Refused) -> Markup {
         (field::text("locale", "Locale").hint("Such as en or fr-MA").value(&given.locale).max_chars(35).error(refused.at("locale")).required())
         (field::text("time_zone", "Time zone").hint("Such as Africa/Casablanca").value(&given.time_zone).max_chars(64).error(refused.at("time_zone")).required())
         (field::text("currency", "Currency").hint("ISO 4217, such as MAD").value(&given.currency).max_chars(3).error(refused.at("currency")).required())
-        (field::email("support_email", "Where your people ask for help").hint("Stands below each page and in mails").autocomplete("off").value(&given.support_email).error(refused.at("support_email")))
+        (field::email("support_email", "Where your people ask for help").hint("Stands in everybody's menu, on your sign-in page and in mails").autocomplete("off").value(&given.support_email).error(refused.at("support_email")))
         (field::text("accent", "Colour").hint("Such as #0b625d; a lighter one is made of it for the dark theme. Empty for ours.").mono().value(&given.accent).max_chars(7).error(refused.at("accent")))
         (form::actions(&html! { (form::submit("Save")) }))
     };
@@ -80,7 +80,7 @@ fn logo(tenant: &Tenant, refused: &Refused) -> Markup {
         }
         (form::upload("/organisation/logo", "", &upload))
         @if tenant.logo.is_some() {
-            (form::post("/organisation/logo/remove", "", &html! { (form::submit("Remove the logo").weight(form::Weight::Quiet)) }))
+            (form::post("/organisation/logo/remove", "", &form::actions(&html! { (form::submit("Remove the logo").weight(form::Weight::Quiet).small()) })))
         }
     }
 }

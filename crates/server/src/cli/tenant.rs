@@ -152,18 +152,24 @@ pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> 
             return Ok(());
         }
         TenantCommand::Certificate { erasure } => {
-            let one = client.get(&["erasures", erasure], &[]).await?.value;
-            if !one["body"].is_string() {
-                return Err(Failure::failed(
-                    "this erasure has no certificate yet".to_owned(),
-                    "wait until it is done: switchboard tenant erasures.",
-                ));
-            }
-            let part = |name: &str| one[name].clone();
-            out.value(&json!({ "body": part("body"), "signature": part("signature"), "public_key": part("public_key") }));
-            return Ok(());
+            return certificate(client, erasure, out).await;
         }
     };
     answer.show(out, |value| out.facts(value, FIRST));
+    Ok(())
+}
+
+async fn certificate(client: &Client, erasure: &str, out: &Out) -> Result<(), Failure> {
+    let one = client.get(&["erasures", erasure], &[]).await?.value;
+    if !one["body"].is_string() {
+        return Err(Failure::failed(
+            "this erasure has no certificate yet".to_owned(),
+            "wait until it is done: switchboard tenant erasures.",
+        ));
+    }
+    let part = |name: &str| one[name].clone();
+    out.value(
+        &json!({ "body": part("body"), "signature": part("signature"), "public_key": part("public_key") }),
+    );
     Ok(())
 }

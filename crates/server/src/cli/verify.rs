@@ -180,11 +180,12 @@ fn erasure(path: &Path, key: Option<&str>, out: &Out) -> Result<(), Failure> {
     let signed: Signed = serde_json::from_str(&text).map_err(|_| {
         Failure::usage("this is no certificate", "give what tenant certificate has written, as it is.")
     })?;
-    let told = json!(certificate::verify(&signed, key.as_deref())?);
+    let mut told = json!(certificate::verify(&signed, key.as_deref())?);
     if out.json() {
         out.value(&told);
         return Ok(());
     }
+    let tables = told.as_object_mut().and_then(|told| told.remove("tables")).unwrap_or_default();
     out.line("The certificate is as it was signed.");
     out.facts(
         &told,
@@ -200,7 +201,7 @@ fn erasure(path: &Path, key: Option<&str>, out: &Out) -> Result<(), Failure> {
             "key",
         ],
     );
-    let tables = told["tables"].as_object().into_iter().flatten();
+    let tables = tables.as_object().into_iter().flatten();
     let tables: Vec<Value> = tables.map(|(name, rows)| json!({ "table": name, "rows": rows })).collect();
     out.line("");
     out.table(&tables, &[("TABLE", "/table"), ("ROWS", "/rows")]);

@@ -82,12 +82,9 @@ async fn machines(
     let client = id(&admin.made("/api/v1/oauth-clients", client).await?);
     found
         .insert("/api/v1/identity-providers", id(&admin.made("/api/v1/identity-providers", provider).await?));
-    let consent = match person {
-        Some(person) => consent(person, &client).await?,
-        // A program has none of its own, whatever the id.
-        None => "cns_0000000000001".to_owned(),
-    };
-    found.insert("/api/v1/me/consents", consent);
+    if let Some(person) = person {
+        found.insert("/api/v1/me/consents", consent(person, &client).await?);
+    }
     found.insert("/api/v1/oauth-clients", client);
     Ok(())
 }
@@ -182,8 +179,6 @@ pub async fn records(
     missing.extend(watched(admin, &guest, mark, &mut found).await?);
     machines(admin, person, mark, &mut found).await?;
     persons(admin, &mut found).await?;
-    // The platform's alone: whoever asks from within a tenant is refused before it is looked for.
-    found.insert("/api/v1/erasures", "era_0000000000001".to_owned());
     found.insert("/api/v1/roles", role);
     found.insert("/api/v1/smpp-accounts", account);
     found.insert("/api/v1/connections", connection);
