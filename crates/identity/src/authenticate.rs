@@ -211,6 +211,11 @@ impl Identity {
         )
         .await?;
         tx.execute(
+            sql!("delete from registration where expires_at <= $1 /* every tenant: age alone decides */"),
+            args![now],
+        )
+        .await?;
+        tx.execute(
             sql!("delete from device where last_seen_at <= $1 /* every tenant: age alone decides */"),
             args![now.plus_ms(-device::KNOWN_DAYS * 86_400_000)],
         )

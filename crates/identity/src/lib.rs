@@ -10,6 +10,7 @@
 //! | [`erasure`] | the end of a tenant, and its certificate |
 //! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
+//! | [`registration`] | newcomers who register by themselves |
 //! | [`sign_in`] | signing in, a step at a time; ways in by mail |
 //! | [`factor`] | the second step: authenticators, passkeys, backup codes |
 //! | [`proof`] | proving again who one is, before what is dangerous |
@@ -77,6 +78,7 @@ mod personal;
 pub mod policy;
 pub mod proof;
 pub mod provider;
+pub mod registration;
 pub mod review;
 pub mod role;
 pub mod security_event;
@@ -108,6 +110,10 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity/0030_impersonation",
         text: include_str!("../migrations/0030_impersonation.sql"),
     },
+    Migration {
+        name: "identity/0031_registration",
+        text: include_str!("../migrations/0031_registration.sql"),
+    },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];
@@ -132,6 +138,8 @@ pub const TABLES: &[&str] = &[
     "failed_sign_in",
     "security_entry",
     "sign_in_policy",
+    "registration_policy",
+    "registration",
     "access_role",
     "access_grant",
     "team",
@@ -168,6 +176,8 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
         (mail::KIND, mail::handler()),
         (alert::KIND, alert::handler()),
         (sign_in::recovery::KIND, sign_in::recovery::handler()),
+        (registration::join::KIND, registration::join::handler()),
+        (user::address::KIND, user::address::handler()),
     ]
 }
 
@@ -180,6 +190,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(erasure::api::router())
         .merge(user::api::router())
         .merge(impersonation::api::router())
+        .merge(registration::api::router())
         .merge(factor::api::router())
         .merge(policy::api::router())
         .merge(key::api::router())

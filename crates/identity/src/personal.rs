@@ -219,6 +219,35 @@ pub const PERSONAL: &[Personal] = &[
         )],
     },
     Personal {
+        table: "registration",
+        title: "Newcomers who are no users yet",
+        subjects: "people who register by themselves",
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "until they are users or refused, `security.link_ttl_m` before they have shown their address, 90 days after",
+        columns: "email email_folded name password_hash from_address",
+        others: "id tenant_id language token_hash created_at verified_at expires_at",
+        ways: &[Way {
+            by: By::Mail,
+            count: sql!(
+                "select count(*) as n from registration where tenant_id = $1 and email_folded = $2 and created_at < $3"
+            ),
+            export: Some(Export {
+                select: sql!(
+                    "select id as k, email as f1, name as f2, from_address as f3 from registration \
+                     where tenant_id = $1 and email_folded = $2 and id > $3 order by id limit $4"
+                ),
+                fields: &["email", "name", "from"],
+                given: true,
+            }),
+            erase: Erasure::Sql(sql!(
+                "delete from registration where tenant_id = $1 and id in (select id from registration \
+                 where tenant_id = $1 and email_folded = $2 and created_at < $3 limit $4)"
+            )),
+            names: None,
+        }],
+    },
+    Personal {
         table: "password_history",
         title: "Hashes of former passwords",
         subjects: USERS,
@@ -458,6 +487,7 @@ pub const PERSONAL: &[Personal] = &[
         "sign_in_policy",
         "tenant_id second_factor_roles mail_codes changed_at impersonation_mails",
     ),
+    Personal::none("registration_policy", "tenant_id open domains role approval changed_at"),
     Personal::none(
         "impersonation",
         "id tenant_id user_id by_user session_id reason started_at ends_at ended_at ended_by",

@@ -13,6 +13,7 @@ use crate::role::rights::{self, Reaching};
 use crate::sign_in::recovery;
 use crate::{device, impersonation, mail, name, password, session};
 
+pub mod address;
 pub mod api;
 pub mod pages;
 

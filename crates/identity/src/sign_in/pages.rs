@@ -91,7 +91,7 @@ pub(crate) fn bare(
     (status, [(header::CACHE_CONTROL, "no-store")], Html(layout::bare(&page).into_string())).into_response()
 }
 
-fn status(refused: &Refused) -> StatusCode {
+pub(crate) fn status(refused: &Refused) -> StatusCode {
     StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
@@ -245,7 +245,7 @@ async fn use_link(
 }
 
 /// The page for a link that cannot be used, whatever it was for.
-fn link_of_no_use(runtime: &Runtime, headers: &HeaderMap) -> Response {
+pub(crate) fn link_of_no_use(runtime: &Runtime, headers: &HeaderMap) -> Response {
     let texts = texts(headers);
     let body = html! {
         (feedback::notice(Tone::Warn, texts.link_used_text, &html! {}))
@@ -310,7 +310,7 @@ fn set_cookie(
 }
 
 /// An error of a form that a person can mend, in their language.
-fn refused_by(texts: &Texts, error: Error) -> Result<Refused, PageProblem> {
+pub(crate) fn refused_by(texts: &Texts, error: Error) -> Result<Refused, PageProblem> {
     Refused::by(texts.refusal(error))
 }
 
