@@ -140,7 +140,9 @@ impl Wanted {
     /// Whether a row is one of those that are wanted; the same as the statement of [`list`] asks.
     fn fits(&self, linked: &Linked) -> bool {
         let Linked { row, folded, .. } = linked;
-        self.actor.as_ref().is_none_or(|actor| *actor == row.actor || pair(&row.actor).contains(&Some(actor.as_str())))
+        self.actor
+            .as_ref()
+            .is_none_or(|actor| *actor == row.actor || pair(&row.actor).contains(&Some(actor.as_str())))
             && self.kind.is_none_or(|kind| kind == row.kind)
             && self.subject.as_ref().is_none_or(|subject| row.subject.as_ref() == Some(subject))
             && self.since.is_none_or(|since| row.at >= since)

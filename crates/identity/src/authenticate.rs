@@ -505,7 +505,8 @@ impl Memory {
                 self.forget(|known| known.program.as_deref().is_some_and(revoked));
             }
             Event::UserChanged(change) | Event::UserPasswordChanged(change) => {
-                let theirs = |known: &Known| known.owner.into_iter().chain(known.behind.as_ref().map(|by| by.id));
+                let theirs =
+                    |known: &Known| known.owner.into_iter().chain(known.behind.as_ref().map(|by| by.id));
                 self.forget(|known| theirs(known).any(|id| id.to_string() == change.id));
             }
             Event::UserSignedOut(access) | Event::UserProved(access) => {

@@ -16,7 +16,7 @@ use types::{
 use web::Paging;
 
 use crate::journal::{self, Kind};
-use crate::mail::{self, Letter, Mail};
+use crate::mail::{self, Account, Letter, Mail};
 use crate::role::rights;
 use crate::{policy, user};
 
@@ -168,7 +168,12 @@ pub async fn start(scope: &Scope, id: UserId, wanted: NewImpersonation) -> Resul
     let begun = find(&mut write, tenant, new, now).await?;
     let told = policy::read(&mut write, tenant).await?.impersonation_mails;
     let (at, until) = (now.to_minute(), ends_at.to_minute());
-    let letter = Letter::Impersonated { by: &begun.by_name, reason: &reason, at: &at, until: &until };
+    let letter = Letter::Account(Account::Impersonated {
+        by: &begun.by_name,
+        reason: &reason,
+        at: &at,
+        until: &until,
+    });
     let notice = match told {
         true => Mail::written(scope, &person.email, &person.language, &letter).await?,
         false => None,
@@ -275,7 +280,8 @@ async fn close(write: &mut runtime::Write, scope: &Scope, id: ImpersonationId) -
         )
         .await?;
     let after = find(write, tenant, id, now).await?;
-    journal::note(write, scope, after.user, Kind::ImpersonationEnded, Some(after.by_name.clone()), None).await?;
+    journal::note(write, scope, after.user, Kind::ImpersonationEnded, Some(after.by_name.clone()), None)
+        .await?;
     write.happened(Event::ImpersonationEnded(change(&after, Some(&before))));
     Ok(after)
 }

@@ -50,7 +50,6 @@ impl SignInPolicy {
     pub(crate) fn needs_second(&self, role: &str) -> bool {
         self.second_factor_roles.iter().any(|named| named == role)
     }
-
 }
 
 impl From<Stored> for SignInPolicy {

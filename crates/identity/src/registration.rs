@@ -8,7 +8,7 @@ use types::event::Change;
 use types::{Code, Error, Event, Page, Permission, Permissions, RegistrationId, Result, TenantId, Timestamp};
 use web::Paging;
 
-use crate::mail::{self, Letter, Mail};
+use crate::mail::{self, Account, Letter, Mail};
 use crate::role::rights;
 use crate::user::{self, NewUser, User};
 use crate::{domain, name};
@@ -183,7 +183,8 @@ pub async fn set_policy(scope: &Scope, wanted: RegistrationPolicy) -> Result<Reg
         return Err(Error::invalid("domains", format!("at most {DOMAINS_MAX} domains")));
     }
     let host = |text: &String| {
-        name::host(text).map_err(|_| Error::invalid("domains", format!("{text:?} is no domain such as example.com")))
+        name::host(text)
+            .map_err(|_| Error::invalid("domains", format!("{text:?} is no domain such as example.com")))
     };
     let mut domains = wanted.domains.iter().map(host).collect::<Result<Vec<_>>>()?;
     domains.sort();
@@ -211,7 +212,10 @@ pub async fn set_policy(scope: &Scope, wanted: RegistrationPolicy) -> Result<Reg
         before: serde_json::to_value(&before).ok(),
         after: serde_json::to_value(&after).ok(),
     }));
-    write.commit(after).await
+    let after = write.commit(after).await?;
+    // The sign-in page of the tenant's own domain leads to its door.
+    domain::refresh(scope.runtime()).await?;
+    Ok(after)
 }
 
 /// Who waits to be let in, newest first.
@@ -260,7 +264,7 @@ pub async fn decide(scope: &Scope, decided: DecideRegistration) -> Result<Regist
             let role = policy(&mut write, tenant).await?.role;
             rights::may_give(&mut write, scope, &role).await?;
             let url = format!("{}/sign-in", domain::public_url(&mut write, scope.runtime(), tenant).await?);
-            let letter = Letter::Admitted { url: &url };
+            let letter = Letter::Account(Account::Admitted { url: &url });
             let notice = Mail::written(scope, &newcomer.email, &newcomer.language, &letter).await?;
             admit(&mut write, scope, newcomer, role).await?;
             mail::enqueue(notice.as_ref(), &mut write, scope.runtime()).await?;

@@ -1,10 +1,10 @@
 //! The browsers that are signed in, and signing out. How one signs in is in [`sign_in`](crate::sign_in).
 
 use db::{Tx, args, record, sql};
-use runtime::{Actor, Scope};
 use runtime::config::Secret;
 use runtime::mail::one_line;
 use runtime::secrets::{sha256_hex, token};
+use runtime::{Actor, Scope};
 use serde::Serialize;
 use types::event::Access;
 use types::{Error, Event, Result, SessionId, TenantId, Timestamp, UserId};

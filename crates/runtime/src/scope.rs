@@ -349,8 +349,11 @@ impl Scope {
     /// [`Code::StepUpRequired`]; [`Code::Forbidden`] for who acts as another.
     pub fn require_fresh(&self) -> Result<()> {
         if matches!(self.inner.actor, Actor::As { .. }) {
-            return Err(Error::new(Code::Forbidden, "this cannot be done by somebody who acts as another user")
-                .hint("Stop acting as them, and do it in your own name."));
+            return Err(Error::new(
+                Code::Forbidden,
+                "this cannot be done by somebody who acts as another user",
+            )
+            .hint("Stop acting as them, and do it in your own name."));
         }
         let minutes = self.inner.runtime.config.security.step_up_m;
         match self.inner.seat {

@@ -149,7 +149,9 @@ async fn stop(visitor: Visitor) -> Result<Response, PageProblem> {
     match super::stop(&visitor.scope).await {
         Ok(ended) => Ok(console::done(&format!("/users/{}", ended.user), "You are yourself again.")),
         // It ended by itself while the page was open.
-        Err(error) if error.code() == types::Code::Conflict => Ok(console::done("/", "You are yourself again.")),
+        Err(error) if error.code() == types::Code::Conflict => {
+            Ok(console::done("/", "You are yourself again."))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -15,7 +15,7 @@ use types::{Code, Error, Event, Permissions, RegistrationId, Result, TenantId, T
 
 use super::{Newcomer, RegistrationPolicy, admit, closed, policy, told};
 use crate::attempt::MailAsks;
-use crate::mail::{self, Letter, Mail};
+use crate::mail::{self, Account, Letter, Mail};
 use crate::password::{self, Owner};
 use crate::sign_in::Candidate;
 use crate::{domain, name};
@@ -205,14 +205,15 @@ async fn answer(scope: &Scope, id: RegistrationId) -> Result<()> {
         // Who is shut out, or waits already, is told nothing new.
         if let Some(known) = known.filter(Candidate::may_enter) {
             let url = format!("{base}/sign-in");
-            let letter = Letter::Known { url: &url };
+            let letter = Letter::Account(Account::Known { url: &url });
             let mail = Mail::written(scope, &known.email, &known.language, &letter).await?;
             mail::enqueue(mail.as_ref(), &mut write, runtime).await?;
         }
     } else {
         let secret = token(32).map_err(Error::internal)?;
         let url = format!("{base}/registration?token={secret}");
-        let letter = Letter::Register { url: &url, minutes: runtime.config.security.link_ttl_m };
+        let letter =
+            Letter::Account(Account::Register { url: &url, minutes: runtime.config.security.link_ttl_m });
         let mail = Mail::written(scope, &row.email, &row.language, &letter).await?;
         write
             .execute(

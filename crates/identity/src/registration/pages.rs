@@ -267,7 +267,12 @@ async fn content(
         column("From").detail(),
         column("Action").actions(),
     ];
-    let none = feedback::empty(Icon::Users, "Nobody waits", "Newcomers stand here once they have shown that their address is theirs.", &html! {});
+    let none = feedback::empty(
+        Icon::Users,
+        "Nobody waits",
+        "Newcomers stand here once they have shown that their address is theirs.",
+        &html! {},
+    );
     let older = page.next.as_ref().map(|next| format!("/registrations?after={next}"));
     let governs = visitor.scope.permissions().contains(Permission::SecurityManage);
     let policy = match refused.1 {

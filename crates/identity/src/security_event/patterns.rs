@@ -144,7 +144,8 @@ impl Counts {
                 vec![finding(Kind::NewDevice, Severity::Low, &access.who, person, detail)]
             }
             Event::UserImpersonated(change) => {
-                let (by, why) = (text(change.after.as_ref(), "by_name"), text(change.after.as_ref(), "reason"));
+                let (by, why) =
+                    (text(change.after.as_ref(), "by_name"), text(change.after.as_ref(), "reason"));
                 let user = change.id.parse().ok();
                 let detail = format!("{by} acts as this user{from}: {why}");
                 vec![finding(Kind::Impersonation, Severity::Low, &change.name, user, detail)]

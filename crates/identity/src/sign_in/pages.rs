@@ -123,6 +123,7 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
             (passkey_button(texts.passkey, texts.passkey_failed, "/sign-in/passkey", back, true))
         }
         ul class="ways" {
+            @if house.as_ref().is_some_and(|house| house.registers) { li { a href="/register" { (texts.register) } } }
             li { a href=(with_query("/sign-in/with", &[("back", back)])) { (texts.with_service) } }
             @if mail::is_on(&app.runtime) {
                 li { a href="/sign-in/mail?wanted=link" { (texts.mail_link) } }

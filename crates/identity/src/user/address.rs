@@ -11,7 +11,7 @@ use types::{Code, Error, Event, Result, TenantId, UserId};
 
 use crate::attempt::MailAsks;
 use crate::journal::{self, Kind};
-use crate::mail::{self, Letter, Mail};
+use crate::mail::{self, Account, Letter, Mail};
 use crate::sign_in::recovery::{self, used};
 use crate::sign_in::{Browser, Candidate};
 use crate::{domain, name, user};
@@ -79,7 +79,8 @@ async fn answer(scope: &Scope, asked: &Asked) -> Result<()> {
     let mail = match &known {
         Some(_) => {
             let url = format!("{base}/sign-in");
-            Mail::written(scope, &asked.email, &own.language, &Letter::Known { url: &url }).await?
+            Mail::written(scope, &asked.email, &own.language, &Letter::Account(Account::Known { url: &url }))
+                .await?
         }
         None => {
             let folded = name::folded(&asked.email);
@@ -122,7 +123,7 @@ pub async fn confirm(runtime: &Runtime, token: &str, browser: &Browser) -> Resul
     let (tenant, id, email) = (row.tenant_id, row.user_id, row.email_folded);
     let at = scope.now().to_minute();
     let from = browser.origin.from.clone().unwrap_or_default();
-    let letter = Letter::AddressChanged { to: &email, from: &from, at: &at };
+    let letter = Letter::Account(Account::AddressChanged { to: &email, from: &from, at: &at });
     let notice = Mail::written(&scope, &candidate.email, &candidate.language, &letter).await?;
     let mut write = scope.write().await?;
     recovery::use_up(&mut write, &scope, token).await?;
@@ -145,7 +146,8 @@ pub async fn confirm(runtime: &Runtime, token: &str, browser: &Browser) -> Resul
     }
     let after = user::find(&mut write, tenant, id).await?;
     let detail = format!("from {} to {email}", before.email);
-    journal::note(&mut write, &scope, id, Kind::EmailChanged, Some(detail), browser.user_agent.as_deref()).await?;
+    journal::note(&mut write, &scope, id, Kind::EmailChanged, Some(detail), browser.user_agent.as_deref())
+        .await?;
     write.happened(Event::UserEmailChanged(user::change(&after, Some(&before))));
     mail::enqueue(notice.as_ref(), &mut write, runtime).await?;
     write.commit(()).await?;

@@ -83,7 +83,10 @@ async fn nobody_gains_rights_by_it() {
     // A role that may act as others, but may do less than the supervisor.
     let role = NewRole {
         name: "helper".to_owned(),
-        permissions: serde_json::from_value(serde_json::json!({ "user.impersonate": "all", "user.view": "all" })).unwrap(),
+        permissions: serde_json::from_value(
+            serde_json::json!({ "user.impersonate": "all", "user.view": "all" }),
+        )
+        .unwrap(),
         ..NewRole::default()
     };
     custom::create(&admin, role).await.unwrap();

@@ -32,7 +32,11 @@ fn newcomer(email: &str) -> NewRegistration {
 async fn a_newcomers_role_decides_nothing_about_who_gets_in() {
     let house = with_mail().await;
     let cli = house.cli().await;
-    let wanted = |role: &str| RegistrationPolicy { open: true, role: role.to_owned(), ..RegistrationPolicy::default() };
+    let wanted = |role: &str| RegistrationPolicy {
+        open: true,
+        role: role.to_owned(),
+        ..RegistrationPolicy::default()
+    };
     for role in ["platform_admin", "tenant_admin"] {
         let refused = refusal(registration::set_policy(&cli, wanted(role)).await);
         assert_eq!((refused.code(), refused.place()), (Code::InvalidValue, Some("role")), "{role}");
@@ -46,7 +50,8 @@ async fn a_newcomers_role_decides_nothing_about_who_gets_in() {
     };
     let greeter = custom::create(&cli, greeter).await.unwrap();
     registration::set_policy(&cli, wanted("greeter")).await.unwrap();
-    let heir = NewRole { name: "heir".to_owned(), parent: Some("tenant_admin".to_owned()), ..NewRole::default() };
+    let heir =
+        NewRole { name: "heir".to_owned(), parent: Some("tenant_admin".to_owned()), ..NewRole::default() };
     custom::create(&cli, heir).await.unwrap();
     assert_eq!(code(registration::set_policy(&cli, wanted("heir")).await), Code::InvalidValue);
     // The role was harmless when it was named; it is looked at again when somebody is let in.
@@ -63,7 +68,11 @@ async fn a_newcomers_role_decides_nothing_about_who_gets_in() {
     };
     custom::update(&cli, "greeter", wider).await.unwrap();
     assert_eq!(code(registration::decide(&cli, decided.clone()).await), Code::InvalidValue);
-    assert_eq!(registration::list(&cli, &Paging::default()).await.unwrap().items.len(), 1, "nothing was half done");
+    assert_eq!(
+        registration::list(&cli, &Paging::default()).await.unwrap().items.len(),
+        1,
+        "nothing was half done"
+    );
     registration::set_policy(&cli, wanted("viewer")).await.unwrap();
     registration::decide(&cli, decided).await.unwrap();
     let users = user::list(&cli, &Paging::default()).await.unwrap().items;
@@ -92,5 +101,8 @@ async fn a_tenant_is_closed_by_itself_and_what_waits_is_forgotten() {
     house.clock.advance_ms(91 * 86_400_000);
     house.identity.write_down().await.unwrap();
     assert_eq!(house.newcomers().await, 0);
-    assert_eq!(code(join::confirm(&house.runtime, "no such token", &Origin::default()).await), Code::LinkUsed);
+    assert_eq!(
+        code(join::confirm(&house.runtime, "no such token", &Origin::default()).await),
+        Code::LinkUsed
+    );
 }

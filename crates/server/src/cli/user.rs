@@ -138,38 +138,18 @@ pub(super) async fn run(
         UserCommand::Unlock { user } => {
             client.act(&["users", &client.find(&KIND, user).await?, "unlock"]).await?
         }
-        UserCommand::Impersonations(page) => {
-            let columns = [
-                ("AS", "/user_name"),
-                ("BY", "/by_name"),
-                ("WHY", "/reason"),
-                ("SINCE", "/started_at"),
-                ("UNTIL", "/ends_at"),
-                ("ENDED", "/ended_at"),
-            ];
-            client.get(&["impersonations"], &page.query()).await?.show_page(out, &columns);
-            return Ok(());
-        }
+        UserCommand::Impersonations(page) => return impersonations(&client, page, out).await,
         UserCommand::EndImpersonation { user } => {
             let id = client.find(&KIND, user).await?;
-            client.write(Method::DELETE, &["users", &id, "impersonation"], None).await?
+            client.write(Method::DELETE, &["users", &id, "impersonation"], None).await?;
+            out.note("Nobody acts as them any more.");
+            return Ok(());
         }
         UserCommand::ResetFactors { user, .. } => {
             let id = client.find(&KIND, user).await?;
             client.write(Method::DELETE, &["users", &id, "factors"], None).await?
         }
-        UserCommand::List(page) => {
-            let columns = [
-                ("ID", "/id"),
-                ("EMAIL", "/email"),
-                ("NAME", "/name"),
-                ("ROLE", "/role"),
-                ("STATUS", "/status"),
-                ("LAST SIGN-IN", "/last_sign_in_at"),
-            ];
-            client.get(&["users"], &page.query()).await?.show_page(out, &columns);
-            return Ok(());
-        }
+        UserCommand::List(page) => return list(&client, page, out).await,
         UserCommand::Create { email, name, role, language, password_hash } => {
             let body = Members::default()
                 .with("email", Some(email.clone()))
@@ -246,6 +226,32 @@ async fn history(client: &Client, user: &str, page: &PageFlags, out: &Out) -> Re
     Ok(())
 }
 
+async fn list(client: &Client, page: &PageFlags, out: &Out) -> Result<(), Failure> {
+    let columns = [
+        ("ID", "/id"),
+        ("EMAIL", "/email"),
+        ("NAME", "/name"),
+        ("ROLE", "/role"),
+        ("STATUS", "/status"),
+        ("LAST SIGN-IN", "/last_sign_in_at"),
+    ];
+    client.get(&["users"], &page.query()).await?.show_page(out, &columns);
+    Ok(())
+}
+
+async fn impersonations(client: &Client, page: &PageFlags, out: &Out) -> Result<(), Failure> {
+    let columns = [
+        ("AS", "/user_name"),
+        ("BY", "/by_name"),
+        ("WHY", "/reason"),
+        ("SINCE", "/started_at"),
+        ("UNTIL", "/ends_at"),
+        ("ENDED", "/ended_at"),
+    ];
+    client.get(&["impersonations"], &page.query()).await?.show_page(out, &columns);
+    Ok(())
+}
+
 /// The database itself, where there is one.
 async fn beside(flags: &ConfigFlags) -> Result<Runtime, Failure> {
     let config = config::usable(flags)?;
@@ -283,7 +289,10 @@ async fn policy(
         return Ok(());
     }
     let kept = now.value.as_object().cloned().unwrap_or_default();
-    let body = Members::from(kept).with_list("second_factor_roles", roles).with("mail_codes", mail_codes).with("impersonation_mails", impersonation_mails);
+    let body = Members::from(kept)
+        .with_list("second_factor_roles", roles)
+        .with("mail_codes", mail_codes)
+        .with("impersonation_mails", impersonation_mails);
     let changed = client.write(Method::PUT, &["sign-in-policy"], Some(&body.value())).await?;
     changed.show(out, |value| out.facts(value, SHOWN));
     Ok(())

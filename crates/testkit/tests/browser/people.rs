@@ -160,7 +160,10 @@ async fn who_acts_as_another_sees_it_on_every_page_and_stops_by_a_click() {
         ana.sees("You act as Anna").await;
         // It stays in sight, however far down the page is read.
         ana.eval("window.scrollTo(0, document.body.scrollHeight)").await.unwrap();
-        assert!(ana.holds("document.querySelector('.acting').getBoundingClientRect().top >= 0").await, "{path}");
+        assert!(
+            ana.holds("document.querySelector('.acting').getBoundingClientRect().top >= 0").await,
+            "{path}"
+        );
     }
     ana.tab_to(".acting button").await;
     ana.press("Enter").await.unwrap();
@@ -191,7 +194,8 @@ async fn registration_is_opened_and_its_page_speaks_the_languages() {
     ana.sees("Change address").await;
     ana.judge_everywhere().await;
     sign_out(&mut ana).await;
-    for (languages, title) in [("ar", "إنشاء حساب"), ("fr", "Créer un compte"), ("en", "Create an account")] {
+    for (languages, title) in [("ar", "إنشاء حساب"), ("fr", "Créer un compte"), ("en", "Create an account")]
+    {
         ana.set_languages(languages).await.unwrap();
         ana.open(&page).await;
         ana.sees(title).await;

@@ -36,9 +36,14 @@ async fn an_administrator_acts_as_a_user_and_everything_says_so() {
     for path in ["/", "/messages", "/users", "/queue", "/connections"] {
         let page = bob.get(path).await;
         assert_eq!(page.status, 200, "{path}");
-        assert!(page.text.contains("class=\"acting\"") && page.text.contains("/impersonation/stop"), "{path}");
+        assert!(
+            page.text.contains("class=\"acting\"") && page.text.contains("/impersonation/stop"),
+            "{path}"
+        );
     }
-    for path in ["/account", "/account/security", "/account/security/history", "/account/applications", "/step-up"] {
+    for path in
+        ["/account", "/account/security", "/account/security/history", "/account/applications", "/step-up"]
+    {
         assert_eq!(bob.get(path).await.status, 403, "{path}");
     }
     for path in ["/api/v1/me/security-events", "/api/v1/me/consents"] {
@@ -69,7 +74,10 @@ async fn an_administrator_acts_as_a_user_and_everything_says_so() {
     assert_eq!(actor(&mut bob).await, bob_id);
     assert!(!bob.get("/messages").await.text.contains("class=\"acting\""));
     let listed = house.admin.get(&format!("/api/v1/impersonations?user={anna}")).await.expect(200);
-    assert_eq!((&listed["items"][0]["active"], &listed["items"][0]["reason"]), (&json!(false), &json!("Ticket 4711")));
+    assert_eq!(
+        (&listed["items"][0]["active"], &listed["items"][0]["reason"]),
+        (&json!(false), &json!("Ticket 4711"))
+    );
     assert!(listed["items"][0]["ended_by"] == bob_id.as_str(), "{listed}");
     house.stop().await;
 }

@@ -57,7 +57,8 @@ async fn a_newcomer_shows_their_address_waits_and_is_let_in() {
     let me = eve.get("/api/v1/me").await.expect(200);
     assert_eq!((&me["user"]["role"], &me["user"]["name"]), (&json!("support"), &json!("Eve")));
     let trail = house.admin.get("/api/v1/audit?type=user.registered").await.expect(200);
-    let states: Vec<_> = trail["items"].as_array().unwrap().iter().map(|one| &one["data"]["after"]["state"]).collect();
+    let states: Vec<_> =
+        trail["items"].as_array().unwrap().iter().map(|one| &one["data"]["after"]["state"]).collect();
     assert_eq!(states, ["active", "waiting"]);
     house.stop().await;
 }
@@ -113,12 +114,16 @@ async fn a_door_is_closed_unless_the_tenant_opens_it_and_for_whom_it_says() {
     let house = with_mail(&sink).await;
     let slug = house.admin.get("/api/v1/me").await.expect(200)["tenant"]["slug"].as_str().unwrap().to_owned();
     let mut anyone = Browser::new(&house);
-    let (closed, none) = (anyone.get(&format!("/register/{slug}")).await, anyone.get("/register/no-such").await);
+    let (closed, none) =
+        (anyone.get(&format!("/register/{slug}")).await, anyone.get("/register/no-such").await);
     assert_eq!((closed.status, none.status, anyone.get("/register").await.status), (404, 404, 404));
     assert_eq!(anyone.post(&format!("/register/{slug}"), &form(NEW)).await.status, 404);
     // Roles that decide who gets in are not for newcomers.
     for role in ["tenant_admin", "platform_admin", "no_such_role"] {
-        let refused = house.admin.send("PUT", "/api/v1/registration-policy", &json!({ "open": true, "role": role })).await;
+        let refused = house
+            .admin
+            .send("PUT", "/api/v1/registration-policy", &json!({ "open": true, "role": role }))
+            .await;
         assert_eq!(refused.problem(), "invalid_value", "{role}: {}", refused.text);
     }
     let page = open(&house, json!({ "open": true, "domains": ["Example.ORG"] })).await;

@@ -70,7 +70,10 @@ fn address_form(refused: &Refused) -> Markup {
 
 async fn change_address(visitor: Visitor, Form(given): Form<NewAddress>) -> Result<Response, PageProblem> {
     match address::ask(&visitor.scope, &given.email).await {
-        Ok(()) => Ok(console::done("/account", "If the address can be used, a mail with a link is on its way to it.")),
+        Ok(()) => Ok(console::done(
+            "/account",
+            "If the address can be used, a mail with a link is on its way to it.",
+        )),
         Err(error) => {
             let refused = Refused::by(error)?;
             let user = user::own(&visitor.scope).await?;
