@@ -170,6 +170,13 @@ impl Db {
         Ok(Pools::Sqlite { write, read })
     }
 
+    pub(crate) fn sqlite_writer(&self) -> Option<&SqlitePool> {
+        match &self.pools {
+            Pools::Sqlite { write, .. } => Some(write),
+            Pools::Postgres(_) => None,
+        }
+    }
+
     /// Which engine it is.
     pub fn engine(&self) -> Engine {
         match self.pools {

@@ -8,6 +8,7 @@
 //! - [`Rows`]: a batch as one statement, `rows.rs`
 //! - [`Failure`]: what can go wrong, `failure.rs`
 //! - [`Migration`], schema reading: `migrate.rs`
+//! - [`Window`]: taking all rows of one tenant away, `tenant.rs`
 //! - [`Batcher`]: group commit, `batch.rs`
 
 mod ahead;
@@ -18,6 +19,7 @@ mod migrate;
 mod portable;
 mod rows;
 mod statement;
+mod tenant;
 mod tx;
 mod value;
 
@@ -26,6 +28,7 @@ pub use engine::{Db, Engine, Options, Tenancy};
 pub use failure::{Failure, OnConflict, Result};
 pub use migrate::{Migration, Table};
 pub use rows::Rows;
+pub use tenant::Window;
 pub use tx::Tx;
 pub use value::{Arg, Column, Record, Row};
 

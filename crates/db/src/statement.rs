@@ -92,7 +92,7 @@ fn lists(
 }
 
 impl Open {
-    fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
             Self::Postgres(_) => Engine::Postgres,
@@ -172,6 +172,29 @@ impl Open {
             }
         }
         Ok(())
+    }
+
+    /// Runs a statement whose text names a table of ours that is known only now, and gives the number of rows it changed.
+    pub(crate) async fn run(&mut self, text: String, args: Vec<Arg>) -> Result<u64> {
+        let text = AssertSqlSafe(text);
+        Ok(match self {
+            Self::Sqlite(tx) => bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => {
+                bind_all!(sqlx::query(text), args).execute(&mut **tx).await?.rows_affected()
+            }
+        })
+    }
+
+    /// The number `n` of the one row that such a statement gives.
+    pub(crate) async fn number(&mut self, text: String, args: Vec<Arg>) -> Result<Option<i64>> {
+        let text = AssertSqlSafe(text);
+        let row = match self {
+            Self::Sqlite(tx) => Row::Sqlite(bind_all!(sqlx::query(text), args).fetch_one(&mut **tx).await?),
+            Self::Postgres(tx) => {
+                Row::Postgres(bind_all!(sqlx::query(text), args).fetch_one(&mut **tx).await?)
+            }
+        };
+        row.get("n")
     }
 
     pub(crate) async fn raw(&mut self, text: &str) -> Result<()> {

@@ -31,7 +31,7 @@ impl Tx {
     }
 
     /// The engine's transaction, when everything that was left has been run.
-    async fn here(&mut self) -> Result<&mut Open> {
+    pub(crate) async fn here(&mut self) -> Result<&mut Open> {
         if !matches!(self.stands, Stands::Here(_))
             && let Stands::Ahead(ahead) = std::mem::replace(&mut self.stands, Stands::Undone)
         {

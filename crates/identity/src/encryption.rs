@@ -113,6 +113,11 @@ impl Rings {
     }
 }
 
+/// Forgets a tenant's data keys, which are gone.
+pub(crate) fn forget(runtime: &Runtime, tenant: TenantId) {
+    Rings::of(runtime).forget(tenant);
+}
+
 record! { struct CurrentKey { data_key: String } }
 record! { struct FormerRow { key_id: String, wrapped: String, retired_at: Timestamp } }
 

@@ -15,6 +15,7 @@ use types::event::Access;
 use types::{Error, Event, Permission, Permissions, ProviderId, Result, UserId};
 use url::Url;
 
+use crate::domain::Door;
 use crate::provider::{self, Provider, redirect_uri};
 use crate::role::rights;
 use crate::sign_in::{self, Browser, Entered};
@@ -42,6 +43,8 @@ struct Attempt {
     nonce: String,
     verifier: String,
     back: String,
+    /// Where the service leads back to, which it is told again with the code (RFC 6749 §4.1.3).
+    redirect_uri: String,
     expires_ms: i64,
 }
 
@@ -81,9 +84,18 @@ fn acting(runtime: &Runtime, provider: &Provider, origin: Origin) -> Scope {
     Scope::grant(runtime.clone(), provider.tenant, ACTOR, Permissions::all_of_a_tenant(), origin)
 }
 
-/// Begins a sign-in.
-pub(crate) async fn begin(runtime: &Runtime, id: ProviderId, back: &str, origin: Origin) -> Result<Begun> {
+/// Begins a sign-in at a door, to which the service leads back.
+pub(crate) async fn begin(
+    runtime: &Runtime,
+    id: ProviderId,
+    back: &str,
+    door: &Door,
+    origin: Origin,
+) -> Result<Begun> {
     let provider = provider::open(runtime, id).await?;
+    if !door.is_for(provider.tenant) {
+        return Err(Error::not_found("identity provider"));
+    }
     let metadata = foreign::metadata(runtime, &provider.issuer).await?;
     let random = || token(32).map_err(Error::internal);
     let attempt = Attempt {
@@ -91,6 +103,7 @@ pub(crate) async fn begin(runtime: &Runtime, id: ProviderId, back: &str, origin:
         nonce: random()?,
         verifier: random()?,
         back: back.to_owned(),
+        redirect_uri: redirect_uri(&door.url),
         expires_ms: runtime.clock.now().unix_ms() + ATTEMPT_S * 1_000,
     };
     let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, attempt.verifier.as_bytes()));
@@ -102,7 +115,7 @@ pub(crate) async fn begin(runtime: &Runtime, id: ProviderId, back: &str, origin:
     to.query_pairs_mut().extend_pairs([
         ("response_type", "code"),
         ("client_id", &provider.client_id),
-        ("redirect_uri", &redirect_uri(runtime)),
+        ("redirect_uri", &attempt.redirect_uri),
         ("scope", &provider.settings.scopes.join(" ")),
         ("state", &attempt.state),
         ("nonce", &attempt.nonce),
@@ -130,6 +143,9 @@ pub(crate) async fn finish(
     let provider = provider::open(runtime, id.parse().map_err(|_| lost())?).await?;
     let opened = encryption::open(runtime, provider.tenant, "identity_provider", "attempt", id, sealed).await;
     let attempt: Attempt = serde_json::from_str(opened.map_err(|_| lost())?.expose()).map_err(|_| lost())?;
+    if browser.house.is_some_and(|house| house != provider.tenant) {
+        return Err(lost());
+    }
     if attempt.expires_ms <= runtime.clock.now().unix_ms() || led.state.as_deref() != Some(&attempt.state) {
         return Err(lost());
     }
@@ -229,11 +245,10 @@ async fn exchange(
     code: &str,
 ) -> Result<Value> {
     let secret = provider.secret(runtime).await?;
-    let back = redirect_uri(runtime);
     let mut pairs = vec![
         ("grant_type", "authorization_code"),
         ("code", code),
-        ("redirect_uri", &back),
+        ("redirect_uri", &attempt.redirect_uri),
         ("code_verifier", &attempt.verifier),
     ];
     let methods = metadata["token_endpoint_auth_methods_supported"].as_array();

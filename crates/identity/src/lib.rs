@@ -4,9 +4,13 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`tenant`] | organisations |
+//! | [`tenant`] | organisations, as the platform sees them |
+//! | [`organisation`] | the caller's own: settings and looks |
+//! | [`domain`] | hosts of a tenant's own |
+//! | [`erasure`] | the end of a tenant, and its certificate |
 //! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
+//! | [`registration`] | newcomers who register by themselves |
 //! | [`sign_in`] | signing in, a step at a time; ways in by mail |
 //! | [`factor`] | the second step: authenticators, passkeys, backup codes |
 //! | [`proof`] | proving again who one is, before what is dangerous |
@@ -16,6 +20,7 @@
 //! | [`password`] | argon2id, and what a good one looks like |
 //! | [`attempt`] | how often somebody may guess |
 //! | [`policy`] | how people of a tenant sign in |
+//! | [`impersonation`] | acting as another user, with a trace |
 //! | [`journal`] | a user's security history |
 //! | [`mail`] | mail to people |
 //! | [`key`] | API keys |
@@ -53,11 +58,14 @@ pub mod authenticate;
 pub mod client;
 pub mod consent;
 pub mod device;
+pub mod domain;
 pub mod encryption;
+pub mod erasure;
 pub mod factor;
 pub mod federation;
 pub mod first_start;
 pub mod grant;
+pub mod impersonation;
 pub mod journal;
 pub mod key;
 pub mod link;
@@ -65,12 +73,14 @@ pub mod mail;
 pub mod name;
 mod network;
 pub mod oauth;
+pub mod organisation;
 mod pages;
 pub mod password;
 mod personal;
 pub mod policy;
 pub mod proof;
 pub mod provider;
+pub mod registration;
 pub mod review;
 pub mod role;
 pub mod security_event;
@@ -98,6 +108,61 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0027_security_events.sql"),
     },
     Migration { name: "identity/0029_reviews", text: include_str!("../migrations/0029_reviews.sql") },
+    Migration {
+        name: "identity/0030_impersonation",
+        text: include_str!("../migrations/0030_impersonation.sql"),
+    },
+    Migration {
+        name: "identity/0031_registration",
+        text: include_str!("../migrations/0031_registration.sql"),
+    },
+    Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
+    Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
+];
+
+/// The tables of this crate that hold tenants' rows, each behind those that it refers to.
+pub const TABLES: &[&str] = &[
+    "tenant_logo",
+    "domain",
+    "former_data_key",
+    "users",
+    "sign_in_link",
+    "session",
+    "impersonation",
+    "api_key",
+    "password_history",
+    "totp",
+    "backup_code",
+    "passkey",
+    "device",
+    "pending_sign_in",
+    "mailed_token",
+    "failed_sign_in",
+    "security_entry",
+    "sign_in_policy",
+    "registration_policy",
+    "registration",
+    "access_role",
+    "access_grant",
+    "team",
+    "team_member",
+    "audit_chain",
+    "audit_row",
+    "audit_checkpoint",
+    "security_event",
+    "security_watch",
+    "alert_rule",
+    "value_list",
+    "review",
+    "review_line",
+    "oauth_client",
+    "oauth_grant",
+    "oauth_code",
+    "refresh_token",
+    "revoked_token",
+    "identity_provider",
+    "identity_domain",
+    "user_identity",
 ];
 
 /// The columns of this crate that hold sealed texts.
@@ -113,6 +178,8 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
         (mail::KIND, mail::handler()),
         (alert::KIND, alert::handler()),
         (sign_in::recovery::KIND, sign_in::recovery::handler()),
+        (registration::join::KIND, registration::join::handler()),
+        (user::address::KIND, user::address::handler()),
     ]
 }
 
@@ -120,7 +187,12 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenant::api::router())
+        .merge(organisation::api::router())
+        .merge(domain::api::router())
+        .merge(erasure::api::router())
         .merge(user::api::router())
+        .merge(impersonation::api::router())
+        .merge(registration::api::router())
         .merge(factor::api::router())
         .merge(policy::api::router())
         .merge(key::api::router())

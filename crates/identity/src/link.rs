@@ -67,7 +67,7 @@ pub(crate) async fn insert(
     let secret = token(32).map_err(Error::internal)?;
     let path = format!("/sign-in/link?token={secret}");
     let link = Link {
-        url: format!("{}{path}", runtime.config.public_url()),
+        url: format!("{}{path}", crate::domain::public_url(tx, runtime, tenant).await?),
         expires_at: now.plus_ms(i64::from(runtime.config.security.link_ttl_m) * 60_000),
         path,
     };

@@ -4,18 +4,18 @@
 
 use std::sync::Arc;
 
-use db::Tx;
+use db::{Tenancy, Tx};
 use runtime::job::{self, Handler, Outcome};
 use runtime::mail::{self as outgoing, Envelope, begun, mailbox, mark};
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::{Code, Error, JobId, Result, TenantId};
 
-use crate::encryption;
+use crate::{domain, encryption};
 
 mod texts;
 
-pub(crate) use texts::Letter;
+pub(crate) use texts::{Account, Letter};
 
 /// The kind of these jobs.
 pub const KIND: &str = "identity.mail";
@@ -87,7 +87,11 @@ impl Mail {
         if !is_on(runtime) {
             return Ok(None);
         }
-        let (subject, text) = letter.written(language, &runtime.config.public_url());
+        let mut tx = runtime.db.read(Tenancy::Tenant(tenant)).await?;
+        let console = domain::public_url(&mut tx, runtime, tenant).await?;
+        let whose = domain::signature(&mut tx, tenant).await?;
+        drop(tx);
+        let (subject, text) = letter.written(language, &console, &whose);
         let name = runtime.ids.next::<types::kind::Job>().bare().to_string();
         let content = serde_json::to_string(&Content { subject, text }).map_err(Error::internal)?;
         let sealed = encryption::seal_for(runtime, tenant, "job", "payload", &name, &content).await?;

@@ -111,6 +111,52 @@ pub fn time_zone(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
+/// The currencies of ISO 4217 that people are paid in: funds, metals and testing codes are none.
+const CURRENCIES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD \
+    CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG \
+    HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT \
+    MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG \
+    SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF \
+    XCD XCG XOF XPF YER ZAR ZMW ZWG";
+
+/// A currency of ISO 4217, in capitals.
+///
+/// # Errors
+/// `invalid_value` at `currency`.
+pub fn currency(code: &str) -> Result<String> {
+    let code = code.trim().to_ascii_uppercase();
+    if CURRENCIES.split_whitespace().any(|known| known == code) {
+        return Ok(code);
+    }
+    Err(Error::invalid("currency", "give a currency of ISO 4217 such as EUR, MAD or USD"))
+}
+
+/// The longest host (RFC 1035 §2.3.4).
+const HOST_CHARS_MAX: usize = 253;
+
+/// The name of a host as people type it: in lower case, with at least one dot. An address is no name.
+///
+/// # Errors
+/// `invalid_value` at `host`.
+pub fn host(text: &str) -> Result<String> {
+    let host = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    };
+    let named =
+        host.rsplit('.').next().is_some_and(|top| top.bytes().any(|octet| octet.is_ascii_alphabetic()));
+    if host.len() > HOST_CHARS_MAX || !host.contains('.') || !named || !host.split('.').all(label) {
+        return Err(Error::invalid(
+            "host",
+            "give a host's name such as sms.example.com, in its ASCII form (xn--…)",
+        ));
+    }
+    Ok(host)
+}
+
 /// The languages that the console speaks: tag, and what their speakers call them.
 pub const LANGUAGES: &[(&str, &str)] = &[("en", "English"), ("fr", "Français"), ("ar", "العربية")];
 
@@ -159,6 +205,25 @@ mod tests {
         assert!(locale("fr-MA").is_ok() && locale("zh-Hant-TW").is_ok());
         assert!(locale("").is_err() && locale("french!").is_err() && locale("fr-").is_err());
         assert!(time_zone("UTC").is_ok() && time_zone("../../etc/passwd").is_err());
+        assert!(
+            currency("mad").is_ok_and(|code| code == "MAD")
+                && currency("XAU").is_err()
+                && currency("").is_err()
+        );
+        assert_eq!(host(" SMS.Example.com. ").unwrap(), "sms.example.com");
+        for bad in [
+            "",
+            "localhost",
+            "10.0.0.1",
+            "a..b",
+            "-a.com",
+            "a_b.com",
+            "x.com:80",
+            "https://x.com",
+            &"a.".repeat(200),
+        ] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
         assert!(language("ar").is_ok() && language("de").is_err());
     }
 }

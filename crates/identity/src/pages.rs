@@ -11,6 +11,8 @@ pub fn pages() -> Router<App> {
     Router::new()
         .merge(crate::sign_in::pages::router())
         .merge(crate::user::pages::router())
+        .merge(crate::impersonation::pages::router())
+        .merge(crate::registration::pages::router())
         .merge(crate::proof::pages::router())
         .merge(crate::policy::pages::router())
         .merge(crate::key::pages::router())
@@ -19,6 +21,9 @@ pub fn pages() -> Router<App> {
         .merge(crate::provider::pages::router())
         .merge(crate::federation::pages::router())
         .merge(crate::tenant::pages::router())
+        .merge(crate::organisation::pages::router())
+        .merge(crate::domain::pages::router())
+        .merge(crate::erasure::pages::router())
         .merge(crate::audit::pages::router())
         .merge(crate::role::pages::router())
         .merge(crate::grant::pages::router())
@@ -60,6 +65,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Users,
         key: Some('u'),
         permission: Permission::UserView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Registrations",
+        href: "/registrations",
+        icon: Icon::Plus,
+        key: None,
+        permission: Permission::UserCreate,
     },
     NavEntry {
         group: "Access",
@@ -148,6 +161,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Lock,
         key: None,
         permission: Permission::EncryptionView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Organisation",
+        href: "/organisation",
+        icon: Icon::Globe,
+        key: None,
+        permission: Permission::OrganisationView,
     },
     NavEntry {
         group: "Platform",

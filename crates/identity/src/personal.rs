@@ -57,7 +57,8 @@ pub const PERSONAL: &[Personal] = &[
             Way {
                 by: By::Actor,
                 count: sql!(
-                    "select count(*) as n from audit_row where tenant_id = $1 and actor = $2 and at < $3"
+                    "select count(*) as n from audit_row where tenant_id = $1 and at < $3 and (actor = $2 \
+                     or actor like cast($2 as text) || ' by %' or actor like '% by ' || cast($2 as text))"
                 ),
                 export: None,
                 erase: Erasure::Keep(
@@ -216,6 +217,35 @@ pub const PERSONAL: &[Personal] = &[
                 given: false,
             }),
         )],
+    },
+    Personal {
+        table: "registration",
+        title: "Newcomers who are no users yet",
+        subjects: "people who register by themselves",
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "until they are users or refused, `security.link_ttl_m` before they have shown their address, 90 days after",
+        columns: "email email_folded name password_hash from_address",
+        others: "id tenant_id language token_hash created_at verified_at expires_at",
+        ways: &[Way {
+            by: By::Mail,
+            count: sql!(
+                "select count(*) as n from registration where tenant_id = $1 and email_folded = $2 and created_at < $3"
+            ),
+            export: Some(Export {
+                select: sql!(
+                    "select id as k, email as f1, name as f2, from_address as f3 from registration \
+                     where tenant_id = $1 and email_folded = $2 and id > $3 order by id limit $4"
+                ),
+                fields: &["email", "name", "from"],
+                given: true,
+            }),
+            erase: Erasure::Sql(sql!(
+                "delete from registration where tenant_id = $1 and id in (select id from registration \
+                 where tenant_id = $1 and email_folded = $2 and created_at < $3 limit $4)"
+            )),
+            names: None,
+        }],
     },
     Personal {
         table: "password_history",
@@ -415,7 +445,16 @@ pub const PERSONAL: &[Personal] = &[
         )],
     },
     // What follows names users by the number of their id alone, which leads to nobody once their row is overwritten.
-    Personal::none("tenant", "id name slug locale time_zone status data_key created_at"),
+    Personal::none(
+        "tenant",
+        "id name slug locale time_zone currency support_email accent logo status erase_at data_key created_at",
+    ),
+    Personal::none("tenant_logo", "tenant_id sha256 media_type octets changed_at"),
+    Personal::none("domain", "id tenant_id host token created_at checked_at problem proved_at"),
+    Personal::none(
+        "erasure",
+        "id tenant name_sha256 asked_by asked_at erase_at called_off_at began_at counts erased_at rewritten_at body signature public_key",
+    ),
     Personal::none(
         "api_key",
         "id tenant_id name secret_hash shown scopes owner_id created_by created_at expires_at revoked_at last_used_at kind networks \
@@ -444,7 +483,15 @@ pub const PERSONAL: &[Personal] = &[
         "token_hash tenant_id user_id first_step back enrol created_at expires_at tries mail_code_hash mail_code_until mail_codes",
     ),
     Personal::none("failed_sign_in", "user_id step tenant_id failures last_at"),
-    Personal::none("sign_in_policy", "tenant_id second_factor_roles mail_codes changed_at"),
+    Personal::none(
+        "sign_in_policy",
+        "tenant_id second_factor_roles mail_codes changed_at impersonation_mails",
+    ),
+    Personal::none("registration_policy", "tenant_id open domains role approval changed_at"),
+    Personal::none(
+        "impersonation",
+        "id tenant_id user_id by_user session_id reason started_at ends_at ended_at ended_by",
+    ),
     Personal::none(
         "audit_chain",
         "tenant_id event_seq number hash first checkpoint checkpoint_number checkpoint_at public_key signing_key_sealed",

@@ -7,6 +7,7 @@ use types::event::Change;
 use types::{Code, Error, Event, Page, Permission, Permissions, ProviderId, Result, TenantId, Timestamp};
 use web::Paging;
 
+use crate::domain::{self, Door};
 use crate::encryption::{self, Sealed};
 use crate::name;
 use crate::role::rights;
@@ -137,15 +138,24 @@ pub struct Provider {
     secret_sealed: Option<String>,
 }
 
-/// Where a service leads people back to.
-pub(crate) fn redirect_uri(runtime: &runtime::Runtime) -> String {
-    format!("{}/sign-in/callback", runtime.config.public_url())
+/// Where a service leads people back to: the address at which they began.
+pub(crate) fn redirect_uri(url: &str) -> String {
+    format!("{url}/sign-in/callback")
+}
+
+/// All addresses that a service of the caller's tenant may lead people back to: the installation's, and that of the tenant's
+/// own domain, where it has one.
+pub(crate) async fn redirect_uris(scope: &Scope) -> Result<Vec<String>> {
+    let here = scope.runtime().config.public_url();
+    let own = domain::public_url(&mut scope.read().await?, scope.runtime(), scope.tenant()).await?;
+    let own = (own != here).then(|| redirect_uri(&own));
+    Ok([redirect_uri(&here)].into_iter().chain(own).collect())
 }
 
 impl Stored {
     fn provider(self, runtime: &runtime::Runtime) -> Provider {
         Provider {
-            redirect_uri: redirect_uri(runtime),
+            redirect_uri: redirect_uri(&runtime.config.public_url()),
             sign_in_url: format!("{}/sign-in/with/{}", runtime.config.public_url(), self.id),
             id: self.id,
             tenant: self.tenant_id,
@@ -478,22 +488,26 @@ pub async fn delete(scope: &Scope, id: ProviderId) -> Result<()> {
     write.commit(()).await
 }
 
-record! { struct Led { provider_id: ProviderId } }
+record! { struct Led { provider_id: ProviderId, tenant_id: TenantId } }
 
-/// The service that an e-mail address leads to, if its domain does.
-pub(crate) async fn of_address(runtime: &runtime::Runtime, email: &str) -> Result<Option<ProviderId>> {
+/// The service that an e-mail address leads to at a door, if its domain does.
+pub(crate) async fn of_address(
+    runtime: &runtime::Runtime,
+    email: &str,
+    door: &Door,
+) -> Result<Option<ProviderId>> {
     let Some((_, domain)) = email.trim().rsplit_once('@') else { return Ok(None) };
     let mut tx = runtime.db.read(db::Tenancy::Every).await?;
     let led: Option<Led> = tx
         .optional(
             sql!(
-                "select d.provider_id from identity_domain d join identity_provider p on p.id = d.provider_id \
+                "select d.provider_id, d.tenant_id from identity_domain d join identity_provider p on p.id = d.provider_id \
                  where d.domain = $1 and p.active /* every tenant: the domain says whose it is */"
             ),
             args![domain.to_lowercase()],
         )
         .await?;
-    Ok(led.map(|led| led.provider_id))
+    Ok(led.filter(|led| door.is_for(led.tenant_id)).map(|led| led.provider_id))
 }
 
 /// A service that people can sign in with now, of whatever tenant.

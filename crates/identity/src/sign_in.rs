@@ -40,13 +40,21 @@ pub struct Browser {
     pub user_agent: Option<String>,
     /// The tokens by which it is known as one that people have signed in with.
     pub devices: Vec<String>,
+    /// Whose own domain was asked, where it is somebody's: nobody else's people come in there.
+    pub house: Option<TenantId>,
 }
 
 impl Browser {
     /// With what is too long cut, and what is too many left out.
     pub fn new(origin: Origin, user_agent: Option<String>, devices: Vec<String>) -> Self {
         let user_agent = user_agent.map(|agent| agent.chars().take(AGENT_CHARS_MAX).collect());
-        Self { origin, user_agent, devices: devices.into_iter().take(DEVICES_MAX).collect() }
+        Self { origin, user_agent, devices: devices.into_iter().take(DEVICES_MAX).collect(), house: None }
+    }
+
+    /// The same, on a tenant's own domain.
+    #[must_use]
+    pub fn at(self, house: Option<TenantId>) -> Self {
+        Self { house, ..self }
     }
 }
 
@@ -81,6 +89,11 @@ record! {
 record! { struct Costliest { cost: Option<u32> } }
 
 impl Candidate {
+    /// Whether they may come in by this door.
+    pub(crate) fn may_enter_at(&self, browser: &Browser) -> bool {
+        self.may_enter() && browser.house.is_none_or(|house| house == self.tenant_id)
+    }
+
     pub(crate) fn may_enter(&self) -> bool {
         self.status == user::Status::Active.as_str()
             && self.tenant_status == crate::tenant::Status::Active.as_str()
@@ -159,7 +172,7 @@ pub async fn by_password(
     let hash = candidate.as_ref().and_then(|candidate| candidate.password_hash.clone());
     let right = password::verify_beside(runtime, given, hash, costliest.cost).await?;
     match candidate {
-        Some(candidate) if right && candidate.may_enter() => {
+        Some(candidate) if right && candidate.may_enter_at(&browser) => {
             attempts.forgive(Step::First, &email, from.as_deref());
             let scope = candidate.scope(runtime, browser.origin.clone());
             let renewed = renewed(runtime, &candidate, given).await?;
@@ -300,7 +313,7 @@ pub async fn by_link(runtime: &Runtime, token: &str, browser: Browser) -> Result
     let link = link.ok_or_else(refused)?;
     let candidate = Candidate::by_id(&mut tx, link.tenant_id, link.user_id).await?;
     drop(tx);
-    let candidate = candidate.filter(Candidate::may_enter).ok_or_else(refused)?;
+    let candidate = candidate.filter(|one| one.may_enter_at(&browser)).ok_or_else(refused)?;
     let scope = candidate.scope(runtime, browser.origin.clone());
     let mut write = scope.write().await?;
     let used = write
@@ -333,7 +346,7 @@ pub async fn by_passkey(
     let candidate = Candidate::by_id(&mut tx, used.tenant, used.user).await?;
     drop(tx);
     let gone = || Error::new(Code::PasskeyRefused, "the passkey was not accepted: its account is not active");
-    let candidate = candidate.filter(Candidate::may_enter).ok_or_else(gone)?;
+    let candidate = candidate.filter(|one| one.may_enter_at(&browser)).ok_or_else(gone)?;
     let scope = candidate.scope(runtime, browser.origin.clone());
     let mut write = scope.write().await?;
     if !passkey::note_use(&mut write, &scope, &used).await? {
@@ -358,7 +371,7 @@ pub async fn proven(
     let mut tx = runtime.db.read(Tenancy::Every).await?;
     let candidate = Candidate::by_id(&mut tx, tenant, user).await?;
     drop(tx);
-    let candidate = candidate.filter(Candidate::may_enter);
+    let candidate = candidate.filter(|one| one.may_enter_at(&browser));
     let candidate = candidate.ok_or_else(|| Error::new(Code::SignInRefused, "this account is not active"))?;
     let scope = candidate.scope(runtime, browser.origin.clone());
     let write = scope.write().await?;

@@ -28,8 +28,22 @@ record! {
         pub locale: String,
         /// The zone its people live by (IANA).
         pub time_zone: String,
-        /// `active` or `suspended`.
+        /// The currency of its prices (ISO 4217).
+        pub currency: String,
+        /// Where its people ask for help; absent where nothing is set.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub support_email: Option<String>,
+        /// Its colour, `rrggbb`; absent where it has none of its own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub accent: Option<String>,
+        /// The SHA-256 of its logo, which is at `/brand/logo/SHA256`; absent where it has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub logo: Option<String>,
+        /// `active`, `suspended`, or `erasing` when it cannot be called back.
         pub status: String,
+        /// When it is to be erased; absent while nobody has asked for that.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub erase_at: Option<Timestamp>,
         /// When it was created.
         pub created_at: Timestamp,
     }
@@ -45,6 +59,9 @@ pub enum Status {
     /// They are not; nothing is lost.
     Suspended,
 }
+
+/// What stands in place of a status while the tenant's rows are deleted.
+pub(crate) const ERASING: &str = "erasing";
 
 impl Status {
     /// The name that rows and answers hold.
@@ -68,6 +85,8 @@ pub struct NewTenant {
     pub locale: Option<String>,
     /// `UTC` when not given.
     pub time_zone: Option<String>,
+    /// `USD` when not given (ISO 4217).
+    pub currency: Option<String>,
     /// Its first administrator, who gets a sign-in link.
     pub administrator: Option<FirstUser>,
 }
@@ -106,6 +125,8 @@ pub struct TenantChange {
     pub locale: Option<String>,
     /// The zone its people live by (IANA).
     pub time_zone: Option<String>,
+    /// The currency of its prices (ISO 4217).
+    pub currency: Option<String>,
     /// Whether its people and programs are let in.
     pub status: Option<Status>,
 }
@@ -122,7 +143,8 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Tenant>> {
         .await?
         .all(
             sql!(
-                "select id, name, slug, locale, time_zone, status, created_at from tenant where id < $1 \
+                "select id, name, slug, locale, time_zone, currency, support_email, accent, logo, status, erase_at, created_at \
+                 from tenant where id < $1 \
                  order by id desc limit $2 /* every tenant: the platform's administrators see all */"
             ),
             args![behind, limit as i64 + 1],
@@ -148,9 +170,10 @@ pub async fn own(scope: &Scope) -> Result<Tenant> {
     find(&mut scope.read().await?, scope.tenant()).await
 }
 
-async fn find(tx: &mut Tx, id: TenantId) -> Result<Tenant> {
+pub(crate) async fn find(tx: &mut Tx, id: TenantId) -> Result<Tenant> {
     tx.optional(
-        sql!("select id, name, slug, locale, time_zone, status, created_at from tenant where id = $1"),
+        sql!("select id, name, slug, locale, time_zone, currency, support_email, accent, logo, status, erase_at, created_at \
+                 from tenant where id = $1"),
         args![id],
     )
     .await?
@@ -203,6 +226,11 @@ pub(crate) fn prepare(runtime: &Runtime, new: NewTenant) -> Result<Prepared> {
         name,
         locale: name::locale(new.locale.as_deref().unwrap_or("en"))?,
         time_zone: name::time_zone(new.time_zone.as_deref().unwrap_or("UTC"))?,
+        currency: name::currency(new.currency.as_deref().unwrap_or("USD"))?,
+        support_email: None,
+        accent: None,
+        logo: None,
+        erase_at: None,
         status: Status::Active.as_str().to_owned(),
         created_at: runtime.clock.now(),
     };
@@ -214,8 +242,8 @@ pub(crate) fn prepare(runtime: &Runtime, new: NewTenant) -> Result<Prepared> {
 pub(crate) async fn insert(tx: &mut Tx, Prepared { tenant, data_key }: &Prepared) -> Result<()> {
     tx.execute(
         sql!(
-            "insert into tenant (id, name, slug, locale, time_zone, status, data_key, created_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8)"
+            "insert into tenant (id, name, slug, locale, time_zone, status, data_key, created_at, currency) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
         ),
         args![
             tenant.id,
@@ -225,7 +253,8 @@ pub(crate) async fn insert(tx: &mut Tx, Prepared { tenant, data_key }: &Prepared
             &tenant.time_zone,
             &tenant.status,
             data_key,
-            tenant.created_at
+            tenant.created_at,
+            &tenant.currency
         ],
     )
     .await
@@ -249,13 +278,18 @@ pub async fn update(scope: &Scope, id: TenantId, wanted: TenantChange) -> Result
     let name = wanted.name.map(|name| name::given("name", &name)).transpose()?;
     let locale = wanted.locale.map(|locale| name::locale(&locale)).transpose()?;
     let time_zone = wanted.time_zone.map(|zone| name::time_zone(&zone)).transpose()?;
+    let currency = wanted.currency.map(|currency| name::currency(&currency)).transpose()?;
+    if before.status == ERASING {
+        return Err(Error::new(Code::Conflict, "the tenant is being erased"));
+    }
     write
         .execute(
             sql!(
                 "update tenant set name = coalesce($2, name), locale = coalesce($3, locale), \
-                 time_zone = coalesce($4, time_zone), status = coalesce($5, status) where id = $1"
+                 time_zone = coalesce($4, time_zone), status = coalesce($5, status), \
+                 currency = coalesce($6, currency) where id = $1"
             ),
-            args![id, name, locale, time_zone, wanted.status.map(Status::as_str)],
+            args![id, name, locale, time_zone, wanted.status.map(Status::as_str), currency],
         )
         .await?;
     let after = find(&mut write, id).await?;

@@ -24,7 +24,7 @@ use types::{CdrFileId, Code, Error, Event, Page, Permission, Result, TenantId, T
 use crate::settings::{self, Patch};
 
 pub(crate) mod api;
-mod file;
+pub(crate) mod file;
 pub mod format;
 mod gather;
 pub mod hook;

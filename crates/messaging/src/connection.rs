@@ -375,8 +375,9 @@ pub async fn load_all(runtime: &Runtime) -> Result<Vec<Connection>> {
     let stored: Vec<Stored> = tx
         .all(
             sql!(
-                "select id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at
-                 from connection order by id limit $1 /* every tenant: the engine serves all */"
+                "select c.id, c.tenant_id, c.name, case when coalesce(t.status, 'active') = 'active' then c.wanted \
+                 else 'stopped' end as wanted, c.settings, c.password_sealed, c.revision, c.created_at, c.changed_at \
+                 from connection c left join tenant t on t.id = c.tenant_id order by c.id limit $1 /* every tenant: the engine serves all */"
             ),
             args![READ_MAX],
         )
@@ -393,8 +394,9 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
     let stored: Option<Stored> = tx
         .optional(
             sql!(
-                "select id, tenant_id, name, wanted, settings, password_sealed, revision, created_at, changed_at
-                 from connection where id = $1 /* every tenant: the engine serves all */"
+                "select c.id, c.tenant_id, c.name, case when coalesce(t.status, 'active') = 'active' then c.wanted \
+                 else 'stopped' end as wanted, c.settings, c.password_sealed, c.revision, c.created_at, c.changed_at \
+                 from connection c left join tenant t on t.id = c.tenant_id where c.id = $1 /* every tenant: the engine serves all */"
             ),
             args![id],
         )

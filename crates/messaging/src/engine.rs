@@ -34,7 +34,7 @@ use crate::route::{self, Liveness, Routes, World};
 use crate::sendsms::Guests;
 use crate::sessions::Sessions;
 use crate::smpp_server::outbind::Called;
-use crate::{account, accounting, cdr, destinations, live, load, pause, recover, simulated};
+use crate::{account, accounting, cdr, destinations, leave, live, load, pause, recover, simulated};
 
 /// The running gateway. Cloning shares it.
 #[derive(Clone)]
@@ -180,6 +180,7 @@ impl Engine {
         let sweep = crate::push::sweep(runtime.clone(), engine.parts.journal.clone());
         runtime.tasks.spawn("push-sweep", sweep);
         runtime.tasks.spawn("journal tick", engine.parts.journal.clone().tick(runtime.clone()));
+        runtime.tasks.spawn("tenants", leave::run(engine.clone()));
         runtime.tasks.spawn("load", load::watch(engine.clone()));
         runtime.tasks.spawn("samples", live::sample::run(engine.clone()));
         runtime.tasks.spawn("accounting", accounting::watch::run(engine.clone()));

@@ -54,6 +54,7 @@ pub mod inbound;
 pub mod inquiry;
 pub mod intent;
 pub mod journal;
+pub mod leave;
 pub mod live;
 pub mod load;
 pub mod lookup;
@@ -105,6 +106,48 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { name: "messaging/0019_gaps", text: include_str!("../migrations/0019_gaps.sql") },
     Migration { name: "messaging/0028_countries", text: include_str!("../migrations/0028_countries.sql") },
+];
+
+/// The tables of this crate that hold tenants' rows, each behind those that it refers to.
+pub const TABLES: &[&str] = &[
+    "smpp_account",
+    "connection",
+    "connection_hook",
+    "route",
+    "route_head",
+    "route_version",
+    "route_draft",
+    "number_plan",
+    "lookup_provider",
+    "lookup_answer",
+    "sender",
+    "sender_pool",
+    "sender_policy",
+    "blacklist",
+    "firewall_rule",
+    "hours",
+    "inbound_number",
+    "mail_gateway",
+    "distribution_list",
+    "opt_out",
+    "pause",
+    "message",
+    "part",
+    "attempt",
+    "pdu",
+    "held_receipt",
+    "push",
+    "tally",
+    "inbound_part",
+    "inbound_reply",
+    "conversation",
+    "redrive",
+    "refusal",
+    "gate_tally",
+    "cdr_stream",
+    "cdr_file",
+    "known_country",
+    "country_watch",
 ];
 
 /// The columns of this crate that hold sealed texts.

@@ -28,6 +28,21 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "privacy/0026_consents", text: include_str!("../migrations/0026_consents.sql") },
 ];
 
+/// The tables of this crate that hold tenants' rows, each behind those that it refers to.
+pub const TABLES: &[&str] = &[
+    "privacy_tenant",
+    "person",
+    "person_mark",
+    "privacy_request",
+    "privacy_step",
+    "privacy_file",
+    "privacy_erased",
+    "tombstone",
+    "consent",
+    "breach",
+    "breach_step",
+];
+
 /// The columns of this crate that hold texts sealed by the tenant's key. What a person's key locks is not among them: it
 /// is the person's key that is sealed anew.
 pub const SEALED: &[Sealed] = &[person::KEYS, person::BLIND];

@@ -77,7 +77,10 @@ impl Standings {
     /// # Errors
     /// When the database does not answer; the former ones stay in force.
     pub async fn changed(runtime: &Runtime, tenant: TenantId) -> Result<()> {
-        let Some(blind) = known_blind(runtime, tenant).await? else { return Ok(()) };
+        let Some(blind) = known_blind(runtime, tenant).await? else {
+            Self::of(runtime).hold(tenant, None);
+            return Ok(());
+        };
         let mut tx = runtime.db.read(Tenancy::Tenant(tenant)).await?;
         let rows: Vec<Row> = tx
             .all(
@@ -101,16 +104,18 @@ impl Standings {
                 *held = bar;
             }
         }
-        let standings = Self::of(runtime);
-        let mut tenants = standings.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        if marks.is_empty() {
-            tenants.remove(&tenant);
-        } else {
-            tenants.insert(tenant, Held { blind, marks });
-        }
-        let persons = tenants.values().map(|held| held.marks.len()).sum();
-        standings.persons.store(persons, Ordering::Release);
+        Self::of(runtime).hold(tenant, (!marks.is_empty()).then_some(Held { blind, marks }));
         Ok(())
+    }
+
+    fn hold(&self, tenant: TenantId, held: Option<Held>) {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        match held {
+            Some(held) => tenants.insert(tenant, held),
+            None => tenants.remove(&tenant),
+        };
+        let persons = tenants.values().map(|held| held.marks.len()).sum();
+        self.persons.store(persons, Ordering::Release);
     }
 
     /// What stands against a message to a phone: its digits without `+`.

@@ -159,6 +159,9 @@ impl std::ops::Deref for Runtime {
     }
 }
 
+/// The tables of this crate that hold tenants' rows, each behind those that it refers to.
+pub const TABLES: &[&str] = &["event_head", "event_page", "idempotency", "job"];
+
 /// The tables of the event stream, kept answers and jobs.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "runtime/0001_events", text: include_str!("../migrations/0001_events.sql") },

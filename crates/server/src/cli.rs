@@ -43,8 +43,10 @@ mod mail;
 mod message;
 mod migrate;
 mod opt_out;
+mod organisation;
 mod privacy;
 mod queue;
+mod registration;
 mod review;
 mod role;
 mod route;
@@ -240,12 +242,18 @@ enum Command {
     /// Who is told of security events
     #[command(subcommand, visible_alias = "alerts")]
     Alert(alert::AlertCommand),
+    /// Newcomers who register by themselves: who may, and who waits
+    #[command(subcommand, visible_alias = "registrations")]
+    Registration(registration::RegistrationCommand),
     /// Who may do what, looked at once a quarter
     #[command(subcommand, visible_alias = "reviews")]
     Review(review::ReviewCommand),
     /// Reasons, titles and categories that people choose from
     #[command(subcommand, name = "value-list", visible_alias = "value-lists")]
     ValueList(value_list::ValueListCommand),
+    /// Your own organisation: settings, looks, domains, erasure
+    #[command(subcommand)]
+    Organisation(organisation::OrganisationCommand),
     /// Organisations
     #[command(subcommand, visible_alias = "tenants")]
     Tenant(tenant::TenantCommand),
@@ -337,10 +345,12 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Audit(command) => audit::run(&command, client, out).await,
         Command::Security(command) => security::run(&command, client, out).await,
         Command::Alert(command) => alert::run(&command, client, out).await,
+        Command::Registration(command) => registration::run(&command, client, out).await,
         Command::Review(command) => review::run(&command, client, out).await,
         Command::ValueList(command) => value_list::run(&command, client, out).await,
         Command::Application(command) => application::run(&command, client, out).await,
         Command::IdentityProvider(command) => identity_provider::run(&command, client, out).await,
+        Command::Organisation(command) => organisation::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),
@@ -393,6 +403,7 @@ mod tests {
             "config",
             "migrate",
             "tenant",
+            "organisation",
             "user",
             "role",
             "grant",

@@ -166,7 +166,10 @@ pub fn routes(app: &App, gateway: &Gateway, simulator: Option<Smsc>) -> Router {
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .merge(docs::pages::router())
         .with_state(app.clone());
-    web::shield::around(api.merge(pages).merge(doors).merge(own).merge(web::assets::router()), app)
+    web::shield::around(
+        api.merge(pages).merge(doors).merge(own).merge(web::assets::router()).merge(web::accent::router()),
+        app,
+    )
 }
 
 record! { struct One { n: i64 } }

@@ -5,6 +5,7 @@
 //! - [`serve`]: starting, and stopping
 //! - [`demo`]: the first connection, route and account
 //! - [`http`]: all routes in one place
+//! - [`isolation`]: whether tenants meet
 //! - `listen`: the HTTP port
 //! - [`system`]: how the program runs, and its configuration read again
 //! - `upkeep`: what runs beside everything
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod demo;
 pub mod docs;
 pub mod http;
+pub mod isolation;
 mod listen;
 pub mod phones;
 pub mod serve;

@@ -31,6 +31,11 @@ pub fn migrations() -> Vec<db::Migration> {
     [runtime::MIGRATIONS, identity::MIGRATIONS, privacy::MIGRATIONS, messaging::MIGRATIONS].concat()
 }
 
+/// All tables that hold tenants' rows, each behind those that it refers to.
+pub fn tables() -> Vec<&'static str> {
+    [runtime::TABLES, identity::TABLES, privacy::TABLES, messaging::TABLES].concat()
+}
+
 /// All columns that hold sealed texts.
 pub fn sealed() -> Vec<Sealed> {
     [identity::SEALED, privacy::SEALED, messaging::SEALED].concat()
@@ -149,6 +154,7 @@ impl Server {
         let first_start = first_start::run(&runtime).await?;
         value_list::seed_all(&runtime).await?;
         encryption::root::finish(&runtime, first_start.tenant).await?;
+        identity::domain::refresh(&runtime).await?;
         // At once: whatever fails from here on, the next start makes no second key.
         keep_cli_key(&runtime, &first_start);
         let simulator = match runtime.config.simulator.enabled {

@@ -1,14 +1,18 @@
 //! What runs beside everything: jobs, the folding of metrics, forgetting what is old.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use identity::security_event::{self, watch};
-use identity::{audit, grant, review};
+use identity::{audit, domain, erasure, grant, impersonation, review};
 use messaging::{Engine, cdr, gate, retention};
+use privacy::standing::Standings;
 use runtime::job::{self, Runner};
 use runtime::{Config, Runtime, scope};
 use tokio_util::sync::CancellationToken;
 use types::{Result, Timestamp};
+
+use crate::serve;
 
 /// How often the batched metrics are folded.
 const FOLDED_EVERY: Duration = Duration::from_secs(5);
@@ -30,6 +34,15 @@ pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
     runtime.tasks.spawn("jobs", jobs.run());
     audit::follow::start(runtime);
     watch::start(runtime);
+    let leaving = engine.clone();
+    let leave: erasure::Leave = Arc::new(move |tenant| {
+        let engine = leaving.clone();
+        Box::pin(async move {
+            messaging::leave::erase(&engine, tenant).await?;
+            Standings::changed(engine.runtime(), tenant).await
+        })
+    });
+    runtime.tasks.spawn("erasures", erasure::keep(runtime.clone(), serve::tables(), leave));
     runtime.tasks.spawn("upkeep", fold(runtime.clone(), engine.clone()));
     runtime.tasks.spawn("sweep", sweep(runtime.clone()));
 }
@@ -47,8 +60,14 @@ async fn fold(runtime: Runtime, engine: Engine) {
         if let Err(error) = grant::note_ended(&runtime).await {
             tracing::warn!(?error, "grants whose time was over could not be noted; trying again");
         }
+        if let Err(error) = impersonation::note_ended(&runtime).await {
+            tracing::warn!(?error, "impersonations that ended could not be noted; trying again");
+        }
         if let Err(error) = privacy::consent::follow::wake(&runtime).await {
             tracing::warn!(?error, "the consent ledger could not be looked at; trying again");
+        }
+        if let Err(error) = domain::refresh(&runtime).await {
+            tracing::warn!(?error, "tenants' own domains could not be read again; trying again");
         }
         wait(&stopping, FOLDED_EVERY).await;
     }

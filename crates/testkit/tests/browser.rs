@@ -32,3 +32,5 @@ mod rights;
 mod security;
 #[path = "browser/sending.rs"]
 mod sending;
+#[path = "browser/tenants.rs"]
+mod tenants;

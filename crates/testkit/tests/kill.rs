@@ -26,6 +26,8 @@ use testkit::{Customer, Process, postgres};
 mod audit;
 #[path = "kill/cdr.rs"]
 mod cdr;
+#[path = "kill/erasure.rs"]
+mod erasure;
 #[path = "kill/mail.rs"]
 mod mail;
 #[path = "kill/privacy.rs"]

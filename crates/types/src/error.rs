@@ -98,6 +98,7 @@ codes! {
     OutsideHours "outside_hours" 422 "Messages of this kind may not be sent now" "Send it within the hours that the detail names, or schedule it.";
     RateExceeded "rate_exceeded" 429 "More message parts a second than the limit" "Send more slowly; Retry-After says when to go on.";
     KeyReused "idempotency_key_reused" 422 "The key was used for another request" "Use a new Idempotency-Key for each new request.";
+    DomainNotProved "domain_not_proved" 422 "The domain is not proved to be yours" "Put the given line into the file that the domain's page names, so that anybody can read it there, then check again.";
     NoRoute "no_route" 422 "No route leads to this recipient" "Ask `why` on the routes page, then add or enable a route.";
     NoSimulator "no_simulator" 422 "A test message has no simulator to go to" "Have a route lead this recipient to the built-in simulator, or use a live key.";
     NotCancellable "not_cancellable" 409 "The message has gone too far to be stopped" "Only messages that are scheduled or queued can be cancelled or replaced.";

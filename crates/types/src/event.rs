@@ -156,6 +156,20 @@ events! {
     TenantCreated(Change) "tenant.created" true;
     /// A tenant's name, locale, time zone or state was changed.
     TenantChanged(Change) "tenant.changed" true;
+    /// The erasure of a tenant was asked for; until its time it can be called off.
+    ErasureAsked(Change) "tenant.erasure_asked" true;
+    /// The erasure of a tenant was called off.
+    ErasureCalledOff(Change) "tenant.erasure_called_off" true;
+    /// A tenant is erased: nothing of it is left but the certificate.
+    TenantErased(Change) "tenant.erased" true;
+    /// A tenant's looks were changed: its logo or its colour.
+    BrandChanged(Change) "organisation.brand_changed" true;
+    /// A domain of a tenant's own was added; it is to be proved.
+    DomainAdded(Change) "domain.added" true;
+    /// A domain of a tenant's own was proved, and serves that tenant now.
+    DomainProved(Change) "domain.proved" true;
+    /// A domain of a tenant's own was removed.
+    DomainRemoved(Change) "domain.removed" true;
     /// A user was created.
     UserCreated(Change) "user.created" true;
     /// A user's name, roles or state was changed.
@@ -182,6 +196,18 @@ events! {
     UserLockedOut(Access) "user.locked_out" true;
     /// An administrator let a user who was locked out try again.
     UserUnlocked(Access) "user.unlocked" true;
+    /// Somebody began to act as another user, for a time.
+    UserImpersonated(Change) "user.impersonated" true;
+    /// Somebody acts as another user no longer: by their own will, by another's, or because the time was over.
+    ImpersonationEnded(Change) "user.impersonation_ended" true;
+    /// A newcomer has shown that their address is theirs: they are a user now, or wait for somebody to let them in.
+    UserRegistered(Change) "user.registered" true;
+    /// A newcomer who waited was not let in.
+    RegistrationRefused(Change) "user.registration_refused" true;
+    /// Who may register by themselves was changed.
+    RegistrationPolicyChanged(Change) "registration_policy.changed" true;
+    /// A user's e-mail address was changed by themselves, who showed that the new one is theirs.
+    UserEmailChanged(Change) "user.email_changed" true;
     /// How people of the tenant sign in was changed.
     SignInPolicyChanged(Change) "sign_in_policy.changed" true;
     /// Something was noticed that looks like an attack or a misuse.

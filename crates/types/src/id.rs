@@ -36,6 +36,10 @@ pub mod kind {
     kinds! {
         /// An organisation.
         Tenant "ten" "tenant";
+        /// A host of a tenant's own.
+        Domain "dom" "domain";
+        /// The erasure of a tenant.
+        Erasure "era" "erasure";
         /// A person who signs in.
         User "usr" "user";
         /// An API key.
@@ -110,6 +114,10 @@ pub mod kind {
         SecurityEvent "sev" "security event";
         /// A review of who may do what.
         Review "rvw" "review";
+        /// A time in which somebody acts as another user.
+        Impersonation "imp" "impersonation";
+        /// A newcomer who registers by themselves.
+        Registration "reg" "registration";
         /// A rule that tells of security events.
         AlertRule "alr" "alert rule";
     }

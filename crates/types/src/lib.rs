@@ -21,6 +21,10 @@ pub use time::Timestamp;
 pub type TenantId = Id<kind::Tenant>;
 /// The id of a user.
 pub type UserId = Id<kind::User>;
+/// The id of a tenant's own domain.
+pub type DomainId = Id<kind::Domain>;
+/// The id of a tenant's erasure.
+pub type ErasureId = Id<kind::Erasure>;
 /// The id of an API key.
 pub type KeyId = Id<kind::Key>;
 /// The id of an application.
@@ -91,6 +95,10 @@ pub type ConsentEntryId = Id<kind::ConsentEntry>;
 pub type BreachId = Id<kind::Breach>;
 /// The id of a security event.
 pub type SecurityEventId = Id<kind::SecurityEvent>;
+/// The id of a time in which somebody acts as another user.
+pub type ImpersonationId = Id<kind::Impersonation>;
+/// The id of a newcomer who registers by themselves.
+pub type RegistrationId = Id<kind::Registration>;
 /// The id of a review.
 pub type ReviewId = Id<kind::Review>;
 /// The id of an alert rule.

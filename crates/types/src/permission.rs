@@ -145,6 +145,7 @@ permissions! {
     UserRole "user.role" "Users" "Give users another role";
     UserLink "user.link" "Users" "Make sign-in links for users";
     UserSecurity "user.security" "Users" "Take second factors away from users, and let them try again";
+    UserImpersonate "user.impersonate" "Users" "Act as another user for a time, and end that";
     SecurityManage "security.manage" "Users" "Change how people sign in";
     RoleView "role.view" "Roles" "See roles and what they allow";
     RoleCreate "role.create" "Roles" "Create roles";
@@ -189,9 +190,14 @@ permissions! {
     BreachManage "breach.manage" "Privacy" "Note breaches of personal data and what was done about them";
     EncryptionView "encryption.view" "Encryption" "See which keys seal secrets, and how far a new one has come";
     EncryptionManage "encryption.manage" "Encryption" "Give the tenant a new data key";
+    OrganisationView "organisation.view" "Organisation" "See the organisation's settings, looks and domains";
+    OrganisationChange "organisation.change" "Organisation" "Change the organisation's settings and looks";
+    DomainManage "organisation.domains" "Organisation" "Add, prove and remove the organisation's own domains";
+    OrganisationErase "organisation.erase" "Organisation" "Ask for the erasure of the organisation, and call it off";
     TenantView "tenant.view" "Platform" "See all tenants";
     TenantCreate "tenant.create" "Platform" "Create tenants";
     TenantChange "tenant.change" "Platform" "Change and suspend tenants";
+    TenantErase "tenant.erase" "Platform" "Erase tenants, call that off, and see the certificates";
     SystemView "system.view" "Platform" "See the system's state";
     SystemManage "system.manage" "Platform" "Read the configuration again";
 }
@@ -289,6 +295,7 @@ impl Permission {
             Self::TenantView
                 | Self::TenantCreate
                 | Self::TenantChange
+                | Self::TenantErase
                 | Self::SystemView
                 | Self::SystemManage
         )

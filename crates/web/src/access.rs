@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use futures::future::BoxFuture;
 use runtime::scope::{Keyed, kept_answer};
 use runtime::{Origin, Runtime, Scope};
-use types::{Code, Error, Result};
+use types::{Code, Error, Result, Timestamp};
 
 use crate::console::{NavEntry, Taste};
 use crate::idempotency::PresentedKey;
@@ -28,6 +28,8 @@ pub struct Credentials {
     pub bearer: Option<String>,
     /// The session cookie's value.
     pub cookie: Option<String>,
+    /// The host that was asked, in lower case and without its port.
+    pub host: Option<String>,
     /// The request's id and address.
     pub origin: Origin,
     /// The program's description of itself.
@@ -35,7 +37,7 @@ pub struct Credentials {
 }
 
 /// The person behind a session, for the console's header and its habits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Person {
     /// What to call them.
     pub name: String,
@@ -45,6 +47,30 @@ pub struct Person {
     pub tenant: String,
     /// The language they read: `en`, `fr`, `ar`.
     pub language: String,
+    /// How their tenant looks.
+    pub brand: Brand,
+    /// Who acts as them, where it is not they themselves who ask.
+    pub acting: Option<Acting>,
+}
+
+/// Somebody who acts as another person.
+#[derive(Debug, Clone)]
+pub struct Acting {
+    /// What they themselves are called.
+    pub by: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// How a tenant looks.
+#[derive(Debug, Clone, Default)]
+pub struct Brand {
+    /// Its colour, `rrggbb`.
+    pub accent: Option<String>,
+    /// The address of its logo.
+    pub logo: Option<String>,
+    /// Where its people ask for help.
+    pub support: Option<String>,
 }
 
 /// Who a request comes from.
@@ -101,6 +127,7 @@ fn credentials(parts: &Parts) -> Credentials {
     Credentials {
         bearer,
         cookie: cookie(&parts.headers, SESSION_COOKIE),
+        host: host(&parts.headers),
         origin: Origin {
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
             from: parts.extensions.get::<ClientAddress>().map(|from| from.0.to_string()),
@@ -110,6 +137,21 @@ fn credentials(parts: &Parts) -> Credentials {
             .get(header::USER_AGENT)
             .map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
     }
+}
+
+/// The host that a request asks, in lower case and without its port (RFC 9110 §7.2).
+pub fn host(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(bare_host)
+}
+
+/// A host without its port, in lower case.
+fn bare_host(host: &str) -> String {
+    let bare = match host.rsplit_once(':') {
+        // What is left of an IPv6 address in brackets has its own colons.
+        Some((bare, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => bare,
+        _ => host,
+    };
+    bare.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// A cookie's value (RFC 6265 §5.4: the header is `name=value; name=value`).
@@ -243,6 +285,19 @@ pub fn is_fragment(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_read_without_its_port() {
+        for (host, bare) in [
+            ("Example.COM", "example.com"),
+            ("example.com:8080", "example.com"),
+            ("example.com.:80", "example.com"),
+            ("[::1]:8080", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(bare_host(host), bare);
+        }
+    }
 
     #[test]
     fn a_cookie_is_found_among_others() {

@@ -109,23 +109,33 @@ impl Visitor {
         }
         // The stream begins after the page is shown; what happens between the two must not be missed.
         let live_url = format!("/live?since={}", self.scope.now().unix_ms());
+        let help = self.person.brand.support.as_ref().map(|support| format!("mailto:{support}"));
+        let help = help.as_deref().map(|address| ("Ask for help", address));
+        let links: Vec<(&str, &str)> =
+            [("Your account", "/account"), ("Security", "/account/security"), ("Style page", "/style")]
+                .into_iter()
+                .chain(help)
+                .collect();
         let page = Page {
             lang: &self.person.language,
             dir: Dir::of_lang(&self.person.language),
             theme: self.taste.theme,
             tenant: Some(&self.person.tenant),
+            brand: Some(&self.person.brand),
             nav: &groups,
             current,
             user: Some(UserMenu {
                 name: &self.person.name,
                 detail: &self.person.email,
-                links: &[
-                    ("Your account", "/account"),
-                    ("Security", "/account/security"),
-                    ("Style page", "/style"),
-                ],
+                links: &links,
                 sign_out: "/sign-out",
                 csrf: "",
+            }),
+            acting: self.person.acting.as_ref().map(|acting| layout::Acting {
+                whose: &self.person.name,
+                by: &acting.by,
+                until: acting.until,
+                stop: "/impersonation/stop",
             }),
             flash: self.taste.flash.as_deref().map(|text| Flash { tone: Tone::Good, text }),
             live_url: Some(&live_url),

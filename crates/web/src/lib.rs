@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod accent;
 pub mod access;
 pub mod assets;
 pub mod body;

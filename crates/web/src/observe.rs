@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use runtime::sighting::{self, Door};
@@ -37,6 +37,12 @@ pub async fn observe(State(app): State<App>, mut request: Request, next: Next) -
     let shown = rate::Shown::default();
     request.extensions_mut().insert(shown.clone());
     let from = request.extensions().get::<ClientAddress>().copied();
+    // HTTP/2 has no Host header of its own (RFC 9113 §8.3.1); whoever reads it finds the same in both.
+    if !request.headers().contains_key(header::HOST)
+        && let Some(Ok(host)) = request.uri().authority().map(|asked| HeaderValue::from_str(asked.as_str()))
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
     let method = request.method().clone();
     // The pattern, not the path: ids in a label would make a metric for each message.
     let route = request

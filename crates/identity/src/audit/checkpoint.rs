@@ -61,7 +61,7 @@ pub struct Checkpoint {
 }
 
 /// A tenant's key, to sign with.
-pub(super) struct Signing {
+pub(crate) struct Signing {
     pair: Ed25519KeyPair,
     /// The half that everybody may know, in base64url.
     pub(super) public: String,
@@ -76,11 +76,16 @@ impl Signing {
         Ok(Self { pair, public })
     }
 
-    pub(super) fn sign(&self, text: &str) -> String {
+    /// The half that everybody may know.
+    pub(crate) fn public_half(&self) -> &str {
+        &self.public
+    }
+
+    pub(crate) fn sign(&self, text: &str) -> String {
         BASE64.encode(self.pair.sign(text.as_bytes()))
     }
 
-    pub(super) fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         key_id(&self.public)
     }
 }

@@ -9,12 +9,13 @@ use maud::html;
 use runtime::Runtime;
 use serde::Deserialize;
 use types::{Code, Error};
-use web::access::{Stranger, cookie};
+use web::access::{Stranger, cookie, host};
 use web::ui::tone::Tone;
 use web::ui::{feedback, field, form};
 use web::{App, Form, PageProblem, Query, Refused};
 
 use super::{ATTEMPT_S, Led};
+use crate::domain::{self, Door};
 use crate::provider;
 use crate::sign_in::pages::{bare, browser, entered_response, inside, texts};
 
@@ -43,8 +44,12 @@ fn keep(app: &App, response: &mut Response, text: &str, seconds: i64) {
     }
 }
 
+fn door(app: &App, headers: &HeaderMap) -> Door {
+    domain::door(&app.runtime, host(headers).as_deref())
+}
+
 /// A page that says what went wrong and what to do.
-fn refused(headers: &HeaderMap, error: Error) -> Result<Response, PageProblem> {
+fn refused(runtime: &Runtime, headers: &HeaderMap, error: Error) -> Result<Response, PageProblem> {
     if error.code().status() >= 500 {
         return Err(error.into());
     }
@@ -55,10 +60,10 @@ fn refused(headers: &HeaderMap, error: Error) -> Result<Response, PageProblem> {
         div class="actions" { (form::link(texts.again, "/sign-in")) }
     };
     let status = StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::UNAUTHORIZED);
-    Ok(bare(status, texts, texts.service_failed, headers, body))
+    Ok(bare(runtime, status, texts, texts.service_failed, headers, body))
 }
 
-fn address_form(headers: &HeaderMap, given: &Asked, wrong: &Refused) -> Response {
+fn address_form(runtime: &Runtime, headers: &HeaderMap, given: &Asked, wrong: &Refused) -> Response {
     let texts = texts(headers);
     let fields = html! {
         input type="hidden" name="back" value=(inside(&given.back));
@@ -71,11 +76,11 @@ fn address_form(headers: &HeaderMap, given: &Asked, wrong: &Refused) -> Response
         ul class="ways" { li { a href="/sign-in" { (texts.with_password) } } }
     };
     let status = StatusCode::from_u16(wrong.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-    bare(status, texts, texts.with_service, headers, body)
+    bare(runtime, status, texts, texts.with_service, headers, body)
 }
 
-async fn ask(headers: HeaderMap, Query(given): Query<Asked>) -> Response {
-    address_form(&headers, &given, &Refused::NONE)
+async fn ask(State(app): State<App>, headers: HeaderMap, Query(given): Query<Asked>) -> Response {
+    address_form(&app.runtime, &headers, &given, &Refused::NONE)
 }
 
 /// Says whether a domain has a service, never whether an address is known.
@@ -84,7 +89,7 @@ async fn find(
     headers: HeaderMap,
     Form(given): Form<Asked>,
 ) -> Result<Response, PageProblem> {
-    match provider::of_address(&app.runtime, &given.email).await? {
+    match provider::of_address(&app.runtime, &given.email, &door(&app, &headers)).await? {
         Some(id) => {
             let to = web::body::with_query(&format!("/sign-in/with/{id}"), &[("back", inside(&given.back))]);
             let texts = texts(&headers);
@@ -93,7 +98,8 @@ async fn find(
                 div class="actions" { (form::link(texts.go_on, &to).weight(form::Weight::Primary)) }
             };
             // Not a redirect: the policy keeps forms, and what they are redirected to, on our own pages.
-            let mut response = bare(StatusCode::OK, texts, texts.service_moment, &headers, body);
+            let mut response =
+                bare(&app.runtime, StatusCode::OK, texts, texts.service_moment, &headers, body);
             if let Ok(value) = HeaderValue::from_str(&format!("0; url={to}")) {
                 response.headers_mut().insert("Refresh", value);
             }
@@ -101,7 +107,7 @@ async fn find(
         }
         None => {
             let error = Error::invalid("email", texts(&headers).service_none);
-            Ok(address_form(&headers, &given, &Refused::by(error)?))
+            Ok(address_form(&app.runtime, &headers, &given, &Refused::by(error)?))
         }
     }
 }
@@ -113,7 +119,8 @@ async fn go(
     Path(id): Path<String>,
     Query(given): Query<Asked>,
 ) -> Result<Response, PageProblem> {
-    match super::begin(&app.runtime, id.parse()?, inside(&given.back), origin).await {
+    let door = door(&app, &headers);
+    match super::begin(&app.runtime, id.parse()?, inside(&given.back), &door, origin).await {
         Ok(begun) => {
             let mut response = Redirect::to(&begun.to).into_response();
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -121,7 +128,7 @@ async fn go(
             Ok(response)
         }
         Err(error) if error.code() == Code::NotFound => Err(error.into()),
-        Err(error) => refused(&headers, error),
+        Err(error) => refused(&app.runtime, &headers, error),
     }
 }
 
@@ -132,7 +139,7 @@ async fn come_back(
     Query(led): Query<Led>,
 ) -> Result<Response, PageProblem> {
     let kept = cookie(&headers, ATTEMPT_COOKIE).unwrap_or_default();
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let mut response = match super::finish(&app.runtime, led, &kept, browser).await {
         Ok((entered, back, id)) => {
             let mut response = entered_response(&app.runtime, &headers, entered, inside(&back), None);
@@ -140,7 +147,7 @@ async fn come_back(
             remember(&app, &mut response, &id.to_string(), seconds);
             response
         }
-        Err(error) => refused(&headers, error)?,
+        Err(error) => refused(&app.runtime, &headers, error)?,
     };
     keep(&app, &mut response, "", 0);
     Ok(response)
@@ -167,7 +174,7 @@ pub(crate) async fn signed_out(runtime: &Runtime, headers: &HeaderMap) -> Option
             (form::link(texts.again, "/sign-in"))
         }
     };
-    let mut response = bare(StatusCode::OK, texts, texts.signed_out, headers, body);
+    let mut response = bare(runtime, StatusCode::OK, texts, texts.signed_out, headers, body);
     let gone = HeaderValue::from_static("switchboard_service=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
     response.headers_mut().append(header::SET_COOKIE, gone);
     Some(response)

@@ -188,6 +188,15 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
     Ok(visitor.page(Content { actions: create.clone(), ..Content::new("Sign-in services", body) }))
 }
 
+/// The addresses that a service must know as ours.
+fn leads_back(words: &Words, addresses: &[String]) -> Markup {
+    html! {
+        @for (n, address) in addresses.iter().enumerate() {
+            div { (code::value(words, &format!("redirect-{n}"), address)) }
+        }
+    }
+}
+
 async fn new_form(
     visitor: &Visitor,
     given: &ProviderForm,
@@ -195,10 +204,10 @@ async fn new_form(
 ) -> Result<Content<'static>, PageProblem> {
     let offered = custom::givable(&visitor.scope).await?;
     let words = Words::for_lang(&visitor.person.language);
-    let back = super::redirect_uri(visitor.scope.runtime());
+    let back = super::redirect_uris(&visitor.scope).await?;
     let fields = html! {
-        p { "Register Switchboard at your service first, with this address to lead people back to:" }
-        (code::value(words, "redirect", &back))
+        p { "Register Switchboard at your service first, with " (if back.len() == 1 { "this address" } else { "these addresses" }) " to lead people back to:" }
+        (leads_back(words, &back))
         (given.fields(true, &offered, refused))
         (form::actions(&html! { (form::submit("Add sign-in service")) (form::link("Cancel", "/identity-providers")) }))
     };
@@ -254,12 +263,13 @@ async fn shown(
     let words = Words::for_lang(&visitor.person.language);
     let may = |permission| visitor.scope.permissions().contains(permission);
     let path = format!("/identity-providers/{}", provider.id);
+    let back = super::redirect_uris(&visitor.scope).await?;
     let body = html! {
         (refused.summary(words, &names()))
         (card::panel(&card::facts(&[
             ("State", state(provider)),
             ("Sign in at", code::value(words, "sign-in", &provider.sign_in_url)),
-            ("Leads back to", code::value(words, "redirect", &provider.redirect_uri)),
+            ("Leads back to", leads_back(words, &back)),
             ("Secret", html! { @if provider.has_secret { "kept, sealed" } @else { "none" } }),
         ])))
         @if may(Permission::ProviderChange) {

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use runtime::Runtime;
 use serde::Deserialize;
 use types::{Code, Error};
-use web::access::{SESSION_COOKIE, Stranger, cookie};
+use web::access::{SESSION_COOKIE, Stranger, cookie, host};
 use web::body::with_query;
 use web::ui::icon::Icon;
 use web::ui::layout::{self, Dir, Page, THEME_COOKIE, Theme};
@@ -19,6 +19,7 @@ use web::{App, Form, Json, PageProblem, Problem, Query, Refused, Visitor, assets
 
 use super::texts::Texts;
 use super::{Browser, Entered};
+use crate::domain;
 use crate::factor::passkey::{self, Challenge};
 use crate::session::{self, SignedIn};
 use crate::{federation, mail};
@@ -65,20 +66,32 @@ pub(crate) fn texts(headers: &HeaderMap) -> &'static Texts {
     Texts::accepted(accepted.unwrap_or_default())
 }
 
-/// A page without navigation, in the browser's theme, that no cache keeps.
+/// A page without navigation, in the browser's theme and with the looks of whose host was asked, that no cache keeps.
 pub(crate) fn bare(
+    runtime: &Runtime,
     status: StatusCode,
     texts: &Texts,
     title: &str,
     headers: &HeaderMap,
     body: Markup,
 ) -> Response {
+    let house = domain::house(runtime, host(headers).as_deref());
+    let house = house.as_deref();
     let theme = Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref());
-    let page = Page { theme, lang: texts.lang, dir: Dir::of_lang(texts.lang), ..Page::new(title, body) };
+    let support = house.and_then(|house| house.brand.support.as_deref());
+    let page = Page {
+        theme,
+        lang: texts.lang,
+        dir: Dir::of_lang(texts.lang),
+        tenant: house.map(|house| house.name.as_str()),
+        brand: house.map(|house| &house.brand),
+        footer: html! { @if let Some(support) = support { a href={ "mailto:" (support) } { (support) } } },
+        ..Page::new(title, body)
+    };
     (status, [(header::CACHE_CONTROL, "no-store")], Html(layout::bare(&page).into_string())).into_response()
 }
 
-fn status(refused: &Refused) -> StatusCode {
+pub(crate) fn status(refused: &Refused) -> StatusCode {
     StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
@@ -95,6 +108,7 @@ pub(crate) fn passkey_button(label: &str, failed: &str, at: &str, back: &str, au
 
 fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refused) -> Response {
     let texts = texts(headers);
+    let house = domain::house(&app.runtime, host(headers).as_deref());
     let back = inside(&given.back);
     let fields = html! {
         input type="hidden" name="back" value=(back);
@@ -105,10 +119,11 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
     let body = html! {
         (refused.summary(texts.words(), &["email"]))
         (form::post("/sign-in", "", &fields))
-        @if passkey::are_possible(&app.runtime) {
+        @if passkey::are_possible(&app.runtime) && house.is_none() {
             (passkey_button(texts.passkey, texts.passkey_failed, "/sign-in/passkey", back, true))
         }
         ul class="ways" {
+            @if house.as_ref().is_some_and(|house| house.registers) { li { a href="/register" { (texts.register) } } }
             li { a href=(with_query("/sign-in/with", &[("back", back)])) { (texts.with_service) } }
             @if mail::is_on(&app.runtime) {
                 li { a href="/sign-in/mail?wanted=link" { (texts.mail_link) } }
@@ -122,7 +137,7 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
             }))
         }
     };
-    bare(status(refused), texts, texts.sign_in, headers, body)
+    bare(&app.runtime, status(refused), texts, texts.sign_in, headers, body)
 }
 
 async fn show(State(app): State<App>, headers: HeaderMap, Query(given): Query<SignIn>) -> Response {
@@ -135,7 +150,7 @@ async fn sign_in(
     headers: HeaderMap,
     Form(given): Form<SignIn>,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let back = inside(&given.back);
     match super::by_password(&app.runtime, &given.email, &given.password, browser, back).await {
         Ok(entered) => Ok(entered_response(&app.runtime, &headers, entered, back, None)),
@@ -186,7 +201,7 @@ async fn by_passkey(
     headers: HeaderMap,
     Json(response): Json<passkey::Response>,
 ) -> Result<Response, Problem> {
-    let signed = super::by_passkey(&app.runtime, &response, browser(origin, &headers)).await?;
+    let signed = super::by_passkey(&app.runtime, &response, browser(&app.runtime, origin, &headers)).await?;
     Ok(enter(&app.runtime, &headers, &signed, on_to(inside(&response.back))))
 }
 
@@ -196,7 +211,7 @@ pub(crate) fn on_to(path: &str) -> Response {
 }
 
 /// The link's landing changes nothing: mail programs and chats open links to preview them, and must not use it up.
-async fn show_link(headers: HeaderMap, Query(given): Query<LinkToken>) -> Response {
+async fn show_link(State(app): State<App>, headers: HeaderMap, Query(given): Query<LinkToken>) -> Response {
     let texts = texts(&headers);
     let fields = html! {
         input type="hidden" name="token" value=(given.token);
@@ -206,7 +221,7 @@ async fn show_link(headers: HeaderMap, Query(given): Query<LinkToken>) -> Respon
         p { (texts.link_text) }
         (form::post("/sign-in/link", "", &fields))
     };
-    bare(StatusCode::OK, texts, texts.sign_in, &headers, body)
+    bare(&app.runtime, StatusCode::OK, texts, texts.sign_in, &headers, body)
 }
 
 async fn use_link(
@@ -215,7 +230,7 @@ async fn use_link(
     headers: HeaderMap,
     Form(given): Form<LinkToken>,
 ) -> Result<Response, PageProblem> {
-    match super::by_link(&app.runtime, &given.token, browser(origin, &headers)).await {
+    match super::by_link(&app.runtime, &given.token, browser(&app.runtime, origin, &headers)).await {
         Ok(entered) => {
             let without = matches!(&entered, Entered::In(signed) if !signed.has_password);
             let sentence = if without {
@@ -225,19 +240,19 @@ async fn use_link(
             };
             Ok(entered_response(&app.runtime, &headers, entered, "/", Some(sentence)))
         }
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The page for a link that cannot be used, whatever it was for.
-fn link_of_no_use(headers: &HeaderMap) -> Response {
+pub(crate) fn link_of_no_use(runtime: &Runtime, headers: &HeaderMap) -> Response {
     let texts = texts(headers);
     let body = html! {
         (feedback::notice(Tone::Warn, texts.link_used_text, &html! {}))
         div class="actions" { (form::link(texts.sign_in, "/sign-in")) }
     };
-    bare(StatusCode::UNAUTHORIZED, texts, texts.link_used, headers, body)
+    bare(runtime, StatusCode::UNAUTHORIZED, texts, texts.link_used, headers, body)
 }
 
 async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response, PageProblem> {
@@ -250,10 +265,11 @@ async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response, Page
 }
 
 /// Where a request comes from.
-pub(crate) fn browser(origin: runtime::Origin, headers: &HeaderMap) -> Browser {
+pub(crate) fn browser(runtime: &Runtime, origin: runtime::Origin, headers: &HeaderMap) -> Browser {
     let agent = headers.get(header::USER_AGENT);
     let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
-    Browser::new(origin, agent, devices(headers))
+    let house = domain::house(runtime, host(headers).as_deref());
+    Browser::new(origin, agent, devices(headers)).at(house.map(|house| house.tenant))
 }
 
 fn devices(headers: &HeaderMap) -> Vec<String> {
@@ -295,7 +311,7 @@ fn set_cookie(
 }
 
 /// An error of a form that a person can mend, in their language.
-fn refused_by(texts: &Texts, error: Error) -> Result<Refused, PageProblem> {
+pub(crate) fn refused_by(texts: &Texts, error: Error) -> Result<Refused, PageProblem> {
     Refused::by(texts.refusal(error))
 }
 

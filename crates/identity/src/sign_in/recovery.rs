@@ -18,7 +18,7 @@ use crate::attempt::MailAsks;
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
 use crate::password::Owner;
-use crate::{device, link, name, password, session, user};
+use crate::{device, domain, link, name, password, session, user};
 
 /// The kind of the jobs that look up who asked.
 pub const KIND: &str = "identity.asked";
@@ -111,9 +111,9 @@ async fn answer(runtime: &Runtime, asked: Asked) -> Result<()> {
             letter = Letter::Link { url: &url, minutes };
         }
         Wanted::Reset => {
-            let token = issue(&mut write, &scope, &candidate, "reset").await?;
-            (url, what) =
-                (format!("{}/sign-in/reset?token={token}", runtime.config.public_url()), "new password");
+            let token = issue(&mut write, &scope, &candidate, ("reset", &asked.email)).await?;
+            let base = domain::public_url(&mut write, runtime, scope.tenant()).await?;
+            (url, what) = (format!("{base}/sign-in/reset?token={token}"), "new password");
             letter = Letter::Reset { url: &url, minutes };
         }
     }
@@ -125,12 +125,12 @@ async fn answer(runtime: &Runtime, asked: Asked) -> Result<()> {
     Ok(())
 }
 
-/// A token that is mailed to a user's address and proves that one alone.
-async fn issue(
+/// A token that is mailed to an address of a user's and proves that one alone.
+pub(crate) async fn issue(
     write: &mut Write,
     scope: &Scope,
     candidate: &Candidate,
-    purpose: &'static str,
+    (purpose, folded): (&'static str, &str),
 ) -> Result<String> {
     let (tenant, id, now) = (candidate.tenant_id, candidate.id, scope.now());
     let secret = token(32).map_err(Error::internal)?;
@@ -151,7 +151,7 @@ async fn issue(
                 "insert into mailed_token (token_hash, tenant_id, user_id, purpose, email_folded, expires_at) \
                  values ($1, $2, $3, $4, $5, $6)"
             ),
-            args![sha256_hex(&secret), tenant, id, purpose, name::folded(&candidate.email), until],
+            args![sha256_hex(&secret), tenant, id, purpose, folded, until],
         )
         .await?;
     Ok(secret)
@@ -159,7 +159,7 @@ async fn issue(
 
 record! { struct TokenRow { tenant_id: TenantId, user_id: UserId, email_folded: String } }
 
-fn used() -> Error {
+pub(crate) fn used() -> Error {
     Error::new(Code::LinkUsed, "this link is used, expired or incomplete").hint("Ask for a new mail.")
 }
 
@@ -181,7 +181,7 @@ async fn owner(runtime: &Runtime, token: &str, purpose: &'static str) -> Result<
     candidate.filter(|candidate| candidate.may_enter() && same(candidate)).ok_or_else(used)
 }
 
-async fn use_up(write: &mut Write, scope: &Scope, token: &str) -> Result<()> {
+pub(crate) async fn use_up(write: &mut Write, scope: &Scope, token: &str) -> Result<()> {
     let gone = write
         .execute(
             sql!("delete from mailed_token where tenant_id = $1 and token_hash = $2"),
@@ -279,8 +279,9 @@ pub async fn ask_verification(scope: &Scope) -> Result<()> {
     let email = name::folded(&candidate.email);
     runtime.kept(MailAsks::new).admit(&email, scope.origin().from.as_deref(), scope.now())?;
     let mut write = scope.write().await?;
-    let token = issue(&mut write, scope, &candidate, "verify").await?;
-    let url = format!("{}/sign-in/verify?token={token}", runtime.config.public_url());
+    let token = issue(&mut write, scope, &candidate, ("verify", &email)).await?;
+    let base = domain::public_url(&mut write, runtime, scope.tenant()).await?;
+    let url = format!("{base}/sign-in/verify?token={token}");
     let letter = Letter::Verify { url: &url, minutes: runtime.config.security.link_ttl_m };
     let mail = Mail::written(scope, &candidate.email, &candidate.language, &letter).await?;
     mail::enqueue(mail.as_ref(), &mut write, runtime).await?;

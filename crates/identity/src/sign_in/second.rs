@@ -126,7 +126,7 @@ pub async fn find(runtime: &Runtime, token: &str, browser: &Browser) -> Result<P
         .await?;
     let row = row.ok_or_else(expired)?;
     let candidate = Candidate::by_id(&mut tx, row.tenant_id, row.user_id).await?;
-    let candidate = candidate.filter(Candidate::may_enter).ok_or_else(expired)?;
+    let candidate = candidate.filter(|one| one.may_enter_at(browser)).ok_or_else(expired)?;
     let scope = candidate.scope(runtime, browser.origin.clone());
     let policy = policy::read(&mut tx, row.tenant_id).await?;
     let has_authenticator = factor::authenticator(&mut tx, row.tenant_id, row.user_id).await?.is_some();

@@ -31,6 +31,8 @@ struct TenantForm {
     #[serde(default)]
     time_zone: String,
     #[serde(default)]
+    currency: String,
+    #[serde(default)]
     status: String,
     #[serde(default)]
     email: String,
@@ -79,6 +81,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
         @if visitor.scope.permissions().contains(Permission::TenantCreate) {
             (form::link("New tenant", "/tenants/new").icon(Icon::Plus).weight(form::Weight::Primary))
         }
+        @if visitor.scope.permissions().contains(Permission::TenantErase) { (form::link("Erasures", "/erasures")) }
     };
     Ok(visitor.page(Content { actions, ..Content::new("Tenants", body) }))
 }
@@ -87,6 +90,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
 fn place_fields(given: &TenantForm, refused: &Refused) -> Markup {
     html! {
         (field::text("locale", "Locale").hint("Such as en or fr-MA").value(&given.locale).max_chars(35).error(refused.at("locale")).required())
+        (field::text("currency", "Currency").hint("ISO 4217, such as MAD").value(&given.currency).max_chars(3).error(refused.at("currency")).required())
         (field::text("time_zone", "Time zone").hint("Such as Africa/Casablanca").value(&given.time_zone).max_chars(64).error(refused.at("time_zone")).required())
     }
 }
@@ -105,7 +109,7 @@ fn new_form(visitor: &Visitor, given: &TenantForm, refused: &Refused) -> Content
         (form::actions(&html! { (form::submit("Create tenant")) (form::link("Cancel", "/tenants")) }))
     };
     let body = html! {
-        (refused.summary(words, &["name", "slug", "locale", "time_zone", "email"]))
+        (refused.summary(words, &["name", "slug", "locale", "time_zone", "currency", "email"]))
         (form::post("/tenants", "", &fields))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Tenants", "/tenants")], "New tenant");
@@ -114,7 +118,12 @@ fn new_form(visitor: &Visitor, given: &TenantForm, refused: &Refused) -> Content
 
 async fn show_new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::TenantCreate)?;
-    let given = TenantForm { locale: "en".to_owned(), time_zone: "UTC".to_owned(), ..TenantForm::default() };
+    let given = TenantForm {
+        currency: "USD".to_owned(),
+        locale: "en".to_owned(),
+        time_zone: "UTC".to_owned(),
+        ..TenantForm::default()
+    };
     Ok(visitor.page(new_form(&visitor, &given, &Refused::NONE)))
 }
 
@@ -128,6 +137,7 @@ async fn create(visitor: Visitor, Form(given): Form<TenantForm>) -> Result<Respo
         slug: filled(&given.slug),
         locale: filled(&given.locale),
         time_zone: filled(&given.time_zone),
+        currency: filled(&given.currency),
         administrator,
     };
     let created = match super::create(&visitor.scope, new).await {
@@ -166,12 +176,17 @@ fn detail<'a>(visitor: &Visitor, tenant: &'a Tenant, given: &TenantForm, refused
             ("Created", relative_time(&tenant.created_at.to_string(), &tenant.created_at.to_minute())),
         ])))
         @if visitor.scope.permissions().contains(Permission::TenantChange) {
-            (refused.summary(words, &["name", "locale", "time_zone", "status"]))
+            (refused.summary(words, &["name", "locale", "time_zone", "currency", "status"]))
             (card::card("Change", &html! {}, &form::post(&format!("/tenants/{}", tenant.id), "", &fields)))
         }
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Tenants", "/tenants")], &tenant.name);
-    Content { breadcrumbs, ..Content::new(&tenant.name, body) }
+    let actions = html! {
+        @if visitor.scope.permissions().contains(Permission::TenantErase) {
+            (form::link("Erasure", &format!("/tenants/{}/erasure", tenant.id)))
+        }
+    };
+    Content { breadcrumbs, actions, ..Content::new(&tenant.name, body) }
 }
 
 async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
@@ -180,6 +195,7 @@ async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Page
         name: tenant.name.clone(),
         locale: tenant.locale.clone(),
         time_zone: tenant.time_zone.clone(),
+        currency: tenant.currency.clone(),
         status: tenant.status.clone(),
         ..TenantForm::default()
     };
@@ -197,6 +213,7 @@ async fn update(
         name: Some(given.name.clone()),
         locale: Some(given.locale.clone()),
         time_zone: Some(given.time_zone.clone()),
+        currency: Some(given.currency.clone()),
         status: match given.status.as_str() {
             "active" => Some(Status::Active),
             "suspended" => Some(Status::Suspended),

@@ -65,6 +65,7 @@ impl House {
         let credentials = Credentials {
             bearer: bearer.map(str::to_owned),
             cookie: cookie.map(str::to_owned),
+            host: None,
             origin: Origin { request_id: Some("req-1".to_owned()), from: Some("192.0.2.7".to_owned()) },
             agent: Some("a program".to_owned()),
         };
@@ -76,6 +77,7 @@ impl House {
         let credentials = Credentials {
             bearer: Some(secret.to_owned()),
             cookie: None,
+            host: None,
             origin: Origin { request_id: None, from: Some(from.to_owned()) },
             agent: Some("curl/8".to_owned()),
         };
@@ -124,6 +126,24 @@ impl House {
             "select count(*) as n from job where kind = 'identity.alert' /* every tenant: a test counts */"
         );
         tx.one::<Waiting>(waiting, args![]).await.unwrap().n
+    }
+
+    /// Newcomers who are no users yet.
+    pub(crate) async fn newcomers(&self) -> i64 {
+        let mut tx = self.runtime.db.read(Tenancy::Every).await.unwrap();
+        let all = sql!("select count(*) as n from registration /* every tenant: a test counts */");
+        tx.one::<Waiting>(all, args![]).await.unwrap().n
+    }
+
+    /// As if each of them had opened what was mailed to them.
+    pub(crate) async fn verify_newcomers(&self) {
+        let now = self.clock.now();
+        let mut tx = self.runtime.db.write(Tenancy::Every).await.unwrap();
+        let all = sql!(
+            "update registration set verified_at = $1, expires_at = $2 /* every tenant: a test stands in for the mail */"
+        );
+        tx.execute(all, args![now, now.plus_ms(90 * 86_400_000)]).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     pub(crate) async fn trail(&self) -> String {

@@ -82,6 +82,10 @@ async fn every_page_opens_for_the_administrator_and_for_no_stranger() {
         "/account/security/totp".to_owned(),
         "/step-up?back=%2Fusers".to_owned(),
         "/sign-in-policy".to_owned(),
+        "/organisation".to_owned(),
+        "/organisation/erasure".to_owned(),
+        "/domains".to_owned(),
+        "/erasures".to_owned(),
         "/api-keys".to_owned(),
         "/api-keys/new".to_owned(),
         format!("/api-keys/{key}"),
@@ -255,5 +259,5 @@ fn every_operation_of_the_api_is_described() {
             assert!(operation["tags"][0].is_string(), "{method} {path}");
         }
     }
-    assert_eq!(document["paths"].as_object().unwrap().len(), 56);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 70);
 }

@@ -28,6 +28,8 @@ impl Authenticate for Everybody {
             email: "ana@example.com".to_owned(),
             tenant: "Demo".to_owned(),
             language: "en".to_owned(),
+            brand: web::access::Brand::default(),
+            acting: None,
         };
         async { Ok(Signed { scope: self.0.clone(), person: Some(person), rate: None }) }.boxed()
     }

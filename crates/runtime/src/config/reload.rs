@@ -146,6 +146,7 @@ taken_at_once! {
     security.second_step_ttl_m;
     security.remember_days;
     security.step_up_m;
+    security.impersonation_m_max;
     security.mails_max;
     security.password_history;
     security.access_token_ttl_s;
@@ -166,6 +167,11 @@ taken_at_once! {
     watch.new_country_max;
     watch.new_country_h;
     watch.keep_days;
+    tenants.grace_h;
+    tenants.rewrite_bytes_max;
+    tenants.domains_max;
+    tenants.domain_proof_port;
+    tenants.logo_bytes_max;
     log.filter;
     cdr.lines_max;
     cdr.bytes_max;

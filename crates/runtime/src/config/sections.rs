@@ -296,6 +296,8 @@ pub struct Security {
     pub remember_days: u32,
     /// How long a proof of who one is counts.
     pub step_up_m: u32,
+    /// How long somebody may act as another user at most.
+    pub impersonation_m_max: u32,
     /// Mails with links and codes that can be asked for one address within `login_window_s`.
     pub mails_max: u32,
     /// A user's former passwords that are refused as the new one.
@@ -360,6 +362,22 @@ pub struct Watch {
     pub new_country_h: u32,
     /// For how long closed events are kept; 0: for ever.
     pub keep_days: u32,
+}
+
+/// `[tenants]`: what tenants may have, and how they go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenants {
+    /// How long an erasure can be called off.
+    pub grace_h: u32,
+    /// The largest SQLite file that is written anew after an erasure.
+    pub rewrite_bytes_max: i64,
+    /// Domains of one tenant's own.
+    pub domains_max: usize,
+    /// The port at which a domain's proof is read.
+    pub domain_proof_port: u16,
+    /// The largest logo.
+    pub logo_bytes_max: usize,
 }
 
 /// `[log]`: what is logged, and how.

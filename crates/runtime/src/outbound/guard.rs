@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -93,9 +93,14 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = Guard::new(&self.allowed);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = if name.as_str().ends_with(".localhost") {
+                // This machine's own by definition (RFC 6761, section 6.3); not every resolver knows.
+                vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]
+            } else {
+                tokio::net::lookup_host((name.as_str(), 0)).await?.take(ADDRESSES_MAX).collect()
+            };
             let (mut reachable, mut reason) = (Vec::new(), "it has no address");
-            for address in found.take(ADDRESSES_MAX) {
+            for address in found {
                 match guard.judge(address.ip()) {
                     Ok(()) => reachable.push(address),
                     Err(refused) => reason = refused,

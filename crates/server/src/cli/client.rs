@@ -13,6 +13,7 @@ use url::Url;
 use super::failure::Failure;
 use super::show::Out;
 use super::{ConfigFlags, ReachFlags, config};
+use crate::isolation::Asker;
 
 /// How long an answer is awaited; the server itself gives up earlier.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -133,6 +134,17 @@ impl Client {
             None => Err("the key of this machine is not shown to servers elsewhere".to_owned()),
         };
         Ok(Self { http: http(&base, here)?, base, key })
+    }
+
+    /// The same server, for whoever asks it as several people.
+    ///
+    /// # Errors
+    /// Where there is no key to show.
+    pub(super) fn asker(&self) -> Result<Asker, Failure> {
+        let key = self.key.clone().map_err(|why| {
+            Failure::usage(why, "give a key of the platform's administrator with --key or SWITCHBOARD_KEY.")
+        })?;
+        Ok(Asker::new(self.base.clone(), self.http.clone(), Some(key)))
     }
 
     /// Where the server is, without a slash at its end.
@@ -276,6 +288,17 @@ impl Client {
             ));
         }
         self.write(Method::PATCH, segments, Some(body)).await
+    }
+
+    /// Puts octets in the place of what was there.
+    ///
+    /// # Errors
+    /// A refusal, or a server that is not there.
+    pub(super) async fn put_octets(&self, segments: &[&str], octets: Vec<u8>) -> Result<Answer, Failure> {
+        let url = self.url(&[&["api", "v1"], segments].concat(), &[]);
+        let request = self.request(Method::PUT, url).header(CONTENT_TYPE, "application/octet-stream");
+        let sent = request.body(octets).timeout(ANSWER_WITHIN).send().await;
+        self.read(sent.map_err(|error| self.lost(&error))?).await
     }
 
     /// Deletes a record in the way that the query says.

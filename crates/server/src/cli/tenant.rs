@@ -45,9 +45,32 @@ pub(super) enum TenantCommand {
         name: Option<String>,
         #[command(flatten)]
         flags: Flags,
-        /// active, or suspended: its people and programs are refused then
+        /// active, or suspended: its people and programs are refused then, its binds and connections end
         #[arg(long)]
         status: Option<String>,
+    },
+    /// Ask for the erasure of a tenant: everything of it, for ever. It can be called off until the time that is told
+    Erase {
+        /// Its id, slug or name
+        tenant: String,
+        /// Its name, as it is, to say that you mean it
+        #[arg(long)]
+        name: String,
+        /// Hours in which it can be called off; tenants.grace_h when not given
+        #[arg(long, value_name = "N")]
+        grace_hours: Option<u32>,
+    },
+    /// Call the erasure of a tenant off
+    CallOff {
+        /// Its id, slug or name
+        tenant: String,
+    },
+    /// All erasures, newest first; with --json their certificates too
+    Erasures(PageFlags),
+    /// The certificate of an erasure, for a file of yours; verify erasure reads it without a server
+    Certificate {
+        /// The erasure's id
+        erasure: String,
     },
 }
 
@@ -60,6 +83,9 @@ pub(super) struct Flags {
     /// The zone its people live by (IANA), such as Europe/Paris
     #[arg(long)]
     time_zone: Option<String>,
+    /// The currency of its prices (ISO 4217)
+    #[arg(long)]
+    currency: Option<String>,
 }
 
 const FIRST: &[&str] = &["id", "name", "slug", "status"];
@@ -90,6 +116,7 @@ pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> 
                 .with("slug", slug.clone())
                 .with("locale", flags.locale.clone())
                 .with("time_zone", flags.time_zone.clone())
+                .with("currency", flags.currency.clone())
                 .with("administrator", administrator);
             client.post(&["tenants"], &body.value()).await?
         }
@@ -101,10 +128,48 @@ pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> 
                 .with("name", name.clone())
                 .with("locale", flags.locale.clone())
                 .with("time_zone", flags.time_zone.clone())
+                .with("currency", flags.currency.clone())
                 .with("status", status.clone());
             client.patch(&["tenants", &client.find(&KIND, tenant).await?], &body.value()).await?
         }
+        TenantCommand::Erase { tenant, name, grace_hours } => {
+            let body = json!({ "name": name, "grace_h": grace_hours });
+            client.post(&["tenants", &client.find(&KIND, tenant).await?, "erasure"], &body).await?
+        }
+        TenantCommand::CallOff { tenant } => {
+            client.remove(&["tenants", &client.find(&KIND, tenant).await?, "erasure"], &[]).await?
+        }
+        TenantCommand::Erasures(page) => {
+            let columns = [
+                ("ID", "/id"),
+                ("TENANT", "/tenant"),
+                ("ASKED", "/asked_at"),
+                ("UNTIL", "/erase_at"),
+                ("CALLED OFF", "/called_off_at"),
+                ("ERASED", "/erased_at"),
+            ];
+            client.get(&["erasures"], &page.query()).await?.show_page(out, &columns);
+            return Ok(());
+        }
+        TenantCommand::Certificate { erasure } => {
+            return certificate(client, erasure, out).await;
+        }
     };
     answer.show(out, |value| out.facts(value, FIRST));
+    Ok(())
+}
+
+async fn certificate(client: &Client, erasure: &str, out: &Out) -> Result<(), Failure> {
+    let one = client.get(&["erasures", erasure], &[]).await?.value;
+    if !one["body"].is_string() {
+        return Err(Failure::failed(
+            "this erasure has no certificate yet".to_owned(),
+            "wait until it is done: switchboard tenant erasures.",
+        ));
+    }
+    let part = |name: &str| one[name].clone();
+    out.value(
+        &json!({ "body": part("body"), "signature": part("signature"), "public_key": part("public_key") }),
+    );
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 use identity::audit::{Report, verify};
+use identity::erasure::certificate::{self, Signed};
 use messaging::accounting::{self, Books};
 use runtime::Clock;
 use serde_json::{Value, json};
@@ -21,6 +22,19 @@ pub(super) enum VerifyCommand {
     /// Whether each accepted message is in exactly one state, and everything that is kept about it agrees. Exit code 1 when
     /// not
     Accounting,
+    /// Whether tenants meet: on a running server two throw-away tenants are made, every route is asked for what the first has, as
+    /// every role of the second and without credentials, and both are erased. Exit code 1 when something leaks. Asks with a key of
+    /// the platform's administrator
+    Isolation,
+    /// Whether the certificate of a tenant's erasure is as it was signed. Asks no server
+    Erasure {
+        /// The certificate's file, as the server handed it out; - for standard input
+        #[arg(value_name = "FILE")]
+        file: std::path::PathBuf,
+        /// The public key of the platform's audit trail, as it was kept elsewhere: base64url, or a file with it in PEM
+        #[arg(long, value_name = "KEY")]
+        public_key: Option<String>,
+    },
     /// Whether the audit trail is whole: of the server, of an exported file, or of a database. Exit code 1 when not, with the
     /// first row that was changed, deleted, put in or moved
     Audit {
@@ -46,12 +60,57 @@ pub(super) async fn run(
     if let VerifyCommand::Audit { file, public_key } = command {
         return audit(file.as_deref(), public_key.as_deref(), config, reach, out).await;
     }
+    if let VerifyCommand::Erasure { file, public_key } = command {
+        return erasure(file, public_key.as_deref(), out);
+    }
+    if matches!(command, VerifyCommand::Isolation) {
+        return isolation(&Client::new(config, reach)?, out).await;
+    }
     if config.data.is_some() || config.database.is_some() {
         return judged(&offline(config).await?, out);
     }
     let client = Client::new(config, reach)?;
     let books = client.get(&["accounting"], &[]).await?;
     judged(&[books.value], out)
+}
+
+/// Probes the server for what one tenant can reach of another.
+async fn isolation(client: &Client, out: &Out) -> Result<(), Failure> {
+    let report = crate::isolation::probe(&client.asker()?).await?;
+    if out.json() {
+        out.value(&json!(report));
+    } else {
+        let word = match report.isolated {
+            true => out.paint(Tone::Good, "isolated"),
+            false => out.paint(Tone::Bad, "not isolated"),
+        };
+        out.line(&format!(
+            "{} operations, {} roles, {} requests  {word}",
+            report.operations,
+            report.roles.len(),
+            report.requests
+        ));
+        if !report.leaks.is_empty() {
+            let leaks: Vec<Value> = report.leaks.iter().map(|leak| json!(leak)).collect();
+            let columns = [
+                ("METHOD", "/method"),
+                ("PATH", "/path"),
+                ("AS", "/actor"),
+                ("STATUS", "/status"),
+                ("WHAT", "/why"),
+            ];
+            out.table(&leaks, &columns);
+        }
+        report.not_probed.iter().for_each(|one| out.note(&format!("Not probed: {one}.")));
+    }
+    match (report.isolated, out.json()) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Failure::shown()),
+        (false, false) => Err(Failure::failed(
+            "one tenant reaches another, or could not be probed".to_owned(),
+            "take the server out of service until the routes that are named are closed.",
+        )),
+    }
 }
 
 /// Verifies the audit trail where the flags say: a file, a database, or the server.
@@ -91,17 +150,67 @@ async fn audit(
     ))
 }
 
-fn audit_file(path: &Path, key: Option<&str>) -> Result<Report, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::failed(format!("{} cannot be read: {error}", path.display()), "check the path.")
-    };
-    let key = key.map(|key| match Path::new(key).is_file() {
-        true => std::fs::read_to_string(key),
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("{} cannot be read: {error}", path.display()), "check the path.")
+}
+
+/// A key as it was given: itself, or the name of a file with it.
+fn key_text(key: Option<&str>) -> Result<Option<String>, Failure> {
+    let read = |key: &str| match Path::new(key).is_file() {
+        true => std::fs::read_to_string(key).map_err(|error| unreadable(Path::new(key), &error)),
         false => Ok(key.to_owned()),
-    });
-    let key = key.transpose().map_err(unreadable)?;
-    let opened = std::fs::File::open(path).map_err(unreadable)?;
+    };
+    key.map(read).transpose()
+}
+
+fn audit_file(path: &Path, key: Option<&str>) -> Result<Report, Failure> {
+    let key = key_text(key)?;
+    let opened = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     Ok(verify::file(std::io::BufReader::new(opened), key.as_deref())?)
+}
+
+/// Verifies the certificate of a tenant's erasure.
+fn erasure(path: &Path, key: Option<&str>, out: &Out) -> Result<(), Failure> {
+    let key = key_text(key)?;
+    let text = match path == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    let text = text.map_err(|error| unreadable(path, &error))?;
+    let signed: Signed = serde_json::from_str(&text).map_err(|_| {
+        Failure::usage("this is no certificate", "give what tenant certificate has written, as it is.")
+    })?;
+    let mut told = json!(certificate::verify(&signed, key.as_deref())?);
+    if out.json() {
+        out.value(&told);
+        return Ok(());
+    }
+    let tables = told.as_object_mut().and_then(|told| told.remove("tables")).unwrap_or_default();
+    out.line("The certificate is as it was signed.");
+    out.facts(
+        &told,
+        &[
+            "tenant",
+            "name_sha256",
+            "asked_by",
+            "asked_at",
+            "began_at",
+            "erased_at",
+            "rows",
+            "platform",
+            "key",
+        ],
+    );
+    let tables = tables.as_object().into_iter().flatten();
+    let tables: Vec<Value> = tables.map(|(name, rows)| json!({ "table": name, "rows": rows })).collect();
+    out.line("");
+    out.table(&tables, &[("TABLE", "/table"), ("ROWS", "/rows")]);
+    if key.is_none() {
+        out.note(
+            "Verified with the key that it names; give --public-key to hold it against the one you know.",
+        );
+    }
+    Ok(())
 }
 
 async fn audits_of_database(flags: &ConfigFlags) -> Result<Vec<Value>, Failure> {

@@ -1,6 +1,8 @@
 //! The whole document around a page's content.
 
 use crate::{
+    accent,
+    access::Brand,
     assets,
     ui::{
         badge,
@@ -13,6 +15,7 @@ use crate::{
     },
 };
 use maud::{DOCTYPE, Markup, html};
+use types::Timestamp;
 
 /// The name that the console goes by.
 const PRODUCT: &str = "Switchboard";
@@ -133,6 +136,19 @@ pub struct UserMenu<'a> {
     pub csrf: &'a str,
 }
 
+/// Somebody acts as the user: a bar on every page says so and ends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Acting<'a> {
+    /// The name of the user as whom they act.
+    pub whose: &'a str,
+    /// Their own name.
+    pub by: &'a str,
+    /// Until when.
+    pub until: Timestamp,
+    /// Where stopping posts.
+    pub stop: &'a str,
+}
+
 /// A page of the console.
 #[derive(Debug, Clone)]
 pub struct Page<'a> {
@@ -146,12 +162,16 @@ pub struct Page<'a> {
     pub theme: Theme,
     /// Whose data these are, shown beside the product's name.
     pub tenant: Option<&'a str>,
+    /// How that tenant looks.
+    pub brand: Option<&'a Brand>,
     /// The navigation.
     pub nav: &'a [NavGroup<'a>],
     /// The [`NavItem::href`] that this page belongs to.
     pub current: &'a str,
     /// Who is signed in.
     pub user: Option<UserMenu<'a>>,
+    /// Who acts as that user, where it is not they themselves.
+    pub acting: Option<Acting<'a>>,
     /// Languages to choose from: label, address that switches, whether it is this one.
     pub languages: &'a [(&'a str, &'a str, bool)],
     /// A sentence about what was just done.
@@ -178,9 +198,11 @@ impl Page<'_> {
             dir: Dir::Ltr,
             theme: Theme::Auto,
             tenant: None,
+            brand: None,
             nav: &[],
             current: "",
             user: None,
+            acting: None,
             languages: &[],
             flash: None,
             live_url: None,
@@ -197,14 +219,11 @@ impl Page<'_> {
 pub fn page(page: &Page<'_>) -> Markup {
     let words = Words::for_lang(page.lang);
     document(
-        page.lang,
-        page.dir,
-        page.theme,
-        page.title,
-        page.user.map(|user| user.csrf),
+        page,
         &html! {
             a class="skip" href="#main" { (words.skip_to_content) }
             (top(page, words))
+            @if let Some(acting) = &page.acting { (acting_bar(acting, words)) }
             div class="shell" {
                 @if !page.nav.is_empty() { (navigation(page, words)) }
                 main id="main" tabindex="-1" {
@@ -235,16 +254,12 @@ pub fn page(page: &Page<'_>) -> Markup {
 pub fn bare(page: &Page<'_>) -> Markup {
     let words = Words::for_lang(page.lang);
     document(
-        page.lang,
-        page.dir,
-        page.theme,
-        page.title,
-        page.user.map(|user| user.csrf),
+        page,
         &html! {
             a class="skip" href="#main" { (words.skip_to_content) }
             div class="bare" {
                 header class="bare-head" {
-                    (logo()) span class="product" { (PRODUCT) }
+                    (mark(page)) span class="product" { (PRODUCT) }
                     @if let Some(tenant) = page.tenant { span class="tenant" { (tenant) } }
                 }
                 main id="main" tabindex="-1" class="card" {
@@ -301,7 +316,18 @@ pub fn error_page(error: &ErrorPage<'_>) -> Markup {
     bare(&Page { lang: error.lang, dir: error.dir, theme: error.theme, ..Page::new(error.title, body) })
 }
 
-fn document(lang: &str, dir: Dir, theme: Theme, title: &str, csrf: Option<&str>, body: &Markup) -> Markup {
+/// The tenant's logo, or ours. Its name stands beside it as text.
+fn mark(page: &Page<'_>) -> Markup {
+    match page.brand.and_then(|brand| brand.logo.as_deref()) {
+        Some(address) => html! { img class="brand-logo" src=(address) alt="" height="28"; },
+        None => logo(),
+    }
+}
+
+fn document(page: &Page<'_>, body: &Markup) -> Markup {
+    let Page { lang, dir, theme, title, .. } = *page;
+    let csrf = page.user.map(|user| user.csrf);
+    let accent = page.brand.and_then(|brand| brand.accent.as_deref());
     html! {
         (DOCTYPE)
         html lang=(lang) dir=(dir.attribute()) data-theme=[theme.attribute()] {
@@ -313,6 +339,7 @@ fn document(lang: &str, dir: Dir, theme: Theme, title: &str, csrf: Option<&str>,
                 title { (title) " · " (PRODUCT) }
                 link rel="icon" type="image/svg+xml" href=(assets::url("favicon.svg"));
                 link rel="stylesheet" href=(assets::url("switchboard.css"));
+                @if let Some(accent) = accent { link rel="stylesheet" href=(accent::url(accent)); }
                 @for script in SCRIPTS { script src=(assets::url(script)) defer {} }
             }
             // Inherited by every element below: htmx sends the token with each request.
@@ -334,7 +361,7 @@ fn top(page: &Page<'_>, words: &Words) -> Markup {
                     (icon(Icon::Menu)) span class="visually-hidden" { (words.menu) }
                 }
             }
-            a class="brand" href="/" { (logo()) span class="product" { (PRODUCT) } }
+            a class="brand" href="/" { (mark(page)) span class="product" { (PRODUCT) } }
             @if let Some(tenant) = page.tenant { span class="tenant" { (tenant) } }
             span class="spring" {}
             button type="button" class="button palette-button js-only" commandfor="palette" command="show-modal" aria-haspopup="dialog" {
@@ -343,6 +370,26 @@ fn top(page: &Page<'_>, words: &Words) -> Markup {
             @if let Some(user) = &page.user { (account(page, user, words)) }
         }
     }
+}
+
+/// A landmark of its own, so that a screen reader finds it too.
+fn acting_bar(acting: &Acting<'_>, words: &Words) -> Markup {
+    html! {
+        section class="acting" aria-label=(words.acting) {
+            (icon(Icon::Warning))
+            p {
+                strong { (words.acting) " " bdi { (acting.whose) } }
+                span { " (" bdi { (acting.by) } ") · " (words.acting_until) " " (clock_time(acting.until)) }
+            }
+            form method="post" action=(acting.stop) {
+                button type="submit" class="button" { (icon(Icon::Exit)) span { (words.acting_stop) } }
+            }
+        }
+    }
+}
+
+fn clock_time(at: Timestamp) -> Markup {
+    html! { time datetime=(at.to_string()) dir="ltr" { (at.to_minute()) } }
 }
 
 fn account(page: &Page<'_>, user: &UserMenu<'_>, words: &Words) -> Markup {

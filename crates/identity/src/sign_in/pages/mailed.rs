@@ -15,6 +15,7 @@ use web::{App, Form, PageProblem, Query, Refused};
 
 use super::super::recovery::{self, Wanted};
 use super::{bare, browser, link_of_no_use, refused_by, status, texts};
+use crate::user::address;
 
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
@@ -40,7 +41,7 @@ impl Asked {
     }
 }
 
-fn ask_form(headers: &HeaderMap, given: &Asked, refused: &Refused) -> Response {
+fn ask_form(app: &App, headers: &HeaderMap, given: &Asked, refused: &Refused) -> Response {
     let texts = texts(headers);
     let (title, wanted) = match given.wanted() {
         Wanted::Link => (texts.ask_link, "link"),
@@ -56,11 +57,11 @@ fn ask_form(headers: &HeaderMap, given: &Asked, refused: &Refused) -> Response {
         p { (texts.ask_why) }
         (form::post("/sign-in/mail", "", &fields))
     };
-    bare(status(refused), texts, title, headers, body)
+    bare(&app.runtime, status(refused), texts, title, headers, body)
 }
 
-async fn show_ask(headers: HeaderMap, Query(given): Query<Asked>) -> Response {
-    ask_form(&headers, &given, &Refused::NONE)
+async fn show_ask(State(app): State<App>, headers: HeaderMap, Query(given): Query<Asked>) -> Response {
+    ask_form(&app, &headers, &given, &Refused::NONE)
 }
 
 async fn ask(
@@ -76,13 +77,13 @@ async fn ask(
                 p role="status" { (texts.asked_text) }
                 div class="actions" { (form::link(texts.sign_in, "/sign-in")) }
             };
-            Ok(bare(StatusCode::OK, texts, texts.asked, &headers, body))
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.asked, &headers, body))
         }
-        Err(error) => Ok(ask_form(&headers, &given, &refused_by(texts, error)?)),
+        Err(error) => Ok(ask_form(&app, &headers, &given, &refused_by(texts, error)?)),
     }
 }
 
-fn reset_form(headers: &HeaderMap, token: &str, email: &str, refused: &Refused) -> Response {
+fn reset_form(app: &App, headers: &HeaderMap, token: &str, email: &str, refused: &Refused) -> Response {
     let texts = texts(headers);
     let fields = html! {
         input type="hidden" name="token" value=(token);
@@ -97,7 +98,7 @@ fn reset_form(headers: &HeaderMap, token: &str, email: &str, refused: &Refused) 
         p dir="ltr" { (email) }
         (form::post("/sign-in/reset", "", &fields))
     };
-    bare(status(refused), texts, texts.reset, headers, body)
+    bare(&app.runtime, status(refused), texts, texts.reset, headers, body)
 }
 
 async fn show_reset(
@@ -106,8 +107,8 @@ async fn show_reset(
     Query(given): Query<NewPassword>,
 ) -> Result<Response, PageProblem> {
     match recovery::reset_of(&app.runtime, &given.token).await {
-        Ok(email) => Ok(reset_form(&headers, &given.token, &email, &Refused::NONE)),
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Ok(email) => Ok(reset_form(&app, &headers, &given.token, &email, &Refused::NONE)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => Err(error.into()),
     }
 }
@@ -120,7 +121,8 @@ async fn reset(
 ) -> Result<Response, PageProblem> {
     let texts = texts(&headers);
     let done = if given.password == given.repeated {
-        recovery::reset(&app.runtime, &given.token, &given.password, &browser(origin, &headers)).await
+        recovery::reset(&app.runtime, &given.token, &given.password, &browser(&app.runtime, origin, &headers))
+            .await
     } else {
         Err(Error::invalid("repeated", texts.differs))
     };
@@ -130,18 +132,22 @@ async fn reset(
                 p role="status" { (texts.reset_done) }
                 div class="actions" { (form::link(texts.sign_in, "/sign-in").weight(form::Weight::Primary)) }
             };
-            Ok(bare(StatusCode::OK, texts, texts.reset, &headers, body))
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.reset, &headers, body))
         }
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => match recovery::reset_of(&app.runtime, &given.token).await {
-            Ok(email) => Ok(reset_form(&headers, &given.token, &email, &refused_by(texts, error)?)),
-            Err(_) => Ok(link_of_no_use(&headers)),
+            Ok(email) => Ok(reset_form(&app, &headers, &given.token, &email, &refused_by(texts, error)?)),
+            Err(_) => Ok(link_of_no_use(&app.runtime, &headers)),
         },
     }
 }
 
 /// As for sign-in links, only the button uses the token up: previews must not.
-async fn show_verify(headers: HeaderMap, Query(given): Query<NewPassword>) -> Response {
+async fn show_verify(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(given): Query<NewPassword>,
+) -> Response {
     let texts = texts(&headers);
     let fields = html! {
         input type="hidden" name="token" value=(given.token);
@@ -151,7 +157,7 @@ async fn show_verify(headers: HeaderMap, Query(given): Query<NewPassword>) -> Re
         p { (texts.verify_text) }
         (form::post("/sign-in/verify", "", &fields))
     };
-    bare(StatusCode::OK, texts, texts.verify, &headers, body)
+    bare(&app.runtime, StatusCode::OK, texts, texts.verify, &headers, body)
 }
 
 async fn verify(
@@ -161,15 +167,53 @@ async fn verify(
     Form(given): Form<NewPassword>,
 ) -> Result<Response, PageProblem> {
     let texts = texts(&headers);
-    match recovery::verify(&app.runtime, &given.token, &browser(origin, &headers)).await {
+    match recovery::verify(&app.runtime, &given.token, &browser(&app.runtime, origin, &headers)).await {
         Ok(email) => {
             let body = html! {
                 (feedback::notice(Tone::Good, texts.verified, &html! { span dir="ltr" { (email) } }))
                 div class="actions" { (form::link(texts.go_on, "/")) }
             };
-            Ok(bare(StatusCode::OK, texts, texts.verify, &headers, body))
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.verify, &headers, body))
         }
-        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&headers)),
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// As for verifying: only the button uses the token up.
+async fn show_address(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(given): Query<NewPassword>,
+) -> Response {
+    let texts = texts(&headers);
+    let fields = html! {
+        input type="hidden" name="token" value=(given.token);
+        (form::actions(&html! { (form::submit(texts.verify_button)) }))
+    };
+    let body = html! {
+        p { (texts.address_text) }
+        (form::post("/sign-in/address", "", &fields))
+    };
+    bare(&app.runtime, StatusCode::OK, texts, texts.address, &headers, body)
+}
+
+async fn change_address(
+    State(app): State<App>,
+    Stranger(origin): Stranger,
+    headers: HeaderMap,
+    Form(given): Form<NewPassword>,
+) -> Result<Response, PageProblem> {
+    let texts = texts(&headers);
+    match address::confirm(&app.runtime, &given.token, &browser(&app.runtime, origin, &headers)).await {
+        Ok(email) => {
+            let body = html! {
+                (feedback::notice(Tone::Good, texts.address_done, &html! { span dir="ltr" { (email) } }))
+                div class="actions" { (form::link(texts.go_on, "/")) }
+            };
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.address, &headers, body))
+        }
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
         Err(error) => Err(error.into()),
     }
 }
@@ -179,5 +223,6 @@ pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/sign-in/mail", get(show_ask).post(ask))
         .route("/sign-in/reset", get(show_reset).post(reset))
+        .route("/sign-in/address", get(show_address).post(change_address))
         .route("/sign-in/verify", get(show_verify).post(verify))
 }

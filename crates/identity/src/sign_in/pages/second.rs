@@ -74,7 +74,7 @@ fn step(app: &App, pending: &Pending, headers: &HeaderMap, given: &Given, refuse
         @if takes_codes { (feedback::help(texts.lost, &html! { p { (texts.lost_help) } })) }
         p { a href="/sign-in" { (texts.again_from_start) } }
     };
-    bare(status(refused), texts, texts.second, headers, body)
+    bare(&app.runtime, status(refused), texts, texts.second, headers, body)
 }
 
 async fn show(
@@ -82,7 +82,7 @@ async fn show(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let pending = match second::find(&app.runtime, &token(&headers), &browser).await {
         Ok(pending) => pending,
         Err(error) if error.code() == Code::SignInExpired => return Ok(begin_again(&app)),
@@ -100,7 +100,7 @@ async fn by_code(
     headers: HeaderMap,
     Form(given): Form<Given>,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let token = token(&headers);
     match second::by_code(&app.runtime, &token, &given.code, given.remember, browser.clone()).await {
         Ok((signed, back)) => {
@@ -109,7 +109,9 @@ async fn by_code(
         Err(error) => {
             let pending = match second::find(&app.runtime, &token, &browser).await {
                 Ok(pending) => pending,
-                Err(over) if over.code() == Code::SignInExpired => return Ok(over_page(&headers, error)),
+                Err(over) if over.code() == Code::SignInExpired => {
+                    return Ok(over_page(&app, &headers, error));
+                }
                 Err(other) => return Err(other.into()),
             };
             let refused = refused_by(Texts::of(&pending.language), error)?;
@@ -119,7 +121,7 @@ async fn by_code(
 }
 
 /// The last try was wrong: what was wrong, and the way back to the beginning.
-fn over_page(headers: &HeaderMap, last: Error) -> Response {
+fn over_page(app: &App, headers: &HeaderMap, last: Error) -> Response {
     let texts = texts(headers);
     let last = texts.refusal(last);
     let over = texts.expired;
@@ -127,7 +129,7 @@ fn over_page(headers: &HeaderMap, last: Error) -> Response {
         div role="alert" { (feedback::notice(Tone::Warn, last.message(), &html! { (over) })) }
         div class="actions" { (form::link(texts.again_from_start, "/sign-in")) }
     };
-    bare(axum::http::StatusCode::UNAUTHORIZED, texts, texts.second, headers, body)
+    bare(&app.runtime, axum::http::StatusCode::UNAUTHORIZED, texts, texts.second, headers, body)
 }
 
 async fn mail(
@@ -135,7 +137,7 @@ async fn mail(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let token = token(&headers);
     match second::mail_code(&app.runtime, &token, &browser).await {
         Ok(()) => Ok(Redirect::to("/sign-in/second").into_response()),
@@ -153,7 +155,7 @@ async fn passkey_options(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<axum::Json<Challenge>, Problem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     Ok(axum::Json(second::ask_passkey(&app.runtime, &token(&headers), &browser).await?))
 }
 
@@ -163,7 +165,7 @@ async fn by_passkey(
     headers: HeaderMap,
     Json(response): Json<passkey::Response>,
 ) -> Result<Response, Problem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let (signed, back) = second::by_passkey(&app.runtime, &token(&headers), &response, browser).await?;
     Ok(enter(&app.runtime, &headers, &signed, on_to(inside(&back))))
 }
@@ -189,6 +191,7 @@ pub(crate) fn backup_codes(words: &Words, why: &str, codes: &[String]) -> Markup
 }
 
 async fn enrol_page(
+    app: &App,
     pending: &Pending,
     headers: &HeaderMap,
     refused: &Refused,
@@ -205,7 +208,7 @@ async fn enrol_page(
         (enrolment(texts.words(), texts.enrol_scan, texts.enrol_type, &begun))
         (form::post("/sign-in/enrol", "", &fields))
     };
-    Ok(bare(status(refused), texts, texts.enrol, headers, body))
+    Ok(bare(&app.runtime, status(refused), texts, texts.enrol, headers, body))
 }
 
 async fn show_enrol(
@@ -213,8 +216,8 @@ async fn show_enrol(
     Stranger(origin): Stranger,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
-    match second::find(&app.runtime, &token(&headers), &browser(origin, &headers)).await {
-        Ok(pending) if pending.enrol => enrol_page(&pending, &headers, &Refused::NONE).await,
+    match second::find(&app.runtime, &token(&headers), &browser(&app.runtime, origin, &headers)).await {
+        Ok(pending) if pending.enrol => enrol_page(&app, &pending, &headers, &Refused::NONE).await,
         Ok(_) => Ok(Redirect::to("/sign-in/second").into_response()),
         Err(error) if error.code() == Code::SignInExpired => Ok(begin_again(&app)),
         Err(error) => Err(error.into()),
@@ -227,7 +230,7 @@ async fn enrol(
     headers: HeaderMap,
     Form(given): Form<Given>,
 ) -> Result<Response, PageProblem> {
-    let browser = browser(origin, &headers);
+    let browser = browser(&app.runtime, origin, &headers);
     let token = token(&headers);
     let pending = match second::find(&app.runtime, &token, &browser).await {
         Ok(pending) => pending,
@@ -241,15 +244,15 @@ async fn enrol(
                 (backup_codes(texts.words(), texts.codes_why, &codes))
                 div class="actions" { (form::link(texts.codes_kept, inside(&back)).weight(form::Weight::Primary)) }
             };
-            let page = bare(axum::http::StatusCode::OK, texts, texts.codes, &headers, body);
+            let page = bare(&app.runtime, axum::http::StatusCode::OK, texts, texts.codes, &headers, body);
             Ok(enter(&app.runtime, &headers, &signed, page))
         }
         Err(error) if error.code() == Code::SignInExpired => Ok(begin_again(&app)),
         Err(error) => {
             if second::find(&app.runtime, &token, &browser).await.is_err() {
-                return Ok(over_page(&headers, error));
+                return Ok(over_page(&app, &headers, error));
             }
-            enrol_page(&pending, &headers, &refused_by(texts, error)?).await
+            enrol_page(&app, &pending, &headers, &refused_by(texts, error)?).await
         }
     }
 }

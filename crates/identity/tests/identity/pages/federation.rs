@@ -9,6 +9,7 @@ use axum::http::{Request, header};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use db::{Tenancy, args};
 use identity::policy::{self, SignInPolicy};
 use identity::provider::{self, GroupRole, NewProvider, Provider, ProviderPatch, ProviderSettings};
 use identity::role::custom::{self, Grantable, NewRole};
@@ -130,12 +131,22 @@ async fn added(house: &House, says: &Shared) -> Provider {
 }
 
 async fn page(house: &House, path: &str, cookie: &str) -> (u16, axum::http::HeaderMap, String) {
+    page_at(house, "localhost", path, cookie).await
+}
+
+async fn page_at(
+    house: &House,
+    host: &str,
+    path: &str,
+    cookie: &str,
+) -> (u16, axum::http::HeaderMap, String) {
     let app = App {
         runtime: house.runtime.clone(),
         authenticate: house.identity.clone(),
         nav: identity::NAV.to_vec().into(),
     };
-    let request = Request::get(path).header(header::COOKIE, cookie).body(Body::empty()).unwrap();
+    let request = Request::get(path).header(header::HOST, host).header(header::COOKIE, cookie);
+    let request = request.body(Body::empty()).unwrap();
     let response = identity::pages().with_state(app).oneshot(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let octets = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -328,6 +339,60 @@ async fn users_are_tied_where_that_is_allowed_and_never_those_of_the_platform() 
     let off = user::UserChange { status: Some(user::Status::Disabled), ..user::UserChange::default() };
     user::update(&cli, ana.id, off).await.unwrap();
     assert!(sign_in(&house, &says, &provider).await.is_err());
+}
+
+#[tokio::test]
+async fn on_a_domain_of_its_own_a_tenants_service_leads_back_there_and_no_other_is_known() {
+    let house = House::build().await;
+    let says = service(&house).await;
+    let ours = added(&house, &says).await;
+    let neighbour = house.neighbour().await;
+    let theirs = NewProvider {
+        name: "Theirs".to_owned(),
+        issuer: says.lock().unwrap().issuer.clone(),
+        client_id: "switchboard".to_owned(),
+        settings: ProviderSettings { domains: vec!["their.example".to_owned()], ..settings() },
+        ..NewProvider::default()
+    };
+    let theirs = provider::create(&neighbour, theirs).await.unwrap();
+    let mut tx = house.runtime.db.write(Tenancy::Every).await.unwrap();
+    for (id, tenant, host) in
+        [(1, ours_of(&house).await, "ours.example"), (2, neighbour.tenant(), "their.example")]
+    {
+        let proved = "insert into domain (id, tenant_id, host, token, created_at, proved_at) values ($1, $2, $3, '', 1, 1)";
+        tx.execute(proved, args![id, tenant, host]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    identity::domain::refresh(&house.runtime).await.unwrap();
+
+    let go = format!("/sign-in/with/{}", theirs.id);
+    let (status, headers, _) = page_at(&house, "their.example", &go, "").await;
+    let to = headers[header::LOCATION].to_str().unwrap();
+    assert!(
+        status == 303 && to.contains("redirect_uri=https%3A%2F%2Ftheir.example%2Fsign-in%2Fcallback"),
+        "{to}"
+    );
+    assert_eq!(page_at(&house, "ours.example", &go, "").await.0, 404);
+    assert_eq!(page_at(&house, "their.example", &format!("/sign-in/with/{}", ours.id), "").await.0, 404);
+    // Begun at the installation's address, it cannot be ended at another tenant's.
+    let (_, headers, _) = page(&house, &format!("/sign-in/with/{}", ours.id), "").await;
+    let to = url::Url::parse(headers[header::LOCATION].to_str().unwrap()).unwrap();
+    let state = to.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let kept = headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let back = format!("/sign-in/callback?code=c&state={state}");
+    let (status, _, text) = page_at(&house, "their.example", &back, &kept).await;
+    assert!(status != 303 && text.contains("has begun no such sign-in"), "{status} {text}");
+    // The page of the service names both addresses.
+    let shown = page(&house, &format!("/identity-providers/{}", ours.id), &admin(&house).await).await.2;
+    assert!(shown.contains("https://ours.example/sign-in/callback"), "{shown}");
+}
+
+async fn ours_of(house: &House) -> types::TenantId {
+    house.cli().await.tenant()
+}
+
+async fn admin(house: &House) -> String {
+    format!("switchboard_session={}", house.enter_as_admin().await)
 }
 
 #[tokio::test]
