@@ -77,6 +77,7 @@ impl Process {
             .env("SWITCHBOARD_DATA", place.data.join("switchboard"))
             .env("SWITCHBOARD_HTTP", place.http.to_string())
             .env("SWITCHBOARD_SMPP", place.smpp.to_string())
+            .env("SWITCHBOARD__SIMULATOR__LISTEN", "127.0.0.1:0")
             .env("SWITCHBOARD_ADMIN_KEY", ADMIN_KEY)
             .env("SWITCHBOARD__LOG__FILTER", "warn")
             .stdin(Stdio::null())
