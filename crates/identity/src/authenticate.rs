@@ -17,12 +17,15 @@ use runtime::scope::Seat;
 use runtime::secrets::sha256_hex;
 use runtime::{Actor, Held, Runtime, Scope};
 use serde::Serialize;
-use types::{Code, ConsentId, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, UserId};
+use types::{
+    Code, ConsentId, Error, Event, KeyId, ProviderId, Result, SessionId, TenantId, Timestamp, UserId,
+};
 use web::access::{Acting, Authenticate, Credentials, Person, Rate, Signed};
 
 use crate::domain;
 use crate::impersonation::{self, Standing};
 use crate::role::rights::{self, Facts};
+use crate::token::accepted;
 use crate::{consent, device, key, network, token};
 
 mod used;
@@ -301,7 +304,38 @@ impl Identity {
         Err(Error::new(Code::NetworkNotAllowed, what))
     }
 
+    /// A token that a tenant's own sign-in service has signed.
+    async fn read_accepted(&self, service: ProviderId, text: &str, now: Timestamp) -> Result<Known> {
+        let accepted = accepted::read(&self.runtime, service, text).await?;
+        let accepted::Accepted { tenant, provider, name, user, held, expires_at, until } = accepted;
+        let program = Program {
+            name,
+            machine: Machine::Service(provider),
+            networks: Arc::default(),
+            rate: None,
+            test: false,
+            grant: None,
+            token: Some(String::new()),
+        };
+        let remembered = now.plus_ms(REMEMBERED_MS);
+        Ok(Known {
+            tenant,
+            actor: Actor::Foreign { provider, user },
+            owner: Some(user),
+            held,
+            person: None,
+            session: None,
+            behind: None,
+            program: Some(Arc::new(program)),
+            expires_at: Some(expires_at),
+            remembered_until: until.map_or(remembered, |until| until.min(remembered)),
+        })
+    }
+
     async fn read_token(&self, text: &str, now: Timestamp) -> Result<Known> {
+        if let Some(service) = accepted::service(&self.runtime, text) {
+            return self.read_accepted(service, text, now).await;
+        }
         let bearer = token::bearer(&self.runtime, text).await?;
         let expires_at = Some(bearer.until());
         let token::Bearer { tenant, actor, name, owner, held, remembered_until, networks, claims } = bearer;
@@ -503,6 +537,10 @@ impl Memory {
             Event::SigningKeysRevoked(_) => {
                 let by_token = |program: &Program| program.token.is_some();
                 self.forget(|known| known.program.as_deref().is_some_and(by_token));
+            }
+            Event::ProviderChanged(_) | Event::ProviderDeleted(_) | Event::UserUnlinked(_) => {
+                let foreign = |known: &Known| matches!(known.actor, Actor::Foreign { .. });
+                self.forget(|known| known.tenant == tenant && foreign(known));
             }
             Event::TokenRevoked(change) => {
                 let revoked = |program: &Program| program.token.as_ref() == Some(&change.id);

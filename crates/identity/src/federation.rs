@@ -16,13 +16,13 @@ use types::{Error, Event, Permission, Permissions, ProviderId, Result, UserId};
 use url::Url;
 
 use crate::domain::Door;
-use crate::provider::{self, Provider, redirect_uri};
+use crate::provider::{self, Provider, redirect_uri, subject};
 use crate::role::rights;
 use crate::sign_in::{self, Browser, Entered};
 use crate::user::{self, NewUser};
 use crate::{encryption, name, role};
 
-mod foreign;
+pub(crate) mod foreign;
 pub mod pages;
 
 use foreign::{Expected, failed};
@@ -361,7 +361,7 @@ async fn mapped(tx: &mut Tx, provider: &Provider, person: &Person) -> Result<Opt
 }
 
 /// Whether a user reaches over all tenants, by their role or for a time.
-async fn reaches_over(tx: &mut Tx, scope: &Scope, user: UserId) -> Result<bool> {
+pub(crate) async fn reaches_over(tx: &mut Tx, scope: &Scope, user: UserId) -> Result<bool> {
     let facts = rights::of_user(tx, scope.tenant(), user, scope.now()).await?;
     Ok(facts.held(scope.now()).permissions().iter().any(Permission::is_platform))
 }
@@ -464,13 +464,7 @@ async fn link(
     user: UserId,
     email: &str,
 ) -> Result<()> {
-    tx.execute(
-        sql!(
-            "insert into user_identity (provider_id, subject, tenant_id, user_id, linked_at) values ($1, $2, $3, $4, $5)"
-        ),
-        args![provider.id, &person.subject, provider.tenant, user, scope.now()],
-    )
-    .await?;
+    subject::insert(tx, (provider.tenant, provider.id), &person.subject, user, scope.now()).await?;
     let event = Access { who: email.to_owned(), by: provider.name.clone(), reason: None };
     tx.happened(Event::UserLinked(event));
     Ok(())

@@ -9,11 +9,13 @@ use web::Paging;
 
 use crate::domain::{self, Door};
 use crate::encryption::{self, Sealed};
+use crate::key;
 use crate::name;
 use crate::role::rights;
 
 pub mod api;
 pub mod pages;
+pub mod subject;
 
 /// The table that a secret is sealed for.
 const TABLE: &str = "identity_provider";
@@ -71,6 +73,9 @@ pub struct ProviderSettings {
     /// Values of `amr` (RFC 8176) or `acr`, such as `mfa`, by which the service says that it has asked for a second step itself.
     /// Who comes with one of them is not asked for one here. None when not given: everybody is asked as the tenant says.
     pub second_step_by: Vec<String>,
+    /// What bearers of the service's own access tokens may do at most, beside what the user may whom the token names. None are
+    /// taken when not given.
+    pub token_scopes: Vec<Permission>,
 }
 
 impl Default for ProviderSettings {
@@ -84,6 +89,7 @@ impl Default for ProviderSettings {
             link_by_email: false,
             domains: Vec::new(),
             second_step_by: Vec::new(),
+            token_scopes: Vec::new(),
         }
     }
 }
@@ -128,6 +134,8 @@ pub struct Provider {
     pub redirect_uri: String,
     /// The address at which people sign in with it.
     pub sign_in_url: String,
+    /// The audience that the service must make access tokens for, where the API takes them.
+    pub token_audience: String,
     /// 1, 2, 3 … with each change.
     pub revision: i64,
     /// When it was added.
@@ -152,11 +160,22 @@ pub(crate) async fn redirect_uris(scope: &Scope) -> Result<Vec<String>> {
     Ok([redirect_uri(&here)].into_iter().chain(own).collect())
 }
 
+/// What the audiences of all services begin with.
+fn audiences(runtime: &runtime::Runtime) -> String {
+    format!("{}/identity-providers/", runtime.config.public_url())
+}
+
+/// The service whose audience this is.
+pub(crate) fn of_audience(runtime: &runtime::Runtime, audience: &str) -> Option<ProviderId> {
+    audience.strip_prefix(&audiences(runtime))?.parse().ok()
+}
+
 impl Stored {
     fn provider(self, runtime: &runtime::Runtime) -> Provider {
         Provider {
             redirect_uri: redirect_uri(&runtime.config.public_url()),
             sign_in_url: format!("{}/sign-in/with/{}", runtime.config.public_url(), self.id),
+            token_audience: format!("{}{}", audiences(runtime), self.id),
             id: self.id,
             tenant: self.tenant_id,
             name: self.name,
@@ -267,6 +286,10 @@ async fn may_map(tx: &mut Tx, scope: &Scope, settings: &ProviderSettings) -> Res
     if let Some(role) = &settings.default_role {
         let given = rights::may_give(tx, scope, role).await;
         given.map_err(|error| error.at("settings.default_role"))?;
+    }
+    if !settings.token_scopes.is_empty() {
+        let given = key::check_scopes(scope, &settings.token_scopes);
+        given.map_err(|error| error.at("settings.token_scopes"))?;
     }
     if settings.link_by_email && !scope.held().covers(&Permissions::all_of_a_tenant().into()) {
         let why = "whoever ties users by their address lets the service be any of them, and you may not do all that they may";

@@ -14,6 +14,7 @@ use types::{ClientId, Code, ConsentId, Error, Permissions, Result, TenantId, Tim
 use crate::role::rights::{self, Means};
 use crate::{key, network};
 
+pub(crate) mod accepted;
 pub mod keys;
 
 /// The media type of an access token (RFC 9068 §2.1).

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use db::{OnConflict, Tenancy, Tx, args, record, sql};
 use serde::Serialize;
 use types::{
-    AccountId, ClientId, Code, ConsentId, Error, Event, KeyId, Permission, Permissions, Reach, Result,
-    SessionId, TenantId, Timestamp, UserId,
+    AccountId, ClientId, Code, ConsentId, Error, Event, KeyId, Permission, Permissions, ProviderId, Reach,
+    Result, SessionId, TenantId, Timestamp, UserId,
 };
 
 use crate::Runtime;
@@ -31,6 +31,14 @@ pub enum Actor {
         /// What that person lets it do.
         consent: ConsentId,
     },
+    /// A program with an access token that a tenant's own sign-in service has signed: it acts for the user whom the token names,
+    /// within what the tenant lets such tokens do, and is not them.
+    Foreign {
+        /// The service.
+        provider: ProviderId,
+        /// For whom.
+        user: UserId,
+    },
     /// A person who acts as another one for a time. What they do is the other's, and says by whom.
     As {
         /// As whom.
@@ -51,6 +59,7 @@ impl std::fmt::Display for Actor {
             Self::Key(id) => write!(f, "{id}"),
             Self::Client(id) => write!(f, "{id}"),
             Self::App { client, user, .. } => write!(f, "{client} for {user}"),
+            Self::Foreign { provider, user } => write!(f, "{provider} for {user}"),
             Self::As { user, by } => write!(f, "{user} by {by}"),
             Self::Account(id) => write!(f, "{id}"),
             Self::System(part) => write!(f, "system {part}"),
@@ -64,7 +73,12 @@ impl Actor {
         match self {
             Self::User(user) => *user == id,
             Self::As { user, by } => [*user, *by].contains(&id),
-            Self::Key(_) | Self::Client(_) | Self::App { .. } | Self::Account(_) | Self::System(_) => false,
+            Self::Key(_)
+            | Self::Client(_)
+            | Self::App { .. }
+            | Self::Foreign { .. }
+            | Self::Account(_)
+            | Self::System(_) => false,
         }
     }
 }

@@ -22,13 +22,26 @@ server.listen(0, '127.0.0.1', () => {
 			client_id: clientId,
 			client_secret: clientSecret,
 			redirect_uris: [redirectUri],
-			grant_types: ['authorization_code'],
+			grant_types: ['authorization_code', 'client_credentials'],
 			response_types: ['code'],
 		}],
 		claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
 		scopes: ['openid', 'email', 'profile', 'groups'],
 		pkce: { required: () => true },
-		features: { devInteractions: { enabled: false } },
+		features: {
+			devInteractions: { enabled: false },
+			clientCredentials: { enabled: true },
+			// Access tokens are JWTs for the audience that a client names as its resource (RFC 8707, RFC 9068).
+			resourceIndicators: {
+				enabled: true,
+				getResourceServerInfo: (_context, resource) => ({
+					scope: '',
+					audience: resource,
+					accessTokenFormat: 'jwt',
+					accessTokenTTL: 300,
+				}),
+			},
+		},
 		cookies: { keys: ['a key of a test'] },
 		interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
 		findAccount: (_context, id) => ({

@@ -284,6 +284,8 @@ events! {
     ProviderDeleted(Change) "identity_provider.deleted" true;
     /// A user was tied to themselves at a service that people sign in with.
     UserLinked(Access) "user.linked" true;
+    /// A user is tied no longer to whom they were at such a service.
+    UserUnlinked(Access) "user.unlinked" true;
     /// An SMPP account was created.
     AccountCreated(Change) "account.created" true;
     /// An SMPP account was changed.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use db::{Arg, Tx, sql};
 use serde::Serialize;
-use types::{ClientId, ConsentId, KeyId, Result, Timestamp};
+use types::{ClientId, ConsentId, KeyId, ProviderId, Result, Timestamp};
 
 /// Uses that wait to be written down.
 const NOTED_MAX: usize = 20_000;
@@ -20,6 +20,8 @@ pub(super) enum Machine {
     FormerKey(KeyId),
     /// An application in its own name.
     Client(ClientId),
+    /// A token of a tenant's sign-in service, of whose use nothing is kept here.
+    Service(ProviderId),
     /// An application for a person.
     Consent(ConsentId, ClientId),
 }

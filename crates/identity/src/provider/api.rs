@@ -7,6 +7,7 @@ use utoipa_axum::routes;
 use web::problem::ProblemBody;
 use web::{Answer, App, Caller, Json, Paging, Problem, Query, Writer};
 
+use super::subject::{self, NewSubject, Subject, UntiedSubject};
 use super::{NewProvider, Provider, ProviderPatch};
 
 /// The services that people of the tenant sign in with, newest first.
@@ -54,7 +55,47 @@ async fn delete(Writer(scope): Writer<204>, Path(id): Path<String>) -> Result<An
     Ok(Answer(super::delete(&scope, id.parse()?).await?))
 }
 
+/// Who of a service is tied to which user, the last tied first.
+#[utoipa::path(get, path = "/api/v1/identity-providers/{id}/subjects", tag = "identity providers",
+    params(("id" = ProviderId, Path), Paging),
+    responses((status = 200, body = Page<Subject>), (status = 404, body = ProblemBody)))]
+async fn subjects(
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Answer<200, Page<Subject>>, Problem> {
+    Ok(Answer(subject::list(&scope, id.parse()?, &paging).await?))
+}
+
+/// Tie a subject of a service, such as a program's, to a user.
+#[utoipa::path(post, path = "/api/v1/identity-providers/{id}/subjects", tag = "identity providers",
+    params(("id" = ProviderId, Path)), request_body = NewSubject,
+    responses((status = 201, body = Subject), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+async fn tie(
+    Writer(scope): Writer<201>,
+    Path(id): Path<String>,
+    Json(new): Json<NewSubject>,
+) -> Result<Answer<201, Subject>, Problem> {
+    Ok(Answer(subject::tie(&scope, id.parse()?, new).await?))
+}
+
+/// Tie a subject of a service to nobody any more.
+#[utoipa::path(post, path = "/api/v1/identity-providers/{id}/subjects/untie", tag = "identity providers",
+    params(("id" = ProviderId, Path)), request_body = UntiedSubject,
+    responses((status = 204), (status = 404, body = ProblemBody)))]
+async fn untie(
+    Writer(scope): Writer<204>,
+    Path(id): Path<String>,
+    Json(untied): Json<UntiedSubject>,
+) -> Result<Answer<204, ()>, Problem> {
+    Ok(Answer(subject::untie(&scope, id.parse()?, &untied).await?))
+}
+
 /// The routes.
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(subjects, tie))
+        .routes(routes!(untie))
 }

@@ -18,6 +18,7 @@ use web::ui::words::Words;
 use web::ui::{badge, browse, card, code, feedback, field, form};
 use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
+use super::subject::{self, NewSubject, UntiedSubject};
 use super::{GroupRole, NewProvider, Provider, ProviderPatch, ProviderSettings};
 use crate::key::pages::listed;
 use crate::role::custom::{self, Offered};
@@ -39,6 +40,7 @@ struct ProviderForm {
     link_by_email: Option<String>,
     domains: String,
     second_step_by: String,
+    token_scopes: String,
     revision: Option<i64>,
 }
 
@@ -54,6 +56,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("settings.domains", "domains"),
     ("settings.link_by_email", "link_by_email"),
     ("settings.second_step_by", "second_step_by"),
+    ("settings.token_scopes", "token_scopes"),
 ];
 
 /// A refusal at the field of the form that it concerns.
@@ -84,6 +87,7 @@ impl ProviderForm {
             link_by_email: marked(settings.link_by_email),
             domains: settings.domains.join("\n"),
             second_step_by: settings.second_step_by.join(" "),
+            token_scopes: settings.token_scopes.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" "),
             revision: Some(provider.revision),
         }
     }
@@ -107,6 +111,7 @@ impl ProviderForm {
             link_by_email: self.link_by_email.is_some(),
             domains: listed(&self.domains),
             second_step_by: listed(&self.second_step_by),
+            token_scopes: permissions(&self.token_scopes)?,
         })
     }
 
@@ -138,8 +143,20 @@ impl ProviderForm {
                 (field::textarea("domains", "Domains").rows(3).mono().value(&self.domains).hint("Addresses of these domains lead here from the sign-in page, and only their people become users").error(refused.at("domains")))
                 (field::text("second_step_by", "Second step at the service").mono().value(&self.second_step_by).hint("Values of amr or acr, such as mfa, by which it says that it asked for one itself; whoever comes without is asked here as the sign-in rules say").error(refused.at("second_step_by")))
             }))
+            (form::section("Access tokens", None, &html! {
+                (field::textarea("token_scopes", "What its access tokens may do").rows(3).mono().value(&self.token_scopes).hint("Permissions such as message.send: bearers of its tokens may do these, and never more than the user whom the token names. None are taken when left empty").error(refused.at("token_scopes")))
+            }))
         }
     }
+}
+
+/// Permissions by their names, as they were typed.
+fn permissions(text: &str) -> types::Result<Vec<Permission>> {
+    let named = |name: &String| {
+        Permission::named(name)
+            .ok_or_else(|| Error::invalid("token_scopes", format!("{name:?} is no permission")))
+    };
+    listed(text).iter().map(named).collect()
 }
 
 fn names() -> Vec<&'static str> {
@@ -253,11 +270,108 @@ async fn create(visitor: Visitor, Form(given): Form<ProviderForm>) -> Result<Res
     }
 }
 
+/// Who of the service is which user here, and the form that ties a program.
+async fn subjects(visitor: &Visitor, provider: &Provider, tied: &Tied) -> Result<Markup, PageProblem> {
+    let words = Words::for_lang(&visitor.person.language);
+    let page = subject::list(&visitor.scope, provider.id, &Paging::default()).await?;
+    let may_change = visitor.scope.permissions().contains(Permission::ProviderChange);
+    let path = format!("/identity-providers/{}", provider.id);
+    let rows = page.items.iter().map(|one| {
+        row(vec![
+            html! { code dir="ltr" { (one.subject) } },
+            html! { a href=(format!("/users/{}", one.user_id)) { (one.user_name) } },
+            relative_time(&one.linked_at.to_string(), &one.linked_at.to_minute()),
+            html! {
+                @if may_change {
+                    (form::post(&format!("{path}/untie"), "", &html! {
+                        input type="hidden" name="subject" value=(one.subject);
+                        (form::submit("Untie").weight(form::Weight::Plain))
+                    }))
+                }
+            },
+        ])
+    });
+    let heads = vec![column("Subject"), column("User"), column("Since"), column("")];
+    let rows = table("Subjects", heads, rows.collect());
+    let refused = &tied.refused;
+    Ok(card::card(
+        "Who of the service is whom here",
+        &html! {},
+        &html! {
+            @if page.items.is_empty() { p { "Nobody yet. People are tied when they sign in." } } @else { (rows) }
+            @if page.next.is_some() { p { "There are more; the API and the command line show them all." } }
+            @if may_change {
+                (refused.summary(words, &["subject", "user_id"]))
+                (form::post(&format!("{path}/tie"), "", &html! {
+                    (field::text("subject", "Subject").mono().value(&tied.subject).hint("What the service calls a program in its tokens: the claim sub").error(refused.at("subject")).required())
+                    (field::text("user_id", "User").mono().value(&tied.user_id).hint("The id of the user who it is here, such as usr_…").error(refused.at("user_id")).required())
+                    (form::actions(&html! { (form::submit("Tie").weight(form::Weight::Plain)) }))
+                }))
+            }
+        },
+    ))
+}
+
+/// What was typed to tie a subject, and what is wrong with it.
+#[derive(Default)]
+struct Tied {
+    subject: String,
+    user_id: String,
+    refused: Refused,
+}
+
+#[derive(Debug, Deserialize)]
+struct TieForm {
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    user_id: String,
+}
+
+async fn tie(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(given): Form<TieForm>,
+) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    let tied = match given.user_id.trim().parse() {
+        Ok(user_id) => {
+            let new = NewSubject { subject: given.subject.clone(), user_id };
+            subject::tie(&visitor.scope, id, new).await
+        }
+        Err(error) => Err(Error::at(error, "user_id")),
+    };
+    match tied {
+        Ok(one) => {
+            let sentence = format!("{} is {} here.", one.subject, one.user_name);
+            Ok(console::done(&format!("/identity-providers/{id}"), &sentence))
+        }
+        Err(error) => {
+            let tied = Tied { subject: given.subject, user_id: given.user_id, refused: Refused::by(error)? };
+            let provider = super::get(&visitor.scope, id).await?;
+            let form = ProviderForm::of(&provider);
+            Ok(visitor.page_again(shown(&visitor, &provider, &form, &Refused::NONE, &tied).await?))
+        }
+    }
+}
+
+async fn untie(
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(given): Form<UntiedSubject>,
+) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    subject::untie(&visitor.scope, id, &given).await?;
+    let sentence = format!("{} is nobody here any more.", given.subject);
+    Ok(console::done(&format!("/identity-providers/{id}"), &sentence))
+}
+
 async fn shown(
     visitor: &Visitor,
     provider: &Provider,
     given: &ProviderForm,
     refused: &Refused,
+    tied: &Tied,
 ) -> Result<Content<'static>, PageProblem> {
     let offered = custom::givable(&visitor.scope).await?;
     let words = Words::for_lang(&visitor.person.language);
@@ -270,6 +384,7 @@ async fn shown(
             ("State", state(provider)),
             ("Sign in at", code::value(words, "sign-in", &provider.sign_in_url)),
             ("Leads back to", leads_back(words, &back)),
+            ("Audience of access tokens", code::value(words, "audience", &provider.token_audience)),
             ("Secret", html! { @if provider.has_secret { "kept, sealed" } @else { "none" } }),
         ])))
         @if may(Permission::ProviderChange) {
@@ -279,6 +394,7 @@ async fn shown(
                 (form::actions(&html! { (form::submit("Save")) }))
             }))
         }
+        (subjects(visitor, provider, tied).await?)
     };
     let action = format!("{path}/delete");
     let ask = Confirm {
@@ -299,7 +415,8 @@ async fn shown(
 
 async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     let provider = super::get(&visitor.scope, id.parse()?).await?;
-    let content = shown(&visitor, &provider, &ProviderForm::of(&provider), &Refused::NONE).await?;
+    let form = ProviderForm::of(&provider);
+    let content = shown(&visitor, &provider, &form, &Refused::NONE, &Tied::default()).await?;
     Ok(visitor.page(Content { title: &provider.name, ..content }))
 }
 
@@ -332,7 +449,7 @@ async fn update(
         Err(error) => {
             let refused = Refused::by(at_field(error))?;
             let provider = super::get(&visitor.scope, id).await?;
-            Ok(visitor.page_again(shown(&visitor, &provider, &given, &refused).await?))
+            Ok(visitor.page_again(shown(&visitor, &provider, &given, &refused, &Tied::default()).await?))
         }
     }
 }
@@ -349,4 +466,6 @@ pub(crate) fn router() -> Router<App> {
         .route("/identity-providers/new", get(show_new))
         .route("/identity-providers/{id}", get(show).post(update))
         .route("/identity-providers/{id}/delete", post(delete))
+        .route("/identity-providers/{id}/tie", post(tie))
+        .route("/identity-providers/{id}/untie", post(untie))
 }

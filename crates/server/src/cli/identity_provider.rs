@@ -51,6 +51,29 @@ pub(super) enum ProviderCommand {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    /// Who of a service is which user here
+    Subjects {
+        /// Its id or name
+        which: String,
+        #[command(flatten)]
+        page: PageFlags,
+    },
+    /// Tie a subject of a service, such as a program's, to a user: its access tokens act for them
+    Tie {
+        /// The service's id or name
+        which: String,
+        /// What the service calls it in its tokens: the claim sub
+        subject: String,
+        /// The user's id or e-mail address
+        user: String,
+    },
+    /// Tie a subject of a service to nobody any more
+    Untie {
+        /// The service's id or name
+        which: String,
+        /// What the service calls it in its tokens
+        subject: String,
+    },
     /// Remove a service; its people stay users
     Delete {
         /// Its id or name
@@ -92,6 +115,10 @@ pub(super) struct Flags {
     /// commas; none for no such value
     #[arg(long = "second-step-by", value_name = "VALUE", value_delimiter = ',')]
     second_step_by: Vec<String>,
+    /// A permission, such as message.send, that bearers of its access tokens have at most; repeat it or separate with commas;
+    /// none to take no such tokens
+    #[arg(long = "token-scope", value_name = "PERMISSION", value_delimiter = ',')]
+    token_scopes: Vec<String>,
 }
 
 impl Flags {
@@ -118,6 +145,7 @@ impl Flags {
             .with("link_by_email", self.link_by_email)
             .with_list("domains", &self.domains)
             .with_list("second_step_by", &self.second_step_by)
+            .with_list("token_scopes", &self.token_scopes)
             .object();
         if given.is_empty() {
             return Ok(None);
@@ -174,6 +202,31 @@ pub(super) async fn run(command: &ProviderCommand, client: &Client, out: &Out) -
             let body = flags.onto(members, present.get("settings"))?;
             client.write(Method::PATCH, &[KIND.path, &id], Some(&body)).await?
         }
+        ProviderCommand::Subjects { which, page } => {
+            let id = client.find(&KIND, which).await?;
+            let columns = [
+                ("SUBJECT", "/subject"),
+                ("USER", "/user_id"),
+                ("NAME", "/user_name"),
+                ("SINCE", "/linked_at"),
+            ];
+            client.get(&[KIND.path, &id, "subjects"], &page.query()).await?.show_page(out, &columns);
+            return Ok(());
+        }
+        ProviderCommand::Tie { which, subject, user } => {
+            let id = client.find(&KIND, which).await?;
+            let user = client.find(&super::user::KIND, user).await?;
+            let body = json!({ "subject": subject, "user_id": user });
+            let answer = client.post(&[KIND.path, &id, "subjects"], &body).await?;
+            answer.show(out, |value| out.facts(value, &["subject", "user_id", "user_name", "linked_at"]));
+            return Ok(());
+        }
+        ProviderCommand::Untie { which, subject } => {
+            let id = client.find(&KIND, which).await?;
+            client.post(&[KIND.path, &id, "subjects", "untie"], &json!({ "subject": subject })).await?;
+            out.note("Untied.");
+            return Ok(());
+        }
         ProviderCommand::Delete { which } => {
             let id = client.find(&KIND, which).await?;
             client.write(Method::DELETE, &[KIND.path, &id], None).await?;
@@ -181,7 +234,17 @@ pub(super) async fn run(command: &ProviderCommand, client: &Client, out: &Out) -
             return Ok(());
         }
     };
-    let facts = ["id", "name", "issuer", "client_id", "active", "settings", "redirect_uri", "sign_in_url"];
+    let facts = [
+        "id",
+        "name",
+        "issuer",
+        "client_id",
+        "active",
+        "settings",
+        "redirect_uri",
+        "sign_in_url",
+        "token_audience",
+    ];
     answer.show(out, |value| out.facts(value, &facts));
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::show::Out;
 use super::{ConfigFlags, ReachFlags, config};
 use crate::serve;
 
-const KIND: Kind = Kind { path: "users", prefix: "usr", noun: "user", names: &["email"] };
+pub(super) const KIND: Kind = Kind { path: "users", prefix: "usr", noun: "user", names: &["email"] };
 
 /// What to do with users.
 #[derive(Debug, Subcommand)]

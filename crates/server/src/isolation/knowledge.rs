@@ -310,6 +310,10 @@ fn plausible_of_access(method: &str, rest: &[&str]) -> Value {
         ("POST", ["identity-providers"]) => {
             json!({ "name": "Another", "issuer": "https://login.example", "client_id": "x" })
         }
+        ("POST", ["identity-providers", _, "subjects"]) => {
+            json!({ "subject": "x", "user_id": "usr_0000000000001" })
+        }
+        ("POST", ["identity-providers", _, "subjects", "untie"]) => json!({ "subject": "x" }),
         ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
         ("PUT", ["registration-policy"]) => json!({ "open": false }),
         ("POST", ["registrations", "decide"]) => {

@@ -212,3 +212,58 @@ async fn jose_verifies_our_tokens_by_our_published_keys() {
     assert_eq!(refused["refused"], "ERR_JWS_SIGNATURE_VERIFICATION_FAILED");
     house.stop().await;
 }
+
+#[tokio::test]
+async fn a_token_of_oidc_provider_is_a_bearer_of_the_api() {
+    let service = service().await;
+    let house = house().await;
+    let (path, _) = add(&house, &service).await;
+    let provider = house.admin.get(&path).await.expect(200);
+    let audience = provider["token_audience"].as_str().unwrap().to_owned();
+    let token = async |resource: &str| {
+        let form = [("grant_type", "client_credentials"), ("resource", resource)];
+        // Encoded as a form is, before it becomes a password (RFC 6749 §2.3.1).
+        let encoded = "a+secret+%26+its+signs";
+        let asked = reqwest::Client::new().post(format!("{}/token", service.issuer));
+        let asked = asked.basic_auth("switchboard", Some(encoded)).form(&form);
+        let got: Value = asked.send().await.unwrap().json().await.unwrap();
+        got["access_token"].as_str().unwrap_or_else(|| panic!("{got}")).to_owned()
+    };
+    let ours = token(&audience).await;
+    let ask = async |token: &str, path: &str| {
+        let bearer = format!("Bearer {token}");
+        house.anonymous().ask("GET", path, &[("authorization", bearer.as_str())], None).await
+    };
+    let messages = "/api/v1/messages";
+    assert_eq!(ask(&ours, messages).await.status, 401, "the tenant takes no such tokens");
+    let mut settings = provider["settings"].clone();
+    settings["token_scopes"] = json!(["message.view", "user.view"]);
+    house.admin.send("PATCH", &path, &json!({ "settings": settings })).await.expect(200);
+    let untied = ask(&ours, messages).await;
+    assert_eq!(untied.status, 401);
+    assert!(untied.text.contains("tied to no user"), "{}", untied.text);
+
+    let user = json!({ "email": "billing@example.org", "name": "Billing", "role": "viewer" });
+    let user = house.admin.post("/api/v1/users", &user).await.expect(201);
+    let subjects = format!("{path}/subjects");
+    let tie = json!({ "subject": "switchboard", "user_id": user["id"] });
+    house.admin.post(&subjects, &tie).await.expect(201);
+    house.admin.post(&subjects, &tie).await.expect(409);
+    let listed = house.admin.get(&subjects).await.expect(200);
+    assert_eq!(listed["items"][0]["user_name"], "Billing");
+    assert_eq!(ask(&ours, messages).await.status, 200);
+    assert_eq!(ask(&ours, "/api/v1/users").await.status, 403, "the user may not, so the token may not");
+    assert_eq!(ask(&ours, "/api/v1/routes").await.status, 403, "the user may, and the token may not");
+    let elsewhere = token("https://api.example.org").await;
+    assert_eq!(ask(&elsewhere, messages).await.status, 401, "a token for somebody else");
+    let (signed, signature) = ours.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{}", signature.chars().rev().collect::<String>());
+    assert_eq!(ask(&forged, messages).await.status, 401);
+    house.admin.post(&format!("{subjects}/untie"), &json!({ "subject": "switchboard" })).await.expect(204);
+    assert_eq!(ask(&ours, messages).await.status, 401, "at once");
+    house.admin.post(&subjects, &tie).await.expect(201);
+    assert_eq!(ask(&ours, messages).await.status, 200);
+    house.admin.send("PATCH", &path, &json!({ "active": false })).await.expect(200);
+    assert_eq!(ask(&ours, messages).await.status, 401, "at once");
+    house.stop().await;
+}
