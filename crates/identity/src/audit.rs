@@ -1,13 +1,11 @@
 //! Who did what: the audited part of the event stream, as a chain that shows what is done to it.
 
-use std::collections::HashMap;
-
-use db::{Arg, Tenancy, args, record, sql};
+use db::{Tenancy, args, record, sql};
 use runtime::{Runtime, Scope, sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::event::Change;
-use types::{Code, Error, Event, KeyId, Page, Permission, Result, TenantId, Timestamp, UserId, event};
+use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp, event};
 use web::Paging;
 
 pub mod api;
@@ -339,45 +337,4 @@ pub async fn check(scope: &Scope) -> Result<Report> {
         write.commit(()).await?;
     }
     Ok(report)
-}
-
-record! { struct UserName { id: UserId, name: String } }
-record! { struct KeyName { id: KeyId, name: String } }
-
-#[derive(Serialize)]
-struct Asked {
-    id: i64,
-}
-
-/// What people call the users and keys that acted, by the actor's text.
-pub(crate) async fn actors(scope: &Scope, entries: &[Entry]) -> Result<HashMap<String, String>> {
-    scope.require(Permission::AuditView)?;
-    let users = entries
-        .iter()
-        .filter_map(|entry| entry.actor.parse::<UserId>().ok())
-        .map(|id| Asked { id: id.raw() });
-    let keys =
-        entries.iter().filter_map(|entry| entry.actor.parse::<KeyId>().ok()).map(|id| Asked { id: id.raw() });
-    let (users, keys): (Vec<_>, Vec<_>) = (users.collect(), keys.collect());
-    let mut tx = scope.read().await?;
-    let users: Vec<UserName> = tx
-        .all(
-            sql!(
-                "select id, name from users where tenant_id = $1 \
-                 and id in (select cast(r.value ->> 'id' as bigint) from json_rows($2) r)"
-            ),
-            vec![scope.tenant().into(), Arg::json(&users)?],
-        )
-        .await?;
-    let keys: Vec<KeyName> = tx
-        .all(
-            sql!(
-                "select id, name from api_key where tenant_id = $1 \
-                 and id in (select cast(r.value ->> 'id' as bigint) from json_rows($2) r)"
-            ),
-            vec![scope.tenant().into(), Arg::json(&keys)?],
-        )
-        .await?;
-    let users = users.into_iter().map(|user| (user.id.to_string(), user.name));
-    Ok(users.chain(keys.into_iter().map(|key| (key.id.to_string(), key.name))).collect())
 }
