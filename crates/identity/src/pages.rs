@@ -105,7 +105,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ProviderView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Audit",
         href: "/audit",
         icon: Icon::Shield,
@@ -113,7 +113,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::AuditView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Security events",
         href: "/security-events",
         icon: Icon::Warning,
@@ -121,7 +121,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::SecurityEventView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Alerts",
         href: "/alert-rules",
         icon: Icon::Bell,
@@ -129,7 +129,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::SecurityEventView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Reviews",
         href: "/reviews",
         icon: Icon::Book,
@@ -137,7 +137,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ReviewView,
     },
     NavEntry {
-        group: "Access",
+        group: "Organisation",
         label: "Value lists",
         href: "/value-lists",
         icon: Icon::List,
@@ -145,7 +145,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ValueListView,
     },
     NavEntry {
-        group: "Access",
+        group: "Organisation",
         label: "Encryption",
         href: "/encryption",
         icon: Icon::Lock,

@@ -38,7 +38,7 @@ pub fn pages() -> Router<App> {
 
 /// Their place in the navigation.
 pub const NAV: &[NavEntry] = &[NavEntry {
-    group: "Access",
+    group: "Oversight",
     label: "Privacy",
     href: "/privacy",
     icon: Icon::Shield,
