@@ -138,6 +138,14 @@ pub const NAV: &[NavEntry] = &[
     },
     NavEntry {
         group: "Organisation",
+        label: "Settings",
+        href: "/organisation",
+        icon: Icon::Gear,
+        key: None,
+        permission: Permission::OrganisationView,
+    },
+    NavEntry {
+        group: "Organisation",
         label: "Value lists",
         href: "/value-lists",
         icon: Icon::List,
@@ -151,14 +159,6 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Lock,
         key: None,
         permission: Permission::EncryptionView,
-    },
-    NavEntry {
-        group: "Access",
-        label: "Organisation",
-        href: "/organisation",
-        icon: Icon::Globe,
-        key: None,
-        permission: Permission::OrganisationView,
     },
     NavEntry {
         group: "Platform",
