@@ -48,8 +48,8 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-/// The names of the tenant's users, keys and applications among some actors, by the actor's text. Whoever may see a record may
-/// see the name of who made it.
+/// The names of the tenant's users, keys and applications among some actors, by the actor's text, such as `usr_…`, or
+/// `app_… for usr_…` where one acts for another. Whoever may see a record may see the name of who made it.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -57,15 +57,22 @@ pub async fn names<'a>(
     scope: &Scope,
     actors: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<HashMap<String, String>> {
+    let words = || actors.clone().flat_map(|actor| actor.split(' '));
     let mut tx = scope.read().await?;
-    let mut names = HashMap::new();
+    let mut names: HashMap<String, String> = HashMap::new();
     for kind in &KINDS {
-        let asked: BTreeSet<Asked> = actors.clone().filter_map(kind.read).map(|id| Asked { id }).collect();
+        let asked: BTreeSet<Asked> = words().filter_map(kind.read).map(|id| Asked { id }).collect();
         if asked.is_empty() {
             continue;
         }
         let rows: Vec<Named> = tx.all(kind.names, vec![scope.tenant().into(), Arg::json(&asked)?]).await?;
         names.extend(rows.into_iter().map(|row| ((kind.write)(row.id), row.name)));
+    }
+    for actor in actors.clone().filter(|actor| actor.contains(' ')) {
+        if actor.split(' ').any(|word| names.contains_key(word)) {
+            let named = actor.split(' ').map(|word| names.get(word).map_or(word, String::as_str));
+            names.insert(actor.to_owned(), named.collect::<Vec<_>>().join(" "));
+        }
     }
     Ok(names)
 }

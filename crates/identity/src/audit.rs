@@ -5,7 +5,7 @@ use runtime::{Runtime, Scope, sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::event::Change;
-use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp, event};
+use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp, UserId, event};
 use web::Paging;
 
 pub mod api;
@@ -45,7 +45,7 @@ const CHECKPOINTS_SHOWN: i64 = 50;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// Only what this actor did: `usr_…`, `key_…`.
+    /// Only what this actor did: `usr_…`, `key_…`; of a user also what others did as them, and what they did as others.
     pub actor: Option<String>,
     /// Only this kind, such as `key.created`.
     #[serde(rename = "type")]
@@ -128,11 +128,19 @@ impl Filter {
     }
 }
 
+/// The two who stand in an actor's text where one acts as the other.
+fn pair(actor: &str) -> [Option<&str>; 2] {
+    let both = actor.split_once(" by ");
+    [both.map(|(user, _)| user), both.map(|(_, by)| by)]
+}
+
 impl Wanted {
     /// Whether a row is one of those that are wanted; the same as the statement of [`list`] asks.
     fn fits(&self, linked: &Linked) -> bool {
         let Linked { row, folded, .. } = linked;
-        self.actor.as_ref().is_none_or(|actor| *actor == row.actor)
+        self.actor
+            .as_ref()
+            .is_none_or(|actor| *actor == row.actor || pair(&row.actor).contains(&Some(actor.as_str())))
             && self.kind.is_none_or(|kind| kind == row.kind)
             && self.subject.as_ref().is_none_or(|subject| row.subject.as_ref() == Some(subject))
             && self.since.is_none_or(|since| row.at >= since)
@@ -157,7 +165,7 @@ pub struct Entry {
     pub seq: i64,
     /// When.
     pub at: Timestamp,
-    /// Who: a user, a key, an account, or a part of the system.
+    /// Who: a user, a key, an account, or a part of the system; `usr_… by usr_…` for a user as whom another one acted.
     pub actor: String,
     /// The request that asked for it, where one did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,7 +224,8 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<Entry>> {
                 "select r.number, r.seq, r.at, r.actor, r.request_id, r.from_address, r.kind, r.subject, r.data, r.folded, \
                  r.previous, r.hash from audit_row r join audit_chain c on c.tenant_id = r.tenant_id \
                  where r.tenant_id = $1 and r.number < $2 and r.number >= c.first \
-                 and (cast($3 as text) is null or r.actor = $3) and (cast($4 as text) is null or r.kind = $4) \
+                 and (cast($3 as text) is null or r.actor = $3 or r.actor like cast($10 as text) || ' by %' \
+                 or r.actor like '% by ' || cast($10 as text)) and (cast($4 as text) is null or r.kind = $4) \
                  and (cast($5 as text) is null or r.subject = $5) and (cast($6 as bigint) is null or r.at >= $6) \
                  and (cast($7 as bigint) is null or r.at < $7) \
                  and (cast($8 as text) is null or r.folded like $8 escape '\\') order by r.number desc limit $9"
@@ -230,7 +239,8 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<Entry>> {
                 wanted.since,
                 wanted.until,
                 wanted.pattern(),
-                limit as i64 + 1
+                limit as i64 + 1,
+                wanted.actor.filter(|actor| actor.parse::<UserId>().is_ok())
             ],
         )
         .await?;

@@ -18,9 +18,10 @@ use runtime::secrets::sha256_hex;
 use runtime::{Actor, Held, Runtime, Scope};
 use serde::Serialize;
 use types::{Code, ConsentId, Error, Event, KeyId, Result, SessionId, TenantId, Timestamp, UserId};
-use web::access::{Authenticate, Credentials, Person, Rate, Signed};
+use web::access::{Acting, Authenticate, Credentials, Person, Rate, Signed};
 
 use crate::domain;
+use crate::impersonation::{self, Standing};
 use crate::role::rights::{self, Facts};
 use crate::{consent, device, key, network, token};
 
@@ -47,10 +48,19 @@ struct Known {
     held: Held,
     person: Option<Person>,
     session: Option<Seat>,
+    /// Who acts, where they act as the person.
+    behind: Option<Behind>,
     /// What a program shows, and from where it may.
     program: Option<Arc<Program>>,
     expires_at: Option<Timestamp>,
     remembered_until: Timestamp,
+}
+
+/// Whose session it is in which somebody acts as another.
+#[derive(Clone)]
+struct Behind {
+    id: UserId,
+    email: String,
 }
 
 /// A program that is known by a key or an access token.
@@ -201,6 +211,11 @@ impl Identity {
         )
         .await?;
         tx.execute(
+            sql!("delete from registration where expires_at <= $1 /* every tenant: age alone decides */"),
+            args![now],
+        )
+        .await?;
+        tx.execute(
             sql!("delete from device where last_seen_at <= $1 /* every tenant: age alone decides */"),
             args![now.plus_ms(-device::KNOWN_DAYS * 86_400_000)],
         )
@@ -312,6 +327,7 @@ impl Identity {
             held,
             person: None,
             session: None,
+            behind: None,
             program: Some(Arc::new(program)),
             expires_at,
             remembered_until: remembered_until.map_or(remembered, |until| until.min(remembered)),
@@ -359,6 +375,7 @@ impl Identity {
             held,
             person: None,
             session: None,
+            behind: None,
             program: Some(Arc::new(program)),
             expires_at: row.expires_at.into_iter().chain(former_until).min(),
             remembered_until,
@@ -390,7 +407,8 @@ impl Identity {
         let mut tx = self.runtime.db.read(Tenancy::Tenant(row.tenant_id)).await?;
         let facts = rights::of_user(&mut tx, row.tenant_id, row.user_id, now).await?;
         let (held, remembered_until) = entered(&facts, now)?;
-        Ok(Known {
+        let standing = impersonation::standing(&mut tx, (row.tenant_id, row.id), &held, now).await?;
+        let own = Known {
             tenant: row.tenant_id,
             actor: Actor::User(row.user_id),
             owner: Some(row.user_id),
@@ -401,13 +419,43 @@ impl Identity {
                 tenant: row.tenant,
                 language: row.language,
                 brand: domain::brand(row.accent, row.logo.as_deref(), row.support_email),
+                acting: None,
             }),
             session: Some(Seat { session: row.id, proven_at: row.proven_at }),
+            behind: None,
             program: None,
             expires_at: Some(row.expires_at),
             // Shorter than the least idle time that can be configured, so what is remembered is never idle.
             remembered_until,
+        };
+        Ok(match standing {
+            Some(standing) => own.acting_as(row.user_id, standing),
+            None => own,
         })
+    }
+}
+
+impl Known {
+    /// The same session while its owner acts as another user.
+    fn acting_as(self, by: UserId, standing: Standing) -> Self {
+        let Standing { user, name, email, language, held, until, ends_at } = standing;
+        let own = self.person.unwrap_or_default();
+        Self {
+            actor: Actor::As { user, by },
+            owner: Some(user),
+            held,
+            behind: Some(Behind { id: by, email: own.email }),
+            remembered_until: self.remembered_until.min(until),
+            person: Some(Person {
+                name,
+                email,
+                language,
+                acting: Some(Acting { by: own.name, until: ends_at }),
+                tenant: own.tenant,
+                brand: own.brand,
+            }),
+            ..self
+        }
     }
 }
 
@@ -452,15 +500,23 @@ impl Memory {
                 let ended = |program: &Program| program.grant.is_some_and(|id| id.to_string() == change.id);
                 self.forget(|known| known.program.as_deref().is_some_and(ended));
             }
+            Event::SigningKeysRevoked(_) => {
+                let by_token = |program: &Program| program.token.is_some();
+                self.forget(|known| known.program.as_deref().is_some_and(by_token));
+            }
             Event::TokenRevoked(change) => {
                 let revoked = |program: &Program| program.token.as_ref() == Some(&change.id);
                 self.forget(|known| known.program.as_deref().is_some_and(revoked));
             }
             Event::UserChanged(change) | Event::UserPasswordChanged(change) => {
-                self.forget(|known| known.owner.is_some_and(|id| id.to_string() == change.id));
+                let theirs =
+                    |known: &Known| known.owner.into_iter().chain(known.behind.as_ref().map(|by| by.id));
+                self.forget(|known| theirs(known).any(|id| id.to_string() == change.id));
             }
             Event::UserSignedOut(access) | Event::UserProved(access) => {
-                self.forget(|known| known.person.as_ref().is_some_and(|person| person.email == access.who));
+                let person = |known: &Known| known.person.as_ref().is_some_and(|one| one.email == access.who);
+                let behind = |known: &Known| known.behind.as_ref().is_some_and(|one| one.email == access.who);
+                self.forget(|known| person(known) || behind(known));
             }
             Event::TenantChanged(change)
             | Event::BrandChanged(change)
@@ -468,7 +524,10 @@ impl Memory {
             | Event::SignInPolicyChanged(change) => {
                 self.forget(|known| known.tenant.to_string() == change.id);
             }
-            Event::RoleChanged(_)
+            Event::UserImpersonated(_)
+            | Event::ImpersonationEnded(_)
+            | Event::UserEmailChanged(_)
+            | Event::RoleChanged(_)
             | Event::RoleDeleted(_)
             | Event::GrantCreated(_)
             | Event::GrantEnded(_)

@@ -67,6 +67,8 @@ pub struct House {
     pub name: String,
     /// How it looks.
     pub brand: Brand,
+    /// Whether people may register with it by themselves.
+    pub registers: bool,
 }
 
 /// The proved hosts, as they were last read.
@@ -76,6 +78,7 @@ struct Known(RwLock<Arc<HashMap<String, Arc<House>>>>);
 record! {
     struct HouseRow {
         host: String, tenant_id: TenantId, name: String, accent: Option<String>, logo: Option<String>, support_email: Option<String>,
+        registers: bool,
     }
 }
 
@@ -95,8 +98,8 @@ pub async fn refresh(runtime: &Runtime) -> Result<()> {
         .await?
         .all(
             sql!(
-                "select d.host, d.tenant_id, t.name, t.accent, t.logo, t.support_email from domain d join tenant t \
-                 on t.id = d.tenant_id where d.proved_at is not null order by d.host limit $1 \
+                "select d.host, d.tenant_id, t.name, t.accent, t.logo, t.support_email, (p.open is not null and p.open) as registers \
+                 from domain d join tenant t on t.id = d.tenant_id left join registration_policy p on p.tenant_id = d.tenant_id where d.proved_at is not null order by d.host limit $1 \
                  /* every tenant: the host says whose it is */"
             ),
             args![HOSTS_MAX],
@@ -104,7 +107,7 @@ pub async fn refresh(runtime: &Runtime) -> Result<()> {
         .await?;
     let houses = rows.into_iter().map(|row| {
         let brand = brand(row.accent, row.logo.as_deref(), row.support_email);
-        (row.host, Arc::new(House { tenant: row.tenant_id, name: row.name, brand }))
+        (row.host, Arc::new(House { tenant: row.tenant_id, name: row.name, brand, registers: row.registers }))
     });
     let known = runtime.kept(|_| Known::default());
     *known.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(houses.collect());

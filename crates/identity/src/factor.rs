@@ -11,7 +11,7 @@ use crate::attempt::{self, Lockout};
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
 use crate::user::{self, User};
-use crate::{device, policy};
+use crate::{device, impersonation, policy};
 
 pub mod api;
 pub mod backup;
@@ -90,6 +90,7 @@ pub async fn own(scope: &Scope) -> Result<Security> {
 /// Without `user.view`; `not_found`.
 pub async fn of(scope: &Scope, id: UserId) -> Result<Security> {
     scope.require(Permission::UserView)?;
+    impersonation::refuse_on(scope, id)?;
     let mut tx = scope.read().await?;
     let user = user::find(&mut tx, scope.tenant(), id).await?;
     read(&mut tx, scope, &user).await

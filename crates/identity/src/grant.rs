@@ -178,7 +178,7 @@ pub async fn create(scope: &Scope, new: NewGrant) -> Result<Grant> {
     if new.ends_at <= now || new.ends_at.since_ms(now) > LONGEST_MS {
         return Err(Error::invalid("ends_at", "give a time in the future, and within a year"));
     }
-    if *scope.actor() == Actor::User(new.user) {
+    if scope.actor().is_person(new.user) {
         return Err(
             Error::new(Code::Conflict, "nobody gives to themselves").hint("another administrator can.")
         );

@@ -7,7 +7,7 @@ use serde::Serialize;
 use types::{Page, Permission, Result, SecurityEntryId, Timestamp, UserId};
 use web::Paging;
 
-use crate::user;
+use crate::{impersonation, user};
 
 /// Entries of one user; the oldest go first.
 const ENTRIES_MAX: i64 = 500;
@@ -53,6 +53,9 @@ kinds! {
     BackupCodeUsed "backup_code_used" "Backup code used";
     LinkIssued "link_issued" "Sign-in link made";
     MailAsked "mail_asked" "Mail asked for";
+    Impersonated "impersonated" "Somebody acted as this user";
+    ImpersonationEnded "impersonation_ended" "Acting as this user ended";
+    EmailChanged "email_changed" "E-mail address changed";
     EmailVerified "email_verified" "E-mail address verified";
 }
 
@@ -138,6 +141,7 @@ pub async fn own(scope: &Scope, paging: &Paging) -> Result<Page<SecurityEntry>> 
 /// Without `user.view`; `not_found`; a malformed cursor or limit.
 pub async fn of(scope: &Scope, id: UserId, paging: &Paging) -> Result<Page<SecurityEntry>> {
     scope.require(Permission::UserView)?;
+    impersonation::refuse_on(scope, id)?;
     user::find(&mut scope.read().await?, scope.tenant(), id).await?;
     list(scope, id, paging).await
 }

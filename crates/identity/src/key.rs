@@ -378,7 +378,7 @@ record! { struct Owner { owner_id: Option<UserId> } }
 /// Whose rights bound what the caller creates.
 pub(crate) async fn owner(tx: &mut Tx, scope: &Scope) -> Result<Option<UserId>> {
     match scope.actor() {
-        Actor::User(id) | Actor::App { user: id, .. } => Ok(Some(*id)),
+        Actor::User(id) | Actor::App { user: id, .. } | Actor::As { user: id, .. } => Ok(Some(*id)),
         Actor::Key(id) => owner_of(tx, scope.tenant(), *id).await,
         Actor::Client(id) => client::owner_of(tx, scope.tenant(), *id).await,
         Actor::Account(_) | Actor::System(_) => Ok(None),

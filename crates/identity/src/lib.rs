@@ -10,6 +10,7 @@
 //! | [`erasure`] | the end of a tenant, and its certificate |
 //! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
+//! | [`registration`] | newcomers who register by themselves |
 //! | [`sign_in`] | signing in, a step at a time; ways in by mail |
 //! | [`factor`] | the second step: authenticators, passkeys, backup codes |
 //! | [`proof`] | proving again who one is, before what is dangerous |
@@ -19,6 +20,7 @@
 //! | [`password`] | argon2id, and what a good one looks like |
 //! | [`attempt`] | how often somebody may guess |
 //! | [`policy`] | how people of a tenant sign in |
+//! | [`impersonation`] | acting as another user, with a trace |
 //! | [`journal`] | a user's security history |
 //! | [`mail`] | mail to people |
 //! | [`key`] | API keys |
@@ -63,6 +65,7 @@ pub mod factor;
 pub mod federation;
 pub mod first_start;
 pub mod grant;
+pub mod impersonation;
 pub mod journal;
 pub mod key;
 pub mod link;
@@ -77,6 +80,7 @@ mod personal;
 pub mod policy;
 pub mod proof;
 pub mod provider;
+pub mod registration;
 pub mod review;
 pub mod role;
 pub mod security_event;
@@ -104,6 +108,14 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0027_security_events.sql"),
     },
     Migration { name: "identity/0029_reviews", text: include_str!("../migrations/0029_reviews.sql") },
+    Migration {
+        name: "identity/0030_impersonation",
+        text: include_str!("../migrations/0030_impersonation.sql"),
+    },
+    Migration {
+        name: "identity/0031_registration",
+        text: include_str!("../migrations/0031_registration.sql"),
+    },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];
@@ -116,6 +128,7 @@ pub const TABLES: &[&str] = &[
     "users",
     "sign_in_link",
     "session",
+    "impersonation",
     "api_key",
     "password_history",
     "totp",
@@ -127,6 +140,8 @@ pub const TABLES: &[&str] = &[
     "failed_sign_in",
     "security_entry",
     "sign_in_policy",
+    "registration_policy",
+    "registration",
     "access_role",
     "access_grant",
     "team",
@@ -163,6 +178,8 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
         (mail::KIND, mail::handler()),
         (alert::KIND, alert::handler()),
         (sign_in::recovery::KIND, sign_in::recovery::handler()),
+        (registration::join::KIND, registration::join::handler()),
+        (user::address::KIND, user::address::handler()),
     ]
 }
 
@@ -174,6 +191,8 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(domain::api::router())
         .merge(erasure::api::router())
         .merge(user::api::router())
+        .merge(impersonation::api::router())
+        .merge(registration::api::router())
         .merge(factor::api::router())
         .merge(policy::api::router())
         .merge(key::api::router())

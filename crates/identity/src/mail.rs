@@ -15,7 +15,7 @@ use crate::{domain, encryption};
 
 mod texts;
 
-pub(crate) use texts::Letter;
+pub(crate) use texts::{Account, Letter};
 
 /// The kind of these jobs.
 pub const KIND: &str = "identity.mail";

@@ -11,6 +11,8 @@ pub fn pages() -> Router<App> {
     Router::new()
         .merge(crate::sign_in::pages::router())
         .merge(crate::user::pages::router())
+        .merge(crate::impersonation::pages::router())
+        .merge(crate::registration::pages::router())
         .merge(crate::proof::pages::router())
         .merge(crate::policy::pages::router())
         .merge(crate::key::pages::router())
@@ -63,6 +65,14 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Users,
         key: Some('u'),
         permission: Permission::UserView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Registrations",
+        href: "/registrations",
+        icon: Icon::Plus,
+        key: None,
+        permission: Permission::UserCreate,
     },
     NavEntry {
         group: "Access",

@@ -57,7 +57,8 @@ pub const PERSONAL: &[Personal] = &[
             Way {
                 by: By::Actor,
                 count: sql!(
-                    "select count(*) as n from audit_row where tenant_id = $1 and actor = $2 and at < $3"
+                    "select count(*) as n from audit_row where tenant_id = $1 and at < $3 and (actor = $2 \
+                     or actor like cast($2 as text) || ' by %' or actor like '% by ' || cast($2 as text))"
                 ),
                 export: None,
                 erase: Erasure::Keep(
@@ -216,6 +217,35 @@ pub const PERSONAL: &[Personal] = &[
                 given: false,
             }),
         )],
+    },
+    Personal {
+        table: "registration",
+        title: "Newcomers who are no users yet",
+        subjects: "people who register by themselves",
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: "until they are users or refused, `security.link_ttl_m` before they have shown their address, 90 days after",
+        columns: "email email_folded name password_hash from_address",
+        others: "id tenant_id language token_hash created_at verified_at expires_at",
+        ways: &[Way {
+            by: By::Mail,
+            count: sql!(
+                "select count(*) as n from registration where tenant_id = $1 and email_folded = $2 and created_at < $3"
+            ),
+            export: Some(Export {
+                select: sql!(
+                    "select id as k, email as f1, name as f2, from_address as f3 from registration \
+                     where tenant_id = $1 and email_folded = $2 and id > $3 order by id limit $4"
+                ),
+                fields: &["email", "name", "from"],
+                given: true,
+            }),
+            erase: Erasure::Sql(sql!(
+                "delete from registration where tenant_id = $1 and id in (select id from registration \
+                 where tenant_id = $1 and email_folded = $2 and created_at < $3 limit $4)"
+            )),
+            names: None,
+        }],
     },
     Personal {
         table: "password_history",
@@ -453,7 +483,15 @@ pub const PERSONAL: &[Personal] = &[
         "token_hash tenant_id user_id first_step back enrol created_at expires_at tries mail_code_hash mail_code_until mail_codes",
     ),
     Personal::none("failed_sign_in", "user_id step tenant_id failures last_at"),
-    Personal::none("sign_in_policy", "tenant_id second_factor_roles mail_codes changed_at"),
+    Personal::none(
+        "sign_in_policy",
+        "tenant_id second_factor_roles mail_codes changed_at impersonation_mails",
+    ),
+    Personal::none("registration_policy", "tenant_id open domains role approval changed_at"),
+    Personal::none(
+        "impersonation",
+        "id tenant_id user_id by_user session_id reason started_at ends_at ended_at ended_by",
+    ),
     Personal::none(
         "audit_chain",
         "tenant_id event_seq number hash first checkpoint checkpoint_number checkpoint_at public_key signing_key_sealed",

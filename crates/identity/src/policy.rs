@@ -12,7 +12,7 @@ pub mod api;
 pub mod pages;
 
 /// How people of a tenant sign in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignInPolicy {
     /// Roles whose people need a second factor. Who has none is led to one at the next sign-in, and gets nowhere before.
@@ -22,12 +22,26 @@ pub struct SignInPolicy {
     /// mailbox is often open where the password is kept.
     #[serde(default)]
     pub mail_codes: bool,
+    /// Whether a user is told by mail when somebody acts as them. On unless set. Their security history tells it in any case.
+    #[serde(default = "on")]
+    pub impersonation_mails: bool,
+}
+
+const fn on() -> bool {
+    true
+}
+
+impl Default for SignInPolicy {
+    fn default() -> Self {
+        Self { second_factor_roles: Vec::new(), mail_codes: false, impersonation_mails: true }
+    }
 }
 
 record! {
     struct Stored {
         second_factor_roles: String,
         mail_codes: bool,
+        impersonation_mails: bool,
     }
 }
 
@@ -36,12 +50,14 @@ impl SignInPolicy {
     pub(crate) fn needs_second(&self, role: &str) -> bool {
         self.second_factor_roles.iter().any(|named| named == role)
     }
+}
 
-    /// From the columns, where the tenant has any.
-    pub(crate) fn of_columns(roles: Option<&str>, mail_codes: Option<bool>) -> Self {
+impl From<Stored> for SignInPolicy {
+    fn from(stored: Stored) -> Self {
         Self {
-            second_factor_roles: roles.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
-            mail_codes: mail_codes.unwrap_or(false),
+            second_factor_roles: serde_json::from_str(&stored.second_factor_roles).unwrap_or_default(),
+            mail_codes: stored.mail_codes,
+            impersonation_mails: stored.impersonation_mails,
         }
     }
 }
@@ -53,13 +69,13 @@ impl SignInPolicy {
 pub(crate) async fn read(tx: &mut Tx, tenant: TenantId) -> Result<SignInPolicy> {
     let stored: Option<Stored> = tx
         .optional(
-            sql!("select second_factor_roles, mail_codes from sign_in_policy where tenant_id = $1"),
+            sql!(
+                "select second_factor_roles, mail_codes, impersonation_mails from sign_in_policy where tenant_id = $1"
+            ),
             args![tenant],
         )
         .await?;
-    Ok(stored.map_or_else(SignInPolicy::default, |stored| {
-        SignInPolicy::of_columns(Some(&stored.second_factor_roles), Some(stored.mail_codes))
-    }))
+    Ok(stored.map_or_else(SignInPolicy::default, SignInPolicy::from))
 }
 
 /// How people of the tenant sign in.
@@ -101,12 +117,12 @@ pub async fn set(scope: &Scope, wanted: SignInPolicy) -> Result<SignInPolicy> {
     write
         .execute(
             sql!(
-                "insert into sign_in_policy (tenant_id, second_factor_roles, mail_codes, changed_at) \
-                 values ($1, $2, $3, $4) on conflict (tenant_id) do update set \
+                "insert into sign_in_policy (tenant_id, second_factor_roles, mail_codes, changed_at, impersonation_mails) \
+                 values ($1, $2, $3, $4, $5) on conflict (tenant_id) do update set \
                  second_factor_roles = excluded.second_factor_roles, mail_codes = excluded.mail_codes, \
-                 changed_at = excluded.changed_at"
+                 changed_at = excluded.changed_at, impersonation_mails = excluded.impersonation_mails"
             ),
-            args![scope.tenant(), &roles, policy.mail_codes, scope.now()],
+            args![scope.tenant(), &roles, policy.mail_codes, scope.now(), policy.impersonation_mails],
         )
         .await?;
     write

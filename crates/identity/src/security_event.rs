@@ -64,6 +64,7 @@ kinds! {
     NewDevice "new_device" "New browser of a user";
     NewNetwork "new_network" "New network of a user";
     PrivilegeChange "privilege_change" "Rights were widened";
+    Impersonation "impersonation" "Somebody acts as another user";
     MassExport "mass_export" "Many records read or taken away";
     Scanning "scanning" "A stranger tries doors";
     TollFraud "toll_fraud" "Burst of traffic to a new country";

@@ -1,10 +1,10 @@
 //! The browsers that are signed in, and signing out. How one signs in is in [`sign_in`](crate::sign_in).
 
 use db::{Tx, args, record, sql};
-use runtime::Scope;
 use runtime::config::Secret;
 use runtime::mail::one_line;
 use runtime::secrets::{sha256_hex, token};
+use runtime::{Actor, Scope};
 use serde::Serialize;
 use types::event::Access;
 use types::{Error, Event, Result, SessionId, TenantId, Timestamp, UserId};
@@ -182,7 +182,11 @@ pub async fn revoke_others(scope: &Scope, token: &str) -> Result<()> {
 /// # Errors
 /// `forbidden` for a program.
 pub async fn sign_out(scope: &Scope, token: &str) -> Result<()> {
-    let id = user::person(scope)?;
+    // The session is that of the one who acts.
+    let id = match scope.actor() {
+        Actor::As { by, .. } => *by,
+        _ => user::person(scope)?,
+    };
     let mut write = scope.write().await?;
     let ended = write
         .execute(

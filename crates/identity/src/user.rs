@@ -11,8 +11,9 @@ use crate::attempt::{Attempts, Step};
 use crate::journal::{self, Kind};
 use crate::role::rights::{self, Reaching};
 use crate::sign_in::recovery;
-use crate::{device, mail, name, password, session};
+use crate::{device, impersonation, mail, name, password, session};
 
+pub mod address;
 pub mod api;
 pub mod pages;
 
@@ -142,6 +143,7 @@ pub async fn own(scope: &Scope) -> Result<User> {
 pub(crate) fn person(scope: &Scope) -> Result<UserId> {
     match scope.actor() {
         Actor::User(id) => Ok(*id),
+        Actor::As { .. } => Err(impersonation::own_alone()),
         _ => Err(Error::new(Code::Forbidden, "only a person who has signed in can do this")),
     }
 }
@@ -234,7 +236,7 @@ pub async fn update(scope: &Scope, id: UserId, wanted: UserChange) -> Result<Use
         scope.require_for(Permission::UserRole, Some(id))?;
         rights::may_give(&mut write, scope, role).await?;
     }
-    if *scope.actor() == Actor::User(id) && (wanted.role.is_some() || wanted.status.is_some()) {
+    if scope.actor().is_person(id) && (wanted.role.is_some() || wanted.status.is_some()) {
         return Err(Error::new(Code::Conflict, "you cannot change your own role or state")
             .hint("another administrator can."));
     }
@@ -245,6 +247,9 @@ pub async fn update(scope: &Scope, id: UserId, wanted: UserChange) -> Result<Use
     };
     save(&mut write, scope.tenant(), id, &wanted).await?;
     let after = find(&mut write, scope.tenant(), id).await?;
+    if after.role != before.role || after.status != before.status {
+        impersonation::break_off(&mut write, scope.tenant(), id, scope.now()).await?;
+    }
     if after.status == Status::Disabled.as_str() {
         session::end_all(&mut write, scope.tenant(), id, None).await?;
     }

@@ -31,6 +31,13 @@ pub enum Actor {
         /// What that person lets it do.
         consent: ConsentId,
     },
+    /// A person who acts as another one for a time. What they do is the other's, and says by whom.
+    As {
+        /// As whom.
+        user: UserId,
+        /// Who it is.
+        by: UserId,
+    },
     /// A customer's system over SMPP.
     Account(AccountId),
     /// A part of the product, by its name.
@@ -44,8 +51,20 @@ impl std::fmt::Display for Actor {
             Self::Key(id) => write!(f, "{id}"),
             Self::Client(id) => write!(f, "{id}"),
             Self::App { client, user, .. } => write!(f, "{client} for {user}"),
+            Self::As { user, by } => write!(f, "{user} by {by}"),
             Self::Account(id) => write!(f, "{id}"),
             Self::System(part) => write!(f, "system {part}"),
+        }
+    }
+}
+
+impl Actor {
+    /// Whether a person acts, or somebody as them, or they as somebody: what nobody may do for themselves is not done so either.
+    pub fn is_person(&self, id: UserId) -> bool {
+        match self {
+            Self::User(user) => *user == id,
+            Self::As { user, by } => [*user, *by].contains(&id),
+            Self::Key(_) | Self::Client(_) | Self::App { .. } | Self::Account(_) | Self::System(_) => false,
         }
     }
 }
@@ -324,11 +343,18 @@ impl Scope {
     }
 
     /// Refuses a browser whose person has not proved lately who they are, before something that whoever sits down at an
-    /// abandoned screen must not do. Programs prove themselves with each request.
+    /// abandoned screen must not do. Programs prove themselves with each request. Who acts as another cannot prove to be them.
     ///
     /// # Errors
-    /// [`Code::StepUpRequired`].
+    /// [`Code::StepUpRequired`]; [`Code::Forbidden`] for who acts as another.
     pub fn require_fresh(&self) -> Result<()> {
+        if matches!(self.inner.actor, Actor::As { .. }) {
+            return Err(Error::new(
+                Code::Forbidden,
+                "this cannot be done by somebody who acts as another user",
+            )
+            .hint("Stop acting as them, and do it in your own name."));
+        }
         let minutes = self.inner.runtime.config.security.step_up_m;
         match self.inner.seat {
             Some(seat) if self.now().since_ms(seat.proven_at) > i64::from(minutes) * 60_000 => {

@@ -46,6 +46,7 @@ mod opt_out;
 mod organisation;
 mod privacy;
 mod queue;
+mod registration;
 mod review;
 mod role;
 mod route;
@@ -241,6 +242,9 @@ enum Command {
     /// Who is told of security events
     #[command(subcommand, visible_alias = "alerts")]
     Alert(alert::AlertCommand),
+    /// Newcomers who register by themselves: who may, and who waits
+    #[command(subcommand, visible_alias = "registrations")]
+    Registration(registration::RegistrationCommand),
     /// Who may do what, looked at once a quarter
     #[command(subcommand, visible_alias = "reviews")]
     Review(review::ReviewCommand),
@@ -341,6 +345,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::Audit(command) => audit::run(&command, client, out).await,
         Command::Security(command) => security::run(&command, client, out).await,
         Command::Alert(command) => alert::run(&command, client, out).await,
+        Command::Registration(command) => registration::run(&command, client, out).await,
         Command::Review(command) => review::run(&command, client, out).await,
         Command::ValueList(command) => value_list::run(&command, client, out).await,
         Command::Application(command) => application::run(&command, client, out).await,

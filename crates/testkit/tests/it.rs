@@ -24,6 +24,8 @@ mod holding;
 mod http;
 #[path = "it/idempotency.rs"]
 mod idempotency;
+#[path = "it/impersonation.rs"]
+mod impersonation;
 #[path = "it/inbound.rs"]
 mod inbound;
 #[path = "it/limits.rs"]
@@ -48,6 +50,8 @@ mod queue;
 mod rates;
 #[path = "it/refusals.rs"]
 mod refusals;
+#[path = "it/registration.rs"]
+mod registration;
 #[path = "it/routes.rs"]
 mod routes;
 #[path = "it/routing.rs"]

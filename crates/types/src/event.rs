@@ -196,6 +196,18 @@ events! {
     UserLockedOut(Access) "user.locked_out" true;
     /// An administrator let a user who was locked out try again.
     UserUnlocked(Access) "user.unlocked" true;
+    /// Somebody began to act as another user, for a time.
+    UserImpersonated(Change) "user.impersonated" true;
+    /// Somebody acts as another user no longer: by their own will, by another's, or because the time was over.
+    ImpersonationEnded(Change) "user.impersonation_ended" true;
+    /// A newcomer has shown that their address is theirs: they are a user now, or wait for somebody to let them in.
+    UserRegistered(Change) "user.registered" true;
+    /// A newcomer who waited was not let in.
+    RegistrationRefused(Change) "user.registration_refused" true;
+    /// Who may register by themselves was changed.
+    RegistrationPolicyChanged(Change) "registration_policy.changed" true;
+    /// A user's e-mail address was changed by themselves, who showed that the new one is theirs.
+    UserEmailChanged(Change) "user.email_changed" true;
     /// How people of the tenant sign in was changed.
     SignInPolicyChanged(Change) "sign_in_policy.changed" true;
     /// Something was noticed that looks like an attack or a misuse.
@@ -302,6 +314,10 @@ events! {
     RootKeyTurned(Change) "encryption.root_key_turned" true;
     /// The former root keys were dropped.
     RootKeysForgotten(Change) "encryption.root_keys_forgotten" true;
+    /// The next key that signs access tokens was made before its time.
+    SigningKeyTurned(Change) "encryption.signing_key_turned" true;
+    /// All keys that signed access tokens were dropped, and every token with them.
+    SigningKeysRevoked(Change) "encryption.signing_keys_revoked" true;
     /// A connection was deleted.
     ConnectionDeleted(Change) "connection.deleted" true;
     /// A routing rule was created.

@@ -114,6 +114,10 @@ pub mod kind {
         SecurityEvent "sev" "security event";
         /// A review of who may do what.
         Review "rvw" "review";
+        /// A time in which somebody acts as another user.
+        Impersonation "imp" "impersonation";
+        /// A newcomer who registers by themselves.
+        Registration "reg" "registration";
         /// A rule that tells of security events.
         AlertRule "alr" "alert rule";
     }

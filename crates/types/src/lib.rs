@@ -95,6 +95,10 @@ pub type ConsentEntryId = Id<kind::ConsentEntry>;
 pub type BreachId = Id<kind::Breach>;
 /// The id of a security event.
 pub type SecurityEventId = Id<kind::SecurityEvent>;
+/// The id of a time in which somebody acts as another user.
+pub type ImpersonationId = Id<kind::Impersonation>;
+/// The id of a newcomer who registers by themselves.
+pub type RegistrationId = Id<kind::Registration>;
 /// The id of a review.
 pub type ReviewId = Id<kind::Review>;
 /// The id of an alert rule.

@@ -145,6 +145,7 @@ permissions! {
     UserRole "user.role" "Users" "Give users another role";
     UserLink "user.link" "Users" "Make sign-in links for users";
     UserSecurity "user.security" "Users" "Take second factors away from users, and let them try again";
+    UserImpersonate "user.impersonate" "Users" "Act as another user for a time, and end that";
     SecurityManage "security.manage" "Users" "Change how people sign in";
     RoleView "role.view" "Roles" "See roles and what they allow";
     RoleCreate "role.create" "Roles" "Create roles";

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use futures::future::BoxFuture;
 use runtime::scope::{Keyed, kept_answer};
 use runtime::{Origin, Runtime, Scope};
-use types::{Code, Error, Result};
+use types::{Code, Error, Result, Timestamp};
 
 use crate::console::{NavEntry, Taste};
 use crate::idempotency::PresentedKey;
@@ -37,7 +37,7 @@ pub struct Credentials {
 }
 
 /// The person behind a session, for the console's header and its habits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Person {
     /// What to call them.
     pub name: String,
@@ -49,6 +49,17 @@ pub struct Person {
     pub language: String,
     /// How their tenant looks.
     pub brand: Brand,
+    /// Who acts as them, where it is not they themselves who ask.
+    pub acting: Option<Acting>,
+}
+
+/// Somebody who acts as another person.
+#[derive(Debug, Clone)]
+pub struct Acting {
+    /// What they themselves are called.
+    pub by: String,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// How a tenant looks.

@@ -131,6 +131,12 @@ impl Visitor {
                 sign_out: "/sign-out",
                 csrf: "",
             }),
+            acting: self.person.acting.as_ref().map(|acting| layout::Acting {
+                whose: &self.person.name,
+                by: &acting.by,
+                until: acting.until,
+                stop: "/impersonation/stop",
+            }),
             flash: self.taste.flash.as_deref().map(|text| Flash { tone: Tone::Good, text }),
             live_url: Some(&live_url),
             breadcrumbs: content.breadcrumbs,

@@ -120,7 +120,7 @@ pub(crate) fn take(signed: &Signed, extensions: &Extensions) -> Result<(), TooFa
     let asker = match scope.actor() {
         Actor::Key(id) => Asker::Key(*id),
         Actor::Client(id) => Asker::Client(*id),
-        Actor::User(id) | Actor::App { user: id, .. } => Asker::User(*id),
+        Actor::User(id) | Actor::App { user: id, .. } | Actor::As { by: id, .. } => Asker::User(*id),
         Actor::Account(_) | Actor::System(_) => return Ok(()),
     };
     let limits = &scope.runtime().config.http;

@@ -10,7 +10,7 @@ use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
 use runtime::live::{Heard, Listener};
-use runtime::{Scope, outbox};
+use runtime::{Actor, Scope, outbox};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
@@ -78,6 +78,12 @@ async fn events(
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/event-stream"));
     if wants_stream {
+        if matches!(scope.actor(), Actor::As { .. }) {
+            // A stream that is open would outlive the time.
+            return Err(Error::new(Code::Forbidden, "who acts as another user cannot follow events")
+                .hint("ask without Accept: text/event-stream.")
+                .into());
+        }
         let (place, heartbeat) = (place(&scope)?, heartbeat(&scope));
         return Ok(Sse::new(follow(scope, after, kind, place)).keep_alive(heartbeat).into_response());
     }

@@ -101,7 +101,8 @@ fn difference(data: &Value) -> Markup {
 fn entry(entry: &Entry, names: &HashMap<String, String>) -> Row {
     let actor = html! {
         @match names.get(&entry.actor) {
-            Some(name) => { a href=(format!("/audit?actor={}", entry.actor)) title=(entry.actor) { (name) } }
+            // Of somebody who acted as a user: what they did is what is asked for next.
+            Some(name) => { a href=(format!("/audit?actor={}", entry.actor.rsplit(' ').next().unwrap_or_default())) title=(entry.actor) { (name) } }
             None => (entry.actor),
         }
     };

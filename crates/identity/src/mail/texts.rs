@@ -1,5 +1,9 @@
 //! What mails to people say, in their language.
 
+mod account;
+
+pub(crate) use account::Account;
+
 /// A mail's subject matter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Letter<'a> {
@@ -17,6 +21,8 @@ pub(crate) enum Letter<'a> {
     PasswordChanged { from: &'a str, at: &'a str },
     /// A second factor was added or removed.
     FactorChanged { what: &'a str, from: &'a str, at: &'a str },
+    /// An account begins, moves to another address, or is used by somebody else.
+    Account(Account<'a>),
     /// Somebody guesses.
     LockedOut { from: &'a str, at: &'a str },
     /// Something was noticed that looks like an attack or a misuse; for whoever answers for it.
@@ -46,6 +52,7 @@ impl Letter<'_> {
                 Self::Reset { .. }
                 | Self::Link { .. }
                 | Self::Verify { .. }
+                | Self::Account(_)
                 | Self::SecurityEvent { .. }
                 | Self::ReviewDue { .. },
             ) => String::new(),
@@ -119,6 +126,7 @@ impl Letter<'_> {
                     "It is time to look at who may do what: {lines} users, keys and grants wait for a decision, to keep or to revoke.\n\n{url}\n"
                 ),
             ),
+            Self::Account(letter) => letter.english(),
             Self::LockedOut { from, at } => (
                 "Somebody tries to guess your password".to_owned(),
                 format!(
@@ -184,6 +192,7 @@ impl Letter<'_> {
                     "Il est temps de revoir qui peut faire quoi : {lines} utilisateurs, clés et droits temporaires attendent une décision, garder ou retirer.\n\n{url}\n"
                 ),
             ),
+            Self::Account(letter) => letter.french(),
             Self::LockedOut { from, at } => (
                 "Quelqu’un essaie de deviner votre mot de passe".to_owned(),
                 format!(
@@ -245,6 +254,7 @@ impl Letter<'_> {
                     "حان وقت مراجعة من يستطيع فعل ماذا: {lines} من المستخدمين والمفاتيح والصلاحيات المؤقتة بانتظار قرار بالإبقاء أو السحب.\n\n{url}\n"
                 ),
             ),
+            Self::Account(letter) => letter.arabic(),
             Self::LockedOut { from, at } => (
                 "يحاول أحدهم تخمين كلمة مرورك".to_owned(),
                 format!(

@@ -29,6 +29,7 @@ impl Given {
                 .filter_map(|name| name.strip_prefix("role_").map(str::to_owned))
                 .collect(),
             mail_codes: ticked.clone().any(|name| name == "mail_codes"),
+            impersonation_mails: ticked.clone().any(|name| name == "impersonation_mails"),
         }
     }
 }
@@ -53,6 +54,9 @@ async fn content(
         (field::checkbox("mail_codes", "Mail a code to who has their second factor not at hand")
             .hint(if mailing { "Weaker than an app or a passkey: whoever reads the mailbox gets the code. The address must be verified." } else { "No mail server is configured, so this does nothing yet." })
             .checked(policy.mail_codes))
+        (field::checkbox("impersonation_mails", "Tell people by mail when somebody acts as them")
+            .hint("Their security history tells it in any case.")
+            .checked(policy.impersonation_mails))
         (form::actions(&html! { (form::submit("Save")) }))
     };
     let body = html! {

@@ -32,7 +32,9 @@ struct Me {
 #[utoipa::path(get, path = "/api/v1/me", tag = "access", responses((status = 200, body = Me), (status = 401, body = ProblemBody)))]
 async fn me(Caller(scope): Caller) -> Result<Answer<200, Me>, Problem> {
     let user = match scope.actor() {
-        runtime::Actor::User(_) => Some(user::own(&scope).await?),
+        runtime::Actor::User(id) | runtime::Actor::As { user: id, .. } => {
+            Some(user::find(&mut scope.read().await?, scope.tenant(), *id).await?)
+        }
         _ => None,
     };
     Ok(Answer(Me {

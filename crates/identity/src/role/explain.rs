@@ -191,6 +191,7 @@ async fn facts(tx: &mut Tx, scope: &Scope, who: &str) -> Result<Facts> {
 fn oneself(scope: &Scope) -> Option<String> {
     match scope.actor() {
         Actor::User(_) | Actor::Key(_) | Actor::Client(_) => Some(scope.actor().to_string()),
+        Actor::As { user, .. } => Some(user.to_string()),
         Actor::App { consent, .. } => Some(consent.to_string()),
         Actor::Account(_) | Actor::System(_) => None,
     }

@@ -143,6 +143,13 @@ impl Counts {
                 let detail = format!("first sign-in{from} with {agent}");
                 vec![finding(Kind::NewDevice, Severity::Low, &access.who, person, detail)]
             }
+            Event::UserImpersonated(change) => {
+                let (by, why) =
+                    (text(change.after.as_ref(), "by_name"), text(change.after.as_ref(), "reason"));
+                let user = change.id.parse().ok();
+                let detail = format!("{by} acts as this user{from}: {why}");
+                vec![finding(Kind::Impersonation, Severity::Low, &change.name, user, detail)]
+            }
             Event::DataExported(exported) => {
                 let bound = i64::try_from(watch.rows_read_max).unwrap_or(i64::MAX);
                 let many = exported.records.is_some_and(|records| records >= bound);

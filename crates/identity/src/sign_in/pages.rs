@@ -91,7 +91,7 @@ pub(crate) fn bare(
     (status, [(header::CACHE_CONTROL, "no-store")], Html(layout::bare(&page).into_string())).into_response()
 }
 
-fn status(refused: &Refused) -> StatusCode {
+pub(crate) fn status(refused: &Refused) -> StatusCode {
     StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
@@ -123,6 +123,7 @@ fn sign_in_form(app: &App, headers: &HeaderMap, given: &SignIn, refused: &Refuse
             (passkey_button(texts.passkey, texts.passkey_failed, "/sign-in/passkey", back, true))
         }
         ul class="ways" {
+            @if house.as_ref().is_some_and(|house| house.registers) { li { a href="/register" { (texts.register) } } }
             li { a href=(with_query("/sign-in/with", &[("back", back)])) { (texts.with_service) } }
             @if mail::is_on(&app.runtime) {
                 li { a href="/sign-in/mail?wanted=link" { (texts.mail_link) } }
@@ -245,7 +246,7 @@ async fn use_link(
 }
 
 /// The page for a link that cannot be used, whatever it was for.
-fn link_of_no_use(runtime: &Runtime, headers: &HeaderMap) -> Response {
+pub(crate) fn link_of_no_use(runtime: &Runtime, headers: &HeaderMap) -> Response {
     let texts = texts(headers);
     let body = html! {
         (feedback::notice(Tone::Warn, texts.link_used_text, &html! {}))
@@ -310,7 +311,7 @@ fn set_cookie(
 }
 
 /// An error of a form that a person can mend, in their language.
-fn refused_by(texts: &Texts, error: Error) -> Result<Refused, PageProblem> {
+pub(crate) fn refused_by(texts: &Texts, error: Error) -> Result<Refused, PageProblem> {
     Refused::by(texts.refusal(error))
 }
 

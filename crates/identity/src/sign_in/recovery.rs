@@ -111,7 +111,7 @@ async fn answer(runtime: &Runtime, asked: Asked) -> Result<()> {
             letter = Letter::Link { url: &url, minutes };
         }
         Wanted::Reset => {
-            let token = issue(&mut write, &scope, &candidate, "reset").await?;
+            let token = issue(&mut write, &scope, &candidate, ("reset", &asked.email)).await?;
             let base = domain::public_url(&mut write, runtime, scope.tenant()).await?;
             (url, what) = (format!("{base}/sign-in/reset?token={token}"), "new password");
             letter = Letter::Reset { url: &url, minutes };
@@ -125,12 +125,12 @@ async fn answer(runtime: &Runtime, asked: Asked) -> Result<()> {
     Ok(())
 }
 
-/// A token that is mailed to a user's address and proves that one alone.
-async fn issue(
+/// A token that is mailed to an address of a user's and proves that one alone.
+pub(crate) async fn issue(
     write: &mut Write,
     scope: &Scope,
     candidate: &Candidate,
-    purpose: &'static str,
+    (purpose, folded): (&'static str, &str),
 ) -> Result<String> {
     let (tenant, id, now) = (candidate.tenant_id, candidate.id, scope.now());
     let secret = token(32).map_err(Error::internal)?;
@@ -151,7 +151,7 @@ async fn issue(
                 "insert into mailed_token (token_hash, tenant_id, user_id, purpose, email_folded, expires_at) \
                  values ($1, $2, $3, $4, $5, $6)"
             ),
-            args![sha256_hex(&secret), tenant, id, purpose, name::folded(&candidate.email), until],
+            args![sha256_hex(&secret), tenant, id, purpose, folded, until],
         )
         .await?;
     Ok(secret)
@@ -159,7 +159,7 @@ async fn issue(
 
 record! { struct TokenRow { tenant_id: TenantId, user_id: UserId, email_folded: String } }
 
-fn used() -> Error {
+pub(crate) fn used() -> Error {
     Error::new(Code::LinkUsed, "this link is used, expired or incomplete").hint("Ask for a new mail.")
 }
 
@@ -181,7 +181,7 @@ async fn owner(runtime: &Runtime, token: &str, purpose: &'static str) -> Result<
     candidate.filter(|candidate| candidate.may_enter() && same(candidate)).ok_or_else(used)
 }
 
-async fn use_up(write: &mut Write, scope: &Scope, token: &str) -> Result<()> {
+pub(crate) async fn use_up(write: &mut Write, scope: &Scope, token: &str) -> Result<()> {
     let gone = write
         .execute(
             sql!("delete from mailed_token where tenant_id = $1 and token_hash = $2"),
@@ -279,7 +279,7 @@ pub async fn ask_verification(scope: &Scope) -> Result<()> {
     let email = name::folded(&candidate.email);
     runtime.kept(MailAsks::new).admit(&email, scope.origin().from.as_deref(), scope.now())?;
     let mut write = scope.write().await?;
-    let token = issue(&mut write, scope, &candidate, "verify").await?;
+    let token = issue(&mut write, scope, &candidate, ("verify", &email)).await?;
     let base = domain::public_url(&mut write, runtime, scope.tenant()).await?;
     let url = format!("{base}/sign-in/verify?token={token}");
     let letter = Letter::Verify { url: &url, minutes: runtime.config.security.link_ttl_m };

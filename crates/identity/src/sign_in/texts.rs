@@ -72,6 +72,16 @@ pub(crate) struct Texts {
     pub(crate) still_there: &'static str,
     pub(crate) sign_out_there: &'static str,
     pub(crate) again: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) password_hint: &'static str,
+    pub(crate) register: &'static str,
+    pub(crate) register_why: &'static str,
+    pub(crate) registered_text: &'static str,
+    pub(crate) joined: &'static str,
+    pub(crate) joined_waits: &'static str,
+    pub(crate) address: &'static str,
+    pub(crate) address_text: &'static str,
+    pub(crate) address_done: &'static str,
 }
 
 impl Texts {
@@ -185,6 +195,16 @@ static ENGLISH: Texts = Texts {
     still_there: "You are signed out here. There you are still signed in:",
     sign_out_there: "Sign out there too",
     again: "Sign in again",
+    name: "Name",
+    password_hint: "At least {n} characters, and nothing that others would guess.",
+    register: "Create an account",
+    register_why: "You ask for an account with",
+    registered_text: "If this address can be registered, a mail with a link is on its way to it. Look into your mailbox.",
+    joined: "Your account is ready: sign in with the password that you chose.",
+    joined_waits: "Somebody of the organisation must let you in. You are told by mail.",
+    address: "New e-mail address",
+    address_text: "Press the button to make this the address of your account.",
+    address_done: "The address of your account is changed.",
 };
 
 static FRENCH: Texts = Texts {
@@ -255,6 +275,16 @@ static FRENCH: Texts = Texts {
     still_there: "Vous êtes déconnecté ici. Là-bas, vous êtes toujours connecté :",
     sign_out_there: "Se déconnecter là-bas aussi",
     again: "Se reconnecter",
+    name: "Nom",
+    password_hint: "Au moins {n} caractères, et rien que d’autres devineraient.",
+    register: "Créer un compte",
+    register_why: "Vous demandez un compte auprès de",
+    registered_text: "Si cette adresse peut être inscrite, un message avec un lien est en route. Regardez votre boîte.",
+    joined: "Votre compte est prêt : connectez-vous avec le mot de passe choisi.",
+    joined_waits: "Quelqu’un de l’organisation doit vous admettre. Vous serez prévenu par e-mail.",
+    address: "Nouvelle adresse e-mail",
+    address_text: "Appuyez sur le bouton pour en faire l’adresse de votre compte.",
+    address_done: "L’adresse de votre compte est changée.",
 };
 
 static ARABIC: Texts = Texts {
@@ -325,6 +355,16 @@ static ARABIC: Texts = Texts {
     still_there: "تم تسجيل خروجك هنا. وما زلت مسجّل الدخول هناك:",
     sign_out_there: "تسجيل الخروج هناك أيضًا",
     again: "تسجيل الدخول من جديد",
+    name: "الاسم",
+    password_hint: "{n} حرفًا على الأقل، ولا شيء قد يخمّنه الآخرون.",
+    register: "إنشاء حساب",
+    register_why: "تطلب حسابًا لدى",
+    registered_text: "إن كان يمكن تسجيل هذا العنوان، فرسالة برابط في طريقها إليه. انظر في صندوق بريدك.",
+    joined: "حسابك جاهز: سجّل الدخول بكلمة المرور التي اخترتها.",
+    joined_waits: "يجب أن يقبلك أحد من المؤسسة. ستُخبر بالبريد.",
+    address: "عنوان بريد جديد",
+    address_text: "اضغط الزر لجعله عنوان حسابك.",
+    address_done: "تم تغيير عنوان حسابك.",
 };
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::{NewUser, Status, User, UserChange};
 use crate::factor::{self, Security};
 use crate::link::{self, Link};
 use crate::role::custom::Offered;
-use crate::{attempt, grant, journal, name, role};
+use crate::{attempt, grant, impersonation, journal, name, role};
 
 mod account;
 mod security;
@@ -40,6 +40,19 @@ struct UserForm {
     language: String,
     #[serde(default)]
     status: String,
+}
+
+impl UserForm {
+    /// As the user is.
+    fn of(user: &User) -> Self {
+        Self {
+            email: String::new(),
+            name: user.name.clone(),
+            role: user.role.clone(),
+            language: user.language.clone(),
+            status: user.status.clone(),
+        }
+    }
 }
 
 /// The choices of a language field.
@@ -153,17 +166,23 @@ struct Around {
     offered: Vec<Offered>,
     governs: bool,
     grants: Markup,
+    acting: Markup,
     security: Security,
 }
 
 impl Around {
-    async fn of(visitor: &Visitor, user: &User) -> Result<Self, PageProblem> {
+    async fn of(
+        visitor: &Visitor,
+        user: &User,
+        acting: (&impersonation::pages::Given, &Refused),
+    ) -> Result<Self, PageProblem> {
         let scope = &visitor.scope;
         let governs = scope.held().allows(Permission::UserChange, Some(user.id))
             && super::may_govern(&mut scope.read().await?, scope, user).await.is_ok();
         let grants = grant::pages::card(visitor, user).await?;
+        let acting = impersonation::pages::card(visitor, user, governs, acting).await?;
         let security = factor::of(scope, user.id).await?;
-        Ok(Self { offered: roles(visitor).await?, governs, grants, security })
+        Ok(Self { offered: roles(visitor).await?, governs, grants, acting, security })
     }
 }
 
@@ -250,11 +269,12 @@ fn detail<'a>(
         ])))
         (safety(words, user, &around.security, governs, oneself))
         @if governs {
-            (refused.summary(words, &["name", "role", "language"]))
+            (refused.summary(words, &["name", "role", "language", "reason", "minutes"]))
             (card::card("Change", &html! {}, &form::post(&format!("/users/{}", user.id), "", &fields)))
             (card::card("Sign-in link", &html! {}, &link))
         }
         (around.grants)
+        (around.acting)
     };
     let actions = html! {
         @if explains { (form::link("Explain access", &format!("/explain?who={}", user.id)).icon(Icon::Shield)) }
@@ -268,15 +288,18 @@ fn detail<'a>(
 
 async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     let user = super::get(&visitor.scope, id.parse()?).await?;
-    let given = UserForm {
-        email: String::new(),
-        name: user.name.clone(),
-        role: user.role.clone(),
-        language: user.language.clone(),
-        status: user.status.clone(),
-    };
-    let around = Around::of(&visitor, &user).await?;
-    Ok(visitor.page(detail(&visitor, &user, &around, &given, &Refused::NONE)))
+    let around = Around::of(&visitor, &user, (&Default::default(), &Refused::NONE)).await?;
+    Ok(visitor.page(detail(&visitor, &user, &around, &UserForm::of(&user), &Refused::NONE)))
+}
+
+/// A user's page again, with what is wrong with the form by which one acts as them.
+pub(crate) async fn again(
+    visitor: &Visitor,
+    user: &User,
+    acting: (&impersonation::pages::Given, &Refused),
+) -> Result<Response, PageProblem> {
+    let around = Around::of(visitor, user, acting).await?;
+    Ok(visitor.page_again(detail(visitor, user, &around, &UserForm::of(user), acting.1)))
 }
 
 async fn update(
@@ -300,7 +323,7 @@ async fn update(
     match super::update(&visitor.scope, id, wanted).await {
         Ok(_) => Ok(console::done(&format!("/users/{id}"), "User saved.")),
         Err(error) => {
-            let around = Around::of(&visitor, &before).await?;
+            let around = Around::of(&visitor, &before, (&Default::default(), &Refused::NONE)).await?;
             Ok(visitor.page_again(detail(&visitor, &before, &around, &given, &Refused::by(error)?)))
         }
     }

@@ -8,10 +8,12 @@ mod encryption;
 #[path = "pages/federation.rs"]
 mod federation;
 mod house;
+mod impersonation;
 mod machines;
 #[path = "pages/oauth.rs"]
 mod oauth;
 mod pages;
+mod registration;
 mod reviews;
 mod roles;
 mod security;

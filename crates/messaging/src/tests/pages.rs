@@ -29,6 +29,7 @@ impl Authenticate for Everybody {
             tenant: "Demo".to_owned(),
             language: "en".to_owned(),
             brand: web::access::Brand::default(),
+            acting: None,
         };
         async { Ok(Signed { scope: self.0.clone(), person: Some(person), rate: None }) }.boxed()
     }

@@ -146,6 +146,7 @@ taken_at_once! {
     security.second_step_ttl_m;
     security.remember_days;
     security.step_up_m;
+    security.impersonation_m_max;
     security.mails_max;
     security.password_history;
     security.access_token_ttl_s;

@@ -270,6 +270,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("security.second_step_ttl_m", Integer { min: 1, max: 60 }),
     ("security.remember_days", Integer { min: 0, max: 365 }),
     ("security.step_up_m", Integer { min: 1, max: 1_440 }),
+    ("security.impersonation_m_max", Integer { min: 1, max: 480 }),
     ("security.mails_max", Integer { min: 1, max: 1_000 }),
     ("security.password_history", Integer { min: 0, max: 24 }),
     ("security.access_token_ttl_s", Integer { min: 60, max: 86_400 }),

@@ -296,6 +296,8 @@ pub struct Security {
     pub remember_days: u32,
     /// How long a proof of who one is counts.
     pub step_up_m: u32,
+    /// How long somebody may act as another user at most.
+    pub impersonation_m_max: u32,
     /// Mails with links and codes that can be asked for one address within `login_window_s`.
     pub mails_max: u32,
     /// A user's former passwords that are refused as the new one.

@@ -70,6 +70,16 @@ pub(super) enum UserCommand {
         /// Whether a code by mail stands in for a second factor that is not at hand: true or false
         #[arg(long)]
         mail_codes: Option<bool>,
+        /// Whether a user is told by mail when somebody acts as them: true or false
+        #[arg(long)]
+        impersonation_mails: Option<bool>,
+    },
+    /// Who acted as whom, newest first
+    Impersonations(PageFlags),
+    /// End what others do as a user, at once
+    EndImpersonation {
+        /// Their id or e-mail address
+        user: String,
     },
     /// Make a one-time sign-in link; by the database itself where the server does not answer
     Link {
@@ -117,8 +127,8 @@ pub(super) async fn run(
         return reset_offline(user, flags, out).await;
     }
     let client = Client::new(flags, reach)?;
-    if let UserCommand::Policy { second_factor_roles, mail_codes } = command {
-        return policy(&client, second_factor_roles, *mail_codes, out).await;
+    if let UserCommand::Policy { second_factor_roles, mail_codes, impersonation_mails } = command {
+        return policy(&client, second_factor_roles, (*mail_codes, *impersonation_mails), out).await;
     }
     let answer = match command {
         UserCommand::Security { user } => {
@@ -128,22 +138,18 @@ pub(super) async fn run(
         UserCommand::Unlock { user } => {
             client.act(&["users", &client.find(&KIND, user).await?, "unlock"]).await?
         }
+        UserCommand::Impersonations(page) => return impersonations(&client, page, out).await,
+        UserCommand::EndImpersonation { user } => {
+            let id = client.find(&KIND, user).await?;
+            client.write(Method::DELETE, &["users", &id, "impersonation"], None).await?;
+            out.note("Nobody acts as them any more.");
+            return Ok(());
+        }
         UserCommand::ResetFactors { user, .. } => {
             let id = client.find(&KIND, user).await?;
             client.write(Method::DELETE, &["users", &id, "factors"], None).await?
         }
-        UserCommand::List(page) => {
-            let columns = [
-                ("ID", "/id"),
-                ("EMAIL", "/email"),
-                ("NAME", "/name"),
-                ("ROLE", "/role"),
-                ("STATUS", "/status"),
-                ("LAST SIGN-IN", "/last_sign_in_at"),
-            ];
-            client.get(&["users"], &page.query()).await?.show_page(out, &columns);
-            return Ok(());
-        }
+        UserCommand::List(page) => return list(&client, page, out).await,
         UserCommand::Create { email, name, role, language, password_hash } => {
             let body = Members::default()
                 .with("email", Some(email.clone()))
@@ -220,6 +226,32 @@ async fn history(client: &Client, user: &str, page: &PageFlags, out: &Out) -> Re
     Ok(())
 }
 
+async fn list(client: &Client, page: &PageFlags, out: &Out) -> Result<(), Failure> {
+    let columns = [
+        ("ID", "/id"),
+        ("EMAIL", "/email"),
+        ("NAME", "/name"),
+        ("ROLE", "/role"),
+        ("STATUS", "/status"),
+        ("LAST SIGN-IN", "/last_sign_in_at"),
+    ];
+    client.get(&["users"], &page.query()).await?.show_page(out, &columns);
+    Ok(())
+}
+
+async fn impersonations(client: &Client, page: &PageFlags, out: &Out) -> Result<(), Failure> {
+    let columns = [
+        ("AS", "/user_name"),
+        ("BY", "/by_name"),
+        ("WHY", "/reason"),
+        ("SINCE", "/started_at"),
+        ("UNTIL", "/ends_at"),
+        ("ENDED", "/ended_at"),
+    ];
+    client.get(&["impersonations"], &page.query()).await?.show_page(out, &columns);
+    Ok(())
+}
+
 /// The database itself, where there is one.
 async fn beside(flags: &ConfigFlags) -> Result<Runtime, Failure> {
     let config = config::usable(flags)?;
@@ -247,18 +279,22 @@ async fn reset_offline(email: &str, flags: &ConfigFlags, out: &Out) -> Result<()
 async fn policy(
     client: &Client,
     roles: &[String],
-    mail_codes: Option<bool>,
+    (mail_codes, impersonation_mails): (Option<bool>, Option<bool>),
     out: &Out,
 ) -> Result<(), Failure> {
+    const SHOWN: &[&str] = &["second_factor_roles", "mail_codes", "impersonation_mails"];
     let now = client.get(&["sign-in-policy"], &[]).await?;
-    if roles.is_empty() && mail_codes.is_none() {
-        now.show(out, |value| out.facts(value, &["second_factor_roles", "mail_codes"]));
+    if roles.is_empty() && mail_codes.is_none() && impersonation_mails.is_none() {
+        now.show(out, |value| out.facts(value, SHOWN));
         return Ok(());
     }
     let kept = now.value.as_object().cloned().unwrap_or_default();
-    let body = Members::from(kept).with_list("second_factor_roles", roles).with("mail_codes", mail_codes);
+    let body = Members::from(kept)
+        .with_list("second_factor_roles", roles)
+        .with("mail_codes", mail_codes)
+        .with("impersonation_mails", impersonation_mails);
     let changed = client.write(Method::PUT, &["sign-in-policy"], Some(&body.value())).await?;
-    changed.show(out, |value| out.facts(value, &["second_factor_roles", "mail_codes"]));
+    changed.show(out, |value| out.facts(value, SHOWN));
     Ok(())
 }
 

@@ -281,6 +281,11 @@ pub fn plausible(method: &str, path: &str) -> Value {
             json!({ "name": "Another", "issuer": "https://login.example", "client_id": "x" })
         }
         ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
+        ("PUT", ["registration-policy"]) => json!({ "open": false }),
+        ("POST", ["registrations", "decide"]) => {
+            json!({ "registration": "reg_0000000000001", "decision": "refuse" })
+        }
+        ("POST", ["users", _, "impersonation"]) => json!({ "reason": "a test" }),
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("POST", ["tenants", _, "erasure"] | ["organisation", "erasure"]) => json!({ "name": "x" }),
         ("POST", ["domains"]) => json!({ "host": "another.example.org" }),

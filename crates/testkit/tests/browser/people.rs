@@ -142,6 +142,85 @@ async fn a_passkey_is_added_and_signs_in_alone_and_as_the_second_step() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_acts_as_another_sees_it_on_every_page_and_stops_by_a_click() {
+    let house = House::start().await;
+    let new = serde_json::json!({ "email": "anna@example.com", "name": "Anna", "role": "supervisor" });
+    let anna = house.admin.send("POST", "/api/v1/users", &new).await.expect(201);
+    let page = format!("/users/{}", anna["id"].as_str().unwrap());
+    let mut ana = Person::sign_in(&house).await;
+    ana.open(&page).await;
+    ana.sees("Act as this user").await;
+    ana.type_text("#f-reason", "Ticket 4711: cannot see her messages").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for(".acting", PATIENCE).await.unwrap();
+    ana.sees("You act as Anna").await;
+    ana.judge_everywhere().await;
+    for path in ["/messages", "/users", "/queue"] {
+        ana.open(path).await;
+        ana.sees("You act as Anna").await;
+        // It stays in sight, however far down the page is read.
+        ana.eval("window.scrollTo(0, document.body.scrollHeight)").await.unwrap();
+        assert!(
+            ana.holds("document.querySelector('.acting').getBoundingClientRect().top >= 0").await,
+            "{path}"
+        );
+    }
+    ana.tab_to(".acting button").await;
+    ana.press("Enter").await.unwrap();
+    ana.sees("You are yourself again.").await;
+    assert!(ana.holds("document.querySelector('.acting') === null").await);
+    ana.sees("Ticket 4711").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registration_is_opened_and_its_page_speaks_the_languages() {
+    let house = House::start_with(|config| {
+        config.mail.host = "127.0.0.1".to_owned();
+        config.mail.from = "console@sms.example".to_owned();
+    })
+    .await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/registrations").await;
+    ana.sees("Nobody waits").await;
+    ana.judge_everywhere().await;
+    ana.click("#f-open").await.unwrap();
+    ana.click("form[action='/registrations/policy'] button").await.unwrap();
+    ana.sees("Saved.").await;
+    let page = ana.text("main code").await.unwrap();
+    ana.open("/account").await;
+    ana.sees("Change address").await;
+    ana.judge_everywhere().await;
+    sign_out(&mut ana).await;
+    for (languages, title) in [("ar", "إنشاء حساب"), ("fr", "Créer un compte"), ("en", "Create an account")]
+    {
+        ana.set_languages(languages).await.unwrap();
+        ana.open(&page).await;
+        ana.sees(title).await;
+        ana.judge_everywhere().await;
+    }
+    ana.type_text("#f-name", "Eve").await.unwrap();
+    ana.type_text("#f-email", "eve@example.com").await.unwrap();
+    ana.type_text("#f-password", "short").await.unwrap();
+    ana.type_text("#f-repeated", "short").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for(".error-summary, [aria-invalid=true]", PATIENCE).await.unwrap();
+    ana.expect_problem("422").await.unwrap();
+    ana.judge().await;
+    ana.type_text("#f-password", PASSWORD).await.unwrap();
+    ana.type_text("#f-repeated", PASSWORD).await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.sees("a mail with a link is on its way").await;
+    ana.judge().await;
+    ana.open("/registration?token=x").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sign_in_page_speaks_the_languages_and_says_what_is_wrong() {
     let house = House::start_with(|config| {
         config.mail.host = "127.0.0.1".to_owned();

@@ -8,10 +8,10 @@ use testkit::client::{Answer, Client};
 use testkit::mail::Sink;
 use totp_rs::{Builder, Secret};
 
-const PASSWORD: &str = "correct horse battery";
-const ADMIN: &str = "admin@localhost";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const ADMIN: &str = "admin@localhost";
 
-async fn with_mail(sink: &Sink) -> House {
+pub(crate) async fn with_mail(sink: &Sink) -> House {
     let port = sink.address.port();
     House::start_with(|config| {
         config.mail.host = "127.0.0.1".to_owned();
@@ -25,17 +25,17 @@ async fn with_mail(sink: &Sink) -> House {
 }
 
 /// A person's browser: what it was told to keep.
-struct Browser {
-    client: Client,
+pub(crate) struct Browser {
+    pub(crate) client: Client,
     jar: Vec<(String, String)>,
 }
 
 impl Browser {
-    fn new(house: &House) -> Self {
+    pub(crate) fn new(house: &House) -> Self {
         Self { client: house.anonymous(), jar: Vec::new() }
     }
 
-    fn cookies(&self) -> String {
+    pub(crate) fn cookies(&self) -> String {
         let pairs = self.jar.iter().filter(|(_, value)| !value.is_empty());
         pairs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
@@ -50,27 +50,33 @@ impl Browser {
         answer
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         let answer = self.client.ask("GET", path, &[("cookie", &self.cookies())], None).await;
         self.keep(answer)
     }
 
-    async fn post(&mut self, path: &str, form: &str) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, form: &str) -> Answer {
         let answer = self.client.form(path, &[("cookie", &self.cookies())], form).await;
         self.keep(answer)
     }
 
-    async fn password(&mut self, email: &str, password: &str) -> Answer {
+    pub(crate) async fn json(&mut self, method: &str, path: &str, body: &serde_json::Value) -> Answer {
+        let (cookies, body) = (self.cookies(), body.to_string().into_bytes());
+        let headers = [("cookie", cookies.as_str()), ("content-type", "application/json")];
+        self.client.ask(method, path, &headers, Some(body)).await
+    }
+
+    pub(crate) async fn password(&mut self, email: &str, password: &str) -> Answer {
         self.post("/sign-in", &format!("email={email}&password={}", password.replace(' ', "+"))).await
     }
 }
 
-fn to(answer: &Answer) -> &str {
+pub(crate) fn to(answer: &Answer) -> &str {
     answer.headers.get("location").map_or("", |value| value.to_str().unwrap())
 }
 
 /// The administrator's browser, with a password set.
-async fn admin(house: &House) -> Browser {
+pub(crate) async fn admin(house: &House) -> Browser {
     let link = identity::first_start::new_link(&house.server.runtime, ADMIN).await.unwrap();
     let mut browser = Browser::new(house);
     let token = link.path.split_once("token=").unwrap().1.to_owned();
@@ -81,20 +87,20 @@ async fn admin(house: &House) -> Browser {
 }
 
 /// Waits for the so-many-th mail, and gives the path of the link in it, or its text.
-async fn mail(house: &House, sink: &Sink, number: usize) -> String {
+pub(crate) async fn mail(house: &House, sink: &Sink, number: usize) -> String {
     house.until("the mail has come", async || sink.taken().len() >= number).await;
     // Quoted-printable (RFC 2045 §6.7), as far as these mails use it.
     sink.taken()[number - 1].content.replace("=\r\n", "").replace("=3D", "=")
 }
 
-fn path_in(mail: &str) -> String {
+pub(crate) fn path_in(mail: &str) -> String {
     let line =
         mail.lines().find(|line| line.contains("token=")).unwrap_or_else(|| panic!("no link in {mail}"));
     let (_, rest) = line.split_once("://").unwrap();
     rest[rest.find('/').unwrap()..].trim().to_owned()
 }
 
-fn token_of(path: &str) -> &str {
+pub(crate) fn token_of(path: &str) -> &str {
     path.split_once("token=").unwrap().1
 }
 

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use maud::{DOCTYPE, Markup, html};
+use types::Timestamp;
 
 /// The name that the console goes by.
 const PRODUCT: &str = "Switchboard";
@@ -135,6 +136,19 @@ pub struct UserMenu<'a> {
     pub csrf: &'a str,
 }
 
+/// Somebody acts as the user: a bar on every page says so and ends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Acting<'a> {
+    /// The name of the user as whom they act.
+    pub whose: &'a str,
+    /// Their own name.
+    pub by: &'a str,
+    /// Until when.
+    pub until: Timestamp,
+    /// Where stopping posts.
+    pub stop: &'a str,
+}
+
 /// A page of the console.
 #[derive(Debug, Clone)]
 pub struct Page<'a> {
@@ -156,6 +170,8 @@ pub struct Page<'a> {
     pub current: &'a str,
     /// Who is signed in.
     pub user: Option<UserMenu<'a>>,
+    /// Who acts as that user, where it is not they themselves.
+    pub acting: Option<Acting<'a>>,
     /// Languages to choose from: label, address that switches, whether it is this one.
     pub languages: &'a [(&'a str, &'a str, bool)],
     /// A sentence about what was just done.
@@ -186,6 +202,7 @@ impl Page<'_> {
             nav: &[],
             current: "",
             user: None,
+            acting: None,
             languages: &[],
             flash: None,
             live_url: None,
@@ -206,6 +223,7 @@ pub fn page(page: &Page<'_>) -> Markup {
         &html! {
             a class="skip" href="#main" { (words.skip_to_content) }
             (top(page, words))
+            @if let Some(acting) = &page.acting { (acting_bar(acting, words)) }
             div class="shell" {
                 @if !page.nav.is_empty() { (navigation(page, words)) }
                 main id="main" tabindex="-1" {
@@ -352,6 +370,26 @@ fn top(page: &Page<'_>, words: &Words) -> Markup {
             @if let Some(user) = &page.user { (account(page, user, words)) }
         }
     }
+}
+
+/// A landmark of its own, so that a screen reader finds it too.
+fn acting_bar(acting: &Acting<'_>, words: &Words) -> Markup {
+    html! {
+        section class="acting" aria-label=(words.acting) {
+            (icon(Icon::Warning))
+            p {
+                strong { (words.acting) " " bdi { (acting.whose) } }
+                span { " (" bdi { (acting.by) } ") · " (words.acting_until) " " (clock_time(acting.until)) }
+            }
+            form method="post" action=(acting.stop) {
+                button type="submit" class="button" { (icon(Icon::Exit)) span { (words.acting_stop) } }
+            }
+        }
+    }
+}
+
+fn clock_time(at: Timestamp) -> Markup {
+    html! { time datetime=(at.to_string()) dir="ltr" { (at.to_minute()) } }
 }
 
 fn account(page: &Page<'_>, user: &UserMenu<'_>, words: &Words) -> Markup {

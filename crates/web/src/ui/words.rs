@@ -60,6 +60,9 @@ pub struct Words {
     pub live_paused: &'static str,
     pub loading: &'static str,
     pub dismiss: &'static str,
+    pub acting: &'static str,
+    pub acting_until: &'static str,
+    pub acting_stop: &'static str,
 }
 
 impl Words {
@@ -131,6 +134,9 @@ pub static ENGLISH: Words = Words {
     live_paused: "Live updates are interrupted. Reconnecting…",
     loading: "Loading…",
     dismiss: "Dismiss",
+    acting: "You act as",
+    acting_until: "until",
+    acting_stop: "Stop",
 };
 
 /// French.
@@ -190,6 +196,9 @@ pub static FRENCH: Words = Words {
     live_paused: "Mise à jour en direct interrompue. Reconnexion…",
     loading: "Chargement…",
     dismiss: "Masquer",
+    acting: "Vous agissez en tant que",
+    acting_until: "jusqu’à",
+    acting_stop: "Arrêter",
 };
 
 /// Arabic.
@@ -249,6 +258,9 @@ pub static ARABIC: Words = Words {
     live_paused: "انقطع التحديث المباشر. جارٍ إعادة الاتصال…",
     loading: "جارٍ التحميل…",
     dismiss: "إخفاء",
+    acting: "أنت تتصرّف باسم",
+    acting_until: "حتى",
+    acting_stop: "توقّف",
 };
 
 #[cfg(test)]

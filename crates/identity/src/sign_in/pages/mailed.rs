@@ -15,6 +15,7 @@ use web::{App, Form, PageProblem, Query, Refused};
 
 use super::super::recovery::{self, Wanted};
 use super::{bare, browser, link_of_no_use, refused_by, status, texts};
+use crate::user::address;
 
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
@@ -179,10 +180,49 @@ async fn verify(
     }
 }
 
+/// As for verifying: only the button uses the token up.
+async fn show_address(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(given): Query<NewPassword>,
+) -> Response {
+    let texts = texts(&headers);
+    let fields = html! {
+        input type="hidden" name="token" value=(given.token);
+        (form::actions(&html! { (form::submit(texts.verify_button)) }))
+    };
+    let body = html! {
+        p { (texts.address_text) }
+        (form::post("/sign-in/address", "", &fields))
+    };
+    bare(&app.runtime, StatusCode::OK, texts, texts.address, &headers, body)
+}
+
+async fn change_address(
+    State(app): State<App>,
+    Stranger(origin): Stranger,
+    headers: HeaderMap,
+    Form(given): Form<NewPassword>,
+) -> Result<Response, PageProblem> {
+    let texts = texts(&headers);
+    match address::confirm(&app.runtime, &given.token, &browser(&app.runtime, origin, &headers)).await {
+        Ok(email) => {
+            let body = html! {
+                (feedback::notice(Tone::Good, texts.address_done, &html! { span dir="ltr" { (email) } }))
+                div class="actions" { (form::link(texts.go_on, "/")) }
+            };
+            Ok(bare(&app.runtime, StatusCode::OK, texts, texts.address, &headers, body))
+        }
+        Err(error) if error.code() == Code::LinkUsed => Ok(link_of_no_use(&app.runtime, &headers)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The routes.
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/sign-in/mail", get(show_ask).post(ask))
         .route("/sign-in/reset", get(show_reset).post(reset))
+        .route("/sign-in/address", get(show_address).post(change_address))
         .route("/sign-in/verify", get(show_verify).post(verify))
 }

@@ -23,6 +23,7 @@ use super::secret_page;
 use crate::device::{self, Device};
 use crate::factor::passkey::{self, Challenge};
 use crate::factor::{self, Security, backup, totp};
+use crate::impersonation;
 use crate::journal::{self, SecurityEntry};
 use crate::mail;
 use crate::security_event::{self, SecurityEvent};
@@ -59,6 +60,7 @@ struct Shown {
     devices: Vec<Device>,
     history: Vec<SecurityEntry>,
     noticed: Vec<SecurityEvent>,
+    acted: Markup,
     password: Refused,
 }
 
@@ -73,6 +75,7 @@ impl Shown {
             devices: device::list_own(&visitor.scope).await?,
             history: journal::own(&visitor.scope, &few).await?.items,
             noticed: security_event::own(&visitor.scope, &few).await?.items,
+            acted: impersonation::pages::own_card(visitor).await?,
             password: Refused::NONE,
         })
     }
@@ -89,6 +92,7 @@ impl Shown {
             (card::card("Password", &html! {}, &self.password_form(visitor)))
             (card::card("Signed in now", &html! {}, &self.browsers()))
             (card::card("Known browsers", &html! {}, &self.known(visitor)))
+            (self.acted)
             (card::card("Noticed", &html! {}, &security_event::pages::of_oneself(&self.noticed)))
             (card::card("History", &html! { (more) }, &history(&self.history)))
         };
