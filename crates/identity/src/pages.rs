@@ -148,6 +148,14 @@ pub const NAV: &[NavEntry] = &[
     },
     NavEntry {
         group: "Organisation",
+        label: "Settings",
+        href: "/organisation",
+        icon: Icon::Gear,
+        key: None,
+        permission: Permission::OrganisationView,
+    },
+    NavEntry {
+        group: "Organisation",
         label: "Value lists",
         href: "/value-lists",
         icon: Icon::List,
@@ -161,14 +169,6 @@ pub const NAV: &[NavEntry] = &[
         icon: Icon::Lock,
         key: None,
         permission: Permission::EncryptionView,
-    },
-    NavEntry {
-        group: "Access",
-        label: "Organisation",
-        href: "/organisation",
-        icon: Icon::Globe,
-        key: None,
-        permission: Permission::OrganisationView,
     },
     NavEntry {
         group: "Platform",
