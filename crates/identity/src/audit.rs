@@ -1,14 +1,14 @@
 //! Who did what: the audited part of the event stream, as a chain that shows what is done to it.
 
-use std::collections::HashMap;
-
-use db::{Arg, Tenancy, args, record, sql};
+use db::{Tenancy, args, record, sql};
 use runtime::{Runtime, Scope, sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::event::Change;
-use types::{Code, Error, Event, KeyId, Page, Permission, Result, TenantId, Timestamp, UserId, event};
+use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp, UserId, event};
 use web::Paging;
+
+use crate::actor;
 
 pub mod api;
 mod chain;
@@ -130,20 +130,13 @@ impl Filter {
     }
 }
 
-/// The two who stand in an actor's text where one acts as the other.
-fn pair(actor: &str) -> [Option<&str>; 2] {
-    let both = actor.split_once(" by ");
-    [both.map(|(user, _)| user), both.map(|(_, by)| by)]
-}
-
 impl Wanted {
     /// Whether a row is one of those that are wanted; the same as the statement of [`list`] asks.
     fn fits(&self, linked: &Linked) -> bool {
         let Linked { row, folded, .. } = linked;
-        self.actor
-            .as_ref()
-            .is_none_or(|actor| *actor == row.actor || pair(&row.actor).contains(&Some(actor.as_str())))
-            && self.kind.is_none_or(|kind| kind == row.kind)
+        self.actor.as_ref().is_none_or(|actor| {
+            *actor == row.actor || actor::pair(&row.actor).contains(&Some(actor.as_str()))
+        }) && self.kind.is_none_or(|kind| kind == row.kind)
             && self.subject.as_ref().is_none_or(|subject| row.subject.as_ref() == Some(subject))
             && self.since.is_none_or(|since| row.at >= since)
             && self.until.is_none_or(|until| row.at < until)
@@ -349,55 +342,4 @@ pub async fn check(scope: &Scope) -> Result<Report> {
         write.commit(()).await?;
     }
     Ok(report)
-}
-
-record! { struct UserName { id: UserId, name: String } }
-record! { struct KeyName { id: KeyId, name: String } }
-
-#[derive(Serialize)]
-struct Asked {
-    id: i64,
-}
-
-/// What people call the users and keys that acted, by the actor's text.
-pub(crate) async fn actors(scope: &Scope, entries: &[Entry]) -> Result<HashMap<String, String>> {
-    scope.require(Permission::AuditView)?;
-    let users = entries
-        .iter()
-        .flat_map(|entry| pair(&entry.actor).into_iter().flatten().chain([entry.actor.as_str()]))
-        .filter_map(|actor| actor.parse::<UserId>().ok())
-        .map(|id| Asked { id: id.raw() });
-    let keys =
-        entries.iter().filter_map(|entry| entry.actor.parse::<KeyId>().ok()).map(|id| Asked { id: id.raw() });
-    let (users, keys): (Vec<_>, Vec<_>) = (users.collect(), keys.collect());
-    let mut tx = scope.read().await?;
-    let users: Vec<UserName> = tx
-        .all(
-            sql!(
-                "select id, name from users where tenant_id = $1 \
-                 and id in (select cast(r.value ->> 'id' as bigint) from json_rows($2) r)"
-            ),
-            vec![scope.tenant().into(), Arg::json(&users)?],
-        )
-        .await?;
-    let keys: Vec<KeyName> = tx
-        .all(
-            sql!(
-                "select id, name from api_key where tenant_id = $1 \
-                 and id in (select cast(r.value ->> 'id' as bigint) from json_rows($2) r)"
-            ),
-            vec![scope.tenant().into(), Arg::json(&keys)?],
-        )
-        .await?;
-    let users = users.into_iter().map(|user| (user.id.to_string(), user.name));
-    let mut names: HashMap<String, String> =
-        users.chain(keys.into_iter().map(|key| (key.id.to_string(), key.name))).collect();
-    for entry in entries {
-        if let [Some(user), Some(by)] = pair(&entry.actor)
-            && let (Some(user), Some(by)) = (names.get(user), names.get(by))
-        {
-            names.insert(entry.actor.clone(), format!("{user} by {by}"));
-        }
-    }
-    Ok(names)
 }

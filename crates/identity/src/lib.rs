@@ -27,6 +27,7 @@
 //! | [`role`] | roles, the permission catalogue, what somebody holds and why |
 //! | [`grant`] | what a user is given for a time |
 //! | [`team`] | whose records a permission for one's team reaches |
+//! | [`actor`] | what people call who acted |
 //! | [`audit`] | who did what, as a chain that shows what is done to it |
 //! | [`client`] | applications that ask for tokens |
 //! | [`consent`] | what people let applications do; codes and refresh tokens |
@@ -49,6 +50,7 @@ use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 use web::App;
 
+pub mod actor;
 pub mod alert;
 pub mod attempt;
 pub mod audit;

@@ -115,7 +115,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ProviderView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Audit",
         href: "/audit",
         icon: Icon::Shield,
@@ -123,7 +123,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::AuditView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Security events",
         href: "/security-events",
         icon: Icon::Warning,
@@ -131,7 +131,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::SecurityEventView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Alerts",
         href: "/alert-rules",
         icon: Icon::Bell,
@@ -139,7 +139,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::SecurityEventView,
     },
     NavEntry {
-        group: "Access",
+        group: "Oversight",
         label: "Reviews",
         href: "/reviews",
         icon: Icon::Book,
@@ -147,7 +147,15 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ReviewView,
     },
     NavEntry {
-        group: "Access",
+        group: "Organisation",
+        label: "Settings",
+        href: "/organisation",
+        icon: Icon::Gear,
+        key: None,
+        permission: Permission::OrganisationView,
+    },
+    NavEntry {
+        group: "Organisation",
         label: "Value lists",
         href: "/value-lists",
         icon: Icon::List,
@@ -155,20 +163,12 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ValueListView,
     },
     NavEntry {
-        group: "Access",
+        group: "Organisation",
         label: "Encryption",
         href: "/encryption",
         icon: Icon::Lock,
         key: None,
         permission: Permission::EncryptionView,
-    },
-    NavEntry {
-        group: "Access",
-        label: "Organisation",
-        href: "/organisation",
-        icon: Icon::Globe,
-        key: None,
-        permission: Permission::OrganisationView,
     },
     NavEntry {
         group: "Platform",

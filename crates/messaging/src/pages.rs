@@ -48,7 +48,7 @@ pub const NAV: &[NavEntry] = &[
     crate::queue::pages::QUEUE,
     crate::live::pages::LIVE,
     NavEntry {
-        group: "Gateway",
+        group: "Network",
         label: "Connections",
         href: "/connections",
         icon: Icon::Plug,
@@ -56,7 +56,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::ConnectionView,
     },
     NavEntry {
-        group: "Gateway",
+        group: "Network",
         label: "Routes",
         href: "/routes",
         icon: Icon::Route,
@@ -64,7 +64,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::RouteView,
     },
     NavEntry {
-        group: "Gateway",
+        group: "Network",
         label: "Look-ups",
         href: "/lookups",
         icon: Icon::Search,
@@ -72,7 +72,7 @@ pub const NAV: &[NavEntry] = &[
         permission: Permission::LookupView,
     },
     NavEntry {
-        group: "Gateway",
+        group: "Network",
         label: "SMPP accounts",
         href: "/accounts",
         icon: Icon::Users,

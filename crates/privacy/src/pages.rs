@@ -1,9 +1,12 @@
 //! Privacy in the console: the register, consents and breaches; requests have pages of their own.
 
+use std::collections::HashMap;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::get;
+use identity::actor;
 use maud::{Markup, html};
 use serde::Deserialize;
 use types::{Permission, Timestamp};
@@ -35,7 +38,7 @@ pub fn pages() -> Router<App> {
 
 /// Their place in the navigation.
 pub const NAV: &[NavEntry] = &[NavEntry {
-    group: "Access",
+    group: "Oversight",
     label: "Privacy",
     href: "/privacy",
     icon: Icon::Shield,
@@ -65,6 +68,11 @@ pub(crate) fn tabs(visitor: &Visitor, here: &str) -> Markup {
 
 pub(crate) fn at(instant: Timestamp) -> Markup {
     relative_time(&instant.to_string(), &instant.to_minute())
+}
+
+/// Who did a step: by name, where there is one.
+pub(crate) fn who(actor: &str, names: &HashMap<String, String>) -> Markup {
+    html! { @match names.get(actor) { Some(name) => span title=(actor) { (name) }, None => (actor) } }
 }
 
 /// A clock: how much of the time is used, and what is left.
@@ -195,10 +203,10 @@ async fn breaches(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Resp
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct BreachForm {
     title: String,
     about: String,
-    #[serde(default)]
     persons: String,
 }
 
@@ -244,10 +252,17 @@ async fn note(visitor: Visitor, Form(given): Form<BreachForm>) -> Result<Respons
 #[derive(Debug, Deserialize)]
 struct StepForm {
     step: StepKind,
+    #[serde(default)]
     note: String,
 }
 
-fn breach_page(visitor: &Visitor, one: &Breach, given: &str, refused: &Refused) -> Content<'static> {
+async fn breach_page(
+    visitor: &Visitor,
+    one: &Breach,
+    given: &str,
+    refused: &Refused,
+) -> Result<Content<'static>, PageProblem> {
+    let names = actor::names(&visitor.scope, one.steps.iter().map(|step| step.actor.as_str())).await?;
     let words = Words::for_lang(&visitor.person.language);
     let choices = [
         Choice::new("note", "Something was found out or done"),
@@ -268,7 +283,7 @@ fn breach_page(visitor: &Visitor, one: &Breach, given: &str, refused: &Refused) 
         }))
         (card::card("What was done", &html! {}, &html! {
             @if one.steps.is_empty() { p { "Nothing yet." } }
-            ul { @for step in &one.steps { li { (at(step.at)) " " b { (step_words(step.step)) } " " (step.note) " (" (step.actor) ")" } } }
+            ul { @for step in &one.steps { li { (at(step.at)) " " b { (step_words(step.step)) } " " (step.note) " (" (who(&step.actor, &names)) ")" } } }
         }))
         @if may(visitor, Permission::BreachManage) && one.closed_at.is_none() {
             (refused.summary(words, &["note"]))
@@ -280,7 +295,7 @@ fn breach_page(visitor: &Visitor, one: &Breach, given: &str, refused: &Refused) 
         }
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Breaches", "/privacy/breaches")], &one.title);
-    Content { breadcrumbs, ..Content::new("Breach", body) }
+    Ok(Content { breadcrumbs, ..Content::new("Breach", body) })
 }
 
 const fn step_words(step: StepKind) -> &'static str {
@@ -294,7 +309,7 @@ const fn step_words(step: StepKind) -> &'static str {
 
 async fn show_breach(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     let one = breach::get(&visitor.scope, id.parse()?).await?;
-    Ok(visitor.page(breach_page(&visitor, &one, "", &Refused::NONE)))
+    Ok(visitor.page(breach_page(&visitor, &one, "", &Refused::NONE).await?))
 }
 
 async fn add_step(
@@ -308,7 +323,8 @@ async fn add_step(
         Ok(_) => Ok(console::done(&format!("/privacy/breaches/{id}"), "Noted.")),
         Err(error) => {
             let one = breach::get(&visitor.scope, id).await?;
-            Ok(visitor.page_again(breach_page(&visitor, &one, &given.note, &Refused::by(error)?)))
+            let refused = Refused::by(error)?;
+            Ok(visitor.page_again(breach_page(&visitor, &one, &given.note, &refused).await?))
         }
     }
 }

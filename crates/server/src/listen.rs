@@ -11,8 +11,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use runtime::Runtime;
 use runtime::tls::{self, Acceptor, Files};
+use runtime::{Config, Runtime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +26,34 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
 const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Tries whether every port can be had, before anything is made: a first start that met a taken port afterwards would have
+/// shown its sign-in link to nobody, and left the demo half made.
+///
+/// # Errors
+/// [`Code::Unavailable`] for the first that cannot.
+pub(crate) fn rehearse(config: &Config) -> Result<()> {
+    let ports = [
+        ("http.listen", Some(config.http.listen)),
+        ("smpp.listen", Some(config.smpp.listen)),
+        ("smpp.tls.listen", config.smpp.tls.listen.0),
+        ("ucp.listen", config.ucp.enabled.then_some(config.ucp.listen)),
+        ("smtp.listen", config.smtp.enabled.then_some(config.smtp.listen)),
+        ("smtp.tls.listen", config.smtp.tls.listen.0.filter(|_| config.smtp.enabled)),
+        ("simulator.listen", config.simulator.enabled.then_some(config.simulator.listen)),
+    ];
+    let mut held = Vec::new();
+    for (key, address) in ports {
+        let Some(address) = address else { continue };
+        // All are held to the end, so that two settings of one address are found too.
+        held.push(std::net::TcpListener::bind(address).map_err(|error| {
+            Error::new(Code::Unavailable, format!("nobody can be heard on {address}: {error}"))
+                .at(key)
+                .hint(format!("another program may use this port; choose another address with {key}"))
+        })?);
+    }
+    Ok(())
+}
 
 /// Opens the configured address and serves the routes until the program stops. Gives the address that is heard on.
 ///

@@ -8,7 +8,7 @@ pub mod pages;
 
 /// The phones' place in the navigation.
 pub const NAV: &[NavEntry] = &[NavEntry {
-    group: "Gateway",
+    group: "Network",
     label: "Phones",
     href: "/phones",
     icon: Icon::Phone,

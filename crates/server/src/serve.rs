@@ -147,6 +147,7 @@ impl Server {
     /// # Errors
     /// When the database, a key or a listener cannot be had; nothing runs then.
     pub async fn start(config: Config, clock: Clock) -> Result<Self> {
+        listen::rehearse(&config)?;
         let runtime = runtime(config, clock).await?;
         encryption::name_columns(&runtime, sealed());
         personal::name_tables(&runtime, personal_tables());

@@ -20,6 +20,8 @@ mod mail;
 mod people;
 #[path = "browser/person.rs"]
 mod person;
+#[path = "browser/privacy.rs"]
+mod privacy;
 #[path = "browser/queue.rs"]
 mod queue;
 #[path = "browser/records.rs"]

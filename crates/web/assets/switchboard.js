@@ -20,6 +20,15 @@
     document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
   });
 
+  /* The navigation's groups: a cookie too. The group of the page itself is open by itself, and is kept only by a click. */
+  document.addEventListener("click", (event) => {
+    const turned = event.target.closest("#nav summary")?.parentElement;
+    if (!turned) return;
+    const open = $$("#nav details").filter((group) => group === turned ? !group.open : group.open && !$("[aria-current]", group));
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `nav=${open.map((group) => group.dataset.group).join(".")}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+  });
+
   /* Dialogs: `commandfor` opens them without script where the browser knows it. */
   const knowsCommands = "commandForElement" in HTMLButtonElement.prototype;
   const knowsClosedBy = "closedBy" in HTMLDialogElement.prototype;
@@ -226,7 +235,7 @@
         option.id = `command-${n}`;
         option.role = "option";
         option.textContent = target.dataset.command ?? $("span:not(.count)", target)?.textContent ?? target.textContent.trim();
-        const group = target.closest(".nav-group")?.querySelector("h2")?.textContent;
+        const group = target.closest(".nav-group")?.querySelector("summary")?.textContent;
         if (group) {
           const note = document.createElement("small");
           note.textContent = group;

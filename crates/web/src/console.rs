@@ -8,7 +8,7 @@ use types::Permission;
 use crate::access::{Visitor, cookie, is_fragment};
 use crate::ui::feedback::Flash;
 use crate::ui::icon::Icon;
-use crate::ui::layout::{self, Dir, NavGroup, NavItem, Page, THEME_COOKIE, Theme, UserMenu};
+use crate::ui::layout::{self, Dir, NAV_COOKIE, NavGroup, NavItem, Page, THEME_COOKIE, Theme, UserMenu};
 use crate::ui::tone::Tone;
 
 /// A place in the navigation. Each capability declares its own; the program puts them together.
@@ -38,6 +38,8 @@ pub struct Taste {
     pub theme: Theme,
     /// A sentence about what was just done.
     pub flash: Option<String>,
+    /// The groups of the navigation that are open, by [`NavGroup::key`]; nothing where nobody has chosen.
+    pub groups: Option<Vec<String>>,
     /// Whether only a part of the page is wanted.
     pub fragment: bool,
 }
@@ -50,6 +52,7 @@ impl Taste {
                 let pairs: Vec<(String, String)> = serde_urlencoded::from_str(&text).ok()?;
                 pairs.into_iter().find(|(name, _)| name == "f").map(|(_, text)| text)
             }),
+            groups: cookie(headers, NAV_COOKIE).map(|keys| keys.split('.').map(str::to_owned).collect()),
             fragment: is_fragment(headers),
         }
     }
@@ -89,7 +92,7 @@ impl Visitor {
             };
             match groups.iter_mut().find(|group| group.label == entry.group) {
                 Some(group) => group.items.push(item),
-                None => groups.push(NavGroup { label: entry.group, items: vec![item] }),
+                None => groups.push(NavGroup { label: entry.group, open: false, items: vec![item] }),
             }
         }
         let current = self
@@ -99,6 +102,11 @@ impl Visitor {
             .filter(|href| *href == self.path || (*href != "/" && self.path.starts_with(href)))
             .max_by_key(|href| href.len())
             .unwrap_or_default();
+        for (at, group) in groups.iter_mut().enumerate() {
+            let key = group.key();
+            let chosen = self.taste.groups.as_ref().map_or(at == 0, |open| open.contains(&key));
+            group.open = chosen || group.items.iter().any(|item| item.href == current);
+        }
         // The stream begins after the page is shown; what happens between the two must not be missed.
         let live_url = format!("/live?since={}", self.scope.now().unix_ms());
         let help = self.person.brand.support.as_ref().map(|support| format!("mailto:{support}"));

@@ -70,6 +70,7 @@ fn navigation() -> Vec<NavGroup<'static>> {
     vec![
         NavGroup {
             label: "Traffic",
+            open: true,
             items: vec![
                 item("Overview", "/", Icon::Home, Some('h'), None),
                 item("Messages", "/messages", Icon::Message, Some('m'), None),
@@ -79,6 +80,7 @@ fn navigation() -> Vec<NavGroup<'static>> {
         },
         NavGroup {
             label: "Network",
+            open: true,
             items: vec![
                 item("Connections", "/connections", Icon::Plug, Some('n'), Some(1)),
                 item("Routes", "/routes", Icon::Route, Some('r'), None),
@@ -87,6 +89,7 @@ fn navigation() -> Vec<NavGroup<'static>> {
         },
         NavGroup {
             label: "Administration",
+            open: true,
             items: vec![
                 item("People", "/people", Icon::Users, Some('p'), None),
                 item("Audit trail", "/audit", Icon::Shield, None, None),

@@ -22,6 +22,7 @@ use web::{App, PageProblem, Query, Visitor, console};
 
 use super::api::ExportQuery;
 use super::{Entry, Filter, Report};
+use crate::actor;
 
 /// So many touched fields are named above their values; more are counted.
 const NAMES_SHOWN: usize = 3;
@@ -166,7 +167,8 @@ fn active_filters(filter: &Filter, names: &HashMap<String, String>) -> Vec<Activ
 
 async fn list(visitor: Visitor, Query(filter): Query<Filter>) -> Result<Response, PageProblem> {
     let page = super::list(&visitor.scope, &filter).await?;
-    let names = super::actors(&visitor.scope, &page.items).await?;
+    let actors = page.items.iter().map(|entry| entry.actor.as_str());
+    let names = actor::names(&visitor.scope, actors).await?;
     let words = Words::for_lang(&visitor.person.language);
     let titles: Vec<_> = Event::audited_kinds().map(|kind| (kind, kind_title(kind))).collect();
     let kinds: Vec<Choice<'_>> = std::iter::once(Choice::new("", "Everything"))

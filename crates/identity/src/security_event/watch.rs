@@ -3,9 +3,9 @@
 //! Findings and the place in the stream that they come from move in one transaction, so a crash loses no event and doubles
 //! none; what was counted towards a bound and not reached it is forgotten with the process. Nothing waits for the watch.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex as Held;
-use std::sync::PoisonError;
+use std::sync::{Mutex as Held, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use db::{Tenancy, args, record, sql};
@@ -32,6 +32,16 @@ const PLACES_MAX: i64 = 500;
 /// One at a time.
 struct Turn(Mutex<()>);
 struct Counted(Held<Counts>);
+
+/// What a batch found that could not be written, by tenant: its events are counted already, up to where it reaches.
+#[derive(Default)]
+struct Unwritten(Held<HashMap<TenantId, (i64, Vec<Finding>)>>);
+
+impl Unwritten {
+    fn held(&self) -> MutexGuard<'_, HashMap<TenantId, (i64, Vec<Finding>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 record! { struct Behind { id: TenantId } }
 record! { struct Place { event_seq: i64 } }
@@ -125,14 +135,31 @@ async fn step(runtime: &Runtime, tenant: TenantId) -> Result<bool> {
     if audited.reaches <= after {
         return Ok(false);
     }
-    let mut found = Vec::new();
-    for recorded in &audited.events {
-        found.extend(judge(runtime, |counts| counts.heard(&runtime.config.watch, tenant, recorded)));
-        found.extend(new_place(runtime, tenant, recorded).await?);
+    let unwritten = runtime.kept(|_| Unwritten::default());
+    let (mut reaches, mut found) = unwritten.held().remove(&tenant).unwrap_or((after, Vec::new()));
+    let looked: Result<()> = async {
+        let from = reaches;
+        for recorded in audited.events.iter().filter(|recorded| recorded.seq > from) {
+            let new_place = new_place(runtime, tenant, recorded).await?;
+            found.extend(judge(runtime, |counts| counts.heard(&runtime.config.watch, tenant, recorded)));
+            found.extend(new_place);
+            reaches = recorded.seq;
+        }
+        write(runtime, tenant, &found, audited.reaches).await
     }
+    .await;
+    if looked.is_err() {
+        // The next look counts nothing a second time.
+        unwritten.held().insert(tenant, (reaches, found));
+    }
+    looked.map(|()| true)
+}
+
+/// Keeps findings, and how far the stream was looked at.
+async fn write(runtime: &Runtime, tenant: TenantId, found: &[Finding], reaches: i64) -> Result<()> {
     let mut tx = runtime.db.write(Tenancy::Tenant(tenant)).await?;
     let mut told = Vec::new();
-    for finding in &found {
+    for finding in found {
         told.extend(raise(&mut tx, runtime, finding).await?);
     }
     tx.execute(
@@ -140,7 +167,7 @@ async fn step(runtime: &Runtime, tenant: TenantId) -> Result<bool> {
             "insert into security_watch (tenant_id, event_seq) values ($1, $2) \
              on conflict (tenant_id) do update set event_seq = excluded.event_seq"
         ),
-        args![tenant, audited.reaches],
+        args![tenant, reaches],
     )
     .await?;
     tx.commit().await?;
@@ -150,7 +177,7 @@ async fn step(runtime: &Runtime, tenant: TenantId) -> Result<bool> {
     if !found.is_empty() {
         runtime.job_wake.notify_one();
     }
-    Ok(true)
+    Ok(())
 }
 
 /// A sign-in from a network from which its user never came before.

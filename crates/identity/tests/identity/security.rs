@@ -113,6 +113,37 @@ async fn guessing_is_noticed_kept_once_and_closed_with_a_reason() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_written_is_not_counted_again() {
+    let house = House::with(|config| {
+        config.watch.failures_max = 4;
+        config.security.login_attempts_max = 100;
+    })
+    .await;
+    let admin = house.by_cookie(&house.enter_as_admin().await).await.unwrap();
+    watch::round(&house.runtime).await.unwrap();
+    let change = async |text: &'static str| {
+        let mut tx = house.runtime.db.write(db::Tenancy::Every).await.unwrap();
+        tx.execute(text, Vec::new()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    change("create trigger full before update on security_watch begin select raise(abort, 'full'); end")
+        .await;
+    for _ in 0..3 {
+        drop(house.enter_by_password(ADMIN_EMAIL, "wrong").await);
+    }
+    let mut failed = 0;
+    while failed < 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        failed += u32::from(watch::round(&house.runtime).await.is_err());
+    }
+    change("drop trigger full").await;
+    watch::round(&house.runtime).await.unwrap();
+    assert!(listed(&admin, Kind::BruteForce).await.is_empty(), "three are not four");
+    drop(house.enter_by_password(ADMIN_EMAIL, "wrong").await);
+    assert_eq!(noticed(&house, &admin, Kind::BruteForce).await.count, 4);
+}
+
+#[tokio::test]
 async fn strangers_belong_to_the_platform_alone() {
     let house = House::with(|config| config.watch.strangers_max = 3).await;
     let admin = house.by_cookie(&house.enter_as_admin().await).await.unwrap();

@@ -21,7 +21,7 @@ use crate::settings::{self, Patch};
 
 /// Its place in the navigation.
 pub(crate) const LISTS: NavEntry = NavEntry {
-    group: "Gateway",
+    group: "Network",
     label: "Distribution lists",
     href: "/distribution-lists",
     icon: Icon::List,

@@ -26,7 +26,7 @@ use crate::settings::{self, Patch};
 
 /// The gateways' place in the navigation.
 pub(crate) const GATEWAYS: NavEntry = NavEntry {
-    group: "Gateway",
+    group: "Network",
     label: "Mail",
     href: "/mail",
     icon: Icon::Inbox,

@@ -25,7 +25,7 @@ use crate::{account, connection, live};
 
 /// Its place in the navigation.
 pub(crate) const TRACES: NavEntry = NavEntry {
-    group: "Gateway",
+    group: "Network",
     label: "Traces",
     href: "/traces",
     icon: Icon::Search,

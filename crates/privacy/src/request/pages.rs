@@ -5,6 +5,7 @@ use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use identity::actor;
 use maud::{Markup, html};
 use serde::Deserialize;
 use types::{Permission, PrivacyRequestId};
@@ -15,13 +16,13 @@ use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
 use web::ui::tone::Tone;
 use web::ui::words::Words;
-use web::ui::{badge, browse, card, feedback, field, form};
+use web::ui::{badge, browse, card, feedback, field, form, live};
 use web::{App, Form, PageProblem, Query, Refused, Visitor, console};
 
 use super::api::FileQuery;
 use super::{Kind, NewRequest, Reason, Request, RequestFilter, decide};
 use crate::erase::Erased;
-use crate::pages::{at, clock, may, tabs};
+use crate::pages::{at, clock, may, tabs, who};
 
 const fn kind_words(kind: Kind) -> &'static str {
     match kind {
@@ -93,6 +94,7 @@ async fn list(visitor: Visitor, Query(filter): Query<RequestFilter>) -> Result<R
 #[derive(Debug, Deserialize)]
 struct NewForm {
     kind: Kind,
+    #[serde(default)]
     identifiers: String,
     #[serde(default)]
     note: String,
@@ -155,16 +157,55 @@ fn found(rows: &[Erased]) -> Markup {
 
 /// The one form of a request: a reason, and what it is for.
 fn decide(one: &Request, given: &str, refused: &Refused) -> Markup {
+    let checked = one.checked_at.is_some();
     html! {
         (form::post(&format!("/privacy/requests/{}/decide", one.id), "", &html! {
-            (field::textarea("reason", "How their identity was checked, or the reason").value(given).error(refused.at("reason")).rows(3).required())
+            (field::textarea("reason", if checked { "Reason" } else { "How their identity was checked, or the reason" }).value(given).error(refused.at("reason")).rows(3).required())
             (form::actions(&html! {
-                (form::submit("Identity checked").sends("what", "check"))
+                @if !checked { (form::submit("Identity checked").sends("what", "check")) }
                 @if one.extended_at.is_none() { (form::submit("Extend the time").sends("what", "extend").weight(form::Weight::Plain)) }
                 (form::submit("Refuse").sends("what", "refuse").weight(form::Weight::Plain))
             }))
         }))
     }
+}
+
+/// What the page shows of a request while it moves: where it stands, what came of it, what is there, who did what.
+async fn standing(visitor: &Visitor, one: &Request) -> Result<Markup, PageProblem> {
+    let preview = match one.state == "open" && !one.identifiers.is_empty() {
+        true => Some(super::preview(&visitor.scope, one.id).await?),
+        false => None,
+    };
+    let names = actor::names(&visitor.scope, one.steps.iter().map(|step| step.actor.as_str())).await?;
+    let file = format!("/privacy/requests/{}/file", one.id);
+    Ok(html! {
+        (card::panel(&html! {
+            (card::facts(&[
+                ("Asks for", html! { (kind_words(one.kind)) }),
+                ("Person", whose(one)),
+                ("State", state(one)),
+                ("Time", left(visitor, one)),
+                ("Identity", html! { @match one.checked_at { Some(checked) => { "checked " (at(checked)) }, None => "not checked yet" } }),
+                ("Says", html! { (one.note.as_deref().unwrap_or("nothing more")) }),
+            ]))
+            @if one.file_until.is_some() && may(visitor, Permission::PrivacyDownload) {
+                (form::actions(&html! {
+                    (form::link("Download as a page", &format!("{file}?format=html")).weight(form::Weight::Primary))
+                    (form::link("Download as JSON", &file))
+                }))
+            }
+            @if one.certified {
+                (form::actions(&html! {
+                    (form::link("Download the certificate", &format!("/privacy/requests/{}/certificate", one.id)).weight(form::Weight::Primary))
+                }))
+            }
+        }))
+        @if let Some(waits) = &one.waits_for { (feedback::notice(Tone::Info, "It waits", &html! { "for " (waits) "." })) }
+        @if let Some(rows) = &preview { (found(rows)) }
+        (card::card("History", &html! {}, &html! {
+            ul { @for step in &one.steps { li { (at(step.at)) " " b { (step.step) } " by " (who(&step.actor, &names)) @if let Some(note) = &step.note { ": " (note) } } } }
+        }))
+    })
 }
 
 async fn detail(
@@ -174,10 +215,6 @@ async fn detail(
     refused: &Refused,
 ) -> Result<Content<'static>, PageProblem> {
     let words = Words::for_lang(&visitor.person.language);
-    let preview = match one.identifiers.is_empty() || one.ended_at.is_some() {
-        true => None,
-        false => Some(super::preview(&visitor.scope, one.id).await?),
-    };
     let erasure = one.kind == Kind::Erasure;
     let action = format!("/privacy/requests/{}/carry-out", one.id);
     let ask = Confirm {
@@ -196,30 +233,12 @@ async fn detail(
     };
     let decides = may(visitor, Permission::PrivacyDecide) && one.state == "open";
     let ready = decides && one.checked_at.is_some() && (!erasure || may(visitor, Permission::PrivacyErase));
-    let actions = html! {
-        @if ready { (dialog::confirm(words, &ask)) }
-        @if one.file_until.is_some() && may(visitor, Permission::PrivacyDownload) {
-            (form::link("Download as a page", &format!("/privacy/requests/{}/file?format=html", one.id)).weight(form::Weight::Primary))
-            (form::link("Download as JSON", &format!("/privacy/requests/{}/file", one.id)))
-        }
-        @if one.certified { (form::link("Certificate", &format!("/privacy/requests/{}/certificate", one.id))) }
-    };
+    let actions = html! { @if ready { (dialog::confirm(words, &ask)) } };
+    let own = format!("/privacy/requests/{}", one.id);
     let body = html! {
         (refused.summary(words, &["reason"]))
-        (card::panel(&card::facts(&[
-            ("Asks for", html! { (kind_words(one.kind)) }),
-            ("Person", whose(one)),
-            ("State", state(one)),
-            ("Time", left(visitor, one)),
-            ("Identity", html! { @match one.checked_at { Some(checked) => { "checked " (at(checked)) }, None => "not checked yet" } }),
-            ("Says", html! { (one.note.as_deref().unwrap_or("nothing more")) }),
-        ])))
-        @if let Some(waits) = &one.waits_for { (feedback::notice(Tone::Info, "It waits", &html! { "for " (waits) "." })) }
         @if decides { (card::card("Decide", &html! {}, &decide(one, given, refused))) }
-        @if let Some(rows) = &preview { (found(rows)) }
-        (card::card("History", &html! {}, &html! {
-            ul { @for step in &one.steps { li { (at(step.at)) " " b { (step.step) } " by " (step.actor) @if let Some(note) = &step.note { ": " (note) } } } }
-        }))
+        (live::live("standing", &own, &["privacy"], &standing(visitor, one).await?))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Privacy", "/privacy")], kind_short(one.kind));
     Ok(Content { actions, breadcrumbs, ..Content::new("Request", body) })
@@ -227,13 +246,26 @@ async fn detail(
 
 async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     let one = super::get(&visitor.scope, id.parse()?).await?;
-    Ok(visitor.page(detail(&visitor, &one, "", &Refused::NONE).await?))
+    if visitor.taste.fragment {
+        return Ok(visitor.page_or_fragment(Content::new("Request", standing(&visitor, &one).await?)));
+    }
+    Ok(visitor.page_or_fragment(detail(&visitor, &one, "", &Refused::NONE).await?))
 }
 
 #[derive(Debug, Deserialize)]
 struct Decision {
+    #[serde(default)]
     reason: String,
-    what: String,
+    what: What,
+}
+
+/// What a reason is given for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Check,
+    Extend,
+    Refuse,
 }
 
 async fn decided(
@@ -243,10 +275,10 @@ async fn decided(
 ) -> Result<Response, PageProblem> {
     let id: PrivacyRequestId = id.parse()?;
     let reason = Reason { reason: given.reason.clone() };
-    let (done, said) = match given.what.as_str() {
-        "extend" => (decide::extend(&visitor.scope, id, &reason).await, "The time is extended."),
-        "refuse" => (decide::refuse(&visitor.scope, id, &reason).await, "Refused."),
-        _ => (decide::check(&visitor.scope, id, &reason).await, "Noted."),
+    let (done, said) = match given.what {
+        What::Extend => (decide::extend(&visitor.scope, id, &reason).await, "The time is extended."),
+        What::Refuse => (decide::refuse(&visitor.scope, id, &reason).await, "Refused."),
+        What::Check => (decide::check(&visitor.scope, id, &reason).await, "Noted."),
     };
     match done {
         Ok(_) => Ok(console::done(&format!("/privacy/requests/{id}"), said)),

@@ -231,13 +231,14 @@ fn page(headers: &HeaderMap, content: console::Content<'_>, current: &str) -> Ht
     let nav = [
         NavGroup {
             label: "API",
+            open: true,
             items: vec![
                 item("Reference", "/docs", Icon::Book),
                 item("Refusals", "/docs/errors", Icon::Warning),
                 item("Console", "/", Icon::Home),
             ],
         },
-        NavGroup { label: "Operations", items: capabilities },
+        NavGroup { label: "Operations", open: true, items: capabilities },
     ];
     let page = Page {
         theme: Theme::from_cookie(cookie(headers, THEME_COOKIE).as_deref()),

@@ -97,3 +97,27 @@ async fn another_tenant_s_page_does_not_exist() {
     ana.leave().await;
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_navigations_groups_stay_as_one_left_them() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    let open =
+        "[...document.querySelectorAll('#nav details[open]')].map(group => group.dataset.group).join(' ')";
+    assert!(ana.holds(&format!("{open} === 'gateway'")).await, "at first where one is, and nothing more");
+    // By the keyboard, as everything.
+    ana.eval("document.querySelector('#nav [data-group=gates] summary').focus()").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("#nav a[href='/firewall']", PATIENCE).await.unwrap();
+    ana.open("/users").await;
+    assert!(
+        ana.holds(&format!("{open} === 'gates access'")).await,
+        "the page's own, and what one has opened"
+    );
+    ana.judge_everywhere().await;
+    ana.click("#nav [data-group=gates] summary").await.unwrap();
+    ana.open("/").await;
+    assert!(ana.holds(&format!("{open} === 'gateway'")).await);
+    ana.leave().await;
+    house.stop().await;
+}

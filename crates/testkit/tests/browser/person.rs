@@ -8,7 +8,7 @@ use testkit::House;
 use testkit::browser::{self, PATIENCE, Page};
 
 /// Presses of Tab after which something counts as out of the keyboard's reach.
-const TABS_MAX: usize = 60;
+const TABS_MAX: usize = 40;
 
 /// How often [`Person::until`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -83,13 +83,27 @@ impl Theme {
     }
 }
 
-/// A titled group of the navigation.
+/// The cookie in which script keeps the groups of the navigation that the reader has open: their [`NavGroup::key`]s, with dots
+/// between them.
+pub const NAV_COOKIE: &str = "nav";
+
+/// A titled group of the navigation, which folds.
 #[derive(Debug, Clone)]
 pub struct NavGroup<'a> {
     /// Its title; empty for none.
     pub label: &'a str,
+    /// Whether its links are shown.
+    pub open: bool,
     /// Its links.
     pub items: Vec<NavItem<'a>>,
+}
+
+impl NavGroup<'_> {
+    /// What [`NAV_COOKIE`] calls it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.label.to_lowercase().replace(|letter: char| !letter.is_alphanumeric(), "-")
+    }
 }
 
 /// A link of the navigation and the command palette.
@@ -449,17 +463,27 @@ fn navigation(page: &Page<'_>, words: &Words) -> Markup {
                 (icon(Icon::Cross)) span class="visually-hidden" { (words.close) }
             }
             @for group in page.nav {
-                div class="nav-group" {
-                    @if !group.label.is_empty() { h2 { (group.label) } }
-                    ul {
-                        @for item in &group.items {
-                            li {
-                                a href=(item.href) data-key=[item.key] aria-current=[(item.href == page.current).then_some("page")] {
-                                    (icon(item.icon)) span { (item.label) }
-                                    @if let Some(count) = item.count { span class="count" { (count) } }
-                                }
-                            }
-                        }
+                @if group.label.is_empty() {
+                    div class="nav-group" { (links(group, page.current)) }
+                } @else {
+                    details class="nav-group" data-group=(group.key()) open[group.open] {
+                        summary { span { (group.label) } (icon(Icon::ChevronDown)) }
+                        (links(group, page.current))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn links(group: &NavGroup<'_>, current: &str) -> Markup {
+    html! {
+        ul {
+            @for item in &group.items {
+                li {
+                    a href=(item.href) data-key=[item.key] aria-current=[(item.href == current).then_some("page")] {
+                        (icon(item.icon)) span { (item.label) }
+                        @if let Some(count) = item.count { span class="count" { (count) } }
                     }
                 }
             }
