@@ -500,6 +500,10 @@ impl Memory {
                 let ended = |program: &Program| program.grant.is_some_and(|id| id.to_string() == change.id);
                 self.forget(|known| known.program.as_deref().is_some_and(ended));
             }
+            Event::SigningKeysRevoked(_) => {
+                let by_token = |program: &Program| program.token.is_some();
+                self.forget(|known| known.program.as_deref().is_some_and(by_token));
+            }
             Event::TokenRevoked(change) => {
                 let revoked = |program: &Program| program.token.as_ref() == Some(&change.id);
                 self.forget(|known| known.program.as_deref().is_some_and(revoked));

@@ -20,6 +20,7 @@ pub mod api;
 pub mod pages;
 pub mod reseal;
 pub mod root;
+pub mod signing;
 
 /// Tenants whose data keys are held unwrapped in memory; beyond them all are unwrapped anew.
 const TENANTS_MAX: usize = 10_000;

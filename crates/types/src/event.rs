@@ -314,6 +314,10 @@ events! {
     RootKeyTurned(Change) "encryption.root_key_turned" true;
     /// The former root keys were dropped.
     RootKeysForgotten(Change) "encryption.root_keys_forgotten" true;
+    /// The next key that signs access tokens was made before its time.
+    SigningKeyTurned(Change) "encryption.signing_key_turned" true;
+    /// All keys that signed access tokens were dropped, and every token with them.
+    SigningKeysRevoked(Change) "encryption.signing_keys_revoked" true;
     /// A connection was deleted.
     ConnectionDeleted(Change) "connection.deleted" true;
     /// A routing rule was created.

@@ -6,6 +6,7 @@ use web::problem::ProblemBody;
 use web::{Answer, App, Caller, Problem, Writer};
 
 use super::root::{self, RootKeys};
+use super::signing::{self, SigningKeys};
 use super::{Encryption, Turned};
 
 /// How the tenant's secrets are sealed, and how far a new data key has come.
@@ -43,6 +44,27 @@ async fn forget_roots(Writer(scope): Writer<200>) -> Result<Answer<200, RootKeys
     Ok(Answer(root::forget(&scope).await?))
 }
 
+/// The keys that sign access tokens, by their ids.
+#[utoipa::path(get, path = "/api/v1/signing-keys", tag = "encryption",
+    responses((status = 200, body = SigningKeys), (status = 403, body = ProblemBody)))]
+async fn show_signing(Caller(scope): Caller) -> Result<Answer<200, SigningKeys>, Problem> {
+    Ok(Answer(signing::show(&scope).await?))
+}
+
+/// Make the next key that signs access tokens before its time. It is published now and signs a day later; tokens stay good.
+#[utoipa::path(post, path = "/api/v1/signing-keys/turn", tag = "encryption",
+    responses((status = 200, body = SigningKeys), (status = 409, description = "The next key is published already", body = ProblemBody)))]
+async fn turn_signing(Writer(scope): Writer<200>) -> Result<Answer<200, SigningKeys>, Problem> {
+    Ok(Answer(signing::turn(&scope).await?))
+}
+
+/// Drop all keys that sign access tokens and make one that signs at once: every access token is refused from now on.
+#[utoipa::path(post, path = "/api/v1/signing-keys/revoke", tag = "encryption",
+    responses((status = 200, body = SigningKeys), (status = 403, body = ProblemBody)))]
+async fn revoke_signing(Writer(scope): Writer<200>) -> Result<Answer<200, SigningKeys>, Problem> {
+    Ok(Answer(signing::revoke(&scope).await?))
+}
+
 /// The routes.
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -51,4 +73,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(show_root))
         .routes(routes!(turn_root))
         .routes(routes!(forget_roots))
+        .routes(routes!(show_signing))
+        .routes(routes!(turn_signing))
+        .routes(routes!(revoke_signing))
 }

@@ -16,6 +16,7 @@ use web::ui::{badge, card, feedback};
 use web::{App, PageProblem, Visitor, console};
 
 use super::root::{self, RootKeys};
+use super::signing::{self, SigningKeys};
 use super::{Column, Encryption};
 
 const TURN: Confirm<'static> = Confirm {
@@ -47,6 +48,28 @@ const FORGET: Confirm<'static> = Confirm {
     text: "Backups of the database that were made under them can no longer be read. This cannot be undone.",
     confirm: "Forget them",
     action: "/encryption/forget-root",
+    csrf: "",
+    danger: true,
+};
+
+const TURN_SIGNING: Confirm<'static> = Confirm {
+    id: "turn-signing",
+    button: "Next signing key…",
+    title: "Make the next signing key now?",
+    text: "It is published now and signs from tomorrow, when every reader has seen it. Tokens stay good.",
+    confirm: "Make the next key",
+    action: "/encryption/turn-signing",
+    csrf: "",
+    danger: false,
+};
+
+const REVOKE_SIGNING: Confirm<'static> = Confirm {
+    id: "revoke-signing",
+    button: "Revoke signing keys…",
+    title: "Revoke all signing keys?",
+    text: "For when a key may have been seen. Every access token of every tenant is refused at once; programs get new ones by their secrets and refresh tokens.",
+    confirm: "Revoke all of them",
+    action: "/encryption/revoke-signing",
     csrf: "",
     danger: true,
 };
@@ -119,6 +142,27 @@ fn root_keys(words: &Words, keys: &RootKeys, may_turn: bool) -> Markup {
     card::card("Root key of the installation", &actions, &facts)
 }
 
+fn signing_keys(words: &Words, signing: &SigningKeys, may_turn: bool) -> Markup {
+    let rows = signing.keys.iter().map(|one| {
+        let tone = if one.state == "signing" { Tone::Good } else { Tone::Neutral };
+        row(vec![
+            key_id(&one.key),
+            badge::badge(tone, one.state),
+            relative_time(&one.signs_from.to_string(), &one.signs_from.to_minute()),
+        ])
+    });
+    let heads = vec![column("Key"), column("State"), column("Signs from")];
+    let waits = signing.keys.iter().any(|one| one.state == "next");
+    let actions = html! {
+        @if may_turn {
+            @if !waits { (dialog::confirm(words, &TURN_SIGNING)) }
+            (dialog::confirm(words, &REVOKE_SIGNING))
+        }
+    };
+    let rows = table("Signing keys", heads, rows.collect());
+    card::card("Keys that sign access tokens", &actions, &html! { (rows) })
+}
+
 async fn show(visitor: Visitor) -> Result<Response, PageProblem> {
     let encryption = super::show(&visitor.scope).await?;
     let may = |permission| visitor.scope.permissions().contains(permission);
@@ -127,11 +171,16 @@ async fn show(visitor: Visitor) -> Result<Response, PageProblem> {
         true => Some(root::show(&visitor.scope).await?),
         false => None,
     };
+    let signing = match may(Permission::SystemView) {
+        true => Some(signing::show(&visitor.scope).await?),
+        false => None,
+    };
     let body = html! {
         p { "Passwords of carriers and other secrets that must be read back are sealed in the database, each for its own place. A copy of the database alone tells none of them." }
         (card::card("Data key of this tenant", &html! {}, &data_key(&encryption)))
         (columns(&encryption))
         @if let Some(keys) = &roots { (root_keys(words, keys, may(Permission::SystemManage))) }
+        @if let Some(keys) = &signing { (signing_keys(words, keys, may(Permission::SystemManage))) }
     };
     let actions = html! { @if may(Permission::EncryptionManage) { (dialog::confirm(words, &TURN)) } };
     Ok(visitor.page(Content { actions, ..Content::new("Encryption", body) }))
@@ -155,6 +204,16 @@ async fn forget(visitor: Visitor) -> Result<Response, PageProblem> {
     Ok(console::done("/encryption", "The former root keys are forgotten."))
 }
 
+async fn turn_signing(visitor: Visitor) -> Result<Response, PageProblem> {
+    signing::turn(&visitor.scope).await?;
+    Ok(console::done("/encryption", "The next signing key is published, and signs from tomorrow."))
+}
+
+async fn revoke_signing(visitor: Visitor) -> Result<Response, PageProblem> {
+    signing::revoke(&visitor.scope).await?;
+    Ok(console::done("/encryption", "All signing keys are revoked; every access token is refused."))
+}
+
 /// The routes.
 pub(crate) fn router() -> Router<App> {
     Router::new()
@@ -162,4 +221,6 @@ pub(crate) fn router() -> Router<App> {
         .route("/encryption/turn", post(turn))
         .route("/encryption/turn-root", post(turn_root))
         .route("/encryption/forget-root", post(forget))
+        .route("/encryption/turn-signing", post(turn_signing))
+        .route("/encryption/revoke-signing", post(revoke_signing))
 }

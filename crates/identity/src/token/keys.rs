@@ -20,13 +20,13 @@ use types::{Error, Id, Result, Timestamp, kind};
 use super::SKEW_MS;
 
 /// How long a key is published before it signs: longer than readers keep the list.
-const PUBLISHED_BEFORE_MS: i64 = 24 * 3_600_000;
+pub(crate) const PUBLISHED_BEFORE_MS: i64 = 24 * 3_600_000;
 /// How long readers may keep the list (`Cache-Control`).
 pub(crate) const CACHED_S: u32 = 900;
 /// Published keys that are read; there are two or three.
 const KEYS_MAX: i64 = 16;
-/// How long an unknown key id asks the database for nothing: another process may have made a key.
-const LOOKED_FOR_MS: i64 = 10_000;
+/// How long what was read is believed: another process may have made a key, or dropped one.
+const READ_FOR_MS: i64 = 10_000;
 
 /// A key that signs, will sign, or has signed.
 pub(crate) struct SigningKey {
@@ -55,7 +55,7 @@ struct Held {
 struct Keys {
     held: Mutex<Held>,
     /// One at a time makes a key.
-    making: tokio::sync::Mutex<()>,
+    making: Arc<tokio::sync::Mutex<()>>,
 }
 
 record! {
@@ -94,39 +94,46 @@ impl KeyRow {
     }
 }
 
+/// What is held, read again when it is older than [`READ_FOR_MS`].
+async fn held(runtime: &Runtime) -> Result<Vec<Arc<SigningKey>>> {
+    let now = runtime.clock.now();
+    let keys = runtime.kept(|_| Keys::default());
+    {
+        let held = keys.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.looked_at.is_some_and(|at| (0..READ_FOR_MS).contains(&now.since_ms(at))) {
+            return Ok(held.keys.clone());
+        }
+    }
+    reload(runtime).await
+}
+
+/// Reads the keys from the database and gives them, the one that signs last at the end.
+pub(crate) async fn reload(runtime: &Runtime) -> Result<Vec<Arc<SigningKey>>> {
+    let keys = runtime.kept(|_| Keys::default());
+    let mut tx = runtime.db.read(Tenancy::Every).await?;
+    load(runtime, &mut tx, &keys).await
+}
+
 /// The key that signs now; made when there is none.
 pub(crate) async fn signing(runtime: &Runtime) -> Result<Arc<SigningKey>> {
     let now = runtime.clock.now();
-    let keys = runtime.kept(|_| Keys::default());
-    let signs = || {
-        let held = keys.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.keys.iter().rfind(|key| key.signs_from <= now).cloned()
-    };
-    if let Some(key) = signs() {
+    let signs = |keys: Vec<Arc<SigningKey>>| keys.into_iter().rfind(|key| key.signs_from <= now);
+    if let Some(key) = signs(held(runtime).await?) {
         return Ok(key);
     }
     keep(runtime).await?;
-    signs().ok_or_else(|| Error::internal("no key signs though one was just made"))
+    signs(held(runtime).await?).ok_or_else(|| Error::internal("no key signs though one was just made"))
 }
 
 /// The key of this id, if it is published.
 pub(crate) async fn named(runtime: &Runtime, id: &str) -> Result<Option<Arc<SigningKey>>> {
-    let now = runtime.clock.now();
-    let keys = runtime.kept(|_| Keys::default());
-    let find = || {
-        let held = keys.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = held.looked_at.is_some_and(|at| now.since_ms(at) < LOOKED_FOR_MS);
-        (held.keys.iter().find(|key| key.id == id).cloned(), recent)
-    };
-    match find() {
-        (Some(key), _) => Ok(Some(key)),
-        (None, true) => Ok(None),
-        (None, false) => {
-            let mut tx = runtime.db.read(Tenancy::Every).await?;
-            load(runtime, &mut tx, &keys).await?;
-            Ok(find().0)
-        }
-    }
+    Ok(held(runtime).await?.into_iter().find(|key| key.id == id))
+}
+
+/// The published keys' ids and from when each signs, the one that signs last at the end.
+pub(crate) async fn times(runtime: &Runtime) -> Result<Vec<(String, Timestamp)>> {
+    signing(runtime).await?;
+    Ok(reload(runtime).await?.iter().map(|key| (key.id.clone(), key.signs_from)).collect())
 }
 
 /// What is published now.
@@ -135,15 +142,24 @@ pub(crate) async fn named(runtime: &Runtime, id: &str) -> Result<Option<Arc<Sign
 /// When the database does not answer.
 pub async fn published(runtime: &Runtime) -> Result<KeySet> {
     signing(runtime).await?;
-    let keys = runtime.kept(|_| Keys::default());
-    let held = keys.held.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(KeySet { keys: held.keys.iter().map(|key| key.public.clone()).collect() })
+    Ok(KeySet { keys: held(runtime).await?.iter().map(|key| key.public.clone()).collect() })
+}
+
+/// Holds off whoever else would make a key.
+pub(crate) async fn alone(runtime: &Runtime) -> tokio::sync::OwnedMutexGuard<()> {
+    Arc::clone(&runtime.kept(|_| Keys::default()).making).lock_owned().await
+}
+
+/// Drops every key.
+pub(crate) async fn drop_all(tx: &mut Tx) -> Result<()> {
+    tx.execute(sql!("delete from signing_key"), args![]).await?;
+    Ok(())
 }
 
 /// Makes the next key when its time has come, and deletes those whose tokens have all expired.
 pub(crate) async fn keep(runtime: &Runtime) -> Result<()> {
+    let _making = alone(runtime).await;
     let keys = runtime.kept(|_| Keys::default());
-    let _making = keys.making.lock().await;
     let now = runtime.clock.now();
     let security = &runtime.config.security;
     let term_ms = i64::from(security.signing_key_days) * 86_400_000;
@@ -182,7 +198,7 @@ pub(crate) async fn keep(runtime: &Runtime) -> Result<()> {
     Ok(())
 }
 
-async fn load(runtime: &Runtime, tx: &mut Tx, keys: &Keys) -> Result<()> {
+async fn load(runtime: &Runtime, tx: &mut Tx, keys: &Keys) -> Result<Vec<Arc<SigningKey>>> {
     let rows: Vec<KeyRow> = tx
         .all(
             sql!(
@@ -197,12 +213,13 @@ async fn load(runtime: &Runtime, tx: &mut Tx, keys: &Keys) -> Result<()> {
         read.push(Arc::new(row.key(runtime)?));
     }
     let mut held = keys.held.lock().unwrap_or_else(PoisonError::into_inner);
-    held.keys = read;
+    held.keys.clone_from(&read);
     held.looked_at = Some(runtime.clock.now());
-    Ok(())
+    Ok(read)
 }
 
-async fn insert(runtime: &Runtime, tx: &mut Tx, signs_from: Timestamp) -> Result<()> {
+/// Makes a key that signs from then on, and gives its id.
+pub(crate) async fn insert(runtime: &Runtime, tx: &mut Tx, signs_from: Timestamp) -> Result<String> {
     let id: Id<kind::Job> = runtime.ids.next();
     let text = id.bare();
     let random = SystemRandom::new();
@@ -227,7 +244,7 @@ async fn insert(runtime: &Runtime, tx: &mut Tx, signs_from: Timestamp) -> Result
         args![id, runtime.clock.now(), signs_from, public.to_string(), data_key, sealed],
     )
     .await?;
-    Ok(())
+    Ok(text)
 }
 
 record! { struct Counted { n: i64 } }

@@ -24,6 +24,16 @@ pub(super) enum EncryptionCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// The keys that sign access tokens
+    Signing,
+    /// Make the next key that signs access tokens before its time; tokens stay good
+    TurnSigning,
+    /// Drop all keys that sign access tokens: every token is refused at once
+    RevokeSigning {
+        /// Do it without asking again
+        #[arg(long)]
+        yes: bool,
+    },
     /// Print a new root key, for who hands it over by the configuration. Asks no server
     NewRootKey,
 }
@@ -55,14 +65,27 @@ pub(super) async fn run(command: &EncryptionCommand, client: &Client, out: &Out)
             ));
         }
         EncryptionCommand::ForgetRoot { yes: true } => client.act(&["root-keys", "forget"]).await?,
+        EncryptionCommand::Signing => client.get(&["signing-keys"], &[]).await?,
+        EncryptionCommand::TurnSigning => client.act(&["signing-keys", "turn"]).await?,
+        EncryptionCommand::RevokeSigning { yes: false } => {
+            return Err(Failure::usage(
+                "every access token would be refused at once",
+                "say --yes to revoke.",
+            ));
+        }
+        EncryptionCommand::RevokeSigning { yes: true } => client.act(&["signing-keys", "revoke"]).await?,
         EncryptionCommand::NewRootKey => return new_root_key(out),
     };
     answer.show(out, |value| {
         let mut facts = value.clone();
         if let Some(facts) = facts.as_object_mut() {
-            facts.retain(|name, _| !matches!(name.as_str(), "columns" | "former"));
+            facts.retain(|name, _| !matches!(name.as_str(), "columns" | "former" | "keys"));
         }
-        out.facts(&facts, &["key", "before", "cipher", "file", "to_wrap"]);
+        out.facts(&facts, &["key", "before", "cipher", "file", "to_wrap", "jwks_uri"]);
+        if let Some(keys) = value["keys"].as_array() {
+            out.line("");
+            out.table(keys, &[("KEY", "/key"), ("STATE", "/state"), ("SIGNS FROM", "/signs_from")]);
+        }
         if let Some(columns) = value["columns"].as_array() {
             let shown = [
                 ("WHAT", "/title"),

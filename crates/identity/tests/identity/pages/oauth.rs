@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http_body_util::BodyExt as _;
 use identity::client::{self, ClientPatch, CreatedClient, Kind, NewClient};
 use identity::consent;
+use identity::encryption::signing::{self, SigningKeys};
 use identity::key::Rotation;
 use identity::tenant::{self, TenantChange};
 use identity::user::{self, UserChange};
@@ -369,6 +370,37 @@ async fn nobody_is_led_to_an_address_that_is_not_registered() {
     assert!(fit.text.contains("Phone") && fit.text.contains("See messages"));
     let policy = fit.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     assert!(policy.contains("form-action 'self' https://app.example;"), "{policy}");
+}
+
+#[tokio::test]
+async fn signing_keys_turn_and_are_revoked_by_who_may() {
+    let house = House::build().await;
+    let cli = house.cli().await;
+    let app = client::create(&cli, server(&[Permission::MessageView])).await.unwrap();
+    let token = server_token(&house, &app).await.token("access_token");
+    house.by_key(&token).await.unwrap();
+    let states = |keys: &SigningKeys| keys.keys.iter().map(|key| key.state).collect::<Vec<_>>();
+    assert_eq!(states(&signing::turn(&cli).await.unwrap()), ["signing", "next"]);
+    assert_eq!(code(signing::turn(&cli).await), Code::Conflict, "the next one is there");
+    house.by_key(&token).await.unwrap();
+    house.clock.advance_ms(86_400_000);
+    assert_eq!(states(&signing::show(&cli).await.unwrap()), ["former", "signing"]);
+    let token = server_token(&house, &app).await.token("access_token");
+    house.by_key(&token).await.unwrap();
+    // Remembered or not, a token of a revoked key is refused, and a new one is good.
+    let revoked = signing::revoke(&cli).await.unwrap();
+    assert_eq!(states(&revoked), ["signing"]);
+    assert_eq!(code(house.by_key(&token).await), Code::Unauthenticated);
+    let token = server_token(&house, &app).await.token("access_token");
+    house.by_key(&token).await.unwrap();
+    let trail = house.trail().await;
+    assert!(
+        trail.contains("encryption.signing_key_turned") && trail.contains("encryption.signing_keys_revoked")
+    );
+    let neighbour = house.neighbour().await;
+    assert_eq!(code(signing::show(&neighbour).await), Code::Forbidden, "they are the installation's");
+    assert_eq!(code(signing::turn(&neighbour).await), Code::Forbidden);
+    assert_eq!(code(signing::revoke(&neighbour).await), Code::Forbidden);
 }
 
 #[tokio::test]
