@@ -48,40 +48,30 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-/// The two who stand in an actor's text where one acts as the other ([`Actor::As`](runtime::Actor::As)).
-pub(crate) fn pair(actor: &str) -> [Option<&str>; 2] {
-    let both = actor.split_once(" by ");
-    [both.map(|(user, _)| user), both.map(|(_, by)| by)]
-}
-
-/// The names of the tenant's users, keys and applications among some actors, by the actor's text. Whoever may see a record may
-/// see the name of who made it.
+/// The names of the tenant's users, keys and applications among some actors, by the actor's text, such as `usr_…`, or
+/// `app_… for usr_…` where one acts for another. Whoever may see a record may see the name of who made it.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn names<'a>(
     scope: &Scope,
-    actors: impl Iterator<Item = &'a str>,
+    actors: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<HashMap<String, String>> {
+    let words = || actors.clone().flat_map(|actor| actor.split(' '));
     let mut tx = scope.read().await?;
-    let mut names = HashMap::new();
-    let all: Vec<&str> = actors.collect();
-    let singles: Vec<&str> =
-        all.iter().flat_map(|one| pair(one).into_iter().flatten()).chain(all.iter().copied()).collect();
+    let mut names: HashMap<String, String> = HashMap::new();
     for kind in &KINDS {
-        let asked: BTreeSet<Asked> =
-            singles.iter().copied().filter_map(kind.read).map(|id| Asked { id }).collect();
+        let asked: BTreeSet<Asked> = words().filter_map(kind.read).map(|id| Asked { id }).collect();
         if asked.is_empty() {
             continue;
         }
         let rows: Vec<Named> = tx.all(kind.names, vec![scope.tenant().into(), Arg::json(&asked)?]).await?;
         names.extend(rows.into_iter().map(|row| ((kind.write)(row.id), row.name)));
     }
-    for actor in all {
-        if let [Some(user), Some(by)] = pair(actor)
-            && let (Some(user), Some(by)) = (names.get(user), names.get(by))
-        {
-            names.insert(actor.to_owned(), format!("{user} by {by}"));
+    for actor in actors.clone().filter(|actor| actor.contains(' ')) {
+        if actor.split(' ').any(|word| names.contains_key(word)) {
+            let named = actor.split(' ').map(|word| names.get(word).map_or(word, String::as_str));
+            names.insert(actor.to_owned(), named.collect::<Vec<_>>().join(" "));
         }
     }
     Ok(names)

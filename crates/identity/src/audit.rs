@@ -8,8 +8,6 @@ use types::event::Change;
 use types::{Code, Error, Event, Page, Permission, Result, TenantId, Timestamp, UserId, event};
 use web::Paging;
 
-use crate::actor;
-
 pub mod api;
 mod chain;
 pub mod checkpoint;
@@ -130,13 +128,20 @@ impl Filter {
     }
 }
 
+/// The two who stand in an actor's text where one acts as the other.
+fn pair(actor: &str) -> [Option<&str>; 2] {
+    let both = actor.split_once(" by ");
+    [both.map(|(user, _)| user), both.map(|(_, by)| by)]
+}
+
 impl Wanted {
     /// Whether a row is one of those that are wanted; the same as the statement of [`list`] asks.
     fn fits(&self, linked: &Linked) -> bool {
         let Linked { row, folded, .. } = linked;
-        self.actor.as_ref().is_none_or(|actor| {
-            *actor == row.actor || actor::pair(&row.actor).contains(&Some(actor.as_str()))
-        }) && self.kind.is_none_or(|kind| kind == row.kind)
+        self.actor
+            .as_ref()
+            .is_none_or(|actor| *actor == row.actor || pair(&row.actor).contains(&Some(actor.as_str())))
+            && self.kind.is_none_or(|kind| kind == row.kind)
             && self.subject.as_ref().is_none_or(|subject| row.subject.as_ref() == Some(subject))
             && self.since.is_none_or(|since| row.at >= since)
             && self.until.is_none_or(|until| row.at < until)
