@@ -45,8 +45,12 @@ pub async fn erase(engine: &Engine, tenant: TenantId) -> Result<()> {
     let runtime = engine.runtime();
     follow(engine, tenant).await?;
     let mut tx = runtime.db.write(Tenancy::Every).await?;
+    // Those too whose connection is gone already: the journal may have written them behind it.
     tx.execute(
-        sql!("delete from claim where connection_id in (select id from connection where tenant_id = $1)"),
+        sql!(
+            "delete from claim where connection_id in (select id from connection where tenant_id = $1) \
+             or connection_id not in (select id from connection) /* every tenant: it belongs to no connection any more */"
+        ),
         args![tenant],
     )
     .await?;
