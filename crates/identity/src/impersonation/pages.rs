@@ -120,7 +120,12 @@ async fn start(
     };
     let begun = match minutes {
         Ok(minutes) => {
-            super::start(&visitor.scope, id, NewImpersonation { reason: given.acting_reason.clone(), minutes }).await
+            super::start(
+                &visitor.scope,
+                id,
+                NewImpersonation { reason: given.acting_reason.clone(), minutes },
+            )
+            .await
         }
         Err(error) => Err(error),
     };
