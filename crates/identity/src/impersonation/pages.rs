@@ -25,9 +25,9 @@ const SHOWN: &str = "5";
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Given {
     #[serde(default)]
-    reason: String,
+    acting_reason: String,
     #[serde(default)]
-    minutes: String,
+    acting_minutes: String,
 }
 
 fn lines(found: &[Impersonation]) -> Markup {
@@ -67,10 +67,10 @@ pub(crate) async fn card(
         .map(|minutes| (minutes.to_string(), format!("{minutes} minutes")))
         .collect();
     let choices: Vec<Choice<'_>> = offered.iter().map(|(value, title)| Choice::new(value, title)).collect();
-    let chosen = if given.minutes.is_empty() { "30" } else { &given.minutes };
+    let chosen = if given.acting_minutes.is_empty() { "30" } else { &given.acting_minutes };
     let fields = html! {
-        (field::text("reason", "Why do you act as them").value(&given.reason).max_chars(200).hint("They read it, and it stands in the audit trail.").error(refused.at("reason")).words(words).required())
-        (field::select("minutes", "For", &choices).value(chosen).error(refused.at("minutes")))
+        (field::text("acting_reason", "Why do you act as them").value(&given.acting_reason).max_chars(200).hint("They read it, and it stands in the audit trail.").error(refused.at("acting_reason")).words(words).required())
+        (field::select("acting_minutes", "For", &choices).value(chosen).error(refused.at("acting_minutes")))
         (form::actions(&html! { (form::submit("Act as this user").weight(form::Weight::Plain)) }))
     };
     let address = format!("/users/{}/impersonation", user.id);
@@ -113,20 +113,30 @@ async fn start(
     Form(given): Form<Given>,
 ) -> Result<Response, PageProblem> {
     let id = id.parse()?;
-    let minutes = given.minutes.trim();
+    let minutes = given.acting_minutes.trim();
     let minutes = match minutes {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Error::invalid("minutes", "this is no number")),
     };
     let begun = match minutes {
         Ok(minutes) => {
-            super::start(&visitor.scope, id, NewImpersonation { reason: given.reason.clone(), minutes }).await
+            super::start(
+                &visitor.scope,
+                id,
+                NewImpersonation { reason: given.acting_reason.clone(), minutes },
+            )
+            .await
         }
         Err(error) => Err(error),
     };
     match begun {
         Ok(begun) => Ok(console::done("/", &format!("You act as {} now.", begun.user_name))),
         Err(error) => {
+            // The page has other forms with a reason.
+            let error = match error.place().map(|place| format!("acting_{place}")) {
+                Some(at) => error.at(at),
+                None => error,
+            };
             let refused = Refused::by(error)?;
             let user = crate::user::get(&visitor.scope, id).await?;
             crate::user::pages::again(&visitor, &user, (&given, &refused)).await

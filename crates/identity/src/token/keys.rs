@@ -116,8 +116,11 @@ pub(crate) async fn reload(runtime: &Runtime) -> Result<Vec<Arc<SigningKey>>> {
 
 /// The key that signs now; made when there is none.
 pub(crate) async fn signing(runtime: &Runtime) -> Result<Arc<SigningKey>> {
-    let now = runtime.clock.now();
-    let signs = |keys: Vec<Arc<SigningKey>>| keys.into_iter().rfind(|key| key.signs_from <= now);
+    // Asked anew each time: a key that is made below signs from an instant behind this line.
+    let signs = |keys: Vec<Arc<SigningKey>>| {
+        let now = runtime.clock.now();
+        keys.into_iter().rfind(|key| key.signs_from <= now)
+    };
     if let Some(key) = signs(held(runtime).await?) {
         return Ok(key);
     }

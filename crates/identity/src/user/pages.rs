@@ -269,7 +269,7 @@ fn detail<'a>(
         ])))
         (safety(words, user, &around.security, governs, oneself))
         @if governs {
-            (refused.summary(words, &["name", "role", "language", "reason", "minutes"]))
+            (refused.summary(words, &["name", "role", "language", "acting_reason", "acting_minutes"]))
             (card::card("Change", &html! {}, &form::post(&format!("/users/{}", user.id), "", &fields)))
             (card::card("Sign-in link", &html! {}, &link))
         }

@@ -150,7 +150,7 @@ async fn who_acts_as_another_sees_it_on_every_page_and_stops_by_a_click() {
     let mut ana = Person::sign_in(&house).await;
     ana.open(&page).await;
     ana.sees("Act as this user").await;
-    ana.type_text("#f-reason", "Ticket 4711: cannot see her messages").await.unwrap();
+    ana.type_text("#f-acting_reason", "Ticket 4711: cannot see her messages").await.unwrap();
     ana.press("Enter").await.unwrap();
     ana.wait_for(".acting", PATIENCE).await.unwrap();
     ana.sees("You act as Anna").await;

@@ -26,9 +26,12 @@ async fn an_administrator_acts_as_a_user_and_everything_says_so() {
     let anna = person(&house, "anna@example.com", "supervisor").await;
     let page = bob.get(&format!("/users/{anna}")).await;
     assert!(page.text.contains("Act as this user") && !page.text.contains("class=\"acting\""));
-    let refused = bob.post(&format!("/users/{anna}/impersonation"), "reason=x&minutes=15").await;
+    let refused =
+        bob.post(&format!("/users/{anna}/impersonation"), "acting_reason=x&acting_minutes=15").await;
     assert!(refused.status == 422 && refused.text.contains("say why"), "{}", refused.text);
-    let begun = bob.post(&format!("/users/{anna}/impersonation"), "reason=Ticket+4711&minutes=15").await;
+    let begun = bob
+        .post(&format!("/users/{anna}/impersonation"), "acting_reason=Ticket+4711&acting_minutes=15")
+        .await;
     assert_eq!(begun.status, 303, "{}", begun.text);
     assert_eq!(actor(&mut bob).await, format!("{anna} by {bob_id}"));
 
