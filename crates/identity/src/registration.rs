@@ -87,6 +87,7 @@ impl RegistrationPolicy {
 record! {
     /// A newcomer who has shown that their address is theirs, and waits to be let in.
     #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+    #[schema(as = Newcomer)]
     pub struct Registration {
         /// Its id.
         pub id: RegistrationId,
