@@ -51,6 +51,18 @@ pub(super) enum ProviderCommand {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    #[command(flatten)]
+    Subject(SubjectCommand),
+    /// Remove a service; its people stay users
+    Delete {
+        /// Its id or name
+        which: String,
+    },
+}
+
+/// What to do with who somebody is at a service.
+#[derive(Debug, Subcommand)]
+pub(super) enum SubjectCommand {
     /// Who of a service is which user here
     Subjects {
         /// Its id or name
@@ -73,11 +85,6 @@ pub(super) enum ProviderCommand {
         which: String,
         /// What the service calls it in its tokens
         subject: String,
-    },
-    /// Remove a service; its people stay users
-    Delete {
-        /// Its id or name
-        which: String,
     },
 }
 
@@ -202,31 +209,7 @@ pub(super) async fn run(command: &ProviderCommand, client: &Client, out: &Out) -
             let body = flags.onto(members, present.get("settings"))?;
             client.write(Method::PATCH, &[KIND.path, &id], Some(&body)).await?
         }
-        ProviderCommand::Subjects { which, page } => {
-            let id = client.find(&KIND, which).await?;
-            let columns = [
-                ("SUBJECT", "/subject"),
-                ("USER", "/user_id"),
-                ("NAME", "/user_name"),
-                ("SINCE", "/linked_at"),
-            ];
-            client.get(&[KIND.path, &id, "subjects"], &page.query()).await?.show_page(out, &columns);
-            return Ok(());
-        }
-        ProviderCommand::Tie { which, subject, user } => {
-            let id = client.find(&KIND, which).await?;
-            let user = client.find(&super::user::KIND, user).await?;
-            let body = json!({ "subject": subject, "user_id": user });
-            let answer = client.post(&[KIND.path, &id, "subjects"], &body).await?;
-            answer.show(out, |value| out.facts(value, &["subject", "user_id", "user_name", "linked_at"]));
-            return Ok(());
-        }
-        ProviderCommand::Untie { which, subject } => {
-            let id = client.find(&KIND, which).await?;
-            client.post(&[KIND.path, &id, "subjects", "untie"], &json!({ "subject": subject })).await?;
-            out.note("Untied.");
-            return Ok(());
-        }
+        ProviderCommand::Subject(command) => return on_subjects(command, client, out).await,
         ProviderCommand::Delete { which } => {
             let id = client.find(&KIND, which).await?;
             client.write(Method::DELETE, &[KIND.path, &id], None).await?;
@@ -246,6 +229,34 @@ pub(super) async fn run(command: &ProviderCommand, client: &Client, out: &Out) -
         "token_audience",
     ];
     answer.show(out, |value| out.facts(value, &facts));
+    Ok(())
+}
+
+async fn on_subjects(command: &SubjectCommand, client: &Client, out: &Out) -> Result<(), Failure> {
+    match command {
+        SubjectCommand::Subjects { which, page } => {
+            let id = client.find(&KIND, which).await?;
+            let columns = [
+                ("SUBJECT", "/subject"),
+                ("USER", "/user_id"),
+                ("NAME", "/user_name"),
+                ("SINCE", "/linked_at"),
+            ];
+            client.get(&[KIND.path, &id, "subjects"], &page.query()).await?.show_page(out, &columns);
+        }
+        SubjectCommand::Tie { which, subject, user } => {
+            let id = client.find(&KIND, which).await?;
+            let user = client.find(&super::user::KIND, user).await?;
+            let body = json!({ "subject": subject, "user_id": user });
+            let answer = client.post(&[KIND.path, &id, "subjects"], &body).await?;
+            answer.show(out, |value| out.facts(value, &["subject", "user_id", "user_name", "linked_at"]));
+        }
+        SubjectCommand::Untie { which, subject } => {
+            let id = client.find(&KIND, which).await?;
+            client.post(&[KIND.path, &id, "subjects", "untie"], &json!({ "subject": subject })).await?;
+            out.note("Untied.");
+        }
+    }
     Ok(())
 }
 

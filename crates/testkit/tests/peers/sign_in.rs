@@ -220,12 +220,13 @@ async fn a_token_of_oidc_provider_is_a_bearer_of_the_api() {
     let (path, _) = add(&house, &service).await;
     let provider = house.admin.get(&path).await.expect(200);
     let audience = provider["token_audience"].as_str().unwrap().to_owned();
-    let token = async |resource: &str| {
-        let form = [("grant_type", "client_credentials"), ("resource", resource)];
+    let token = async |resource: &str| -> String {
+        let form = format!("grant_type=client_credentials&resource={resource}");
         // Encoded as a form is, before it becomes a password (RFC 6749 §2.3.1).
         let encoded = "a+secret+%26+its+signs";
         let asked = reqwest::Client::new().post(format!("{}/token", service.issuer));
-        let asked = asked.basic_auth("switchboard", Some(encoded)).form(&form);
+        let asked = asked.basic_auth("switchboard", Some(encoded));
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded").body(form);
         let got: Value = asked.send().await.unwrap().json().await.unwrap();
         got["access_token"].as_str().unwrap_or_else(|| panic!("{got}")).to_owned()
     };
