@@ -14,6 +14,7 @@ use crate::user;
 record! {
     /// A subject of a service and the user who it is here.
     #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+    #[schema(as = IdentitySubject)]
     pub struct Subject {
         /// What the service calls them: the claim `sub`, never given to somebody else (OpenID Connect Core 1.0 §2).
         pub subject: String,
@@ -29,6 +30,7 @@ record! {
 /// A subject to be tied to a user.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewIdentitySubject)]
 pub struct NewSubject {
     /// What the service calls them: `sub` in its tokens; of a program often its client id.
     pub subject: String,
@@ -39,6 +41,7 @@ pub struct NewSubject {
 /// A subject to be tied to nobody any more.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = UntiedIdentitySubject)]
 pub struct UntiedSubject {
     /// What the service calls them.
     pub subject: String,
