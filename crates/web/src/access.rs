@@ -254,10 +254,24 @@ where
         let path = parts.uri.path().to_owned();
         match signed {
             Signed { scope, person: Some(person), .. } => {
-                Ok(Self { scope, person, path, taste: Taste::of(&parts.headers), nav: app.nav })
+                let taste = Taste::of(&parts.headers);
+                // A form that was filled in as another user must not be sent as oneself.
+                if taste.acted && person.acting.is_none() && !parts.method.is_safe() {
+                    return Err(no_longer(&parts.headers));
+                }
+                Ok(Self { scope, person, path, taste, nav: app.nav })
             }
             Signed { person: None, .. } => Err(to_sign_in(parts)),
         }
+    }
+}
+
+/// To the home page, for whoever wanted to do something as another user and acts as themselves again.
+fn no_longer(headers: &HeaderMap) -> Response {
+    let said = "The time in which you acted as another user is over. Nothing was done.";
+    match is_fragment(headers) {
+        true => ([("HX-Redirect", "/")], axum::http::StatusCode::CONFLICT).into_response(),
+        false => crate::console::done("/", said),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct NavEntry {
 
 /// The cookie that carries one sentence over a redirect.
 const FLASH_COOKIE: &str = "switchboard_flash";
+/// The cookie of a browser whose last page was shown to somebody who acts as another user. It is no secret and opens nothing.
+const ACTING_COOKIE: &str = "switchboard_acting";
 
 /// What a person's browser asks for beside the page.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Taste {
     pub flash: Option<String>,
     /// The groups of the navigation that are open, by [`NavGroup::key`]; nothing where nobody has chosen.
     pub groups: Option<Vec<String>>,
+    /// Whether the last page was shown to somebody who acts as another user.
+    pub acted: bool,
     /// Whether only a part of the page is wanted.
     pub fragment: bool,
 }
@@ -53,6 +57,7 @@ impl Taste {
                 pairs.into_iter().find(|(name, _)| name == "f").map(|(_, text)| text)
             }),
             groups: cookie(headers, NAV_COOKIE).map(|keys| keys.split('.').map(str::to_owned).collect()),
+            acted: cookie(headers, ACTING_COOKIE).is_some(),
             fragment: is_fragment(headers),
         }
     }
@@ -148,6 +153,14 @@ impl Visitor {
         if self.taste.flash.is_some() {
             let gone = HeaderValue::from_static("switchboard_flash=; Path=/; Max-Age=0; SameSite=Lax");
             response.headers_mut().append(header::SET_COOKIE, gone);
+        }
+        let acting = match (self.person.acting.is_some(), self.taste.acted) {
+            (true, false) => Some("switchboard_acting=1; Path=/; HttpOnly; SameSite=Lax"),
+            (false, true) => Some("switchboard_acting=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"),
+            _ => None,
+        };
+        if let Some(cookie) = acting {
+            response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(cookie));
         }
         response
     }

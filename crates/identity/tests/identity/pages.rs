@@ -205,6 +205,32 @@ async fn users_are_created_and_changed_by_forms() {
 }
 
 #[tokio::test]
+async fn a_form_filled_in_as_another_user_is_not_sent_as_oneself() {
+    let house = House::build().await;
+    let token = house.enter_as_admin().await;
+    let made =
+        post(&house, "/users", &token, "name=Ana&email=ana%40example.com&role=supervisor&language=en").await;
+    let path = made.location().to_owned();
+    let act = "acting_reason=Ticket+4711&acting_minutes=15";
+    assert_eq!(post(&house, &format!("{path}/impersonation"), &token, act).await.location(), "/");
+    let marked = |seen: &Seen, value: &str| {
+        let cookies = seen.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+        cookies.into_iter().any(|cookie| cookie.starts_with(&format!("switchboard_acting={value};")))
+    };
+    let page = get(&house, "/users", &token).await;
+    assert!(marked(&page, "1"), "the browser knows that the page is another user's");
+    house.clock.advance_ms(15 * 60_000);
+    let browser = format!("{token}; switchboard_acting=1");
+    let form = "name=Bob&email=bob%40example.com&role=viewer&language=en";
+    let late = post(&house, "/users", &browser, form).await;
+    assert_eq!((late.status, late.location()), (StatusCode::SEE_OTHER, "/"));
+    let people = get(&house, "/users", &browser).await;
+    assert!(!people.text.contains("bob@example.com"), "nothing was done");
+    assert!(marked(&people, ""), "from here on the pages are one's own");
+    assert!(post(&house, "/users", &token, form).await.location().starts_with("/users/"));
+}
+
+#[tokio::test]
 async fn programs_get_json_and_a_repetition_holds_no_secret() {
     let house = House::build().await;
     let cli = house.start.made.as_ref().unwrap().cli_key.expose().to_owned();
