@@ -172,13 +172,14 @@ async fn refuse_administration(tx: &mut Tx, tenant: TenantId, role: &str) -> Res
 ///
 /// # Errors
 /// Without `security.manage`; `step_up_required`; `invalid_value` for a domain that is none, or a role with rights of
-/// administration; `forbidden` for a role that allows more than the caller may; `unavailable` to open it where no mail can be
+/// administration; `forbidden` for a role that allows more than the caller may; `conflict` to open it where no mail can be
 /// sent.
 pub async fn set_policy(scope: &Scope, wanted: RegistrationPolicy) -> Result<RegistrationPolicy> {
     scope.require(Permission::SecurityManage)?;
     scope.require_fresh()?;
-    if wanted.open {
-        mail::require(scope.runtime())?;
+    if wanted.open && !mail::is_on(scope.runtime()) {
+        let why = "newcomers show their address by a mail, and no mail server is configured";
+        return Err(Error::new(Code::Conflict, why).at("open").hint("Set mail.host and mail.from first."));
     }
     if wanted.domains.len() > DOMAINS_MAX {
         return Err(Error::invalid("domains", format!("at most {DOMAINS_MAX} domains")));

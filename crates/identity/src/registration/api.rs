@@ -17,7 +17,8 @@ async fn get_policy(Caller(scope): Caller) -> Result<Answer<200, RegistrationPol
 
 /// Change who may register by themselves.
 #[utoipa::path(put, path = "/api/v1/registration-policy", tag = "users", request_body = RegistrationPolicy,
-    responses((status = 200, body = RegistrationPolicy), (status = 403, body = ProblemBody)))]
+    responses((status = 200, body = RegistrationPolicy), (status = 403, body = ProblemBody),
+        (status = 409, description = "It is to be opened, and no mail can be sent", body = ProblemBody)))]
 async fn set_policy(
     Writer(scope): Writer<200>,
     Json(wanted): Json<RegistrationPolicy>,

@@ -29,6 +29,16 @@ fn newcomer(email: &str) -> NewRegistration {
 }
 
 #[tokio::test]
+async fn without_mail_nobody_can_register() {
+    let house = House::build().await;
+    let cli = house.cli().await;
+    let open = RegistrationPolicy { open: true, ..RegistrationPolicy::default() };
+    let refused = refusal(registration::set_policy(&cli, open).await);
+    assert_eq!((refused.code(), refused.place()), (Code::Conflict, Some("open")));
+    assert!(!registration::get_policy(&cli).await.unwrap().open);
+}
+
+#[tokio::test]
 async fn a_newcomers_role_decides_nothing_about_who_gets_in() {
     let house = with_mail().await;
     let cli = house.cli().await;
