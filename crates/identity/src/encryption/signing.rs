@@ -37,8 +37,9 @@ pub async fn show(scope: &Scope) -> Result<SigningKeys> {
 }
 
 async fn state(scope: &Scope) -> Result<SigningKeys> {
-    let now = scope.now();
     let published = keys::times(scope.runtime()).await?;
+    // Behind the reading, which makes the first key.
+    let now = scope.now();
     let signing = published.iter().rposition(|(_, signs_from)| *signs_from <= now);
     let state = |at: usize| match signing {
         Some(signing) if at == signing => "signing",
