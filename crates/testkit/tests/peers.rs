@@ -153,10 +153,17 @@ async fn kannel_is_served_by_the_simulators_text_centres() {
         let settings =
             Settings { accounts: vec![("peer".into(), "secret".into())], ..Settings::of(protocol) };
         let centre = TextCentre::start(settings, &tasks, Clock::system()).await.unwrap();
-        centre.inject_mo("+33611111111", "10000", "a reply with @ and é").unwrap();
         let account = ("peer", "secret");
-        let outcome =
-            peers::kannel_client_over(name, centre.address(), account, (OTHERS, 20), 1).await.unwrap();
+        let customer = peers::kannel_client_over(name, centre.address(), account, (OTHERS, 20), 1);
+        // Behind the first message both of Kannel's programs are up: what comes before that one of them may drop.
+        let phone = async {
+            while centre.counts().accepted == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            centre.inject_mo("+33611111111", "10000", "a reply with @ and é").unwrap();
+        };
+        let (outcome, ()) = tokio::join!(customer, phone);
+        let outcome = outcome.unwrap();
         outcome.assert_complete(OTHERS);
         assert_eq!(outcome.inbound, ["a reply with @ and é"], "{name}");
         let counts = centre.counts();
