@@ -149,7 +149,11 @@ impl Visitor {
             footer: html! { "Switchboard " (env!("CARGO_PKG_VERSION")) " · " a href="/docs" { "API reference" } },
             ..Page::new(content.title, content.body)
         };
-        let mut response = Html(layout::page(&page).into_string()).into_response();
+        self.with_cookies(Html(layout::page(&page).into_string()).into_response())
+    }
+
+    /// What the browser is to know behind a page: its sentence was shown, and whether it was shown to somebody who acts as another.
+    fn with_cookies(&self, mut response: Response) -> Response {
         if self.taste.flash.is_some() {
             let gone = HeaderValue::from_static("switchboard_flash=; Path=/; Max-Age=0; SameSite=Lax");
             response.headers_mut().append(header::SET_COOKIE, gone);
