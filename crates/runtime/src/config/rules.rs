@@ -272,6 +272,8 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("security.step_up_m", Integer { min: 1, max: 1_440 }),
     ("security.impersonation_m_max", Integer { min: 1, max: 480 }),
     ("security.mails_max", Integer { min: 1, max: 1_000 }),
+    ("security.sms_code_ttl_m", Integer { min: 1, max: 10 }),
+    ("security.sms_codes_max", Integer { min: 1, max: 100 }),
     ("security.password_history", Integer { min: 0, max: 24 }),
     ("security.access_token_ttl_s", Integer { min: 60, max: 86_400 }),
     ("security.grant_ttl_h", Integer { min: 1, max: 17_520 }),

@@ -300,6 +300,10 @@ pub struct Security {
     pub impersonation_m_max: u32,
     /// Mails with links and codes that can be asked for one address within `login_window_s`.
     pub mails_max: u32,
+    /// How long a code that was sent to a phone can be used.
+    pub sms_code_ttl_m: u32,
+    /// Codes that can be sent to one person, or to one number, within an hour.
+    pub sms_codes_max: u32,
     /// A user's former passwords that are refused as the new one.
     pub password_history: u32,
     /// How long an access token of an application lasts.
