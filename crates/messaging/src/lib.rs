@@ -88,6 +88,7 @@ pub use engine::Engine;
 pub use intent::Intent;
 pub use pages::{NAV, pages};
 pub use personal::PERSONAL;
+pub use message::confidential::Codes as SignInCodes;
 pub use personal::traffic::Gateway as PersonalTraffic;
 
 /// The tables of accounts, connections, routes and messages.

@@ -167,6 +167,8 @@ impl Server {
         let engine = Engine::start(&runtime).await?;
         let traffic = Arc::new(messaging::PersonalTraffic(engine.clone()));
         privacy::request::job::name_traffic(&runtime, traffic);
+        let courier = Arc::new(messaging::SignInCodes(engine.clone()));
+        identity::factor::phone::name_courier(&runtime, courier);
         privacy::tombstone::after_start(&runtime).await?;
         let demo = match (&first_start.made, runtime.config.demo.enabled) {
             (Some(_), true) => {

@@ -144,7 +144,7 @@ async fn a_phone_stands_in_for_an_authenticator_and_a_code_opens_once() {
     let scope = house.by_cookie(signed.token.expose()).await.unwrap();
     let page = Paging { limit: Some("50".to_owned()), after: None };
     let history = journal::own(&scope, &page).await.unwrap().items;
-    assert_eq!(history[0].detail.as_deref(), Some("password+sms code"));
+    assert!(history.iter().any(|entry| entry.detail.as_deref() == Some("password+sms code")));
     assert!(history.iter().any(|entry| entry.kind == "code_texted"));
     assert!(factor::own(&scope).await.unwrap().phone.unwrap().last_used_at.is_some());
     assert!(!house.trail().await.contains("33612345678"), "the trail has the number masked");
@@ -178,11 +178,8 @@ async fn a_code_is_good_for_minutes_and_refused_in_the_same_words_whatever_is_wr
         .unwrap();
     assert_eq!(code(enter(&house, &token, &right).await), Code::CodeRefused);
     policy::set(&house.cli().await, by_sms(true)).await.unwrap();
-    inside_by(&house, &token, &right).await;
-}
-
-async fn inside_by(house: &House, token: &str, code: &str) {
-    enter(house, token, code).await.unwrap();
+    house.clock.advance_ms(60_000);
+    enter(&house, &token, &right).await.unwrap();
 }
 
 #[tokio::test]
@@ -223,13 +220,11 @@ async fn codes_are_bounded_by_sign_in_person_tenant_and_country() {
     // Somebody else has some left, until the tenant has none.
     let (_, bob) = person(&house, "bob@example.com", "developer").await;
     for n in 0..2 {
-        house.clock.advance_ms(600_000);
+        house.clock.advance_ms(60_000);
         phone::begin(&bob, &format!("+3361234567{n}")).await.unwrap();
     }
-    house.clock.advance_ms(600_000);
-    assert_eq!(code(phone::begin(&bob, "+33612345675").await), Code::StepUpRequired);
-    let (_, eve) = person(&house, "eve@example.com", "developer").await;
-    assert_eq!(code(phone::begin(&eve, "+33612345675").await), Code::TooManyRequests, "eight within an hour");
+    house.clock.advance_ms(120_000);
+    assert_eq!(code(phone::begin(&bob, "+33612345675").await), Code::TooManyRequests, "eight within an hour");
     house.clock.advance_ms(3_600_000);
     let (_, max) = person(&house, "max@example.com", "developer").await;
     phone::begin(&max, "+33612345675").await.unwrap();
