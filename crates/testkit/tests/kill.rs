@@ -28,6 +28,8 @@ mod audit;
 mod cdr;
 #[path = "kill/erasure.rs"]
 mod erasure;
+#[path = "kill/phones.rs"]
+mod phones;
 #[path = "kill/mail.rs"]
 mod mail;
 #[path = "kill/privacy.rs"]
