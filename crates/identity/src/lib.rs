@@ -116,7 +116,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity/0031_registration",
         text: include_str!("../migrations/0031_registration.sql"),
     },
-    Migration { name: "identity/0032_sms_codes", text: include_str!("../migrations/0032_sms_codes.sql") },
+    Migration { name: "identity/0032_factors", text: include_str!("../migrations/0032_factors.sql") },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];

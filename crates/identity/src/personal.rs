@@ -529,6 +529,7 @@ pub const PERSONAL: &[Personal] = &[
         "tenant",
         "id name slug locale time_zone currency support_email accent logo status erase_at data_key created_at",
     ),
+    Personal::none("installation", "number id made_at"),
     Personal::none("tenant_logo", "tenant_id sha256 media_type octets changed_at"),
     Personal::none("domain", "id tenant_id host token created_at checked_at problem proved_at"),
     Personal::none(

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tracing_subscriber::EnvFilter;
 
 use super::rules::RULES;
-use super::values::{Encryption, Synchronous};
+use super::values::{Encryption, KmsProvider, Synchronous};
 use super::{Config, Finding, Severity};
 
 /// Characters that an administrator's key needs at least.
@@ -27,6 +27,7 @@ impl Config {
         check.public_url();
         check.database();
         check.security();
+        check.kms();
         check.outbound();
         check.jobs();
         check.log();
@@ -254,6 +255,28 @@ impl Check<'_> {
         if !postgres && database.synchronous == Synchronous::Normal {
             let problem = "a power cut may take the last accepted messages with it";
             self.warning("database.synchronous", problem, "set it to \"full\" unless that is acceptable");
+        }
+    }
+
+    fn kms(&mut self) {
+        let kms = &self.config.kms;
+        let needs: &[(&str, &str, &str)] = match kms.provider {
+            KmsProvider::Off => return,
+            KmsProvider::Aws => {
+                &[("kms.key", kms.key.as_str(), "name the key"), ("kms.region", &kms.region, "name the region, such as eu-west-3")]
+            }
+            KmsProvider::Vault => {
+                &[("kms.key", kms.key.as_str(), "name the key"), ("kms.url", &kms.url, "give its address, such as https://vault.example:8200")]
+            }
+        };
+        for (key, _, advice) in needs.iter().filter(|(_, text, _)| text.is_empty()) {
+            self.error(key, "empty, though a key management service is configured", *advice);
+        }
+        let far = kms.url.strip_prefix("http://").filter(|rest| {
+            !["127.", "localhost", "[::1]"].iter().any(|near| rest.starts_with(near))
+        });
+        if far.is_some() {
+            self.error("kms.url", "the root key would go over the network in the clear", "use https");
         }
     }
 

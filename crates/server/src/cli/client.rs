@@ -239,7 +239,16 @@ impl Client {
         segments: &[&str],
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let url = self.url(&[&["api", "v1"], segments].concat(), &[]);
+        self.write_at(key, method, self.url(&[&["api", "v1"], segments].concat(), &[]), body).await
+    }
+
+    async fn write_at(
+        &self,
+        key: &str,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
         let mut repeats = 0;
         loop {
             let mut request = self
@@ -274,6 +283,15 @@ impl Client {
     /// A refusal, or a server that is not there.
     pub(super) async fn act(&self, segments: &[&str]) -> Result<Answer, Failure> {
         self.write(Method::POST, segments, None).await
+    }
+
+    /// Does something to a record, as the query says.
+    ///
+    /// # Errors
+    /// A refusal, or a server that is not there.
+    pub(super) async fn act_with(&self, segments: &[&str], query: Query<'_>) -> Result<Answer, Failure> {
+        let key = runtime::secrets::token(16).map_err(types::Error::internal)?;
+        self.write_at(&key, Method::POST, self.url(&[&["api", "v1"], segments].concat(), query), None).await
     }
 
     /// Changes a record. An empty change is no request.

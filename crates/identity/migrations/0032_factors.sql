@@ -43,3 +43,10 @@ create index sms_code_at on sms_code (tenant_id, at);
 alter table pending_sign_in add column sms_code_hash text;
 alter table pending_sign_in add column sms_code_until bigint;
 alter table pending_sign_in add column sms_codes bigint not null default 0;
+
+-- One row: the id of this installation, which a key management service binds the root key to.
+create table installation (
+    number bigint primary key,
+    id text not null,
+    made_at bigint not null
+);
