@@ -37,7 +37,8 @@ create table sms_code (
     at bigint not null
 );
 
-create index sms_code_at on sms_code (tenant_id, at);
+create index sms_code_tenant on sms_code (tenant_id, at);
+create index sms_code_at on sms_code (at);
 
 -- A code that was sent to the phone, as a hash with the token, beside the one by mail.
 alter table pending_sign_in add column sms_code_hash text;

@@ -25,8 +25,6 @@ mod texts;
 const TRIES_MAX: i64 = 5;
 /// The time over which codes are counted.
 const HOUR_MS: i64 = 3_600_000;
-/// Counted codes that one sending clears away when they are older than that.
-const CLEARED_MAX: i64 = 100;
 
 /// A message that carries a code.
 #[derive(Debug)]
@@ -355,19 +353,36 @@ pub(crate) async fn admit(
     }
     write
         .execute(
-            sql!(
-                "delete from sms_code where tenant_id = $1 and id in (select id from sms_code where tenant_id = $1 \
-                 and at <= $2 order by at limit $3)"
-            ),
-            args![tenant, since, CLEARED_MAX],
-        )
-        .await?;
-    write
-        .execute(
             sql!("insert into sms_code (id, tenant_id, user_id, phone, at) values ($1, $2, $3, $4, $5)"),
             args![scope.runtime().ids.next::<types::kind::Job>(), tenant, user, phone, now],
         )
         .await?;
+    Ok(())
+}
+
+/// Forgets the codes that no longer count, and the numbers that nobody has confirmed in time.
+///
+/// # Errors
+/// When the database refuses.
+pub(crate) async fn sweep(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    tx.execute(
+        sql!("delete from sms_code where at <= $1 /* every tenant: age alone decides */"),
+        args![now.plus_ms(-HOUR_MS)],
+    )
+    .await?;
+    tx.execute(
+        sql!("delete from user_phone where phone is null and wanted_until <= $1 /* every tenant: age alone decides */"),
+        args![now],
+    )
+    .await?;
+    tx.execute(
+        sql!(
+            "update user_phone set wanted = null, wanted_hash = null, wanted_until = null where wanted_until <= $1 \
+             /* every tenant: age alone decides */"
+        ),
+        args![now],
+    )
+    .await?;
     Ok(())
 }
 
