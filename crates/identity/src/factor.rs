@@ -10,8 +10,8 @@ use types::{Error, Event, PasskeyId, Permission, Result, TenantId, Timestamp, Us
 use crate::attempt::{self, Lockout};
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
-use crate::user::{self, User};
 use crate::policy::{self, SignInPolicy};
+use crate::user::{self, User};
 use crate::{device, impersonation};
 
 pub mod api;

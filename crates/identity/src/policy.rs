@@ -118,15 +118,22 @@ impl SignInPolicy {
             return Err(Error::invalid("sms_prefixes", format!("at most {PREFIXES_MAX} are kept")));
         }
         if self.sms_codes && self.sms_prefixes.is_empty() {
-            return Err(Error::invalid("sms_prefixes", "codes by SMS need the countries that they may go to")
-                .hint("give at least one, such as +33: codes to any country would be an invitation to fraud"));
+            return Err(Error::invalid(
+                "sms_prefixes",
+                "codes by SMS need the countries that they may go to",
+            )
+            .hint("give at least one, such as +33: codes to any country would be an invitation to fraud"));
         }
         if !(1..=HOUR_MAX).contains(&self.sms_hour_max) {
-            return Err(Error::invalid("sms_hour_max", format!("{} is not from 1 to {HOUR_MAX}", self.sms_hour_max)));
+            return Err(Error::invalid(
+                "sms_hour_max",
+                format!("{} is not from 1 to {HOUR_MAX}", self.sms_hour_max),
+            ));
         }
         self.sms_sender = self.sms_sender.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         if let Some(sender) = &self.sms_sender {
-            Address::sender(sender).map_err(|error| Error::invalid("sms_sender", error.message().to_owned()))?;
+            Address::sender(sender)
+                .map_err(|error| Error::invalid("sms_sender", error.message().to_owned()))?;
         }
         Ok(self)
     }
@@ -193,7 +200,9 @@ pub async fn set(scope: &Scope, wanted: SignInPolicy) -> Result<SignInPolicy> {
     let before = read(&mut write, scope.tenant()).await?;
     if let Actor::User(id) = scope.actor() {
         let own = user::find(&mut write, scope.tenant(), *id).await?;
-        if policy.needs_second(&own.role) && !factor::has_any_under(&mut write, scope.tenant(), *id, &policy).await? {
+        if policy.needs_second(&own.role)
+            && !factor::has_any_under(&mut write, scope.tenant(), *id, &policy).await?
+        {
             return Err(Error::new(Code::Conflict, "you have no second factor yourself")
                 .at("second_factor_roles")
                 .hint("Add one on your page Security first: your own sessions would end."));
@@ -263,8 +272,11 @@ async fn end_sessions(tx: &mut Tx, tenant: TenantId, policy: &SignInPolicy) -> R
         }
         false => Vec::new(),
     };
-    let owners: Vec<i64> =
-        owners.iter().filter(|owner| policy.texts_to(&owner.phone)).map(|owner| owner.user_id.raw()).collect();
+    let owners: Vec<i64> = owners
+        .iter()
+        .filter(|owner| policy.texts_to(&owner.phone))
+        .map(|owner| owner.user_id.raw())
+        .collect();
     let roles: Vec<_> = policy.second_factor_roles.iter().map(|role| Named { role }).collect();
     tx.execute(
         sql!(

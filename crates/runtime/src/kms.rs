@@ -131,7 +131,8 @@ struct Door {
 
 impl Door {
     fn new(config: &Config, clock: &Clock) -> Result<Self, KmsError> {
-        let everywhere: Vec<Network> = ["0.0.0.0/0", "::/0"].iter().filter_map(|all| all.parse().ok()).collect();
+        let everywhere: Vec<Network> =
+            ["0.0.0.0/0", "::/0"].iter().filter_map(|all| all.parse().ok()).collect();
         let settings = OutboundSettings {
             allow_private: everywhere,
             timeout_ms: config.kms.timeout_ms,
@@ -147,10 +148,11 @@ impl Door {
     /// Asks, and gives the answer's status and its JSON.
     async fn ask(&self, url: &str, headers: &[(&str, &str)], body: String) -> Result<Value, KmsError> {
         let host = host(url);
-        let answer = self.outbound.post(url, headers, body).await.map_err(|error| KmsError::Silent {
-            host: host.clone(),
-            problem: error.to_string(),
-        })?;
+        let answer = self
+            .outbound
+            .post(url, headers, body)
+            .await
+            .map_err(|error| KmsError::Silent { host: host.clone(), problem: error.to_string() })?;
         let told: Option<Value> = serde_json::from_slice(&answer.body).ok();
         if answer.status >= 500 && told.is_none() {
             return Err(KmsError::Silent { host, problem: format!("its answer is {}", answer.status) });
@@ -184,7 +186,8 @@ impl Door {
     fn demanded(&self, name: &'static str, setting: &Secret) -> Result<Secret, KmsError> {
         let found = self.credential(name, setting)?;
         if found.is_empty() {
-            let problem = format!("there is no {name}; set kms.{name} by the environment, or in kms.credentials_file");
+            let problem =
+                format!("there is no {name}; set kms.{name} by the environment, or in kms.credentials_file");
             return Err(KmsError::Settings { problem });
         }
         Ok(found)
@@ -210,7 +213,10 @@ fn named(text: &str, name: &str) -> Option<Secret> {
 }
 
 fn host(url: &str) -> String {
-    url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| "nowhere".to_owned())
+    url::Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "nowhere".to_owned())
 }
 
 /// What a refusal says: `{"__type", "message"}` (AWS) or `{"errors": []}` (Vault).
@@ -252,7 +258,8 @@ mod tests {
 
     #[test]
     fn refusals_are_told_in_one_line() {
-        let aws = serde_json::json!({ "__type": "com.amazonaws.kms#InvalidCiphertextException", "message": null });
+        let aws =
+            serde_json::json!({ "__type": "com.amazonaws.kms#InvalidCiphertextException", "message": null });
         assert_eq!(refusal(400, &aws), "400 InvalidCiphertextException");
         let vault = serde_json::json!({ "errors": ["1 error occurred:\n\t* permission denied\n\n"] });
         assert_eq!(refusal(403, &vault), "403 1 error occurred:  * permission denied  ");

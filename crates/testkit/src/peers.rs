@@ -13,6 +13,10 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+mod kms;
+
+pub use kms::{KeyService, aws_kms};
+
 /// The number in the next message's `ID<number>`, so that no two runs of a process use the same.
 static NEXT_NUMBER: AtomicU32 = AtomicU32::new(1);
 
@@ -356,50 +360,6 @@ pub async fn oidc_provider(client_id: &str, secret: &str, redirect_uri: &str) ->
     let line: Value = serde_json::from_str(&line)?;
     let address = line["listening"].as_str().with_context(|| format!("no address in {line}"))?;
     Ok(SignInService { issuer: format!("http://{address}"), _program: child, _output: output })
-}
-
-/// A running key management service, with a key in it and a user who may close and open with it.
-#[derive(Debug)]
-pub struct KeyService {
-    /// Its address.
-    pub url: String,
-    /// Its region.
-    pub region: String,
-    /// The key's id.
-    pub key: String,
-    /// The user's access key.
-    pub id: String,
-    /// What signs for them.
-    pub secret: String,
-    /// Ends with its standard input, which goes with this.
-    _program: Child,
-    /// Held open, for it may say more.
-    _output: Lines<BufReader<ChildStdout>>,
-}
-
-/// moto as AWS KMS; it checks signatures and rights.
-///
-/// # Errors
-/// When the peer is not installed or breaks down.
-pub async fn aws_kms() -> Result<KeyService> {
-    let mut program = python("aws_kms.py")?;
-    let (mut child, mut output) = spawn(program.arg("0"))?;
-    let Some(line) = output.next_line().await? else {
-        bail!("the service did not start: {}", complaint(&mut child).await);
-    };
-    let line: Value = serde_json::from_str(&line)?;
-    let told = |name: &str| {
-        line[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {line}"))
-    };
-    Ok(KeyService {
-        url: told("url")?,
-        region: told("region")?,
-        key: told("key")?,
-        id: told("id")?,
-        secret: told("secret")?,
-        _program: child,
-        _output: output,
-    })
 }
 
 /// What jose says of an access token that it checks by the key set at this address: its claims, or `refused`.

@@ -28,10 +28,10 @@ mod audit;
 mod cdr;
 #[path = "kill/erasure.rs"]
 mod erasure;
-#[path = "kill/phones.rs"]
-mod phones;
 #[path = "kill/mail.rs"]
 mod mail;
+#[path = "kill/phones.rs"]
+mod phones;
 #[path = "kill/privacy.rs"]
 mod privacy;
 

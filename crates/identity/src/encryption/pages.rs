@@ -120,7 +120,11 @@ fn root_keys(words: &Words, keys: &RootKeys, may_turn: bool) -> Markup {
     };
     let lies = match (&keys.service, keys.closed) {
         (Some(service), true) => badge::badge_icon(Tone::Good, Icon::Lock, &format!("closed by {service}")),
-        (Some(service), false) => badge::badge_icon(Tone::Warn, Icon::Warning, &format!("in the clear; a new one is closed by {service}")),
+        (Some(service), false) => badge::badge_icon(
+            Tone::Warn,
+            Icon::Warning,
+            &format!("in the clear; a new one is closed by {service}"),
+        ),
         (None, _) => badge::badge(Tone::Neutral, "in the clear"),
     };
     let facts = card::facts(&[

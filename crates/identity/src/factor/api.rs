@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 use web::problem::ProblemBody;
 use web::{Answer, App, Caller, Json, Paging, Problem, Query, Writer};
 
-use super::phone::{self, Confirmed};
 use super::Security;
+use super::phone::{self, Confirmed};
 use crate::attempt;
 use crate::journal::{self, SecurityEntry};
 
@@ -106,7 +106,9 @@ async fn remove_phone(Writer(scope): Writer<200>) -> Result<Answer<200, Security
 fn seated(scope: &Scope) -> types::Result<()> {
     match scope.seat() {
         Some(_) => Ok(()),
-        None => Err(Error::new(Code::Forbidden, "only a person in a browser's session changes how they sign in")),
+        None => {
+            Err(Error::new(Code::Forbidden, "only a person in a browser's session changes how they sign in"))
+        }
     }
 }
 

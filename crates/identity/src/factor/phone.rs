@@ -150,7 +150,8 @@ pub async fn begin(scope: &Scope, given: &str) -> Result<()> {
     }
     let phone = number(given)?;
     if !policy.texts_to(&phone) {
-        let why = format!("no code is sent to numbers like this one, but to {}", policy.sms_prefixes.join(", "));
+        let why =
+            format!("no code is sent to numbers like this one, but to {}", policy.sms_prefixes.join(", "));
         return Err(Error::invalid("phone", why));
     }
     let code = six_digits();

@@ -14,8 +14,8 @@ use crate::factor::totp::{self, Enrolment};
 use crate::factor::{backup, passkey};
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
-use crate::session::{self, SignedIn};
 use crate::policy::{self, SignInPolicy};
+use crate::session::{self, SignedIn};
 use crate::{factor, name};
 
 /// Tries of one pending sign-in; after them it begins anew.
@@ -166,7 +166,10 @@ pub async fn find(runtime: &Runtime, token: &str, browser: &Browser) -> Result<P
         may_mail,
         mailed: row.mail_code_until.is_some_and(|until| until > runtime.clock.now()),
         texted: phone.is_some() && row.sms_code_until.is_some_and(|until| until > runtime.clock.now()),
-        phone: phone.as_ref().filter(|_| row.sms_codes < SMS_CODES_MAX).map(|(phone, _)| phone.number.clone()),
+        phone: phone
+            .as_ref()
+            .filter(|_| row.sms_codes < SMS_CODES_MAX)
+            .map(|(phone, _)| phone.number.clone()),
         number: phone.map(|(_, number)| number),
         policy,
     })

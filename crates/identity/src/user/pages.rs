@@ -191,7 +191,9 @@ impl Around {
 fn safety(words: &Words, user: &User, security: &Security, governs: bool, oneself: bool) -> Markup {
     let at = |at: types::Timestamp| relative_time(&at.to_string(), &at.to_minute());
     let second = match (&security.authenticator, security.passkeys.len()) {
-        (None, 0) => html! { @if !security.has_second_factor() { "none" @if security.second_factor_required { ", though the role needs one" } } },
+        (None, 0) => {
+            html! { @if !security.has_second_factor() { "none" @if security.second_factor_required { ", though the role needs one" } } }
+        }
         (app, keys) => {
             html! { @if app.is_some() { "authenticator" } @if app.is_some() && keys > 0 { ", " } @if keys > 0 { (keys) " passkeys" } }
         }

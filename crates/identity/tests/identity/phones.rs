@@ -28,7 +28,8 @@ impl Courier for Gateway {
     fn accept<'a>(&'a self, scope: &'a Scope, given: &'a CodeMessage) -> BoxFuture<'a, Result<()>> {
         let CodeMessage { to, from, text, shown, validity_s } = given;
         let (to, from) = (to.clone(), from.clone());
-        let copy = CodeMessage { to, from, text: text.clone(), shown: shown.clone(), validity_s: *validity_s };
+        let copy =
+            CodeMessage { to, from, text: text.clone(), shown: shown.clone(), validity_s: *validity_s };
         async move {
             if *self.shut.lock().unwrap() {
                 return Err(Error::new(Code::NoRoute, "no route leads there"));
@@ -107,7 +108,11 @@ async fn a_phone_stands_in_for_an_authenticator_and_a_code_opens_once() {
     let gateway = Gateway::of(&house);
     let (_, ana) = person(&house, "ana@example.com", "developer").await;
     add_app(&house, &ana).await;
-    assert_eq!(code(phone::begin(&ana, NUMBER).await), Code::Conflict, "it is off unless a tenant turns it on");
+    assert_eq!(
+        code(phone::begin(&ana, NUMBER).await),
+        Code::Conflict,
+        "it is off unless a tenant turns it on"
+    );
     policy::set(&house.cli().await, by_sms(false)).await.unwrap();
     phone::begin(&ana, NUMBER).await.unwrap();
     {
@@ -241,7 +246,8 @@ async fn a_phone_alone_counts_only_where_the_tenant_says_so() {
     phone::begin(&ana, NUMBER).await.unwrap();
     assert!(phone::confirm(&ana, &gateway.last()).await.unwrap().backup_codes.is_empty());
     inside(sign_in::by_password(&house.runtime, "ana@example.com", PASSWORD, browser(), "/").await.unwrap());
-    let wanted = |alone: bool| SignInPolicy { second_factor_roles: vec!["developer".to_owned()], ..by_sms(alone) };
+    let wanted =
+        |alone: bool| SignInPolicy { second_factor_roles: vec!["developer".to_owned()], ..by_sms(alone) };
     policy::set(&admin, wanted(true)).await.unwrap();
     assert!(factor::own(&ana).await.unwrap().has_second_factor(), "her session goes on");
     let token = begun(&house, "ana@example.com").await;
@@ -277,7 +283,11 @@ async fn another_number_takes_its_place_when_its_code_was_shown_and_programs_hav
     assert_eq!(factor::own(&ana).await.unwrap().phone.unwrap().number, "+336******78");
     phone::confirm(&ana, &gateway.last()).await.unwrap();
     assert_eq!(factor::own(&ana).await.unwrap().phone.unwrap().number, "+336******99");
-    assert_eq!(code(enter(&house, &token, &former).await), Code::CodeRefused, "the former phone opens nothing");
+    assert_eq!(
+        code(enter(&house, &token, &former).await),
+        Code::CodeRefused,
+        "the former phone opens nothing"
+    );
     // The gateway refuses: nothing opens, and nobody is told why.
     *gateway.shut.lock().unwrap() = true;
     let refused = second::text_code(&house.runtime, &token, &browser()).await.unwrap_err();

@@ -40,7 +40,12 @@ impl SealedText {
     ///
     /// # Errors
     /// When the key that has sealed it is gone.
-    pub(crate) async fn body(&self, runtime: &Runtime, tenant: TenantId, encoding: Encoding) -> Result<Vec<u8>> {
+    pub(crate) async fn body(
+        &self,
+        runtime: &Runtime,
+        tenant: TenantId,
+        encoding: Encoding,
+    ) -> Result<Vec<u8>> {
         let text = encryption::open(runtime, tenant, "message", "options", &self.name, &self.text).await?;
         Ok(encoding.encode_lossy(text.expose()))
     }
@@ -71,7 +76,8 @@ async fn accept(scope: &Scope, engine: &Engine, code: &CodeMessage) -> Result<()
     let by = By { tenant: scope.tenant(), key: None, from: None, test: false };
     // Nothing waits from here to the journal: what has a place in memory is not left behind by somebody who goes away.
     let (mut new, _, counted) = prepare(&by, engine, &message)?;
-    let outgoing = Arc::get_mut(&mut new.message).ok_or_else(|| Error::internal("a new message is shared"))?;
+    let outgoing =
+        Arc::get_mut(&mut new.message).ok_or_else(|| Error::internal("a new message is shared"))?;
     outgoing.body = outgoing.encoding.encode_lossy(&code.text);
     outgoing.options.get_or_insert_default().sealed = Some(Box::new(sealed));
     Hushed::of(scope.runtime()).add(&outgoing.recipient.text, outgoing.expires_at, scope.now());
@@ -103,7 +109,8 @@ impl Hushed {
             phones.retain(|_, until| *until > now);
         }
         if phones.len() >= HUSHED_MAX
-            && let Some(first) = phones.iter().min_by_key(|(_, until)| **until).map(|(phone, _)| phone.clone())
+            && let Some(first) =
+                phones.iter().min_by_key(|(_, until)| **until).map(|(phone, _)| phone.clone())
         {
             phones.remove(&first);
         }

@@ -117,7 +117,9 @@ impl Message {
         let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
         let options = record.options.as_deref().filter(|text| {
-            ["\"held\"", "\"marks\"", "\"redrive_of\"", "\"test\"", "\"sealed\""].iter().any(|member| text.contains(member))
+            ["\"held\"", "\"marks\"", "\"redrive_of\"", "\"test\"", "\"sealed\""]
+                .iter()
+                .any(|member| text.contains(member))
         });
         let options: Options = options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let confidential = options.sealed.is_some();

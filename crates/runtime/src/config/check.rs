@@ -262,19 +262,22 @@ impl Check<'_> {
         let kms = &self.config.kms;
         let needs: &[(&str, &str, &str)] = match kms.provider {
             KmsProvider::Off => return,
-            KmsProvider::Aws => {
-                &[("kms.key", kms.key.as_str(), "name the key"), ("kms.region", &kms.region, "name the region, such as eu-west-3")]
-            }
-            KmsProvider::Vault => {
-                &[("kms.key", kms.key.as_str(), "name the key"), ("kms.url", &kms.url, "give its address, such as https://vault.example:8200")]
-            }
+            KmsProvider::Aws => &[
+                ("kms.key", kms.key.as_str(), "name the key"),
+                ("kms.region", &kms.region, "name the region, such as eu-west-3"),
+            ],
+            KmsProvider::Vault => &[
+                ("kms.key", kms.key.as_str(), "name the key"),
+                ("kms.url", &kms.url, "give its address, such as https://vault.example:8200"),
+            ],
         };
         for (key, _, advice) in needs.iter().filter(|(_, text, _)| text.is_empty()) {
             self.error(key, "empty, though a key management service is configured", *advice);
         }
-        let far = kms.url.strip_prefix("http://").filter(|rest| {
-            !["127.", "localhost", "[::1]"].iter().any(|near| rest.starts_with(near))
-        });
+        let far = kms
+            .url
+            .strip_prefix("http://")
+            .filter(|rest| !["127.", "localhost", "[::1]"].iter().any(|near| rest.starts_with(near)));
         if far.is_some() {
             self.error("kms.url", "the root key would go over the network in the clear", "use https");
         }

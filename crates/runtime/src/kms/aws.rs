@@ -31,17 +31,15 @@ impl Aws {
         let id = self.door.demanded("access_key_id", &settings.access_key_id)?;
         let secret = self.door.demanded("secret_access_key", &settings.secret_access_key)?;
         let session = self.door.credential("session_token", &settings.session_token)?;
-        let parsed = url::Url::parse(url).map_err(|error| KmsError::Settings { problem: format!("kms.url: {error}") })?;
+        let parsed = url::Url::parse(url)
+            .map_err(|error| KmsError::Settings { problem: format!("kms.url: {error}") })?;
         let authority = match parsed.port() {
             Some(port) => format!("{}:{port}", host(url)),
             None => host(url),
         };
         let (moment, target) = (sigv4::moment(self.door.clock.now()), format!("TrentService.{operation}"));
-        let mut headers = vec![
-            ("content-type", CONTENT),
-            ("host", authority.as_str()),
-            ("x-amz-date", moment.as_str()),
-        ];
+        let mut headers =
+            vec![("content-type", CONTENT), ("host", authority.as_str()), ("x-amz-date", moment.as_str())];
         if !session.is_empty() {
             headers.push(("x-amz-security-token", session.expose()));
         }
@@ -53,8 +51,13 @@ impl Aws {
             region: &settings.region,
             service: "kms",
         };
-        let request =
-            sigv4::Request { method: "POST", path: parsed.path(), query: "", headers: &headers, body: body.as_bytes() };
+        let request = sigv4::Request {
+            method: "POST",
+            path: parsed.path(),
+            query: "",
+            headers: &headers,
+            body: body.as_bytes(),
+        };
         let authorization = sigv4::authorization(signing, request, &moment);
         // The client writes the host itself.
         headers.retain(|(name, _)| *name != "host");

@@ -74,7 +74,8 @@ fn key(secret: &str, day: &str, region: &str, service: &str) -> Zeroizing<[u8; 3
 }
 
 fn mac(key: &[u8], text: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(text);
     Zeroizing::new(mac.finalize().into_bytes().into())
 }

@@ -18,7 +18,8 @@ impl Transit {
     pub(super) fn new(door: Door) -> Result<Self, KmsError> {
         let settings = &door.settings;
         let word = |text: &str| {
-            !text.is_empty() && text.chars().all(|ch| ch.is_ascii_alphanumeric() || matches!(ch, '-' | '_' | '.' | '/'))
+            !text.is_empty()
+                && text.chars().all(|ch| ch.is_ascii_alphanumeric() || matches!(ch, '-' | '_' | '.' | '/'))
         };
         if !word(&settings.key) || settings.key.contains('/') || !word(&settings.mount) {
             let problem = "kms.key and kms.mount are names of letters, digits, - _ and .".to_owned();

@@ -332,11 +332,17 @@ impl Service {
                 keys.push(Key::of_line(line)?);
                 continue;
             };
-            let garbled = || SecretsError::Format("holds a closed key that is not of the form kms.<protocol>.<key id>.<base64url>");
+            let garbled = || {
+                SecretsError::Format(
+                    "holds a closed key that is not of the form kms.<protocol>.<key id>.<base64url>",
+                )
+            };
             let mut parts = parts.splitn(3, '.');
             let (protocol, id) = (parts.next().unwrap_or_default(), parts.next().ok_or_else(garbled)?);
             if protocol != self.keeper.protocol() {
-                return Err(SecretsError::Format("holds a key that another kind of service has closed than kms.provider names"));
+                return Err(SecretsError::Format(
+                    "holds a key that another kind of service has closed than kms.provider names",
+                ));
             }
             let octets = BASE64.decode(parts.next().ok_or_else(garbled)?).map_err(|_| garbled())?;
             let octets = String::from_utf8(octets).map_err(|_| garbled())?;

@@ -15,6 +15,10 @@ use super::show::Out;
 use super::{ConfigFlags, ReachFlags, config};
 use crate::isolation::Asker;
 
+mod page;
+
+pub(super) use page::PageFlags;
+
 /// How long an answer is awaited; the server itself gives up earlier.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -67,24 +71,6 @@ impl Answer {
                 out.note(&format!("There is more: --after {next}"));
             }
         });
-    }
-}
-
-/// How a list is asked for.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct PageFlags {
-    /// Rows, 1 to 200; 50 when not given
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// Go on behind a page: its `next`
-    #[arg(long, value_name = "CURSOR")]
-    after: Option<String>,
-}
-
-impl PageFlags {
-    /// As parameters of the query.
-    pub(super) fn query(&self) -> Vec<(&'static str, Option<String>)> {
-        vec![("limit", self.limit.map(|limit| limit.to_string())), ("after", self.after.clone())]
     }
 }
 

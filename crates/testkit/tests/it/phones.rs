@@ -28,7 +28,8 @@ fn other(code: &str) -> &'static str {
 }
 
 async fn allow(house: &House) {
-    let policy = json!({ "sms_codes": true, "sms_alone": true, "sms_prefixes": ["+33"], "sms_sender": "ACME" });
+    let policy =
+        json!({ "sms_codes": true, "sms_alone": true, "sms_prefixes": ["+33"], "sms_sender": "ACME" });
     house.admin.send("PUT", "/api/v1/sign-in-policy", &policy).await.expect(200);
 }
 
@@ -49,7 +50,10 @@ async fn a_code_on_the_phone_is_the_second_step_and_works_once() {
     assert!(!ana.get("/account/security").await.text.contains("/account/security/phone"), "it is off");
     assert_eq!(ana.post("/account/security/phone", "phone=%2B33612345678").await.status, 409);
     let nowhere = house.admin.send("PUT", "/api/v1/sign-in-policy", &json!({ "sms_codes": true })).await;
-    assert_eq!((nowhere.problem(), nowhere.json()["at"].clone()), ("invalid_value".into(), json!("sms_prefixes")));
+    assert_eq!(
+        (nowhere.problem(), nowhere.json()["at"].clone()),
+        ("invalid_value".into(), json!("sms_prefixes"))
+    );
     allow(&house).await;
     assert!(ana.get("/account/security/phone").await.text.contains("Weaker than an app"));
     let far = ana.post("/account/security/phone", "phone=%2B21620123456").await;
@@ -116,10 +120,11 @@ async fn nobody_but_the_phone_reads_the_code() {
     let connection = connections["items"][0]["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/connections/{connection}");
     house.admin.send("PATCH", &path, &json!({ "settings": { "keep_pdus": true } })).await.expect(200);
-    house.until("it is bound again", async || {
-        house.admin.get(&path).await.json()["status"]["state"] == "bound"
-    })
-    .await;
+    house
+        .until("it is bound again", async || {
+            house.admin.get(&path).await.json()["status"]["state"] == "bound"
+        })
+        .await;
     let trace = house.admin.post("/api/v1/traces", &json!({ "connection": connection })).await.expect(201);
     let trace = format!("/api/v1/traces/{}", trace["id"].as_str().unwrap());
     let mut ana = admin(&house).await;
@@ -176,7 +181,10 @@ async fn nobody_but_the_phone_reads_the_code() {
     let shown = ana.get(&format!("/messages/{id}")).await;
     assert!(shown.text.contains("for its recipient alone"));
     let traced = house.admin.get(&format!("{trace}/pdus")).await.expect(200).to_string();
-    assert!(traced.contains("submit_sm") && traced.contains(PHONE), "the trace has the PDU, and not its text");
+    assert!(
+        traced.contains("submit_sm") && traced.contains(PHONE),
+        "the trace has the PDU, and not its text"
+    );
     // Other texts to other phones stand in the trace as ever.
     let plain = json!({ "to": "+33612345601", "from": "ACME", "text": "Nothing to hide" });
     house.admin.post("/api/v1/messages", &plain).await.expect(202);

@@ -57,7 +57,8 @@ async fn survive(data: &Path, database: Option<&str>) {
     let mut place = Place::new(data, database);
     place.settings.push(("SWITCHBOARD__SIMULATOR__LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
     let process = Process::start(&place).await;
-    let policy = json!({ "sms_codes": true, "sms_alone": true, "sms_prefixes": ["+33"], "sms_sender": "10000" });
+    let policy =
+        json!({ "sms_codes": true, "sms_alone": true, "sms_prefixes": ["+33"], "sms_sender": "10000" });
     process.admin.send("PUT", "/api/v1/sign-in-policy", &policy).await.expect(200);
     let users = process.admin.get("/api/v1/users").await.expect(200);
     let (id, email) = (&users["items"][0]["id"], users["items"][0]["email"].as_str().unwrap());

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use runtime::config::{Config, KmsProvider, Secret};
 use runtime::Clock;
+use runtime::config::{Config, KmsProvider, Secret};
 use serde_json::json;
 use server::Server;
 use testkit::House;

@@ -36,8 +36,14 @@ mod tests {
             assert_eq!(text.lines().last(), Some("@desk.example.org #482913"));
             let first: String = text.chars().take(20).collect();
             assert!(!first.contains('4'), "receipts repeat the beginning: {first}");
-            assert_eq!(text.replace("482913", "000000"), written(language, "000000", 5, "https://desk.example.org"));
-            assert!(!written(language, "482913", 5, "http://192.0.2.1:8080").contains('@'), "an address is no name");
+            assert_eq!(
+                text.replace("482913", "000000"),
+                written(language, "000000", 5, "https://desk.example.org")
+            );
+            assert!(
+                !written(language, "482913", 5, "http://192.0.2.1:8080").contains('@'),
+                "an address is no name"
+            );
         }
     }
 

@@ -67,22 +67,32 @@ fn page(words: &'static Words, body: Markup) -> Content<'static> {
     }
 }
 
-async fn number_page(visitor: &Visitor, given: &Given, refused: &Refused) -> Result<Content<'static>, PageProblem> {
+async fn number_page(
+    visitor: &Visitor,
+    given: &Given,
+    refused: &Refused,
+) -> Result<Content<'static>, PageProblem> {
     let words = Words::for_lang(&visitor.person.language);
     let policy = policy::read(&mut visitor.scope.read().await?, visitor.scope.tenant()).await?;
     if !policy.sms_codes {
         return Err(phone::not_offered().into());
     }
-    let hint = format!("In international form. Codes go to numbers that begin with {}.", policy.sms_prefixes.join(", "));
+    let hint = format!(
+        "In international form. Codes go to numbers that begin with {}.",
+        policy.sms_prefixes.join(", ")
+    );
     let fields = html! {
         (field::tel("phone", "Phone number").autocomplete("tel").placeholder("+33612345678").hint(&hint).value(&given.phone).max_chars(30).error(refused.at("phone")).words(words).required().autofocus())
         (form::actions(&html! { (form::submit("Send me a code")) (form::link("Cancel", "/account/security")) }))
     };
-    Ok(page(words, html! {
-        (refused.summary(words, &["phone"]))
-        (feedback::notice(Tone::Warn, "Weaker than an app or a passkey", &html! { (RESTRICTED) }))
-        (card::panel(&form::post("/account/security/phone", "", &fields)))
-    }))
+    Ok(page(
+        words,
+        html! {
+            (refused.summary(words, &["phone"]))
+            (feedback::notice(Tone::Warn, "Weaker than an app or a passkey", &html! { (RESTRICTED) }))
+            (card::panel(&form::post("/account/security/phone", "", &fields)))
+        },
+    ))
 }
 
 async fn code_page(visitor: &Visitor, refused: &Refused) -> Result<Content<'static>, PageProblem> {
@@ -94,11 +104,14 @@ async fn code_page(visitor: &Visitor, refused: &Refused) -> Result<Content<'stat
         (field::text("code", "Code").autocomplete("one-time-code").mono().max_chars(10).error(refused.at("code")).words(words).required().autofocus())
         (form::actions(&html! { (form::submit("Use this phone")) (form::link("Another number", "/account/security/phone")) }))
     };
-    Ok(page(words, html! {
-        (refused.summary(words, &["code"]))
-        p { "A code is on its way to " bdi dir="ltr" { (number) } ". Enter it here to show that the phone is yours." }
-        (card::panel(&form::post("/account/security/phone/confirm", "", &fields)))
-    }))
+    Ok(page(
+        words,
+        html! {
+            (refused.summary(words, &["code"]))
+            p { "A code is on its way to " bdi dir="ltr" { (number) } ". Enter it here to show that the phone is yours." }
+            (card::panel(&form::post("/account/security/phone/confirm", "", &fields)))
+        },
+    ))
 }
 
 async fn show(visitor: Visitor) -> Result<Response, PageProblem> {
@@ -112,7 +125,9 @@ async fn begin(visitor: Visitor, Form(given): Form<Given>) -> Result<Response, P
         Err(error) => {
             let error = match error.code() {
                 // Why the gateway did not take it is in the log.
-                Code::Unavailable => Error::new(Code::Conflict, error.message()).hint(error.advice()).at("phone"),
+                Code::Unavailable => {
+                    Error::new(Code::Conflict, error.message()).hint(error.advice()).at("phone")
+                }
                 _ => error,
             };
             Ok(visitor.page_again(number_page(&visitor, &given, &Refused::by(error)?).await?))

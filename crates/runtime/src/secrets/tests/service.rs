@@ -106,7 +106,10 @@ async fn root_keys_move_between_the_clear_and_the_service_and_back() {
     assert!(!vault.is_closed());
     vault.turn(None).await.unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(vault.is_closed() && text.lines().all(|line| line.starts_with("kms.safe.")), "the former one too");
+    assert!(
+        vault.is_closed() && text.lines().all(|line| line.starts_with("kms.safe.")),
+        "the former one too"
+    );
     assert_eq!(text.lines().count(), 2);
     // A service that is gone keeps nobody from working, and nothing is turned half.
     safe.answers.store(false, Ordering::Relaxed);
