@@ -301,7 +301,7 @@ async fn finish(
             sql!(
                 "delete from pending_sign_in where tenant_id = $1 and token_hash = $2 and (cast($3 as text) is null \
                  or (mail_code_hash = $3 and mail_code_until > $5) or (sms_code_hash = $4 and sms_code_until > $5)) \
-                 returning (case when sms_code_hash = $4 then 1 else 0 end) as by_phone"
+                 returning cast(case when sms_code_hash = $4 then 1 else 0 end as bigint) as by_phone"
             ),
             args![candidate.tenant_id, hash, mailed.clone(), texted, scope.now()],
         )

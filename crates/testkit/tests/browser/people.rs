@@ -339,6 +339,24 @@ async fn a_phone_is_added_and_its_code_signs_in() {
     ana.open("/messages").await;
     ana.sees("for its recipient alone").await;
     ana.judge().await;
+
+    // And from right to left.
+    ana.open("/account").await;
+    ana.tab_to("#f-language").await;
+    ana.press("End").await.unwrap();
+    ana.tab_to("form[action='/account'] button[type=submit]").await;
+    ana.press("Enter").await.unwrap();
+    ana.sees("Saved.").await;
+    sign_out(&mut ana).await;
+    first_step(&mut ana).await;
+    ana.wait_for("[dir=rtl] form[action='/sign-in/second/phone'] button", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.click("form[action='/sign-in/second/phone'] button").await.unwrap();
+    ana.sees("الرمز في طريقه إلى هاتفك").await;
+    ana.judge_everywhere().await;
+    ana.type_text("#f-code", &texted(&house, 3).await).await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("details.account", PATIENCE).await.unwrap();
     ana.leave().await;
     house.stop().await;
 }
@@ -348,5 +366,5 @@ async fn texted(house: &House, number: usize) -> String {
     let phones = house.server.simulator.as_ref().unwrap().phones();
     house.until("the code has come", async || phones.screen("33612345678").len() >= number).await;
     let text = phones.screen("33612345678")[number - 1].text.clone();
-    text.split("sign in is ").nth(1).unwrap()[..6].to_owned()
+    text.split(|ch: char| !ch.is_ascii_digit()).find(|word| word.len() == 6).unwrap().to_owned()
 }

@@ -105,6 +105,14 @@ async fn a_code_on_the_phone_is_the_second_step_and_works_once() {
     assert_eq!(none.problem(), "code_refused");
     let confirmed = ana.json("POST", "/api/v1/me/phone/confirm", &json!({ "code": code })).await;
     assert_eq!(confirmed.expect(200), json!({ "backup_codes": [] }));
+    // Three codes came to this person; five may within an hour.
+    let mut greedy = Browser::new(&house);
+    greedy.password(ADMIN, PASSWORD).await;
+    for _ in 0..2 {
+        assert_eq!(greedy.post("/sign-in/second/phone", "").await.status, 303);
+    }
+    assert_eq!(greedy.post("/sign-in/second/phone", "").await.status, 429);
+    texted(&house, 5).await;
     let (_, neighbour) = house.neighbour().await;
     assert_eq!(neighbour.delete(&format!("/api/v1/users/{id}/factors")).await.status, 404);
     let removed = ana.json("DELETE", "/api/v1/me/phone", &Value::Null).await;

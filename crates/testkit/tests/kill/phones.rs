@@ -1,6 +1,7 @@
 //! A code to sign in under kill -9: once the person was told that it is on its way, it comes, although the program was killed
 //! before it left; and it opens the sign-in that was begun before.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,7 @@ impl Browser {
             if let Some((_, rest)) = page.split_once("Your code to sign in is ") {
                 return rest[..6].to_owned();
             }
-            assert!(Instant::now() < by, "no code has come: {page}");
+            assert!(Instant::now() < by, "no code has come");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -55,7 +56,9 @@ impl Browser {
 
 async fn survive(data: &Path, database: Option<&str>) {
     let mut place = Place::new(data, database);
-    place.settings.push(("SWITCHBOARD__SIMULATOR__LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+    // The connection in the database leads to the same simulator after the kill.
+    let simulator = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap();
+    place.settings.push(("SWITCHBOARD__SIMULATOR__LISTEN".to_owned(), simulator.to_string()));
     let process = Process::start(&place).await;
     let policy =
         json!({ "sms_codes": true, "sms_alone": true, "sms_prefixes": ["+33"], "sms_sender": "10000" });

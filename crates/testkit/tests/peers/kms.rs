@@ -1,5 +1,6 @@
 //! The root key behind a key management service: AWS KMS as moto plays it, which checks signatures, rights and contexts.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -55,7 +56,12 @@ async fn root(house: &House) -> serde_json::Value {
 async fn the_root_key_moves_to_the_service_and_back_under_load() {
     let kms = peers::aws_kms().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let at = |config: &mut Config| config.data_dir = folder.path().to_owned();
+    // The connection in the database leads to the same simulator after each start.
+    let simulator = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap();
+    let at = |config: &mut Config| {
+        config.data_dir = folder.path().to_owned();
+        config.simulator.listen = simulator;
+    };
     let house = House::start_with(at).await;
     let first = root(&house).await;
     assert_eq!((&first["closed"], first.get("service")), (&json!(false), None));
