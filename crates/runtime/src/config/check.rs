@@ -274,12 +274,19 @@ impl Check<'_> {
         for (key, _, advice) in needs.iter().filter(|(_, text, _)| text.is_empty()) {
             self.error(key, "empty, though a key management service is configured", *advice);
         }
-        let far = kms
-            .url
-            .strip_prefix("http://")
-            .filter(|rest| !["127.", "localhost", "[::1]"].iter().any(|near| rest.starts_with(near)));
-        if far.is_some() {
-            self.error("kms.url", "the root key would go over the network in the clear", "use https");
+        let near = |url: &url::Url| match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        match url::Url::parse(&kms.url) {
+            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && near(&url)) => {}
+            Ok(url) if url.scheme() == "http" => {
+                self.error("kms.url", "the root key would go over the network in the clear", "use https");
+            }
+            _ if kms.url.is_empty() => {}
+            _ => self.error("kms.url", "no address of a service", "write it as https://kms.example:8200"),
         }
     }
 
