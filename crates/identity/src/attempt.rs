@@ -303,6 +303,28 @@ impl MailAsks {
     }
 }
 
+/// How often codes may be sent to a phone.
+#[derive(Debug)]
+pub(crate) struct SmsAsks(Attempts);
+
+impl SmsAsks {
+    pub(crate) fn new(parts: &Parts) -> Self {
+        const HOUR_MS: i64 = 3_600_000;
+        Self(Attempts::with(parts.config.security.sms_codes_max, HOUR_MS))
+    }
+
+    /// Counts a code that is to be sent to a number, whosever it is.
+    ///
+    /// # Errors
+    /// [`Code::TooManyRequests`] with the seconds to wait.
+    pub(crate) fn admit(&self, phone: &str, from: Option<&str>, now: Timestamp) -> Result<()> {
+        self.0.admit(Step::Second, phone, from, now, None).map(drop).map_err(|error| {
+            let seconds = error.retry_after().unwrap_or(60);
+            Error::new(Code::TooManyRequests, "too many codes were asked for").retry_after_s(seconds)
+        })
+    }
+}
+
 /// The user's count and the address's.
 fn names(step: Step, user: &str, address: Option<&str>) -> Vec<String> {
     let mut names = vec![step.name(user)];

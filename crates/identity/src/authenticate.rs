@@ -24,7 +24,7 @@ use crate::domain;
 use crate::impersonation::{self, Standing};
 use crate::role::rights::{self, Facts};
 use crate::token::accepted;
-use crate::{consent, device, key, network, token};
+use crate::{consent, device, factor, key, network, token};
 
 mod memory;
 mod used;
@@ -222,6 +222,7 @@ impl Identity {
             args![now.plus_ms(-device::KNOWN_DAYS * 86_400_000)],
         )
         .await?;
+        factor::phone::sweep(&mut tx, now).await?;
         consent::sweep(&mut tx, now).await?;
         tx.commit().await?;
         {

@@ -10,12 +10,14 @@ use types::{Error, Event, PasskeyId, Permission, Result, TenantId, Timestamp, Us
 use crate::attempt::{self, Lockout};
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
+use crate::policy::{self, SignInPolicy};
 use crate::user::{self, User};
-use crate::{device, impersonation, policy};
+use crate::{device, impersonation};
 
 pub mod api;
 pub mod backup;
 pub mod passkey;
+pub mod phone;
 pub mod totp;
 
 record! {
@@ -57,6 +59,9 @@ pub struct Security {
     pub backup_codes: i64,
     /// Their passkeys, the oldest first.
     pub passkeys: Vec<Passkey>,
+    /// Their phone that codes go to by SMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<phone::Phone>,
     /// Whether the tenant demands a second factor of their role.
     pub second_factor_required: bool,
     /// Failed attempts that still count.
@@ -66,7 +71,8 @@ pub struct Security {
 impl Security {
     /// Whether they have anything for a second step.
     pub fn has_second_factor(&self) -> bool {
-        self.authenticator.is_some() || !self.passkeys.is_empty()
+        let alone = self.phone.as_ref().is_some_and(|phone| phone.alone);
+        self.authenticator.is_some() || !self.passkeys.is_empty() || alone
     }
 }
 
@@ -107,13 +113,15 @@ pub(crate) async fn read(tx: &mut Tx, scope: &Scope, user: &User) -> Result<Secu
             args![tenant, id],
         )
         .await?;
+    let policy = policy::read(tx, tenant).await?;
     Ok(Security {
         has_password: user.has_password,
         email_verified_at: verified.email_verified_at,
         authenticator: authenticator(tx, tenant, id).await?,
         backup_codes: codes.n,
         passkeys: passkeys(tx, tenant, id).await?,
-        second_factor_required: policy::read(tx, tenant).await?.needs_second(&user.role),
+        phone: phone::of(tx, tenant, id, &policy).await?.map(|(phone, _)| phone),
+        second_factor_required: policy.needs_second(&user.role),
         lockout: attempt::lockout(tx, scope.runtime(), tenant, id).await?,
     })
 }
@@ -151,7 +159,29 @@ pub(crate) async fn passkeys(tx: &mut Tx, tenant: TenantId, id: UserId) -> Resul
 /// # Errors
 /// When the database does not answer.
 pub(crate) async fn has_any(tx: &mut Tx, tenant: TenantId, id: UserId) -> Result<bool> {
-    Ok(authenticator(tx, tenant, id).await?.is_some() || !passkeys(tx, tenant, id).await?.is_empty())
+    let policy = policy::read(tx, tenant).await?;
+    has_any_under(tx, tenant, id, &policy).await
+}
+
+/// As [`has_any`], where the tenant's people sign in as a policy says: it decides whether a phone is enough.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn has_any_under(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: UserId,
+    policy: &SignInPolicy,
+) -> Result<bool> {
+    if authenticator(tx, tenant, id).await?.is_some() || !passkeys(tx, tenant, id).await?.is_empty() {
+        return Ok(true);
+    }
+    Ok(phone::of(tx, tenant, id, policy).await?.is_some_and(|(phone, _)| phone.alone))
+}
+
+/// A code that somebody reads and types: six digits (NIST SP 800-63B-4 §3.1.3.2), by the generator that the system seeds.
+pub(crate) fn six_digits() -> String {
+    format!("{:06}", rand::random_range(0..1_000_000_u32))
 }
 
 /// A mail to the owner about a change of their second step.
@@ -232,6 +262,7 @@ async fn remove_all(scope: &Scope, user: &User) -> Result<Security> {
         sql!("delete from totp where tenant_id = $1 and user_id = $2"),
         sql!("delete from backup_code where tenant_id = $1 and user_id = $2"),
         sql!("delete from passkey where tenant_id = $1 and user_id = $2"),
+        sql!("delete from user_phone where tenant_id = $1 and user_id = $2"),
         sql!("delete from pending_sign_in where tenant_id = $1 and user_id = $2"),
     ] {
         write.execute(text, args![tenant, id]).await?;

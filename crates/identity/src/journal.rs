@@ -52,6 +52,7 @@ kinds! {
     BackupCodes "backup_codes" "Backup codes made";
     BackupCodeUsed "backup_code_used" "Backup code used";
     LinkIssued "link_issued" "Sign-in link made";
+    CodeTexted "code_texted" "Code sent to a phone";
     MailAsked "mail_asked" "Mail asked for";
     Impersonated "impersonated" "Somebody acted as this user";
     ImpersonationEnded "impersonation_ended" "Acting as this user ended";

@@ -12,7 +12,7 @@
 //! | [`user`] | people who sign in |
 //! | [`registration`] | newcomers who register by themselves |
 //! | [`sign_in`] | signing in, a step at a time; ways in by mail |
-//! | [`factor`] | the second step: authenticators, passkeys, backup codes |
+//! | [`factor`] | the second step: authenticators, passkeys, phones, backup codes |
 //! | [`proof`] | proving again who one is, before what is dangerous |
 //! | [`device`] | browsers that a user has signed in with |
 //! | [`link`] | one-time sign-in links |
@@ -116,6 +116,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity/0031_registration",
         text: include_str!("../migrations/0031_registration.sql"),
     },
+    Migration { name: "identity/0032_factors", text: include_str!("../migrations/0032_factors.sql") },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];
@@ -134,6 +135,8 @@ pub const TABLES: &[&str] = &[
     "totp",
     "backup_code",
     "passkey",
+    "user_phone",
+    "sms_code",
     "device",
     "pending_sign_in",
     "mailed_token",

@@ -6,6 +6,7 @@ use runtime::personal::{Basis, By, Erasure, Export, Personal, Way};
 use crate::audit;
 
 mod erase;
+mod phones;
 
 const USERS: &str = "users of the console and the API";
 const WORK: &str = "signing in, and knowing who did what";
@@ -314,6 +315,8 @@ pub const PERSONAL: &[Personal] = &[
             }),
         )],
     },
+    phones::OF_USERS,
+    phones::CODES,
     Personal {
         table: "device",
         title: "Browsers that a user has signed in with",
@@ -449,6 +452,7 @@ pub const PERSONAL: &[Personal] = &[
         "tenant",
         "id name slug locale time_zone currency support_email accent logo status erase_at data_key created_at",
     ),
+    Personal::none("installation", "number id made_at"),
     Personal::none("tenant_logo", "tenant_id sha256 media_type octets changed_at"),
     Personal::none("domain", "id tenant_id host token created_at checked_at problem proved_at"),
     Personal::none(
@@ -480,12 +484,13 @@ pub const PERSONAL: &[Personal] = &[
     Personal::none("backup_code", "code_hash tenant_id user_id created_at"),
     Personal::none(
         "pending_sign_in",
-        "token_hash tenant_id user_id first_step back enrol created_at expires_at tries mail_code_hash mail_code_until mail_codes",
+        "token_hash tenant_id user_id first_step back enrol created_at expires_at tries mail_code_hash mail_code_until mail_codes \
+         sms_code_hash sms_code_until sms_codes",
     ),
     Personal::none("failed_sign_in", "user_id step tenant_id failures last_at"),
     Personal::none(
         "sign_in_policy",
-        "tenant_id second_factor_roles mail_codes changed_at impersonation_mails",
+        "tenant_id second_factor_roles mail_codes changed_at impersonation_mails sms_codes sms_alone sms_sender sms_prefixes sms_hour_max",
     ),
     Personal::none("registration_policy", "tenant_id open domains role approval changed_at"),
     Personal::none(

@@ -204,7 +204,8 @@ impl Dispatcher {
                 }
             }
             let sm = dialect.sm(message, assembled, piece);
-            let pdu = if dialect.keeps_pdus() { self.link.written(&sm).map(Arc::from) } else { None };
+            let kept = dialect.keeps_pdus() && !message.is_confidential();
+            let pdu = if kept { self.link.written(&sm).map(Arc::from) } else { None };
             let tag = Tag { message: message.clone(), part: piece.number(), handed_over, claim, pdu };
             if let Err(tag) = self.link.submit(places, (&name, piece.number()), &sm, tag) {
                 self.answered(tag.message, tag.part, handed_over, claim, Outcome::NotSent).await;

@@ -86,6 +86,7 @@ pub mod ucp_server;
 pub use api::{Gateway, doors};
 pub use engine::Engine;
 pub use intent::Intent;
+pub use message::confidential::Codes as SignInCodes;
 pub use pages::{NAV, pages};
 pub use personal::PERSONAL;
 pub use personal::traffic::Gateway as PersonalTraffic;

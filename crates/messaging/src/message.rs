@@ -9,6 +9,7 @@ use crate::intent::Intent;
 use crate::mail::notice::MailReturn;
 
 pub mod api;
+pub(crate) mod confidential;
 mod kept;
 pub mod pages;
 pub mod pdu;
@@ -159,6 +160,9 @@ pub struct Options {
     /// The firewall rules that marked it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
+    /// What it says, sealed: its row's text is not what goes out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Box<confidential::SealedText>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -205,6 +209,13 @@ pub struct Outgoing {
     pub maybe_twice: bool,
     /// Parts that a carrier has taken over already: bit n is part n + 1.
     pub parts_done: PartSet,
+}
+
+impl Outgoing {
+    /// Whether what it says is for its recipient alone.
+    pub fn is_confidential(&self) -> bool {
+        self.options.as_deref().is_some_and(|options| options.sealed.is_some())
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! - `pcap`: a trace as a file for Wireshark
 //!
 //! A trace is in memory alone, bounded in PDUs, octets and time, and is gone with the program. Passwords are covered before
-//! anything is kept; texts are covered for those who may not see messages.
+//! anything is kept, and so are codes to sign in; texts are covered for those who may not see messages.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,7 @@ use types::{AccountId, Code, ConnectionId, Error, Event, Permission, Result, Ten
 
 use crate::engine::Engine;
 use crate::live::meter::Board;
+use crate::message::confidential::Hushed;
 use crate::{account, connection};
 
 pub mod api;
@@ -200,7 +201,7 @@ impl Running {
     }
 
     /// Keeps what fits. Why the trace ends, where it is full.
-    fn take(&self, packet: &Packet) -> Option<&'static str> {
+    fn take(&self, packet: &Packet, hushed: &Hushed) -> Option<&'static str> {
         if self.about.bind.is_some_and(|bind| bind != packet.line.bind) {
             return None;
         }
@@ -211,6 +212,9 @@ impl Running {
                 continue;
             }
             mask(protocol, &mut octets, Kind::Password);
+            if !hushed.is_empty() && names(&dissect(protocol, &octets), |it| hushed.has(it, packet.at)) {
+                mask(protocol, &mut octets, Kind::Text);
+            }
             recorded.octets += octets.len();
             let Packet { at, direction, .. } = *packet;
             recorded.pdus.push(Kept { at, direction, line: packet.line.clone(), octets });
@@ -234,13 +238,17 @@ impl Running {
             };
             return recorded.asked.remove(&(packet.line.bind, asked, told.sequence));
         }
-        let fits =
-            told.fields.iter().any(|field| field.kind == Kind::Address && field.value.contains(wanted));
+        let fits = names(&told, |address| address.contains(wanted));
         if fits && recorded.asked.len() < ASKED_MAX {
             recorded.asked.insert((packet.line.bind, packet.direction, told.sequence));
         }
         fits
     }
+}
+
+/// Whether one of a PDU's addresses is such.
+fn names(pdu: &Dissected, such: impl Fn(&str) -> bool) -> bool {
+    pdu.fields.iter().any(|field| field.kind == Kind::Address && such(&field.value))
 }
 
 /// All traces that are kept, the oldest first.
@@ -361,12 +369,13 @@ pub async fn start(scope: &Scope, engine: &Engine, new: NewTrace) -> Result<Trac
 
 /// Takes what is heard until the trace ends.
 async fn record(trace: Arc<Running>, mut packets: mpsc::Receiver<Packet>, until: Instant, runtime: Runtime) {
+    let hushed = Hushed::of(&runtime);
     let why = loop {
         tokio::select! {
             () = trace.stop.cancelled() => break "it was stopped",
             () = tokio::time::sleep_until(until) => break "its time was over",
             packet = packets.recv() => match packet {
-                Some(packet) => if let Some(full) = trace.take(&packet) { break full },
+                Some(packet) => if let Some(full) = trace.take(&packet, &hushed) { break full },
                 None => break "it was stopped",
             },
         }

@@ -20,10 +20,10 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security,
-    SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
+    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Kms, Live, Log, Mail, Messaging, Outbound,
+    Security, SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
 };
-pub use values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
+pub use values::{DatabaseUrl, Encryption, KmsProvider, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// The text of `config/default.toml`: every key, its meaning, range and default.
 pub const MANUAL: &str = include_str!("../config/default.toml");
@@ -62,6 +62,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Keys, sessions, passwords.
     pub security: Security,
+    /// A key management service that opens the root key at the start.
+    pub kms: Kms,
     /// The audit trail.
     pub audit: Audit,
     /// What is a security event.

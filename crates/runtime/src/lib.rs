@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 pub mod clock;
 pub mod config;
 pub mod job;
+pub mod kms;
 pub mod live;
 pub mod mail;
 pub mod measure;

@@ -23,9 +23,11 @@ use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::kms::KmsError;
+
 mod vault;
 
-pub use vault::{ROOT_KEYS_MAX, Vault};
+pub use vault::{Keys, Lying, ROOT_KEYS_MAX, Service, Vault};
 
 /// Name of the format. Another cipher would be `v2`, read beside this one.
 const VERSION: &str = "v1";
@@ -81,6 +83,12 @@ pub enum SecretsError {
     Handed,
     /// There are as many former root keys as a file holds.
     TooMany,
+    /// A root key is closed, and no service is configured that opens it.
+    Closed,
+    /// Root keys cannot be closed: no service is configured.
+    NoService,
+    /// The key management service did not close or open a root key.
+    Service(KmsError),
 }
 
 impl fmt::Display for SecretsError {
@@ -115,6 +123,14 @@ impl fmt::Display for SecretsError {
             SecretsError::TooMany => {
                 write!(f, "there are {ROOT_KEYS_MAX} root keys already; forget the former ones first")
             }
+            SecretsError::Closed => f.write_str(
+                "the root key was closed by a key management service, and none is configured; set kms.provider and what belongs \
+                 to it",
+            ),
+            SecretsError::NoService => {
+                f.write_str("no key management service is configured; set kms.provider and start again")
+            }
+            SecretsError::Service(error) => error.fmt(f),
         }
     }
 }

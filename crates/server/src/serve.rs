@@ -13,9 +13,10 @@ use identity::value_list;
 use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
 use runtime::config::reload::InForce;
+use runtime::kms;
 use runtime::outbound::Outbound;
 use runtime::personal::{self, Personal};
-use runtime::secrets::Vault;
+use runtime::secrets::{Keys, Service, Vault};
 use runtime::telemetry::Telemetry;
 use runtime::{Clock, Config, Ids, Live, Parts, Runtime, Tasks};
 use simulator::Smsc;
@@ -111,6 +112,33 @@ fn make_folder(folder: &Path) -> Result<()> {
     })
 }
 
+/// Reads the root keys, and lets the key management service open them where one has closed them.
+async fn open_vault(config: &Config, db: &Db, clock: &Clock) -> Result<Vault> {
+    let unavailable = |error: String| Error::new(Code::Unavailable, error);
+    let service = match kms::keeper(config, clock).map_err(|error| unavailable(error.to_string()))? {
+        None => None,
+        Some(keeper) => {
+            let installation = encryption::root::installation(db, clock.now()).await?;
+            Some(Service { keeper, installation })
+        }
+    };
+    let (handed, file) = (config.security.root_key.expose().trim(), config.root_key_file());
+    let keys = if handed.is_empty() { Keys::File(&file) } else { Keys::Handed(handed) };
+    let keeper = service.as_ref().map(|service| service.keeper.clone());
+    let vault = Vault::open(keys, service).await.map_err(|error| unavailable(error.to_string()))?;
+    if let Some(keeper) = keeper.filter(|_| !vault.is_closed()) {
+        tracing::warn!(
+            "the root key lies in the clear, though a key management service is configured: `switchboard encryption turn-root` \
+             closes it"
+        );
+        // Found out now, and not when somebody turns the key.
+        if let Err(error) = keeper.check().await {
+            tracing::warn!(%error, "and the service would not close it");
+        }
+    }
+    Ok(vault)
+}
+
 /// Puts the runtime together.
 ///
 /// # Errors
@@ -119,13 +147,9 @@ pub async fn runtime(config: Config, clock: Clock) -> Result<Runtime> {
     let telemetry = Telemetry::install(&config.log).map_err(Error::internal)?;
     let db = open_database(&config).await?;
     let unavailable = |error: String| Error::new(Code::Unavailable, error);
-    let handed = config.security.root_key.expose();
-    let vault = match handed.trim() {
-        "" => Vault::from_file(&config.root_key_file()),
-        text => Vault::from_text(text),
-    };
+    let vault = open_vault(&config, &db, &clock).await?;
     Ok(Runtime::new(Parts {
-        vault: vault.map_err(|error| unavailable(error.to_string()))?,
+        vault,
         outbound: InForce::new(
             Outbound::new(&config.outbound).map_err(|error| unavailable(error.to_string()))?,
         ),
@@ -167,6 +191,8 @@ impl Server {
         let engine = Engine::start(&runtime).await?;
         let traffic = Arc::new(messaging::PersonalTraffic(engine.clone()));
         privacy::request::job::name_traffic(&runtime, traffic);
+        let courier = Arc::new(messaging::SignInCodes(engine.clone()));
+        identity::factor::phone::name_courier(&runtime, courier);
         privacy::tombstone::after_start(&runtime).await?;
         let demo = match (&first_start.made, runtime.config.demo.enabled) {
             (Some(_), true) => {

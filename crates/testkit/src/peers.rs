@@ -13,6 +13,10 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+mod kms;
+
+pub use kms::{KeyService, aws_kms};
+
 /// The number in the next message's `ID<number>`, so that no two runs of a process use the same.
 static NEXT_NUMBER: AtomicU32 = AtomicU32::new(1);
 

@@ -40,6 +40,8 @@ mod mail;
 mod messages;
 #[path = "it/people.rs"]
 mod people;
+#[path = "it/phones.rs"]
+mod phones;
 #[path = "it/privacy.rs"]
 mod privacy;
 #[path = "it/queries.rs"]

@@ -30,6 +30,8 @@ mod cdr;
 mod erasure;
 #[path = "kill/mail.rs"]
 mod mail;
+#[path = "kill/phones.rs"]
+mod phones;
 #[path = "kill/privacy.rs"]
 mod privacy;
 

@@ -13,8 +13,16 @@ use crate::postgres;
 const NPM: [(&str, &str); 4] =
     [("smpp", "0.6.0-rc.4"), ("axe-core", "4.14.1"), ("oidc-provider", "9.13.3"), ("jose", "6.2.18")];
 /// Packages of PyPI, with their exact versions.
-const PYPI: [(&str, &str); 4] =
-    [("smpplib", "2.2.4"), ("aiosmpplib", "0.7.4"), ("aiosmtpd", "1.4.6"), ("schemathesis", "4.32.5")];
+const PYPI: [(&str, &str); 7] = [
+    ("smpplib", "2.2.4"),
+    ("aiosmpplib", "0.7.4"),
+    ("aiosmtpd", "1.4.6"),
+    ("schemathesis", "4.32.5"),
+    // What moto's server needs beside it; its own list of that brings every service.
+    ("moto", "5.2.5"),
+    ("flask", "3.1.3"),
+    ("flask_cors", "6.0.5"),
+];
 
 /// How long one command may take; a registry that is not reached would be waited for without an end.
 const STEP_LIMIT: Duration = Duration::from_secs(15 * 60);

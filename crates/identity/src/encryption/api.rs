@@ -1,9 +1,12 @@
 //! Keys of sealed secrets over the API.
 
+use runtime::secrets::Lying;
+use serde::Deserialize;
+use types::Error;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::problem::ProblemBody;
-use web::{Answer, App, Caller, Problem, Writer};
+use web::{Answer, App, Caller, Problem, Query, Writer};
 
 use super::root::{self, RootKeys};
 use super::signing::{self, SigningKeys};
@@ -30,11 +33,34 @@ async fn show_root(Caller(scope): Caller) -> Result<Answer<200, RootKeys>, Probl
     Ok(Answer(root::show(&scope).await?))
 }
 
+/// How root keys are to lie on the disk.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Turning {
+    /// `kms`: closed by the key management service, which is usual where one is configured; `file`: in the clear.
+    to: Option<String>,
+}
+
+impl Turning {
+    fn lying(&self) -> types::Result<Option<Lying>> {
+        match self.to.as_deref() {
+            None => Ok(None),
+            Some("kms") => Ok(Some(Lying::Closed)),
+            Some("file") => Ok(Some(Lying::Clear)),
+            Some(other) => Err(Error::invalid("to", format!("{other:?} is neither kms nor file"))),
+        }
+    }
+}
+
 /// Make a new root key and wrap every data key anew. The former one stays in the key file, for backups.
-#[utoipa::path(post, path = "/api/v1/root-keys/turn", tag = "encryption",
+#[utoipa::path(post, path = "/api/v1/root-keys/turn", tag = "encryption", params(Turning),
     responses((status = 200, body = RootKeys), (status = 409, description = "The configuration hands the root key over", body = ProblemBody)))]
-async fn turn_root(Writer(scope): Writer<200>) -> Result<Answer<200, RootKeys>, Problem> {
-    Ok(Answer(root::turn(&scope).await?))
+async fn turn_root(
+    Writer(scope): Writer<200>,
+    Query(turning): Query<Turning>,
+) -> Result<Answer<200, RootKeys>, Problem> {
+    Ok(Answer(root::turn(&scope, turning.lying()?).await?))
 }
 
 /// Drop the former root keys. Backups made under them can no longer be read.

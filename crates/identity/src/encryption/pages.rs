@@ -118,12 +118,22 @@ fn root_keys(words: &Words, keys: &RootKeys, may_turn: bool) -> Markup {
         0 => badge::badge_icon(Tone::Good, Icon::Check, "all data keys"),
         left => badge::badge_icon(Tone::Warn, Icon::Clock, &format!("{left} data keys are left")),
     };
+    let lies = match (&keys.service, keys.closed) {
+        (Some(service), true) => badge::badge_icon(Tone::Good, Icon::Lock, &format!("closed by {service}")),
+        (Some(service), false) => badge::badge_icon(
+            Tone::Warn,
+            Icon::Warning,
+            &format!("in the clear; a new one is closed by {service}"),
+        ),
+        (None, _) => badge::badge(Tone::Neutral, "in the clear"),
+    };
     let facts = card::facts(&[
         ("Current key", key_id(&keys.key)),
         (
             "Kept in",
             html! { @match &keys.file { Some(file) => code dir="ltr" { (file) }, None => "the configuration" } },
         ),
+        ("Lies there", lies),
         ("Wraps", wrapped),
         (
             "Former keys",
@@ -192,7 +202,7 @@ async fn turn(visitor: Visitor) -> Result<Response, PageProblem> {
 }
 
 async fn turn_root(visitor: Visitor) -> Result<Response, PageProblem> {
-    let keys = root::turn(&visitor.scope).await?;
+    let keys = root::turn(&visitor.scope, None).await?;
     Ok(console::done(
         "/encryption",
         &format!("The root key {} wraps all data keys. Copy the key file.", keys.key),

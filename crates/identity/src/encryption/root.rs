@@ -1,10 +1,11 @@
-//! A new root key: on the disk first, then every data key is wrapped anew.
+//! A new root key: on the disk first, in the clear or closed by a key management service, then every data key is wrapped anew.
 
 use db::{Rows, Tenancy, Tx, args, record, sql};
+use runtime::secrets::{Lying, SecretsError};
 use runtime::{Actor, Origin, Runtime, Scope};
 use serde::Serialize;
 use types::event::Change;
-use types::{Code, Error, Event, Permission, Permissions, Result, TenantId};
+use types::{Code, Error, Event, Permission, Permissions, Result, TenantId, Timestamp};
 
 use crate::token::keys;
 
@@ -21,6 +22,11 @@ pub struct RootKeys {
     /// The file that holds them; absent when the configuration hands them over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The key management service that opens them at the start, where one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Whether they lie closed: whoever takes the file has nothing without the service.
+    pub closed: bool,
     /// Data keys that a former root key has wrapped and the current one has not yet.
     pub to_wrap: i64,
 }
@@ -59,19 +65,42 @@ async fn state(runtime: &Runtime) -> Result<RootKeys> {
         key: vault.key_id(),
         former: vault.former_key_ids(),
         file: vault.file().map(|path| path.display().to_string()),
+        service: vault.service(),
+        closed: vault.is_closed(),
         to_wrap: current.n + former.n + keys::to_wrap(&mut tx, &ours).await?,
     })
 }
 
-/// Makes a new root key and wraps every data key anew. The one before it stays in the file, for backups.
+/// The id of this installation: what a key management service binds our root keys to. Made once, and never changed.
 ///
 /// # Errors
-/// Without `system.manage`; `conflict` when the configuration hands the root key over, or too many former keys are in the
-/// file; `unavailable` when the file cannot be written, and nothing has changed then.
-pub async fn turn(scope: &Scope) -> Result<RootKeys> {
+/// When the database does not answer.
+pub async fn installation(db: &db::Db, now: Timestamp) -> Result<String> {
+    record! { struct Installation { id: String } }
+    let fresh = runtime::secrets::token(16).map_err(Error::internal)?;
+    let mut tx = db.write(Tenancy::Every).await?;
+    tx.execute(
+        sql!("insert into installation (number, id, made_at) values (1, $1, $2) on conflict (number) do nothing"),
+        args![fresh, now],
+    )
+    .await?;
+    let one: Installation = tx.one(sql!("select id from installation where number = 1"), args![]).await?;
+    tx.commit().await?;
+    Ok(one.id)
+}
+
+/// Makes a new root key and wraps every data key anew. The one before it stays in the file, for backups. All of them lie
+/// there as they are to from then on: closed by the key management service, where one is configured, unless the caller says
+/// otherwise.
+///
+/// # Errors
+/// Without `system.manage`; `conflict` when the configuration hands the root key over, when they are to be closed and no
+/// service is configured, or too many former keys are in the file; `unavailable` when the service does not close them or the
+/// file cannot be written. Nothing has changed then.
+pub async fn turn(scope: &Scope, lying: Option<Lying>) -> Result<RootKeys> {
     scope.require(Permission::SystemManage)?;
     scope.require_fresh()?;
-    on_disk(scope.runtime(), |vault| vault.turn().map(|_| ())).await?;
+    scope.runtime().vault.turn(lying).await.map_err(|error| refused(&error))?;
     wrap_anew(scope).await?;
     let keys = state(scope.runtime()).await?;
     scope.write().await?.commit(keys).await
@@ -98,7 +127,7 @@ pub async fn forget(scope: &Scope) -> Result<RootKeys> {
         after: None,
     }));
     let answer = write.commit(RootKeys { former: Vec::new(), ..before }).await?;
-    on_disk(scope.runtime(), runtime::secrets::Vault::forget).await?;
+    scope.runtime().vault.forget().await.map_err(|error| refused(&error))?;
     Ok(answer)
 }
 
@@ -115,21 +144,12 @@ pub async fn finish(runtime: &Runtime, tenant: TenantId) -> Result<()> {
     wrap_anew(&Scope::grant(runtime.clone(), tenant, actor, Permissions::all(), Origin::default())).await
 }
 
-/// Writing the key file waits for the disk, and must not keep other requests waiting.
-async fn on_disk(
-    runtime: &Runtime,
-    change: fn(&runtime::secrets::Vault) -> Result<(), runtime::secrets::SecretsError>,
-) -> Result<()> {
-    let held = runtime.clone();
-    let changed = tokio::task::spawn_blocking(move || change(&held.vault)).await.map_err(Error::internal)?;
-    changed.map_err(|error| {
-        use runtime::secrets::SecretsError as Why;
-        let code = match error {
-            Why::Handed | Why::TooMany => Code::Conflict,
-            _ => Code::Unavailable,
-        };
-        Error::new(code, error.to_string())
-    })
+fn refused(error: &SecretsError) -> Error {
+    let code = match error {
+        SecretsError::Handed | SecretsError::TooMany | SecretsError::NoService => Code::Conflict,
+        _ => Code::Unavailable,
+    };
+    Error::new(code, error.to_string())
 }
 
 /// Wraps every data key that a former root key has wrapped, a page at a time. The event stands with the first page: what a

@@ -1,13 +1,16 @@
 //! Over the API: how a user's account is kept safe, its history, and what an administrator does about it.
 
 use axum::extract::Path;
-use types::{Page, UserId};
+use runtime::Scope;
+use serde::Deserialize;
+use types::{Code, Error, Page, UserId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::problem::ProblemBody;
-use web::{Answer, App, Caller, Paging, Problem, Query, Writer};
+use web::{Answer, App, Caller, Json, Paging, Problem, Query, Writer};
 
 use super::Security;
+use super::phone::{self, Confirmed};
 use crate::attempt;
 use crate::journal::{self, SecurityEntry};
 
@@ -49,6 +52,66 @@ async fn unlock(
     Ok(Answer(attempt::unlock(&scope, id.parse()?).await?))
 }
 
+/// A phone of one's own.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewPhone {
+    /// The number in international form.
+    #[schema(example = "+33612345678")]
+    phone: String,
+}
+
+/// The code that was sent.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PhoneCode {
+    /// Six digits.
+    #[schema(example = "482913")]
+    code: String,
+}
+
+/// Add a phone that codes to sign in go to, or put another in its place: a code is sent to it. For a person in a browser's
+/// session that has proved lately who they are.
+#[utoipa::path(put, path = "/api/v1/me/phone", tag = "users", request_body = NewPhone,
+    responses((status = 202, description = "A code is on its way"), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn add_phone(
+    Writer(scope): Writer<202>,
+    Json(new): Json<NewPhone>,
+) -> Result<Answer<202, serde_json::Value>, Problem> {
+    seated(&scope)?;
+    phone::begin(&scope, &new.phone).await?;
+    Ok(Answer(serde_json::json!({})))
+}
+
+/// Make the phone count, by the code that was sent to it.
+#[utoipa::path(post, path = "/api/v1/me/phone/confirm", tag = "users", request_body = PhoneCode,
+    responses((status = 200, body = Confirmed), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn confirm_phone(
+    Writer(scope): Writer<200>,
+    Json(given): Json<PhoneCode>,
+) -> Result<Answer<200, Confirmed>, Problem> {
+    seated(&scope)?;
+    Ok(Answer(phone::confirm(&scope, &given.code).await?))
+}
+
+/// Remove one's own phone.
+#[utoipa::path(delete, path = "/api/v1/me/phone", tag = "users",
+    responses((status = 200, body = Security), (status = 403, body = ProblemBody)))]
+async fn remove_phone(Writer(scope): Writer<200>) -> Result<Answer<200, Security>, Problem> {
+    seated(&scope)?;
+    Ok(Answer(phone::remove(&scope).await?))
+}
+
+/// How somebody signs in is changed by themselves, and not by an application that they once let act for them.
+fn seated(scope: &Scope) -> types::Result<()> {
+    match scope.seat() {
+        Some(_) => Ok(()),
+        None => {
+            Err(Error::new(Code::Forbidden, "only a person in a browser's session changes how they sign in"))
+        }
+    }
+}
+
 /// The routes.
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -56,4 +119,6 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(history))
         .routes(routes!(take_away))
         .routes(routes!(unlock))
+        .routes(routes!(add_phone, remove_phone))
+        .routes(routes!(confirm_phone))
 }

@@ -348,10 +348,19 @@ fn widened(event: &Event, actor: &str) -> Option<(Severity, String, String, Stri
                 list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
             };
             let lost = roles(change.before.as_ref()).difference(&roles(change.after.as_ref())).count();
-            if lost == 0 {
-                return None;
+            // A phone beside another factor weakens it, and alone it is the weakest that there is.
+            let on = |member: &str| {
+                let is = |side: Option<&Value>| side.is_some_and(|side| side[member] == true);
+                !is(change.before.as_ref()) && is(change.after.as_ref())
+            };
+            match (lost, on("sms_alone"), on("sms_codes")) {
+                (0, false, false) => None,
+                (0, true, _) => {
+                    told(Severity::Medium, change, "let a phone be enough as a second step".to_owned())
+                }
+                (0, false, true) => told(Severity::Low, change, "let codes go to phones".to_owned()),
+                _ => told(Severity::Medium, change, format!("took the second step from {lost} roles")),
             }
-            told(Severity::Medium, change, format!("took the second step from {lost} roles"))
         }
         _ => None,
     }
@@ -482,6 +491,10 @@ mod tests {
         let policies = |before, after| told(Event::SignInPolicyChanged(change(before, after)));
         assert_eq!(policies(policy(&["viewer"]), policy(&[])), Some(Severity::Medium));
         assert_eq!(policies(policy(&[]), policy(&["viewer"])), None);
+        let phones = |codes: bool, alone: bool| Some(json!({ "sms_codes": codes, "sms_alone": alone }));
+        assert_eq!(policies(phones(false, false), phones(true, false)), Some(Severity::Low));
+        assert_eq!(policies(phones(true, false), phones(true, true)), Some(Severity::Medium));
+        assert_eq!(policies(phones(true, true), phones(false, false)), None);
         let permissions = |names: &[&str]| {
             let map: serde_json::Map<_, _> =
                 names.iter().map(|name| ((*name).to_owned(), json!("all"))).collect();

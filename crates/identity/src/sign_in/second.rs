@@ -1,4 +1,4 @@
-//! The second step: a pending sign-in asks for a code, a passkey or, where the tenant allows it, a code by mail; or, of who
+//! The second step: a pending sign-in asks for a code, a passkey or, where the tenant allows it, a code by mail or SMS; or, of who
 //! must have a second factor and has none, to add one. Its token is in the browser's cookie and nowhere else; it waits for
 //! minutes and bears few tries.
 
@@ -14,8 +14,9 @@ use crate::factor::totp::{self, Enrolment};
 use crate::factor::{backup, passkey};
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
+use crate::policy::{self, SignInPolicy};
 use crate::session::{self, SignedIn};
-use crate::{factor, name, policy};
+use crate::{factor, name};
 
 /// Tries of one pending sign-in; after them it begins anew.
 const TRIES_MAX: i64 = 5;
@@ -23,6 +24,8 @@ const TRIES_MAX: i64 = 5;
 const PENDING_MAX: i64 = 10;
 /// Codes that one pending sign-in mails.
 const MAIL_CODES_MAX: i64 = 3;
+/// Codes that one pending sign-in sends to a phone.
+const SMS_CODES_MAX: i64 = 3;
 /// How long a mailed code can be used.
 const MAIL_CODE_M: u32 = 10;
 
@@ -53,6 +56,13 @@ pub struct Pending {
     pub may_mail: bool,
     /// Whether one was, that can still be used.
     pub mailed: bool,
+    /// The number, masked, that a code can be sent to.
+    pub phone: Option<String>,
+    /// Whether a code was sent there, that can still be used.
+    pub texted: bool,
+    /// The number itself.
+    number: Option<String>,
+    policy: SignInPolicy,
     /// The language that the person reads.
     pub language: String,
 }
@@ -66,8 +76,11 @@ record! {
         enrol: bool,
         mail_code_until: Option<Timestamp>,
         mail_codes: i64,
+        sms_code_until: Option<Timestamp>,
+        sms_codes: i64,
     }
 }
+record! { struct Taken { by_phone: i64 } }
 
 fn expired() -> Error {
     Error::new(Code::SignInExpired, "this sign-in is over: it took too long, or was tried too often")
@@ -118,7 +131,7 @@ pub async fn find(runtime: &Runtime, token: &str, browser: &Browser) -> Result<P
     let row: Option<Row> = tx
         .optional(
             sql!(
-                "select tenant_id, user_id, first_step, back, enrol, mail_code_until, mail_codes from pending_sign_in \
+                "select tenant_id, user_id, first_step, back, enrol, mail_code_until, mail_codes, sms_code_until, sms_codes from pending_sign_in \
                  where token_hash = $1 and expires_at > $2 and tries < $3 /* every tenant: the token says whose it is */"
             ),
             args![sha256_hex(token), runtime.clock.now(), TRIES_MAX],
@@ -131,7 +144,11 @@ pub async fn find(runtime: &Runtime, token: &str, browser: &Browser) -> Result<P
     let policy = policy::read(&mut tx, row.tenant_id).await?;
     let has_authenticator = factor::authenticator(&mut tx, row.tenant_id, row.user_id).await?.is_some();
     let has_passkeys = !factor::passkeys(&mut tx, row.tenant_id, row.user_id).await?.is_empty();
-    let has_any = has_authenticator || has_passkeys;
+    let phone = factor::phone::of(&mut tx, row.tenant_id, row.user_id, &policy).await?;
+    let phone = phone.filter(|(phone, _)| phone.in_use);
+    let alone = phone.as_ref().is_some_and(|(phone, _)| phone.alone);
+    let has_any = has_authenticator || has_passkeys || alone;
+    let phone = phone.filter(|_| has_any);
     let may_mail = policy.mail_codes
         && has_any
         && mail::is_on(runtime)
@@ -148,6 +165,13 @@ pub async fn find(runtime: &Runtime, token: &str, browser: &Browser) -> Result<P
         has_passkeys,
         may_mail,
         mailed: row.mail_code_until.is_some_and(|until| until > runtime.clock.now()),
+        texted: phone.is_some() && row.sms_code_until.is_some_and(|until| until > runtime.clock.now()),
+        phone: phone
+            .as_ref()
+            .filter(|_| row.sms_codes < SMS_CODES_MAX)
+            .map(|(phone, _)| phone.number.clone()),
+        number: phone.map(|(_, number)| number),
+        policy,
     })
 }
 
@@ -182,7 +206,7 @@ async fn tried(runtime: &Runtime, pending: &Pending, token: &str, browser: &Brow
 enum Shown {
     Step(i64),
     Backup(String),
-    Mailed(String),
+    Sent(String),
     Passkey(passkey::Used),
 }
 
@@ -191,13 +215,13 @@ impl Shown {
         match self {
             Self::Step(_) => "totp",
             Self::Backup(_) => "backup code",
-            Self::Mailed(_) => "mailed code",
+            Self::Sent(_) => "mailed code",
             Self::Passkey(_) => "passkey",
         }
     }
 }
 
-/// Makes the second step by a code: of the authenticator, from the list of backup codes, or mailed.
+/// Makes the second step by a code: of the authenticator, from the list of backup codes, or one that was sent.
 ///
 /// # Errors
 /// `code_refused` at `code`; `sign_in_expired`; `too_many_requests` after repeated failures.
@@ -214,7 +238,7 @@ pub async fn by_code(
     let shown = if plain.len() == 6 && plain.bytes().all(|octet| octet.is_ascii_digit()) {
         match totp::step_of(&pending.scope, pending.candidate.id, &plain).await? {
             Some(step) => Shown::Step(step),
-            None => Shown::Mailed(plain),
+            None => Shown::Sent(plain),
         }
     } else {
         Shown::Backup(code.to_owned())
@@ -268,20 +292,22 @@ async fn finish(
     let (scope, candidate) = (&pending.scope, &pending.candidate);
     let mut write = scope.write().await?;
     let hash = sha256_hex(token);
-    let mailed = match &shown {
-        Shown::Mailed(code) => Some(hashed(token, code)),
-        _ => None,
+    let (mailed, texted) = match &shown {
+        Shown::Sent(code) => (Some(hashed("mailed", token, code)), Some(hashed("texted", token, code))),
+        _ => (None, None),
     };
-    let taken = write
-        .execute(
+    let taken: Option<Taken> = write
+        .optional(
             sql!(
                 "delete from pending_sign_in where tenant_id = $1 and token_hash = $2 and (cast($3 as text) is null \
-                 or (mail_code_hash = $3 and mail_code_until > $4))"
+                 or (mail_code_hash = $3 and mail_code_until > $5) or (sms_code_hash = $4 and sms_code_until > $5)) \
+                 returning cast(case when sms_code_hash = $4 then 1 else 0 end as bigint) as by_phone"
             ),
-            args![candidate.tenant_id, hash, mailed.clone(), scope.now()],
+            args![candidate.tenant_id, hash, mailed.clone(), texted, scope.now()],
         )
         .await?;
-    let right = taken == 1
+    let by_phone = taken.as_ref().is_some_and(|taken| taken.by_phone == 1);
+    let right = taken.is_some()
         && match &shown {
             Shown::Step(step) => totp::use_step(&mut write, scope, candidate.id, *step).await?,
             Shown::Backup(code) => {
@@ -292,19 +318,26 @@ async fn finish(
                 }
                 used
             }
-            Shown::Mailed(_) => true,
+            Shown::Sent(_) => {
+                // The number may have gone, or been forbidden, between the code and its return.
+                let stands = !by_phone || pending.texted;
+                if by_phone && stands {
+                    factor::phone::note_use(&mut write, scope, candidate.id).await?;
+                }
+                stands
+            }
             Shown::Passkey(used) => passkey::note_use(&mut write, scope, used).await?,
         };
     if !right {
         drop(write);
-        if taken == 0 && mailed.is_none() {
+        if taken.is_none() && mailed.is_none() {
             return Err(expired());
         }
         note_refusal(runtime, candidate.clone(), (Step::Second, failures), "wrong code", browser);
         return Err(totp::refused());
     }
     attempt::forget(&mut write, candidate.tenant_id, candidate.id, Step::Second).await?;
-    let by = format!("{}+{}", pending.first_step, shown.by());
+    let by = format!("{}+{}", pending.first_step, if by_phone { "sms code" } else { shown.by() });
     let email = name::folded(&candidate.email);
     let from = browser.origin.from.clone();
     let signed = session::begin(write, scope, candidate, &by, browser, remember).await?;
@@ -312,9 +345,9 @@ async fn finish(
     Ok((signed, pending.back.clone()))
 }
 
-/// A mailed code is short: what is stored says nothing about it without the browser's token.
-fn hashed(token: &str, code: &str) -> String {
-    sha256_hex(format!("mailed code {token} {code}"))
+/// A code that was sent is short: what is stored says nothing about it without the browser's token.
+fn hashed(how: &'static str, token: &str, code: &str) -> String {
+    sha256_hex(format!("{how} code {token} {code}"))
 }
 
 /// Mails a code, where the tenant allows that and the address is known to be the user's.
@@ -333,7 +366,7 @@ pub async fn mail_code(runtime: &Runtime, token: &str, browser: &Browser) -> Res
         browser.origin.from.as_deref(),
         now,
     )?;
-    let code = format!("{:06}", rand::random_range(0..1_000_000_u32));
+    let code = factor::six_digits();
     let letter = Letter::Code { code: &code, minutes: MAIL_CODE_M };
     let mail = Mail::written(scope, &candidate.email, &candidate.language, &letter).await?;
     let mut write = scope.write().await?;
@@ -346,7 +379,7 @@ pub async fn mail_code(runtime: &Runtime, token: &str, browser: &Browser) -> Res
             args![
                 candidate.tenant_id,
                 sha256_hex(token),
-                hashed(token, &code),
+                hashed("mailed", token, &code),
                 now.plus_ms(i64::from(MAIL_CODE_M) * 60_000),
                 MAIL_CODES_MAX
             ],
@@ -368,6 +401,46 @@ pub async fn mail_code(runtime: &Runtime, token: &str, browser: &Browser) -> Res
     write.commit(()).await?;
     runtime.job_wake.notify_one();
     Ok(())
+}
+
+/// Sends a code to the person's phone, where the tenant allows that; it takes the place of the one before it.
+///
+/// # Errors
+/// `conflict` where it is not offered, or was often enough; `sign_in_expired`; `too_many_requests`; `unavailable` when the
+/// gateway does not take it.
+pub async fn text_code(runtime: &Runtime, token: &str, browser: &Browser) -> Result<()> {
+    let pending = find(runtime, token, browser).await?;
+    let (scope, candidate) = (&pending.scope, &pending.candidate);
+    let (Some(masked), Some(number)) = (&pending.phone, &pending.number) else {
+        return Err(Error::new(Code::Conflict, "no code can be sent to a phone for this sign-in"));
+    };
+    let code = factor::six_digits();
+    let mut write = scope.write().await?;
+    factor::phone::admit(&mut write, scope, candidate.id, number, &pending.policy).await?;
+    let kept = write
+        .execute(
+            sql!(
+                "update pending_sign_in set sms_code_hash = $3, sms_code_until = $4, sms_codes = sms_codes + 1 \
+                 where tenant_id = $1 and token_hash = $2 and sms_codes < $5 and expires_at > $6"
+            ),
+            args![
+                candidate.tenant_id,
+                sha256_hex(token),
+                hashed("texted", token, &code),
+                factor::phone::until(scope),
+                SMS_CODES_MAX,
+                scope.now()
+            ],
+        )
+        .await?;
+    if kept == 0 {
+        return Err(expired());
+    }
+    let agent = browser.user_agent.as_deref();
+    journal::note(&mut write, scope, candidate.id, Kind::CodeTexted, Some(masked.clone()), agent).await?;
+    write.commit(()).await?;
+    // What is kept comes first: a code that is on its way and is not known would open nothing.
+    factor::phone::hand_over(scope, &candidate.language, &pending.policy, number, &code).await
 }
 
 /// The authenticator that the person is to add before they get in.

@@ -26,6 +26,7 @@ use crate::role::custom::Offered;
 use crate::{attempt, grant, impersonation, journal, name, role};
 
 mod account;
+mod phone;
 mod security;
 
 #[derive(Debug, Default, Deserialize)]
@@ -190,7 +191,9 @@ impl Around {
 fn safety(words: &Words, user: &User, security: &Security, governs: bool, oneself: bool) -> Markup {
     let at = |at: types::Timestamp| relative_time(&at.to_string(), &at.to_minute());
     let second = match (&security.authenticator, security.passkeys.len()) {
-        (None, 0) => html! { "none" @if security.second_factor_required { ", though the role needs one" } },
+        (None, 0) => {
+            html! { @if !security.has_second_factor() { "none" @if security.second_factor_required { ", though the role needs one" } } }
+        }
         (app, keys) => {
             html! { @if app.is_some() { "authenticator" } @if app.is_some() && keys > 0 { ", " } @if keys > 0 { (keys) " passkeys" } }
         }
@@ -212,7 +215,10 @@ fn safety(words: &Words, user: &User, security: &Security, governs: bool, onesel
         &more,
         &html! {
             (card::facts(&[
-                ("Second step", second),
+                ("Second step", html! { (second) @if let Some(phone) = &security.phone {
+                    @if security.authenticator.is_some() || !security.passkeys.is_empty() || !phone.alone { ", " }
+                    "codes to the phone " bdi dir="ltr" { (phone.number) } @if !phone.in_use { ", not in use" }
+                } }),
                 ("Address verified", html! { @match security.email_verified_at { Some(since) => (at(since)), None => "no" } }),
                 ("Failed attempts", html! { @match &security.lockout {
                     None => "none",
@@ -225,7 +231,7 @@ fn safety(words: &Words, user: &User, security: &Security, governs: bool, onesel
             @if governs && security.lockout.is_some() {
                 (form::post(&format!("/users/{}/unlock", user.id), "", &html! { (form::submit("Let try again at once").weight(form::Weight::Plain)) }))
             }
-            @if governs && !oneself && security.has_second_factor() { (dialog::confirm(words, &ask)) }
+            @if governs && !oneself && (security.has_second_factor() || security.phone.is_some()) { (dialog::confirm(words, &ask)) }
         },
     )
 }
@@ -398,4 +404,5 @@ pub(crate) fn router() -> Router<App> {
         .route("/users/{id}/unlock", post(unlock))
         .merge(account::router())
         .merge(security::router())
+        .merge(phone::router())
 }

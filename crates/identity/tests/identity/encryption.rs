@@ -177,7 +177,7 @@ async fn a_start_finishes_a_new_root_key_and_refuses_a_foreign_one() {
     let (admin, neighbour) = (house.cli().await, house.neighbour().await);
     sealed_users(&admin, 2).await;
     encryption::turn(&neighbour).await.unwrap();
-    assert_eq!(code(root::turn(&admin).await), Code::Conflict, "the house's key is handed over");
+    assert_eq!(code(root::turn(&admin, None).await), Code::Conflict, "the house's key is handed over");
 
     let old = house.runtime.vault.key_id();
     let foreign = under(&house, Vault::from_key([9; 32]));
@@ -232,7 +232,7 @@ async fn keys_are_turned_by_who_may() {
     assert_eq!(code(encryption::turn(&viewer).await), Code::Forbidden);
     assert_eq!(code(root::show(&viewer).await), Code::Forbidden);
     assert_eq!(
-        code(root::turn(&neighbour).await),
+        code(root::turn(&neighbour, None).await),
         Code::Forbidden,
         "a tenant's administrator is not the platform's"
     );

@@ -13,6 +13,7 @@ mod machines;
 #[path = "pages/oauth.rs"]
 mod oauth;
 mod pages;
+mod phones;
 mod registration;
 mod reviews;
 mod roles;

@@ -256,9 +256,8 @@ async fn who_must_have_a_second_factor_adds_one_before_anything_else() {
     let (ana, token) = Person::new(&house, "ana@example.com", "developer").await;
     let admin = house.by_cookie(&house.enter_as_admin().await).await.unwrap();
     let wanted = |roles: &[&str]| SignInPolicy {
-        impersonation_mails: true,
         second_factor_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        mail_codes: false,
+        ..SignInPolicy::default()
     };
     assert_eq!(code(policy::set(&admin, wanted(&["emperor"])).await), Code::InvalidValue);
     let shut = refusal(policy::set(&admin, wanted(&["platform_admin"])).await);

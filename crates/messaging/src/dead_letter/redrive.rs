@@ -172,6 +172,10 @@ async fn again(
         return Err(Error::new(Code::Conflict, "whom the message was for is erased"));
     }
     let old = record.outgoing()?;
+    if old.is_confidential() {
+        return Err(Error::new(Code::Conflict, "a code to sign in is not sent again")
+            .hint("whoever signs in asks for a new one"));
+    }
     let validity_ms = match asked.validity_s {
         Some(_) => None,
         None => Some(old.expires_at.since_ms(old.accepted_at)),

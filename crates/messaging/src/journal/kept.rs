@@ -4,6 +4,7 @@ use db::{Arg, Rows, args, sql};
 use types::{MessageId, Result, TenantId};
 
 use super::{Answered, Batch, CarrierReceipt, hex};
+use crate::message::Outgoing;
 
 /// How a part left, as far as its connection keeps that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,14 @@ pub(super) fn receipted(batch: &mut Batch, message: MessageId, part: u8, receipt
     let Some(text) = &receipt.raw else { return };
     let (tenant, content) = (receipt.tenant, text.clone());
     batch.kept.push(KeptRow { tenant, message, part, kind: "receipt", way: None, content });
+}
+
+/// As [`receipted`], of a message in memory. A receipt repeats the beginning of the text, so that of a confidential one is
+/// not kept.
+pub(super) fn receipted_sent(batch: &mut Batch, message: &Outgoing, receipt: &CarrierReceipt) {
+    if !message.is_confidential() {
+        receipted(batch, message.id, 1, receipt);
+    }
 }
 
 /// Writes what was noted.

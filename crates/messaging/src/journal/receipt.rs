@@ -156,7 +156,7 @@ async fn take_all(
             None if receipt.asked.is_some() => {}
             None => unknown.push(receipt),
             Some(Found::Sent(message, key)) => {
-                kept::receipted(batch, message.id, 1, &receipt);
+                kept::receipted_sent(batch, &message, &receipt);
                 apply_to_sent(batch, &receipt, (&message, key), &mut parts_done).await?;
             }
             Some(Found::Row(found)) => {

@@ -14,6 +14,7 @@ use super::{After, Batch, CarrierReceipt, Entry};
 use crate::account::RECEIPTS_KEEP_S;
 use crate::callback;
 use crate::mail::notice;
+use crate::message::confidential::Hushed;
 use crate::message::{Options, Outgoing, PartSet, State};
 use crate::pause;
 use crate::push::{Push, PushKind};
@@ -369,6 +370,11 @@ async fn begin_again(
     if message.parts > 1 && message.attempts > 0 {
         message.parts_done = parts_taken(batch, record).await?;
     }
+    if !open_sealed(batch, &mut message).await {
+        let gone = Some("what it says can no longer be opened".to_owned());
+        end(batch, &record.ending(from, State::Failed, gone)?, record.connection_id).await?;
+        return Ok(None);
+    }
     let message = Arc::new(message);
     let Some(connection) = queue.route_again(&message, record.connection_id) else {
         batch.set(
@@ -407,6 +413,24 @@ async fn begin_again(
         batch.after.push(After::Dispatch(Queued { message, connection, first }));
     }
     Ok(pause.map(|pause| (record.id, pause)))
+}
+
+/// Puts what a confidential message says in the place of what its row says. False where it can no longer be opened.
+async fn open_sealed(batch: &Batch, message: &mut Outgoing) -> bool {
+    let Some(sealed) = message.options.as_deref().and_then(|options| options.sealed.as_deref()) else {
+        return true;
+    };
+    match sealed.body(&batch.runtime, message.tenant, message.encoding).await {
+        Ok(body) => {
+            Hushed::of(&batch.runtime).add(&message.recipient.text, message.expires_at, batch.now);
+            message.body = body;
+            true
+        }
+        Err(error) => {
+            tracing::error!(message = %message.id, ?error, "what a message says cannot be opened");
+            false
+        }
+    }
 }
 
 record! { struct PartTaken { part: u8 } }

@@ -95,7 +95,8 @@ const PREVIEW_CHARS: usize = 100;
 
 fn preview(message: &Message) -> Markup {
     let Some(text) = &message.text else {
-        return html! { span class="hint" { "binary" } };
+        let why = if message.confidential { "for its recipient alone" } else { "binary" };
+        return html! { span class="hint" { (why) } };
     };
     let mut short: String = text.chars().take(PREVIEW_CHARS).collect();
     if short.len() < text.len() {

@@ -28,7 +28,7 @@ pub struct Message {
     pub from: String,
     /// Who receives.
     pub to: String,
-    /// What it says; absent for binary content.
+    /// What it says; absent for binary content, and where it is for its recipient alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// SMPP data_coding.
@@ -68,6 +68,9 @@ pub struct Message {
     /// Whether a test key sent it, so that it went to the simulator alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub test: bool,
+    /// Whether what it says is for its recipient alone, such as a code to sign in: it is shown to nobody.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub confidential: bool,
     /// The firewall rules that marked it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
@@ -114,10 +117,14 @@ impl Message {
         let (error, fault) = reason.map_or((None, None), |(raw, told)| (Some(raw), told));
         // What no version has written is nothing that a list of messages should fail for.
         let options = record.options.as_deref().filter(|text| {
-            ["\"held\"", "\"marks\"", "\"redrive_of\"", "\"test\""].iter().any(|member| text.contains(member))
+            ["\"held\"", "\"marks\"", "\"redrive_of\"", "\"test\"", "\"sealed\""]
+                .iter()
+                .any(|member| text.contains(member))
         });
         let options: Options = options.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let confidential = options.sealed.is_some();
         Self {
+            confidential,
             held_by: options.held.map(|held| held.by),
             marks: options.marks,
             test: options.test,
@@ -127,7 +134,7 @@ impl Message {
             state: State::named(&record.state).unwrap_or(State::Indeterminate),
             from: sight.identifier(address_of(record.sender, record.sender_kind).to_string()),
             to: sight.identifier(address_of(record.recipient, record.recipient_kind).to_string()),
-            text: record.text.map(|text| sight.text(text)),
+            text: record.text.filter(|_| !confidential).map(|text| sight.text(text)),
             data_coding: record.data_coding,
             parts: record.parts,
             intent: Intent::named(&record.intent).unwrap_or_default(),

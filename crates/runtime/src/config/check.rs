@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tracing_subscriber::EnvFilter;
 
 use super::rules::RULES;
-use super::values::{Encryption, Synchronous};
+use super::values::{Encryption, KmsProvider, Synchronous};
 use super::{Config, Finding, Severity};
 
 /// Characters that an administrator's key needs at least.
@@ -27,6 +27,7 @@ impl Config {
         check.public_url();
         check.database();
         check.security();
+        check.kms();
         check.outbound();
         check.jobs();
         check.log();
@@ -254,6 +255,38 @@ impl Check<'_> {
         if !postgres && database.synchronous == Synchronous::Normal {
             let problem = "a power cut may take the last accepted messages with it";
             self.warning("database.synchronous", problem, "set it to \"full\" unless that is acceptable");
+        }
+    }
+
+    fn kms(&mut self) {
+        let kms = &self.config.kms;
+        let needs: &[(&str, &str, &str)] = match kms.provider {
+            KmsProvider::Off => return,
+            KmsProvider::Aws => &[
+                ("kms.key", kms.key.as_str(), "name the key"),
+                ("kms.region", &kms.region, "name the region, such as eu-west-3"),
+            ],
+            KmsProvider::Vault => &[
+                ("kms.key", kms.key.as_str(), "name the key"),
+                ("kms.url", &kms.url, "give its address, such as https://vault.example:8200"),
+            ],
+        };
+        for (key, _, advice) in needs.iter().filter(|(_, text, _)| text.is_empty()) {
+            self.error(key, "empty, though a key management service is configured", *advice);
+        }
+        let near = |url: &url::Url| match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        match url::Url::parse(&kms.url) {
+            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && near(&url)) => {}
+            Ok(url) if url.scheme() == "http" => {
+                self.error("kms.url", "the root key would go over the network in the clear", "use https");
+            }
+            _ if kms.url.is_empty() => {}
+            _ => self.error("kms.url", "no address of a service", "write it as https://kms.example:8200"),
         }
     }
 

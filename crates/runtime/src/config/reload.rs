@@ -148,6 +148,7 @@ taken_at_once! {
     security.step_up_m;
     security.impersonation_m_max;
     security.mails_max;
+    security.sms_code_ttl_m;
     security.password_history;
     security.access_token_ttl_s;
     security.grant_ttl_h;

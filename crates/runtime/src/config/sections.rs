@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
+use super::values::{DatabaseUrl, Encryption, KmsProvider, Listen, LogFormat, Network, Secret, Synchronous};
 
 /// `[http]`: the HTTP listener: API and console.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -300,6 +300,10 @@ pub struct Security {
     pub impersonation_m_max: u32,
     /// Mails with links and codes that can be asked for one address within `login_window_s`.
     pub mails_max: u32,
+    /// How long a code that was sent to a phone can be used.
+    pub sms_code_ttl_m: u32,
+    /// Codes that can be sent to one person, or to one number, within an hour.
+    pub sms_codes_max: u32,
     /// A user's former passwords that are refused as the new one.
     pub password_history: u32,
     /// How long an access token of an application lasts.
@@ -322,6 +326,34 @@ pub struct Security {
     pub login_attempts_max: u32,
     /// Time over which failed sign-ins are counted.
     pub login_window_s: u32,
+}
+
+/// `[kms]`: a key management service that opens the root key at the start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kms {
+    /// What it speaks.
+    pub provider: KmsProvider,
+    /// Its address.
+    pub url: String,
+    /// The key under which it closes root keys.
+    pub key: String,
+    /// The region, for AWS.
+    pub region: String,
+    /// Who asks, for AWS.
+    pub access_key_id: Secret,
+    /// Their key, for AWS.
+    pub secret_access_key: Secret,
+    /// Their session, for AWS.
+    pub session_token: Secret,
+    /// Who asks, for Vault.
+    pub token: Secret,
+    /// A file with the credentials, in place of the settings.
+    pub credentials_file: String,
+    /// Where the transit engine is mounted, for Vault.
+    pub mount: String,
+    /// How long it may take to answer.
+    pub timeout_ms: u64,
 }
 
 /// `[audit]`: the audit trail.

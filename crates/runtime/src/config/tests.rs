@@ -340,6 +340,13 @@ fn settings_that_do_not_fit_together_are_found() {
             Error,
         ),
         (&[("security.argon2_memory_kib", "64")], "security.argon2_memory_kib", Warning),
+        (&[("kms.provider", "aws"), ("kms.region", "eu-west-3")], "kms.key", Error),
+        (&[("kms.provider", "vault"), ("kms.key", "root")], "kms.url", Error),
+        (
+            &[("kms.provider", "vault"), ("kms.key", "root"), ("kms.url", "http://127.example.com:8200")],
+            "kms.url",
+            Error,
+        ),
         (&[("outbound.allow_private", "0.0.0.0/0")], "outbound.allow_private", Warning),
         (&[("outbound.allow_private", "10.0.0.0/99")], "outbound.allow_private", Error),
         (&[("http.trusted_proxies", "::/0")], "http.trusted_proxies", Error),

@@ -140,6 +140,18 @@ pub enum Encryption {
     Implicit,
 }
 
+/// What a key management service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KmsProvider {
+    /// There is none.
+    Off,
+    /// AWS KMS.
+    Aws,
+    /// The transit engine of HashiCorp Vault or OpenBao.
+    Vault,
+}
+
 /// How much SQLite waits for the disk at each commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

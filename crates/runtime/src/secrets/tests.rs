@@ -3,6 +3,8 @@ use std::path::Path;
 
 use super::*;
 
+mod service;
+
 const PLACE: Place<'static> =
     Place { tenant: "ten_1", table: "smpp_accounts", column: "password", row: "acc_1" };
 
@@ -106,15 +108,15 @@ fn a_wrapped_key_opens_with_its_root_and_for_its_tenant() {
     assert!(matches!(vault().unwrap("ten_1", &short), Err(SecretsError::Format(_))));
 }
 
-#[test]
-fn a_new_root_key_wraps_anew_and_the_fields_stay() {
+#[tokio::test]
+async fn a_new_root_key_wraps_anew_and_the_fields_stay() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("root.key");
     let vault = Vault::from_file(&path).unwrap();
     let (data, wrapped) = vault.create_data_key("ten_1").unwrap();
     let sealed = data.seal(PLACE, b"secret08").unwrap();
     let before = vault.key_id();
-    let now = vault.turn().unwrap();
+    let now = vault.turn(None).await.unwrap();
     assert_eq!((vault.key_id(), vault.former_key_ids()), (now.clone(), vec![before.clone()]));
     assert_ne!(now, before);
     // As it is after a crash between the new key and the wrapping anew.
@@ -127,7 +129,7 @@ fn a_new_root_key_wraps_anew_and_the_fields_stay() {
         assert_eq!(again.open(PLACE, &sealed).unwrap().as_slice(), b"secret08");
     }
     let rewrapped = vault.rewrap("ten_1", &wrapped).unwrap();
-    vault.forget().unwrap();
+    vault.forget().await.unwrap();
     for vault in [&vault, &Vault::from_file(&path).unwrap()] {
         assert!(vault.former_key_ids().is_empty());
         assert!(vault.unwrap("ten_1", &rewrapped).is_ok());
@@ -137,31 +139,31 @@ fn a_new_root_key_wraps_anew_and_the_fields_stay() {
     assert_eq!((mode, std::fs::read_dir(dir.path()).unwrap().count()), (0o600, 1), "no draft is left");
 }
 
-#[test]
-fn a_root_key_that_cannot_be_kept_does_not_become_the_current_one() {
+#[tokio::test]
+async fn a_root_key_that_cannot_be_kept_does_not_become_the_current_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys/root.key");
     let vault = Vault::from_file(&path).unwrap();
     for _ in 1..ROOT_KEYS_MAX {
-        vault.turn().unwrap();
+        vault.turn(None).await.unwrap();
     }
     let full = vault.key_id();
-    assert!(matches!(vault.turn(), Err(SecretsError::TooMany)));
+    assert!(matches!(vault.turn(None).await, Err(SecretsError::TooMany)));
     assert_eq!(Vault::from_file(&path).unwrap().former_key_ids(), vault.former_key_ids());
     std::fs::remove_dir_all(dir.path()).unwrap();
     std::fs::write(dir.path(), "no folder").unwrap();
-    assert!(matches!(vault.forget(), Err(SecretsError::File { .. })));
+    assert!(matches!(vault.forget().await, Err(SecretsError::File { .. })));
     assert_eq!((vault.key_id(), vault.former_key_ids().len()), (full, ROOT_KEYS_MAX - 1));
     std::fs::remove_file(dir.path()).unwrap();
 }
 
-#[test]
-fn a_root_key_is_handed_over_as_text() {
+#[tokio::test]
+async fn a_root_key_is_handed_over_as_text() {
     let (old, new) = (Vault::new_key_text().unwrap(), Vault::new_key_text().unwrap());
     let (data, wrapped) = Vault::from_text(&old).unwrap().create_data_key("ten_1").unwrap();
     let both = Vault::from_text(&format!("{} {}\n", *new, *old)).unwrap();
     assert_eq!(both.unwrap("ten_1", &wrapped).unwrap().id(), data.id());
-    assert!(matches!(both.turn(), Err(SecretsError::Handed)));
+    assert!(matches!(both.turn(None).await, Err(SecretsError::Handed)));
     assert!(matches!(
         Vault::from_text(&new).unwrap().unwrap("ten_1", &wrapped),
         Err(SecretsError::OtherKey { .. })

@@ -15,6 +15,10 @@ use super::show::Out;
 use super::{ConfigFlags, ReachFlags, config};
 use crate::isolation::Asker;
 
+mod page;
+
+pub(super) use page::PageFlags;
+
 /// How long an answer is awaited; the server itself gives up earlier.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -67,24 +71,6 @@ impl Answer {
                 out.note(&format!("There is more: --after {next}"));
             }
         });
-    }
-}
-
-/// How a list is asked for.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct PageFlags {
-    /// Rows, 1 to 200; 50 when not given
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// Go on behind a page: its `next`
-    #[arg(long, value_name = "CURSOR")]
-    after: Option<String>,
-}
-
-impl PageFlags {
-    /// As parameters of the query.
-    pub(super) fn query(&self) -> Vec<(&'static str, Option<String>)> {
-        vec![("limit", self.limit.map(|limit| limit.to_string())), ("after", self.after.clone())]
     }
 }
 
@@ -239,7 +225,16 @@ impl Client {
         segments: &[&str],
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let url = self.url(&[&["api", "v1"], segments].concat(), &[]);
+        self.write_at(key, method, self.url(&[&["api", "v1"], segments].concat(), &[]), body).await
+    }
+
+    async fn write_at(
+        &self,
+        key: &str,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
         let mut repeats = 0;
         loop {
             let mut request = self
@@ -274,6 +269,15 @@ impl Client {
     /// A refusal, or a server that is not there.
     pub(super) async fn act(&self, segments: &[&str]) -> Result<Answer, Failure> {
         self.write(Method::POST, segments, None).await
+    }
+
+    /// Does something to a record, as the query says.
+    ///
+    /// # Errors
+    /// A refusal, or a server that is not there.
+    pub(super) async fn act_with(&self, segments: &[&str], query: Query<'_>) -> Result<Answer, Failure> {
+        let key = runtime::secrets::token(16).map_err(types::Error::internal)?;
+        self.write_at(&key, Method::POST, self.url(&[&["api", "v1"], segments].concat(), query), None).await
     }
 
     /// Changes a record. An empty change is no request.

@@ -17,7 +17,12 @@ pub(super) enum EncryptionCommand {
     /// The root keys, which wrap the data keys of all tenants
     Root,
     /// Make a new root key and wrap every data key anew; copy the key file again afterwards
-    TurnRoot,
+    TurnRoot {
+        /// How the keys are to lie in the file: kms, closed by the key management service, which is usual where one is
+        /// configured; or file, in the clear
+        #[arg(long, value_name = "kms|file")]
+        to: Option<String>,
+    },
     /// Drop the former root keys: backups made under them can no longer be read
     ForgetRoot {
         /// Do it without asking again
@@ -57,7 +62,9 @@ pub(super) async fn run(command: &EncryptionCommand, client: &Client, out: &Out)
         EncryptionCommand::Show => client.get(&["encryption"], &[]).await?,
         EncryptionCommand::Turn => client.act(&["encryption", "turn"]).await?,
         EncryptionCommand::Root => client.get(&["root-keys"], &[]).await?,
-        EncryptionCommand::TurnRoot => client.act(&["root-keys", "turn"]).await?,
+        EncryptionCommand::TurnRoot { to } => {
+            client.act_with(&["root-keys", "turn"], &[("to", to.clone())]).await?
+        }
         EncryptionCommand::ForgetRoot { yes: false } => {
             return Err(Failure::usage(
                 "backups made under the former root keys could no longer be read",
@@ -81,7 +88,7 @@ pub(super) async fn run(command: &EncryptionCommand, client: &Client, out: &Out)
         if let Some(facts) = facts.as_object_mut() {
             facts.retain(|name, _| !matches!(name.as_str(), "columns" | "former" | "keys"));
         }
-        out.facts(&facts, &["key", "before", "cipher", "file", "to_wrap", "jwks_uri"]);
+        out.facts(&facts, &["key", "before", "cipher", "file", "service", "closed", "to_wrap", "jwks_uri"]);
         if let Some(keys) = value["keys"].as_array() {
             out.line("");
             out.table(keys, &[("KEY", "/key"), ("STATE", "/state"), ("SIGNS FROM", "/signs_from")]);
@@ -105,7 +112,7 @@ pub(super) async fn run(command: &EncryptionCommand, client: &Client, out: &Out)
             }
         }
     });
-    if matches!(command, EncryptionCommand::TurnRoot) {
+    if matches!(command, EncryptionCommand::TurnRoot { .. }) {
         out.note("Copy the key file again to where you keep it, apart from the database's backups.");
     }
     Ok(())

@@ -73,6 +73,21 @@ pub(super) enum UserCommand {
         /// Whether a user is told by mail when somebody acts as them: true or false
         #[arg(long)]
         impersonation_mails: Option<bool>,
+        /// Whether people may add a phone that codes to sign in go to by SMS: true or false
+        #[arg(long)]
+        sms_codes: Option<bool>,
+        /// Whether a phone is enough as a second step, with nothing beside it: true or false
+        #[arg(long)]
+        sms_alone: Option<bool>,
+        /// How numbers begin that codes go to, such as +33; several times for several, `none` for none
+        #[arg(long = "sms-prefix", value_name = "PREFIX")]
+        sms_prefixes: Vec<String>,
+        /// Who the codes come from
+        #[arg(long)]
+        sms_sender: Option<String>,
+        /// Codes within an hour, of everybody together
+        #[arg(long)]
+        sms_hour_max: Option<i64>,
     },
     /// Who acted as whom, newest first
     Impersonations(PageFlags),
@@ -127,8 +142,8 @@ pub(super) async fn run(
         return reset_offline(user, flags, out).await;
     }
     let client = Client::new(flags, reach)?;
-    if let UserCommand::Policy { second_factor_roles, mail_codes, impersonation_mails } = command {
-        return policy(&client, second_factor_roles, (*mail_codes, *impersonation_mails), out).await;
+    if let UserCommand::Policy { .. } = command {
+        return policy(&client, command, out).await;
     }
     let answer = match command {
         UserCommand::Security { user } => {
@@ -276,24 +291,49 @@ async fn reset_offline(email: &str, flags: &ConfigFlags, out: &Out) -> Result<()
     Ok(())
 }
 
-async fn policy(
-    client: &Client,
-    roles: &[String],
-    (mail_codes, impersonation_mails): (Option<bool>, Option<bool>),
-    out: &Out,
-) -> Result<(), Failure> {
-    const SHOWN: &[&str] = &["second_factor_roles", "mail_codes", "impersonation_mails"];
+async fn policy(client: &Client, command: &UserCommand, out: &Out) -> Result<(), Failure> {
+    const SHOWN: &[&str] = &[
+        "second_factor_roles",
+        "mail_codes",
+        "impersonation_mails",
+        "sms_codes",
+        "sms_alone",
+        "sms_prefixes",
+        "sms_sender",
+        "sms_hour_max",
+    ];
+    let UserCommand::Policy {
+        second_factor_roles,
+        mail_codes,
+        impersonation_mails,
+        sms_codes,
+        sms_alone,
+        sms_prefixes,
+        sms_sender,
+        sms_hour_max,
+    } = command
+    else {
+        return Ok(());
+    };
+    let named = Members::default()
+        .with_list("second_factor_roles", second_factor_roles)
+        .with("mail_codes", *mail_codes)
+        .with("impersonation_mails", *impersonation_mails)
+        .with("sms_codes", *sms_codes)
+        .with("sms_alone", *sms_alone)
+        .with_list("sms_prefixes", sms_prefixes)
+        .with("sms_sender", sms_sender.clone())
+        .with("sms_hour_max", *sms_hour_max)
+        .value();
     let now = client.get(&["sign-in-policy"], &[]).await?;
-    if roles.is_empty() && mail_codes.is_none() && impersonation_mails.is_none() {
+    let mut wanted = now.value.as_object().cloned().unwrap_or_default();
+    let named = named.as_object().cloned().unwrap_or_default();
+    if named.is_empty() {
         now.show(out, |value| out.facts(value, SHOWN));
         return Ok(());
     }
-    let kept = now.value.as_object().cloned().unwrap_or_default();
-    let body = Members::from(kept)
-        .with_list("second_factor_roles", roles)
-        .with("mail_codes", mail_codes)
-        .with("impersonation_mails", impersonation_mails);
-    let changed = client.write(Method::PUT, &["sign-in-policy"], Some(&body.value())).await?;
+    wanted.extend(named);
+    let changed = client.write(Method::PUT, &["sign-in-policy"], Some(&wanted.into())).await?;
     changed.show(out, |value| out.facts(value, SHOWN));
     Ok(())
 }

@@ -293,6 +293,8 @@ pub fn plausible(method: &str, path: &str) -> Value {
 /// As [`plausible`], for who may do what, and for the tenant itself.
 fn plausible_of_access(method: &str, rest: &[&str]) -> Value {
     match (method, rest) {
+        ("PUT", ["me", "phone"]) => json!({ "phone": "+33612345678" }),
+        ("POST", ["me", "phone", "confirm"]) => json!({ "code": "123456" }),
         ("PUT", ["sign-in-policy"]) => json!({ "mail_codes": true }),
         ("POST", ["api-keys"]) => json!({ "name": "x", "scopes": ["message.send"] }),
         ("POST", ["roles"]) => json!({ "name": "another" }),

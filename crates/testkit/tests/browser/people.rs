@@ -283,3 +283,88 @@ async fn an_administrator_says_who_needs_a_second_step() {
     ana.leave().await;
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_is_added_and_its_code_signs_in() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    set_password(&mut ana).await;
+    ana.open("/sign-in-policy").await;
+    ana.judge_everywhere().await;
+    ana.click("#f-sms_codes").await.unwrap();
+    ana.click("#f-sms_alone").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.expect_problem("422").await.unwrap();
+    ana.sees("need the countries").await;
+    ana.judge().await;
+    ana.type_text("#f-sms_prefixes", "+33").await.unwrap();
+    ana.type_text("#f-sms_sender", "ACME").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.sees("Saved.").await;
+    ana.judge_everywhere().await;
+
+    // By the keyboard alone.
+    ana.open("/account/security").await;
+    ana.judge_everywhere().await;
+    ana.tab_to("main a[href='/account/security/phone']").await;
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("#f-phone:focus", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.keys("+33 6 12 34 56 78").await;
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("#f-code:focus", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.keys(&texted(&house, 1).await).await;
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("#backup-codes", PATIENCE).await.unwrap();
+    ana.click("main .actions a").await.unwrap();
+    ana.sees("+336******78").await;
+    ana.judge_everywhere().await;
+
+    sign_out(&mut ana).await;
+    first_step(&mut ana).await;
+    ana.wait_for("form[action='/sign-in/second/phone'] button", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.click("form[action='/sign-in/second/phone'] button").await.unwrap();
+    ana.sees("on its way to your phone").await;
+    ana.judge_everywhere().await;
+    let code = texted(&house, 2).await;
+    ana.type_text("#f-code", if code == "000000" { "111111" } else { "000000" }).await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.expect_problem("422").await.unwrap();
+    ana.sees("wrong, or was used before").await;
+    ana.type_text("#f-code", &code).await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("details.account", PATIENCE).await.unwrap();
+    ana.open("/messages").await;
+    ana.sees("for its recipient alone").await;
+    ana.judge().await;
+
+    // And from right to left.
+    ana.open("/account").await;
+    ana.tab_to("#f-language").await;
+    ana.press("End").await.unwrap();
+    ana.tab_to("form[action='/account'] button[type=submit]").await;
+    ana.press("Enter").await.unwrap();
+    ana.sees("Saved.").await;
+    sign_out(&mut ana).await;
+    first_step(&mut ana).await;
+    ana.wait_for("[dir=rtl] form[action='/sign-in/second/phone'] button", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    ana.click("form[action='/sign-in/second/phone'] button").await.unwrap();
+    ana.sees("الرمز في طريقه إلى هاتفك").await;
+    ana.judge_everywhere().await;
+    ana.type_text("#f-code", &texted(&house, 3).await).await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("details.account", PATIENCE).await.unwrap();
+    ana.leave().await;
+    house.stop().await;
+}
+
+/// The code in the so-many-th message on the simulator's phone.
+async fn texted(house: &House, number: usize) -> String {
+    let phones = house.server.simulator.as_ref().unwrap().phones();
+    house.until("the code has come", async || phones.screen("33612345678").len() >= number).await;
+    let text = phones.screen("33612345678")[number - 1].text.clone();
+    text.split(|ch: char| !ch.is_ascii_digit()).find(|word| word.len() == 6).unwrap().to_owned()
+}

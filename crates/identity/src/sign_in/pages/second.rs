@@ -1,4 +1,4 @@
-//! The second step in the browser: a code, a passkey, a code by mail, or adding an authenticator.
+//! The second step in the browser: a code, a passkey, a code by mail or SMS, or adding an authenticator.
 
 use axum::Router;
 use axum::extract::State;
@@ -14,6 +14,7 @@ use web::ui::words::Words;
 use web::ui::{code, feedback, field, form};
 use web::{App, Form, Json, PageProblem, Problem, Refused};
 
+use super::super::Browser;
 use super::super::second::{self, Pending};
 use super::super::texts::Texts;
 use super::{
@@ -45,7 +46,7 @@ fn begin_again(app: &App) -> Response {
 fn step(app: &App, pending: &Pending, headers: &HeaderMap, given: &Given, refused: &Refused) -> Response {
     let texts = Texts::of(&pending.language);
     let possible = pending.has_passkeys && passkey::are_possible(&app.runtime);
-    let takes_codes = pending.has_authenticator || pending.mailed || !possible;
+    let takes_codes = pending.has_authenticator || pending.mailed || pending.texted || !possible;
     let days = app.runtime.config.security.remember_days;
     let fields = html! {
         (field::text("code", texts.code).autocomplete("one-time-code").mono().max_chars(40).error(refused.at("code")).words(texts.words()).required().autofocus())
@@ -54,6 +55,7 @@ fn step(app: &App, pending: &Pending, headers: &HeaderMap, given: &Given, refuse
     };
     let body = html! {
         (refused.summary(texts.words(), &["code"]))
+        @if pending.texted { (feedback::notice(Tone::Info, texts.code_texted, &html! {})) }
         @if pending.mailed { (feedback::notice(Tone::Info, texts.code_mailed, &html! {})) }
         @if possible {
             p { (texts.second_passkey) }
@@ -70,6 +72,12 @@ fn step(app: &App, pending: &Pending, headers: &HeaderMap, given: &Given, refuse
         }
         @if pending.may_mail {
             (form::post("/sign-in/second/mail", "", &html! { (form::submit(texts.mail_code).weight(form::Weight::Plain)) }))
+        }
+        @if let Some(number) = &pending.phone {
+            // The number reads left to right in every language.
+            (form::post("/sign-in/second/phone", "", &html! {
+                (form::submit(&format!("{} \u{2066}{number}\u{2069}", texts.text_code)).weight(form::Weight::Plain))
+            }))
         }
         @if takes_codes { (feedback::help(texts.lost, &html! { p { (texts.lost_help) } })) }
         p { a href="/sign-in" { (texts.again_from_start) } }
@@ -139,15 +147,43 @@ async fn mail(
 ) -> Result<Response, PageProblem> {
     let browser = browser(&app.runtime, origin, &headers);
     let token = token(&headers);
-    match second::mail_code(&app.runtime, &token, &browser).await {
+    let sent = second::mail_code(&app.runtime, &token, &browser).await;
+    sent_response(&app, &headers, &token, &browser, sent).await
+}
+
+/// Back to the step, where the code is asked for, or what is wrong.
+async fn sent_response(
+    app: &App,
+    headers: &HeaderMap,
+    token: &str,
+    browser: &Browser,
+    sent: types::Result<()>,
+) -> Result<Response, PageProblem> {
+    match sent {
         Ok(()) => Ok(Redirect::to("/sign-in/second").into_response()),
-        Err(error) if error.code() == Code::SignInExpired => Ok(begin_again(&app)),
+        Err(error) if error.code() == Code::SignInExpired => Ok(begin_again(app)),
         Err(error) => {
-            let pending = second::find(&app.runtime, &token, &browser).await?;
-            let refused = refused_by(Texts::of(&pending.language), error)?;
-            Ok(step(&app, &pending, &headers, &Given::default(), &refused))
+            let pending = second::find(&app.runtime, token, browser).await?;
+            let texts = Texts::of(&pending.language);
+            let error = match error.code() {
+                // Why the gateway did not take it is in the log.
+                Code::Unavailable => Error::new(Code::Conflict, texts.no_code_sent).hint(texts.lost_help),
+                _ => error,
+            };
+            Ok(step(app, &pending, headers, &Given::default(), &refused_by(texts, error)?))
         }
     }
+}
+
+async fn text(
+    State(app): State<App>,
+    Stranger(origin): Stranger,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let browser = browser(&app.runtime, origin, &headers);
+    let token = token(&headers);
+    let sent = second::text_code(&app.runtime, &token, &browser).await;
+    sent_response(&app, &headers, &token, &browser, sent).await
 }
 
 async fn passkey_options(
@@ -262,6 +298,7 @@ pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/sign-in/second", get(show).post(by_code))
         .route("/sign-in/second/mail", post(mail))
+        .route("/sign-in/second/phone", post(text))
         .route("/sign-in/second/passkey/options", post(passkey_options))
         .route("/sign-in/second/passkey", post(by_passkey))
         .route("/sign-in/enrol", get(show_enrol).post(enrol))

@@ -26,6 +26,7 @@ use crate::factor::{self, Security, backup, totp};
 use crate::impersonation;
 use crate::journal::{self, SecurityEntry};
 use crate::mail;
+use crate::policy;
 use crate::security_event::{self, SecurityEvent};
 use crate::session::{self, Session};
 use crate::sign_in::pages::on_to;
@@ -56,6 +57,7 @@ const BACKUP_WHY: &str = "Each works once, in place of your app or passkey. Keep
 struct Shown {
     user: User,
     security: Security,
+    texts: bool,
     sessions: Vec<Session>,
     devices: Vec<Device>,
     history: Vec<SecurityEntry>,
@@ -71,6 +73,7 @@ impl Shown {
         Ok(Self {
             user: user::own(&visitor.scope).await?,
             security: factor::own(&visitor.scope).await?,
+            texts: policy::read(&mut visitor.scope.read().await?, visitor.scope.tenant()).await?.sms_codes,
             sessions: session::list_own(&visitor.scope, token.as_deref()).await?,
             devices: device::list_own(&visitor.scope).await?,
             history: journal::own(&visitor.scope, &few).await?.items,
@@ -121,6 +124,7 @@ impl Shown {
             @if possible { (new_passkey()) } @else {
                 p class="hint" { "Passkeys need the console to have a name: an administrator sets public_url in the configuration." }
             }
+            (super::phone::section(&self.security, self.texts))
             @if self.security.has_second_factor() {
                 h3 { "Backup codes" }
                 p { (self.security.backup_codes) " are left. " "Each works once, for the day when app and key are lost." }
@@ -354,7 +358,7 @@ async fn show_totp(visitor: Visitor) -> Result<Response, PageProblem> {
 }
 
 /// Back to the page of one's security, by the codes where some were made.
-fn with_codes(visitor: &Visitor, codes: &[String], sentence: &str) -> Response {
+pub(super) fn with_codes(visitor: &Visitor, codes: &[String], sentence: &str) -> Response {
     if codes.is_empty() {
         return console::done("/account/security", sentence);
     }

@@ -100,6 +100,7 @@ fn content_card(message: &Message) -> Markup {
         }
         @match &message.text {
             Some(text) => p class="preview" dir="auto" { (text) },
+            None if message.confidential => p class="hint" { "A code to sign in: what it says is for its recipient alone." },
             None => p class="hint" { "Binary content; its octets are below." },
         }
     })
