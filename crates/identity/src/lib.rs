@@ -187,6 +187,7 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
         (directory::KIND, directory::handler()),
         (sign_in::recovery::KIND, sign_in::recovery::handler()),
         (registration::join::KIND, registration::join::handler()),
+        (registration::waiting::KIND, registration::waiting::handler()),
         (user::address::KIND, user::address::handler()),
     ]
 }
