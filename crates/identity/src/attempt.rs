@@ -131,6 +131,16 @@ impl Attempts {
         }
     }
 
+    /// Takes back an attempt that nobody looked at: it is as if it had not been made.
+    pub fn take_back(&self, step: Step, user: &str, address: Option<&str>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names(step, user, address) {
+            if let Some(count) = counts.get_mut(&name) {
+                count.failures = count.failures.saturating_sub(1);
+            }
+        }
+    }
+
     /// Whether so many failures in a row are the first from which each further one must wait.
     pub fn is_threshold(&self, failures: u32) -> bool {
         failures == self.free

@@ -34,6 +34,7 @@
 //! | [`token`] | access tokens, and the keys that sign them |
 //! | [`provider`] | services that people sign in with |
 //! | [`federation`] | signing in with them (OpenID Connect) |
+//! | [`directory`] | directories that people sign in with and users follow (LDAP) |
 //! | [`oauth`] | the endpoints of OAuth 2.0 |
 //! | [`security_event`] | what was noticed and looks like an attack, and what was done about it |
 //! | [`alert`] | who is told of security events |
@@ -58,6 +59,7 @@ pub mod authenticate;
 pub mod client;
 pub mod consent;
 pub mod device;
+pub mod directory;
 pub mod domain;
 pub mod encryption;
 pub mod erasure;
@@ -117,6 +119,7 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0031_registration.sql"),
     },
     Migration { name: "identity/0032_factors", text: include_str!("../migrations/0032_factors.sql") },
+    Migration { name: "identity/0033_directories", text: include_str!("../migrations/0033_directories.sql") },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];
@@ -166,11 +169,15 @@ pub const TABLES: &[&str] = &[
     "identity_provider",
     "identity_domain",
     "user_identity",
+    "directory",
+    "directory_domain",
+    "directory_person",
+    "directory_run",
 ];
 
 /// The columns of this crate that hold sealed texts.
 pub const SEALED: &[encryption::Sealed] =
-    &[audit::checkpoint::SEALED, factor::totp::SEALED, provider::SEALED, alert::SEALED];
+    &[audit::checkpoint::SEALED, factor::totp::SEALED, provider::SEALED, directory::SEALED, alert::SEALED];
 
 pub use personal::PERSONAL;
 
@@ -180,8 +187,10 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
         (encryption::reseal::KIND, encryption::reseal::handler()),
         (mail::KIND, mail::handler()),
         (alert::KIND, alert::handler()),
+        (directory::KIND, directory::handler()),
         (sign_in::recovery::KIND, sign_in::recovery::handler()),
         (registration::join::KIND, registration::join::handler()),
+        (registration::waiting::KIND, registration::waiting::handler()),
         (user::address::KIND, user::address::handler()),
     ]
 }
@@ -202,6 +211,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(client::api::router())
         .merge(consent::api::router())
         .merge(provider::api::router())
+        .merge(directory::api::router())
         .merge(role::api::router())
         .merge(audit::api::router())
         .merge(grant::api::router())

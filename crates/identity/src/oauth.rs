@@ -43,6 +43,8 @@ pub(crate) struct Presented {
     pub(crate) id: Option<String>,
     pub(crate) secret: Option<String>,
     pub(crate) origin: Origin,
+    /// Whose own host was asked, where it is somebody's: nobody else's applications are known there.
+    pub(crate) house: Option<TenantId>,
 }
 
 /// A request for tokens (RFC 6749 §4.1.3, §4.4.2, §6). Unknown parameters are ignored, as the standard says (§3.2).
@@ -135,7 +137,8 @@ async fn recognise(runtime: &Runtime, presented: &Presented) -> Result<Known, Re
     let Some(id) = &presented.id else {
         return refuse("invalid_client", "the application does not say who it is: send client_id");
     };
-    let Some(row) = row(runtime, id).await?.filter(|row| row.active) else { return unknown() };
+    let ours = |row: &ClientRow| row.active && presented.house.is_none_or(|house| house == row.tenant_id);
+    let Some(row) = row(runtime, id).await?.filter(ours) else { return unknown() };
     let now = runtime.clock.now();
     let shown = presented.secret.as_deref().map(sha256_hex);
     let former = row.former_until.is_some_and(|until| until > now);

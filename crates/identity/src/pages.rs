@@ -20,6 +20,7 @@ pub fn pages() -> Router<App> {
         .merge(crate::consent::pages::router())
         .merge(crate::provider::pages::router())
         .merge(crate::federation::pages::router())
+        .merge(crate::directory::pages::router())
         .merge(crate::tenant::pages::router())
         .merge(crate::organisation::pages::router())
         .merge(crate::domain::pages::router())
@@ -111,6 +112,14 @@ pub const NAV: &[NavEntry] = &[
         label: "Sign-in services",
         href: "/identity-providers",
         icon: Icon::Exit,
+        key: None,
+        permission: Permission::ProviderView,
+    },
+    NavEntry {
+        group: "Access",
+        label: "Directories",
+        href: "/directories",
+        icon: Icon::Book,
         key: None,
         permission: Permission::ProviderView,
     },

@@ -419,6 +419,56 @@ pub const PERSONAL: &[Personal] = &[
         )],
     },
     Personal {
+        table: "directory_person",
+        title: "Which entries of directories users are",
+        subjects: USERS,
+        purpose: WORK,
+        basis: Basis::Contract,
+        kept: UNTIL_ERASED,
+        columns: "entry dn",
+        others: "directory_id tenant_id user_id tied_at left_at",
+        ways: &[gone(
+            sql!(
+                "select count(*) as n from directory_person where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and tied_at < $3"
+            ),
+            sql!(
+                "delete from directory_person where tenant_id = $1 and (directory_id, entry) in (select directory_id, entry from directory_person \
+                 where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and tied_at < $3 limit $4)"
+            ),
+            Some(Export {
+                select: sql!(
+                    "select directory_id as k, dn as f1 from directory_person \
+                     where tenant_id = $1 and user_id = cast(cast($2 as text) as bigint) and directory_id > $3 order by directory_id limit $4"
+                ),
+                fields: &["dn"],
+                given: false,
+            }),
+        )],
+    },
+    Personal {
+        table: "directory_run",
+        title: "What readings of directories have changed, or would change",
+        subjects: "people of a directory who become users",
+        purpose: "seeing what a reading does",
+        basis: Basis::LegitimateInterest,
+        kept: "the last 50 readings of each directory",
+        columns: "outcome",
+        others: "id tenant_id directory_id dry state asked_by leavers_max started_at ended_at entries",
+        ways: &[Way {
+            by: By::Mail,
+            count: sql!(
+                "select count(*) as n from directory_run where tenant_id = $1 and started_at < $3 \
+                 and lower(outcome) like '%' || cast($2 as text) || '%'"
+            ),
+            export: None,
+            erase: Erasure::Sql(sql!(
+                "update directory_run set outcome = '{}' where tenant_id = $1 and id in (select id from directory_run \
+                 where tenant_id = $1 and started_at < $3 and lower(outcome) like '%' || cast($2 as text) || '%' limit $4)"
+            )),
+            names: None,
+        }],
+    },
+    Personal {
         table: "oauth_grant",
         title: "What users let applications do",
         subjects: USERS,
@@ -481,6 +531,11 @@ pub const PERSONAL: &[Personal] = &[
         "id tenant_id name active issuer client_id secret_sealed settings revision created_at changed_at",
     ),
     Personal::none("identity_domain", "domain tenant_id provider_id"),
+    Personal::none(
+        "directory",
+        "id tenant_id name active bind_password_sealed settings revision read_next_at created_at changed_at",
+    ),
+    Personal::none("directory_domain", "domain tenant_id directory_id"),
     Personal::none("backup_code", "code_hash tenant_id user_id created_at"),
     Personal::none(
         "pending_sign_in",

@@ -7,6 +7,7 @@ use types::event::Access;
 use types::{Code, Error, Event, Result};
 
 use crate::attempt::{self, Attempts, Step};
+use crate::directory::enter;
 use crate::factor::{backup, passkey, totp};
 use crate::journal::{self, Kind};
 use crate::sign_in::{Browser, Candidate, note_refusal};
@@ -31,8 +32,9 @@ pub struct Ways {
 /// `forbidden` for a program.
 pub async fn ways(scope: &Scope) -> Result<Ways> {
     let security = factor::own(scope).await?;
+    let directory = enter::of_user(&mut scope.read().await?, scope.tenant(), user::person(scope)?).await?;
     Ok(Ways {
-        password: security.has_password,
+        password: security.has_password || directory.is_some(),
         code: security.authenticator.is_some(),
         passkey: !security.passkeys.is_empty() && passkey::are_possible(scope.runtime()),
     })
@@ -58,14 +60,21 @@ fn browser(scope: &Scope) -> Browser {
     Browser::new(scope.origin().clone(), None, Vec::new())
 }
 
-/// By one's password.
+/// By one's password: that of the directory for who is tied to one.
 ///
 /// # Errors
-/// `invalid_value` at `password` for a wrong one; `too_many_requests` when it was guessed too often.
+/// `directory_unavailable`; `invalid_value` at `password` for a wrong one; `too_many_requests` when it was guessed too often.
 pub async fn by_password(scope: &Scope, given: &str) -> Result<()> {
     let candidate = candidate(scope).await?;
     let failures = admitted(scope, &candidate, Step::First)?;
-    if !password::verify(scope.runtime(), given, candidate.password_hash.clone()).await? {
+    let directory = enter::of_user(&mut scope.read().await?, scope.tenant(), candidate.id).await?;
+    let right = match &directory {
+        Some(directory) => {
+            enter::is_password_of(scope, directory, (candidate.id, &candidate.email), given).await?
+        }
+        None => password::verify(scope.runtime(), given, candidate.password_hash.clone()).await?,
+    };
+    if !right {
         note_refusal(
             scope.runtime(),
             candidate,

@@ -7,13 +7,14 @@ use types::event::Change;
 use types::{Code, Error, Event, Page, Permission, Permissions, ProviderId, Result, TenantId, Timestamp};
 use web::Paging;
 
-use crate::domain::{self, Door};
+use crate::domain;
 use crate::encryption::{self, Sealed};
 use crate::key;
 use crate::name;
 use crate::role::rights;
 
 pub mod api;
+pub(crate) mod led;
 pub mod pages;
 pub mod subject;
 
@@ -277,21 +278,37 @@ async fn find(tx: &mut Tx, scope: &Scope, id: ProviderId) -> Result<Provider> {
     row.map(|row| row.provider(scope.runtime())).ok_or_else(|| Error::not_found("identity provider"))
 }
 
-/// Whoever decides who comes in by a service, and as what, must be able to give all of it; else that would be a way up.
-async fn may_map(tx: &mut Tx, scope: &Scope, settings: &ProviderSettings) -> Result<()> {
-    for one in &settings.group_roles {
+/// Whoever decides which roles groups give must be able to give each of them; else that would be a way up.
+pub(crate) async fn may_give_mapped(
+    tx: &mut Tx,
+    scope: &Scope,
+    group_roles: &[GroupRole],
+    default_role: Option<&str>,
+) -> Result<()> {
+    for one in group_roles {
         let given = rights::may_give(tx, scope, &one.role).await;
         given.map_err(|error| error.at("settings.group_roles"))?;
     }
-    if let Some(role) = &settings.default_role {
+    if let Some(role) = default_role {
         let given = rights::may_give(tx, scope, role).await;
         given.map_err(|error| error.at("settings.default_role"))?;
     }
+    Ok(())
+}
+
+/// Whether somebody may let another system say who any user of the tenant is.
+pub(crate) fn may_tie_anybody(scope: &Scope) -> bool {
+    scope.held().covers(&Permissions::all_of_a_tenant().into())
+}
+
+/// Whoever decides who comes in by a service, and as what, must be able to give all of it; else that would be a way up.
+async fn may_map(tx: &mut Tx, scope: &Scope, settings: &ProviderSettings) -> Result<()> {
+    may_give_mapped(tx, scope, &settings.group_roles, settings.default_role.as_deref()).await?;
     if !settings.token_scopes.is_empty() {
         let given = key::check_scopes(scope, &settings.token_scopes);
         given.map_err(|error| error.at("settings.token_scopes"))?;
     }
-    if settings.link_by_email && !scope.held().covers(&Permissions::all_of_a_tenant().into()) {
+    if settings.link_by_email && !may_tie_anybody(scope) {
         let why = "whoever ties users by their address lets the service be any of them, and you may not do all that they may";
         return Err(Error::new(Code::Forbidden, why).at("settings.link_by_email"));
     }
@@ -319,18 +336,11 @@ fn checked(settings: ProviderSettings) -> Result<ProviderSettings> {
     short("settings.second_step_by", &settings.second_step_by)?;
     let groups: Vec<_> = settings.group_roles.iter().map(|one| one.group.clone()).collect();
     short("settings.group_roles", &groups)?;
-    settings.domains = settings.domains.iter().map(|domain| domain.trim().to_lowercase()).collect();
-    settings.domains.sort();
-    settings.domains.dedup();
-    short("settings.domains", &settings.domains)?;
-    let is_domain = |text: &String| name::email(&format!("x@{text}")).is_ok();
-    if let Some(bad) = settings.domains.iter().find(|text| !is_domain(text)) {
-        return Err(Error::invalid("settings.domains", format!("{bad:?} is no domain such as example.com")));
-    }
+    settings.domains = led::domains(&settings.domains)?;
     Ok(settings)
 }
 
-fn fits(text: &str) -> bool {
+pub(crate) fn fits(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= TEXT_CHARS_MAX && !text.contains(char::is_control)
 }
 
@@ -366,6 +376,7 @@ pub async fn create(scope: &Scope, new: NewProvider) -> Result<Provider> {
     let issuer = issuer(scope, &new.issuer)?;
     let client_id = plain("client_id", &new.client_id)?;
     let sealed = sealed(scope, id, new.client_secret.as_deref()).await?;
+    led::refuse_foreign(scope, &settings.domains).await?;
     let mut write = scope.write().await?;
     may_map(&mut write, scope, &settings).await?;
     let now = scope.now();
@@ -389,7 +400,7 @@ pub async fn create(scope: &Scope, new: NewProvider) -> Result<Provider> {
         )
         .await
         .on_unique(|| taken(&given_name))?;
-    lead(&mut write, scope, id, &settings.domains).await?;
+    led::lead(&mut write, scope, id, &settings.domains).await?;
     let provider = find(&mut write, scope, id).await?;
     write.happened(Event::ProviderCreated(change(&provider, None)));
     write.commit(provider).await
@@ -408,27 +419,6 @@ async fn sealed(scope: &Scope, id: ProviderId, secret: Option<&str>) -> Result<O
     }
 }
 
-/// Lets these domains, and no others, lead to a service.
-async fn lead(tx: &mut Tx, scope: &Scope, id: ProviderId, domains: &[String]) -> Result<()> {
-    tx.execute(
-        sql!("delete from identity_domain where tenant_id = $1 and provider_id = $2"),
-        args![scope.tenant(), id],
-    )
-    .await?;
-    for domain in domains {
-        tx.execute(
-            sql!("insert into identity_domain (domain, tenant_id, provider_id) values ($1, $2, $3)"),
-            args![domain, scope.tenant(), id],
-        )
-        .await
-        .on_unique(|| {
-            Error::new(Code::AlreadyExists, format!("{domain} leads to another service"))
-                .at("settings.domains")
-        })?;
-    }
-    Ok(())
-}
-
 /// Changes a service.
 ///
 /// # Errors
@@ -437,6 +427,8 @@ pub async fn update(scope: &Scope, id: ProviderId, wanted: ProviderPatch) -> Res
     scope.require(Permission::ProviderChange)?;
     scope.require_fresh()?;
     let secret = sealed(scope, id, wanted.client_secret.as_deref()).await?;
+    let settings = wanted.settings.map(checked).transpose()?;
+    led::refuse_foreign(scope, settings.as_ref().map_or(&[], |settings| &settings.domains)).await?;
     let mut write = scope.write().await?;
     let before = find(&mut write, scope, id).await?;
     if wanted.revision.is_some_and(|revision| revision != before.revision) {
@@ -449,10 +441,7 @@ pub async fn update(scope: &Scope, id: ProviderId, wanted: ProviderPatch) -> Res
     let issuer = wanted.issuer.as_deref().map(|text| issuer(scope, text)).transpose()?;
     let issuer = issuer.unwrap_or_else(|| before.issuer.clone());
     let client_id = wanted.client_id.as_deref().map(|text| plain("client_id", text)).transpose()?;
-    let settings = match wanted.settings {
-        Some(settings) => checked(settings)?,
-        None => before.settings.clone(),
-    };
+    let settings = settings.unwrap_or_else(|| before.settings.clone());
     may_map(&mut write, scope, &settings).await?;
     if issuer != before.issuer {
         // A subject is unique within its issuer alone (OpenID Connect Core 1.0 §2).
@@ -484,7 +473,7 @@ pub async fn update(scope: &Scope, id: ProviderId, wanted: ProviderPatch) -> Res
         )
         .await;
     changed.on_unique(|| taken(&given_name))?;
-    lead(&mut write, scope, id, &settings.domains).await?;
+    led::lead(&mut write, scope, id, &settings.domains).await?;
     let after = find(&mut write, scope, id).await?;
     write.happened(Event::ProviderChanged(change(&after, Some(&before))));
     write.commit(after).await
@@ -499,7 +488,7 @@ pub async fn delete(scope: &Scope, id: ProviderId) -> Result<()> {
     scope.require_fresh()?;
     let mut write = scope.write().await?;
     let before = find(&mut write, scope, id).await?;
-    lead(&mut write, scope, id, &[]).await?;
+    led::lead(&mut write, scope, id, &[]).await?;
     for statement in [
         sql!("delete from user_identity where tenant_id = $1 and provider_id = $2"),
         sql!("delete from identity_provider where tenant_id = $1 and id = $2"),
@@ -509,28 +498,6 @@ pub async fn delete(scope: &Scope, id: ProviderId) -> Result<()> {
     let gone = change(&before, None);
     write.happened(Event::ProviderDeleted(Change { before: gone.after.clone(), after: None, ..gone }));
     write.commit(()).await
-}
-
-record! { struct Led { provider_id: ProviderId, tenant_id: TenantId } }
-
-/// The service that an e-mail address leads to at a door, if its domain does.
-pub(crate) async fn of_address(
-    runtime: &runtime::Runtime,
-    email: &str,
-    door: &Door,
-) -> Result<Option<ProviderId>> {
-    let Some((_, domain)) = email.trim().rsplit_once('@') else { return Ok(None) };
-    let mut tx = runtime.db.read(db::Tenancy::Every).await?;
-    let led: Option<Led> = tx
-        .optional(
-            sql!(
-                "select d.provider_id, d.tenant_id from identity_domain d join identity_provider p on p.id = d.provider_id \
-                 where d.domain = $1 and p.active /* every tenant: the domain says whose it is */"
-            ),
-            args![domain.to_lowercase()],
-        )
-        .await?;
-    Ok(led.filter(|led| door.is_for(led.tenant_id)).map(|led| led.provider_id))
 }
 
 /// A service that people can sign in with now, of whatever tenant.

@@ -16,6 +16,7 @@ use crate::{domain, name};
 pub mod api;
 pub mod join;
 pub mod pages;
+pub mod waiting;
 
 /// Mail domains that a tenant names.
 const DOMAINS_MAX: usize = 100;

@@ -445,7 +445,7 @@ pub async fn csv(scope: &Scope, id: ReviewId) -> Result<String> {
 }
 
 record! { struct Due { id: TenantId } }
-record! { struct Reviewer { id: UserId, email: String, language: String } }
+record! { pub(crate) struct Reviewer { id: UserId, pub(crate) email: String, pub(crate) language: String } }
 
 /// Opens the review of this quarter for each tenant that has none yet and whose last one is closed, and tells by mail whoever
 /// may decide it.
@@ -478,7 +478,7 @@ async fn open_for(runtime: &Runtime, tenant: TenantId) -> Result<()> {
         return Ok(());
     }
     let review = insert(&mut tx, runtime, tenant, &ACTOR).await?;
-    for reviewer in reviewers(&mut tx, tenant, runtime.clock.now()).await? {
+    for reviewer in people_who_may(&mut tx, tenant, Permission::ReviewDecide, runtime.clock.now()).await? {
         let url = format!("{}/reviews/{}", runtime.config.public_url(), review.id);
         let letter = Letter::ReviewDue { quarter: &review.quarter, lines: review.lines, url: &url };
         let mail = Mail::written_for(runtime, tenant, &reviewer.email, &reviewer.language, &letter).await?;
@@ -502,25 +502,30 @@ async fn open_for(runtime: &Runtime, tenant: TenantId) -> Result<()> {
 /// Who opens reviews that are due.
 const ACTOR: Actor = Actor::System("reviews");
 
-/// The people who may decide reviews.
-async fn reviewers(tx: &mut Tx, tenant: TenantId, now: Timestamp) -> Result<Vec<Reviewer>> {
+/// The people who may do something in all of the tenant, as many as are told of it.
+pub(crate) async fn people_who_may(
+    tx: &mut Tx,
+    tenant: TenantId,
+    permission: Permission,
+    now: Timestamp,
+) -> Result<Vec<Reviewer>> {
     let people: Vec<Reviewer> = tx
         .all(
             sql!("select id, email, language from users where tenant_id = $1 and status = 'active' order by id limit $2"),
             args![tenant, LINES_MAX],
         )
         .await?;
-    let mut reviewers = Vec::new();
+    let mut able = Vec::new();
     for person in people {
         let facts = rights::of_user(tx, tenant, person.id, now).await?;
-        if facts.allows(Permission::ReviewDecide, None, now) {
-            reviewers.push(person);
+        if facts.allows(permission, None, now) {
+            able.push(person);
         }
-        if reviewers.len() as i64 >= TOLD_MAX {
+        if able.len() as i64 >= TOLD_MAX {
             break;
         }
     }
-    Ok(reviewers)
+    Ok(able)
 }
 
 /// What the audit trail keeps of a review.

@@ -67,6 +67,7 @@ kinds! {
     Impersonation "impersonation" "Somebody acts as another user";
     MassExport "mass_export" "Many records read or taken away";
     Scanning "scanning" "A stranger tries doors";
+    DirectoryShrunk "directory_shrunk" "Many users would go with a directory at once";
     TollFraud "toll_fraud" "Burst of traffic to a new country";
 }
 

@@ -11,10 +11,13 @@ use db::{Tenancy, Tx, args, record, sql};
 use runtime::secrets::sha256_hex;
 use runtime::sighting::{self, Sighting};
 use runtime::{Actor, Origin, Runtime, Scope, Write};
+use tokio::time::Instant;
 use types::event::Access;
 use types::{Code, Error, Event, Result, TenantId, Timestamp, UserId};
 
 use crate::attempt::{self, Attempts, Count, Step};
+use crate::directory::Directory;
+use crate::directory::enter::{self, Said};
 use crate::factor::passkey;
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
@@ -152,11 +155,13 @@ pub async fn by_password(
     browser: Browser,
     back: &str,
 ) -> Result<Entered> {
+    let began = Instant::now();
     let email = name::folded(email);
     let attempts = runtime.kept(Attempts::new);
     let from = browser.origin.from.clone();
     let mut tx = runtime.db.read(Tenancy::Every).await?;
     let candidate = Candidate::by_email(&mut tx, &email).await?;
+    let leading = enter::leading(&mut tx, candidate.as_ref(), &email, &browser).await?;
     let costliest: Costliest = tx
         .one(
             sql!(
@@ -169,8 +174,15 @@ pub async fn by_password(
     drop(tx);
     let kept = candidate.as_ref().and_then(Candidate::kept);
     let failures = attempts.admit(Step::First, &email, from.as_deref(), runtime.clock.now(), kept)?;
+    if let Some(directory) = &leading.directory {
+        let tried = Tried { email: &email, given, failures, began };
+        return by_directory(runtime, directory, candidate, tried, browser, back).await;
+    }
     let hash = candidate.as_ref().and_then(|candidate| candidate.password_hash.clone());
     let right = password::verify_beside(runtime, given, hash, costliest.cost).await?;
+    if leading.steps && !right {
+        enter::wait_for_step(began).await;
+    }
     match candidate {
         Some(candidate) if right && candidate.may_enter_at(&browser) => {
             attempts.forgive(Step::First, &email, from.as_deref());
@@ -180,7 +192,7 @@ pub async fn by_password(
             if let Some(hash) = renewed {
                 renew(&mut write, &candidate, hash).await?;
             }
-            enter(write, &scope, &candidate, First { by: "password", whole: false }, browser, back).await
+            go_in(write, &scope, &candidate, First { by: "password", whole: false }, browser, back).await
         }
         Some(candidate) => {
             let reason = if right { "user or tenant is not active" } else { "wrong password" };
@@ -194,6 +206,55 @@ pub async fn by_password(
             Err(refused())
         }
     }
+}
+
+/// An address and a password that are tried.
+struct Tried<'a> {
+    email: &'a str,
+    given: &'a str,
+    failures: u32,
+    began: Instant,
+}
+
+/// The first step by the password that somebody has in a directory of their tenant.
+async fn by_directory(
+    runtime: &Runtime,
+    directory: &Directory,
+    candidate: Option<Candidate>,
+    tried: Tried<'_>,
+    browser: Browser,
+    back: &str,
+) -> Result<Entered> {
+    let Tried { email, given, failures, began } = tried;
+    let (attempts, from) = (runtime.kept(Attempts::new), browser.origin.from.clone());
+    let said = match enter::ask(runtime, directory, email, given).await {
+        Ok(said) => said,
+        Err(error) => {
+            // That it does not answer is nobody's guess.
+            attempts.take_back(Step::First, email, from.as_deref());
+            enter::wait_for_step(began).await;
+            return Err(error);
+        }
+    };
+    let reason = match said {
+        Said::Is(found) => {
+            attempts.forgive(Step::First, email, from.as_deref());
+            let user = enter::settle(runtime, directory, &found, browser.origin.clone()).await?;
+            let person = (directory.tenant, user);
+            match proven(runtime, person, "directory", false, browser.clone(), back).await {
+                Err(error) if error.code() == Code::SignInRefused => "user or tenant is not active",
+                entered => return entered,
+            }
+        }
+        Said::No(reason) => reason,
+    };
+    enter::wait_for_step(began).await;
+    sight(runtime, Some(directory.tenant), email, &browser);
+    match candidate {
+        Some(candidate) => note_refusal(runtime, candidate, (Step::First, failures), reason, browser),
+        None => tracing::info!(from = browser.origin.from, reason, "a sign-in by a directory was refused"),
+    }
+    Err(refused())
 }
 
 /// Shows a refused sign-in to the watch; in memory alone, so that it takes as long for every address.
@@ -329,7 +390,7 @@ pub async fn by_link(runtime: &Runtime, token: &str, browser: Browser) -> Result
     if link.mailed_to.as_deref() == Some(name::folded(&candidate.email).as_str()) {
         recovery::verified(&mut write, &scope, &candidate).await?;
     }
-    enter(write, &scope, &candidate, First { by: "link", whole: false }, browser, "/").await
+    go_in(write, &scope, &candidate, First { by: "link", whole: false }, browser, "/").await
 }
 
 /// Signs in by a passkey alone, which is found by the browser.
@@ -375,7 +436,7 @@ pub async fn proven(
     let candidate = candidate.ok_or_else(|| Error::new(Code::SignInRefused, "this account is not active"))?;
     let scope = candidate.scope(runtime, browser.origin.clone());
     let write = scope.write().await?;
-    enter(write, &scope, &candidate, First { by, whole }, browser, back).await
+    go_in(write, &scope, &candidate, First { by, whole }, browser, back).await
 }
 
 /// A first step that was made.
@@ -386,7 +447,7 @@ struct First<'a> {
     whole: bool,
 }
 
-async fn enter(
+async fn go_in(
     mut write: Write,
     scope: &Scope,
     candidate: &Candidate,

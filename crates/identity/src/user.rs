@@ -286,7 +286,7 @@ pub async fn update_own(scope: &Scope, new_name: &str, language: &str) -> Result
 }
 
 /// Writes what is wanted and nothing else: a change that another one overlaps must not put back what that took away.
-async fn save(tx: &mut Tx, tenant: TenantId, id: UserId, wanted: &UserChange) -> Result<()> {
+pub(crate) async fn save(tx: &mut Tx, tenant: TenantId, id: UserId, wanted: &UserChange) -> Result<()> {
     tx.execute(
         sql!(
             "update users set name = coalesce($3, name), role = coalesce($4, role), language = coalesce($5, language), \

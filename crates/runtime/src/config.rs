@@ -20,7 +20,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Kms, Live, Log, Mail, Messaging, Outbound,
+    Audit, Cdr, Database, Demo, Directory, Gates, Http, HttpTls, Jobs, Kms, Live, Log, Mail, Messaging, Outbound,
     Security, SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
 };
 pub use values::{DatabaseUrl, Encryption, KmsProvider, Listen, LogFormat, Network, Secret, Synchronous};
@@ -60,6 +60,8 @@ pub struct Config {
     pub live: Live,
     /// HTTP towards the world.
     pub outbound: Outbound,
+    /// Directories that people sign in with.
+    pub directory: Directory,
     /// Keys, sessions, passwords.
     pub security: Security,
     /// A key management service that opens the root key at the start.

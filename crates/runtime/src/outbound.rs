@@ -1,4 +1,5 @@
-//! HTTP towards the world: callbacks and HTTP connections, whose URLs users choose.
+//! HTTP towards the world: callbacks and HTTP connections, whose URLs users choose; and connections to directories, whose
+//! hosts they choose too.
 //!
 //! Such a URL must not make this server speak to its own network (server-side request forgery). Therefore
 //! addresses are judged where a connection is made, after the name was resolved, so that a name which changes
@@ -9,12 +10,14 @@
 mod guard;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderName, HeaderValue};
 use reqwest::{Client, Response, redirect};
 pub use reqwest::{Method, header::HeaderMap};
+use tokio::net::TcpStream;
 pub use tokio_util::bytes::Bytes;
 use url::Url;
 
@@ -202,6 +205,32 @@ impl Outbound {
     /// [`OutboundError::Url`], [`OutboundError::Scheme`] or [`OutboundError::Forbidden`].
     pub fn check_url(&self, url: &str) -> Result<(), OutboundError> {
         self.parse(url).map(drop)
+    }
+
+    /// Opens a connection for another protocol, whose host users choose: to the first address of it that may be reached and
+    /// answers.
+    ///
+    /// # Errors
+    ///
+    /// [`OutboundError::Forbidden`], [`OutboundError::Connect`] or [`OutboundError::Timeout`].
+    pub async fn connect(&self, host: &str, port: u16, within: Duration) -> Result<TcpStream, OutboundError> {
+        let forbidden = |reason| OutboundError::Forbidden { host: host.to_owned(), reason };
+        let failed = |problem: String| OutboundError::Connect { host: host.to_owned(), problem };
+        self.guard.judge_name(host).map_err(forbidden)?;
+        let reach = async {
+            let found = self.guard.addresses(host).await.map_err(|error| failed(error.to_string()))?;
+            let mut last = "it has no address".to_owned();
+            for address in found.map_err(forbidden)? {
+                match TcpStream::connect(SocketAddr::new(address.ip(), port)).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = error.to_string(),
+                }
+            }
+            Err(failed(last))
+        };
+        let limit_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let reached = tokio::time::timeout(within, reach).await;
+        reached.unwrap_or_else(|_| Err(OutboundError::Timeout { host: host.to_owned(), limit_ms }))
     }
 
     /// Sends a POST and reads the whole answer.

@@ -28,6 +28,7 @@ mod client;
 mod config;
 mod connection;
 mod conversation;
+mod directory;
 mod distribution;
 mod doctor;
 mod encryption;
@@ -219,6 +220,9 @@ enum Command {
     /// Services that people sign in with (OpenID Connect)
     #[command(subcommand, visible_alias = "identity-providers")]
     IdentityProvider(identity_provider::ProviderCommand),
+    /// Directories that people sign in with, and users follow (LDAP, Active Directory)
+    #[command(subcommand, visible_alias = "directories")]
+    Directory(directory::DirectoryCommand),
     /// People who sign in
     #[command(subcommand, visible_alias = "users")]
     User(user::UserCommand),
@@ -350,6 +354,7 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::ValueList(command) => value_list::run(&command, client, out).await,
         Command::Application(command) => application::run(&command, client, out).await,
         Command::IdentityProvider(command) => identity_provider::run(&command, client, out).await,
+        Command::Directory(command) => directory::run(&command, client, out).await,
         Command::Organisation(command) => organisation::run(&command, client, out).await,
         Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::security_event::{self, watch};
-use identity::{audit, domain, erasure, grant, impersonation, review};
+use identity::{audit, directory, domain, erasure, grant, impersonation, review};
 use messaging::{Engine, cdr, gate, retention};
 use privacy::standing::Standings;
 use runtime::job::{self, Runner};
@@ -59,6 +59,9 @@ async fn fold(runtime: Runtime, engine: Engine) {
         }
         if let Err(error) = grant::note_ended(&runtime).await {
             tracing::warn!(?error, "grants whose time was over could not be noted; trying again");
+        }
+        if let Err(error) = directory::start_due(&runtime).await {
+            tracing::warn!(?error, "readings of directories that are due could not be begun; trying again");
         }
         if let Err(error) = impersonation::note_ended(&runtime).await {
             tracing::warn!(?error, "impersonations that ended could not be noted; trying again");

@@ -8,6 +8,7 @@ pub mod mail;
 pub mod peers;
 pub mod postgres;
 pub mod process;
+pub mod slapd;
 pub mod tether;
 
 pub use client::Client;

@@ -13,6 +13,8 @@ use simulator::text_centre::{Protocol, Settings, TextCentre};
 use testkit::House;
 use testkit::peers::{self, Outcome, Seen, Smsc};
 
+#[path = "peers/directory.rs"]
+mod directory;
 #[path = "peers/kms.rs"]
 mod kms;
 #[path = "peers/sign_in.rs"]

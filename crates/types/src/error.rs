@@ -103,6 +103,7 @@ codes! {
     NoSimulator "no_simulator" 422 "A test message has no simulator to go to" "Have a route lead this recipient to the built-in simulator, or use a live key.";
     NotCancellable "not_cancellable" 409 "The message has gone too far to be stopped" "Only messages that are scheduled or queued can be cancelled or replaced.";
     SignInFailed "sign_in_failed" 401 "The sign-in with the other service failed" "Begin again; when it stays so, show the detail to your administrator.";
+    DirectoryUnavailable "directory_unavailable" 503 "The directory does not answer" "Try again in a moment; people with a password of their own here still come in.";
     WeakPassword "weak_password" 422 "The password is too weak" "Use at least 12 characters.";
     TooManyRequests "too_many_requests" 429 "Too many requests" "Wait for the seconds in Retry-After.";
     QueueFull "queue_full" 429 "The queue is full" "Send more slowly, or raise the bound in the configuration.";

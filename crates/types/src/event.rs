@@ -286,6 +286,14 @@ events! {
     UserLinked(Access) "user.linked" true;
     /// A user is tied no longer to whom they were at such a service.
     UserUnlinked(Access) "user.unlinked" true;
+    /// A directory that people sign in with was added.
+    DirectoryCreated(Change) "directory.created" true;
+    /// A directory was changed.
+    DirectoryChanged(Change) "directory.changed" true;
+    /// A directory was removed.
+    DirectoryDeleted(Change) "directory.deleted" true;
+    /// A directory was read, and users follow it; or that failed, or is held back until somebody says yes.
+    DirectoryRead(Change) "directory.read" true;
     /// An SMPP account was created.
     AccountCreated(Change) "account.created" true;
     /// An SMPP account was changed.

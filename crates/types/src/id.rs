@@ -56,6 +56,10 @@ pub mod kind {
         Consent "cns" "consent";
         /// A service that people sign in with.
         Provider "idp" "identity provider";
+        /// A directory that people sign in with (LDAP).
+        Directory "dir" "directory";
+        /// A reading of a directory.
+        DirectoryRun "drn" "reading of the directory";
         /// A signed-in browser.
         Session "ses" "session";
         /// A message.

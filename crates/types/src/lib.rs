@@ -31,6 +31,10 @@ pub type KeyId = Id<kind::Key>;
 pub type ClientId = Id<kind::Client>;
 /// The id of a service that people sign in with.
 pub type ProviderId = Id<kind::Provider>;
+/// The id of a directory.
+pub type DirectoryId = Id<kind::Directory>;
+/// The id of a reading of a directory.
+pub type DirectoryRunId = Id<kind::DirectoryRun>;
 /// The id of what an application may do for a person.
 pub type ConsentId = Id<kind::Consent>;
 /// The id of a signed-in browser's session.

@@ -17,6 +17,7 @@ use types::{Code, Error, Result, Timestamp};
 
 use crate::console::{NavEntry, Taste};
 use crate::idempotency::PresentedKey;
+use crate::marker;
 use crate::problem::Problem;
 pub use crate::rate::Rate;
 use crate::{rate, reply};
@@ -107,6 +108,9 @@ pub struct App {
 /// The name of the session cookie. The `__Host-` prefix would be better, but browsers take it over https alone, and
 /// the first start is on http.
 pub const SESSION_COOKIE: &str = "switchboard_session";
+
+/// Where one signs out, which harms nobody: it may come from any page.
+const SIGN_OUT: &str = "/sign-out";
 
 /// The request's own id, put there by [`observe`](crate::observe::observe).
 #[derive(Debug, Clone)]
@@ -255,10 +259,15 @@ where
         match signed {
             Signed { scope, person: Some(person), .. } => {
                 let taste = Taste::of(&parts.headers);
-                // A form that was filled in as another user must not be sent as oneself.
-                if taste.acted && person.acting.is_none() && !parts.method.is_safe() {
-                    return Err(no_longer(&parts.headers));
+                let who = scope.actor().to_string();
+                // A form that was filled in as another user must not be sent as oneself, nor the other way round. What does not
+                // say whom it was shown to goes by the browser's last page.
+                let shown = marker::was_shown_to(parts, &who);
+                let stale = !shown.unwrap_or(!taste.acted || person.acting.is_some());
+                if stale && !parts.method.is_safe() && path != SIGN_OUT {
+                    return Err(no_longer(&parts.headers, person.acting.is_some()));
                 }
+                marker::set(&who);
                 Ok(Self { scope, person, path, taste, nav: app.nav })
             }
             Signed { person: None, .. } => Err(to_sign_in(parts)),
@@ -266,9 +275,14 @@ where
     }
 }
 
-/// To the home page, for whoever wanted to do something as another user and acts as themselves again.
-fn no_longer(headers: &HeaderMap) -> Response {
-    let said = "The time in which you acted as another user is over. Nothing was done.";
+/// To the home page, for whoever wanted to do something as somebody who they are not now.
+fn no_longer(headers: &HeaderMap, acting: bool) -> Response {
+    let said = match acting {
+        true => {
+            "You act as another user now, and that page was shown to you as somebody else. Nothing was done."
+        }
+        false => "The time in which you acted as another user is over. Nothing was done.",
+    };
     match is_fragment(headers) {
         true => ([("HX-Redirect", "/")], axum::http::StatusCode::CONFLICT).into_response(),
         false => crate::console::done("/", said),

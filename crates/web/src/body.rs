@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use types::{Code, Error, Result};
 
 use crate::problem::Problem;
+use crate::ui::form::CSRF_FIELD;
 
 /// A JSON body.
 pub struct Json<T>(pub T);
@@ -114,7 +115,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
         let octets = axum::body::to_bytes(request.into_body(), usize::MAX)
             .await
             .map_err(|error| Error::new(Code::TooLarge, "the form is too large").because(error))?;
-        let text = String::from_utf8_lossy(&octets);
+        // Whom the form was shown to has been looked at before.
+        let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&octets).unwrap_or_default();
+        let own: Vec<_> = fields.into_iter().filter(|(name, _)| name != CSRF_FIELD).collect();
+        let text = serde_urlencoded::to_string(&own).map_err(Error::internal)?;
         Ok(Self(query(&text)?))
     }
 }

@@ -83,6 +83,13 @@ impl<'a> Content<'a> {
 }
 
 impl Visitor {
+    /// The same person, on a page that hangs under another one's address in the navigation, because its own does not begin
+    /// with that.
+    #[must_use]
+    pub fn under(self, href: &str) -> Self {
+        Self { path: href.to_owned(), ..self }
+    }
+
     /// The whole page for this person, with their navigation, language and theme.
     pub fn page(&self, content: Content<'_>) -> Response {
         let permissions = self.scope.permissions();
@@ -121,6 +128,7 @@ impl Visitor {
                 .into_iter()
                 .chain(help)
                 .collect();
+        let marker = crate::marker::now();
         let page = Page {
             lang: &self.person.language,
             dir: Dir::of_lang(&self.person.language),
@@ -134,7 +142,7 @@ impl Visitor {
                 detail: &self.person.email,
                 links: &links,
                 sign_out: "/sign-out",
-                csrf: "",
+                csrf: &marker,
             }),
             acting: self.person.acting.as_ref().map(|acting| layout::Acting {
                 whose: &self.person.name,

@@ -7,6 +7,7 @@ pub mod body;
 pub mod console;
 mod forwarded;
 pub mod idempotency;
+mod marker;
 pub mod observe;
 pub mod problem;
 mod rate;

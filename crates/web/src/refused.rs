@@ -23,11 +23,9 @@ impl Refused {
     pub fn by(error: Error) -> Result<Self, PageProblem> {
         let elsewhere = matches!(error.code(), Code::NotFound | Code::Unauthenticated | Code::StepUpRequired)
             || (error.code() == Code::Forbidden && error.place().is_none());
-        if elsewhere || error.code().status() >= 500 {
-            Err(PageProblem(error))
-        } else {
-            Ok(Self(Some(error)))
-        }
+        // A directory that is down is no fault of ours: another way in may be open.
+        let ours = error.code().status() >= 500 && error.code() != Code::DirectoryUnavailable;
+        if elsewhere || ours { Err(PageProblem(error)) } else { Ok(Self(Some(error))) }
     }
 
     /// The status of the page that shows it.

@@ -115,9 +115,11 @@ fn may_see_the_console(app: &App, request: &Request) -> bool {
     }
 }
 
-/// Keeps the console's pages for the networks that the configuration names.
+/// Keeps the console's pages for the networks that the configuration names, and their forms for whom they were shown to.
 pub fn console(pages: Router, app: &App) -> Router {
-    pages.layer(middleware::from_fn_with_state(app.clone(), from_console_networks))
+    pages
+        .layer(middleware::from_fn_with_state(app.clone(), crate::marker::read))
+        .layer(middleware::from_fn_with_state(app.clone(), from_console_networks))
 }
 
 async fn from_console_networks(State(app): State<App>, request: Request, next: Next) -> Response {

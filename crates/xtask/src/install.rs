@@ -40,6 +40,8 @@ pub(crate) enum Need {
     Kannel,
     /// A carrier.
     OsmoMsc,
+    /// OpenLDAP's server, run by tests with a configuration of their own.
+    Slapd,
     /// The runtime, and node-smpp, axe-core, oidc-provider and jose.
     Node,
     /// The runtime, and smpplib, aiosmpplib, aiosmtpd and schemathesis.
@@ -47,8 +49,8 @@ pub(crate) enum Need {
 }
 
 /// Everything that any suite needs.
-pub(crate) const ALL: [Need; 6] =
-    [Need::Postgres, Need::Chromium, Need::Kannel, Need::OsmoMsc, Need::Node, Need::Python];
+pub(crate) const ALL: [Need; 7] =
+    [Need::Postgres, Need::Chromium, Need::Kannel, Need::OsmoMsc, Need::Slapd, Need::Node, Need::Python];
 
 impl Need {
     /// The Debian packages that are missing.
@@ -64,6 +66,10 @@ impl Need {
                 missing(is_program("bearerbox") && centres, &["kannel", "kannel-extras"])
             }
             Need::OsmoMsc => missing(is_program("osmo-msc"), &["osmo-msc"]),
+            Need::Slapd => missing(
+                Path::new("/usr/sbin/slapd").exists() && is_program("ldapmodify"),
+                &["slapd", "ldap-utils"],
+            ),
             // Where Node.js is not Debian's, npm comes with it and Debian's npm conflicts.
             Need::Node if is_program("node") => missing(is_program("npm"), &["npm"]),
             Need::Node => vec!["nodejs", "npm"],

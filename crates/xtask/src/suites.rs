@@ -61,7 +61,7 @@ const STEPS: [Step; 11] = [
     Step { name: "postgres", needs: &[Need::Postgres], work: Work::Suite { file: "it", engine: "postgres" } },
     Step {
         name: "peers",
-        needs: &[Need::Kannel, Need::OsmoMsc, Need::Node, Need::Python],
+        needs: &[Need::Kannel, Need::OsmoMsc, Need::Slapd, Need::Node, Need::Python],
         work: Work::Suite { file: "peers", engine: "sqlite" },
     },
     Step { name: "kill", needs: &[Need::Postgres], work: Work::Suite { file: "kill", engine: "sqlite" } },

@@ -18,6 +18,9 @@ use web::{App, Form, PageProblem, Refused, Visitor, console};
 
 use super::{Domain, NewDomain, PROOF_PATH};
 
+/// The entry of the navigation that these pages hang under.
+const UNDER: &str = "/organisation";
+
 #[derive(Debug, Default, Deserialize)]
 struct Given {
     #[serde(default)]
@@ -100,13 +103,17 @@ async fn content(
 }
 
 async fn show(visitor: Visitor) -> Result<Response, PageProblem> {
-    Ok(visitor.page(content(&visitor, &Given::default(), &Refused::NONE).await?))
+    let shown = content(&visitor, &Given::default(), &Refused::NONE).await?;
+    Ok(visitor.under(UNDER).page(shown))
 }
 
 async fn add(visitor: Visitor, Form(given): Form<Given>) -> Result<Response, PageProblem> {
     match super::create(&visitor.scope, NewDomain { host: given.host.clone() }).await {
         Ok(domain) => Ok(console::done("/domains", &format!("{} is added. Now prove it.", domain.host))),
-        Err(error) => Ok(visitor.page_again(content(&visitor, &given, &Refused::by(error)?).await?)),
+        Err(error) => {
+            let again = content(&visitor, &given, &Refused::by(error)?).await?;
+            Ok(visitor.under(UNDER).page_again(again))
+        }
     }
 }
 
@@ -115,7 +122,8 @@ async fn check(visitor: Visitor, Path(id): Path<String>) -> Result<Response, Pag
         Ok(domain) => Ok(console::done("/domains", &format!("{} is proved.", domain.host))),
         Err(error) => {
             let refused = Refused::by(error)?;
-            Ok(visitor.page_again(content(&visitor, &Given::default(), &refused).await?))
+            let again = content(&visitor, &Given::default(), &refused).await?;
+            Ok(visitor.under(UNDER).page_again(again))
         }
     }
 }

@@ -200,7 +200,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
         (browse::pager(words, None, older.as_deref(), ""))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Tenants", "/tenants")], "Erasures");
-    Ok(visitor.page(Content { breadcrumbs, ..Content::new("Erasures", body) }))
+    Ok(visitor.under("/tenants").page(Content { breadcrumbs, ..Content::new("Erasures", body) }))
 }
 
 fn handed_out(erasure: &Erasure) -> types::Result<Signed> {
@@ -242,7 +242,11 @@ async fn certificate(visitor: Visitor, Path(id): Path<String>) -> Result<Respons
     let down = format!("/erasures/{id}/certificate");
     let actions = form::link("Download", &down).icon(Icon::ArrowDown);
     let actions = html! { (actions) };
-    Ok(visitor.page(Content { breadcrumbs, actions, ..Content::new("Certificate of an erasure", shown) }))
+    Ok(visitor.under("/tenants").page(Content {
+        breadcrumbs,
+        actions,
+        ..Content::new("Certificate of an erasure", shown)
+    }))
 }
 
 async fn download(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {

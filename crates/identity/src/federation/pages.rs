@@ -89,7 +89,7 @@ async fn find(
     headers: HeaderMap,
     Form(given): Form<Asked>,
 ) -> Result<Response, PageProblem> {
-    match provider::of_address(&app.runtime, &given.email, &door(&app, &headers)).await? {
+    match provider::led::of_address(&app.runtime, &given.email, &door(&app, &headers)).await? {
         Some(id) => {
             let to = web::body::with_query(&format!("/sign-in/with/{id}"), &[("back", inside(&given.back))]);
             let texts = texts(&headers);

@@ -10,10 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 use runtime::Origin;
 use serde::Deserialize;
 use serde_json::json;
-use web::access::Stranger;
+use web::access::{Stranger, host};
 use web::{App, Form, Problem};
 
 use super::{Presented, Refusal, TokenRequest};
+use crate::domain;
 use crate::token::keys;
 
 /// A refusal as applications read it (RFC 6749 §5.2).
@@ -53,17 +54,19 @@ fn unkept() -> [(header::HeaderName, &'static str); 1] {
 
 /// What the application shows: in the header, each part form-encoded (RFC 6749 §2.3.1), or in the body.
 fn presented(
+    app: &App,
     headers: &HeaderMap,
     origin: Origin,
     id: Option<String>,
     secret: Option<String>,
 ) -> Result<Presented, Told> {
+    let house = domain::house(&app.runtime, host(headers).as_deref()).map(|house| house.tenant);
     let basic = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
-    let Some((_, text)) = basic else { return Ok(Presented { id, secret, origin }) };
+    let Some((_, text)) = basic else { return Ok(Presented { id, secret, origin, house }) };
     let unreadable =
         || Told(Refusal::Protocol("invalid_client", "the Authorization header cannot be read".to_owned()));
     let octets = STANDARD.decode(text.trim()).map_err(|_| unreadable())?;
@@ -79,7 +82,7 @@ fn presented(
         let twice = "the application says who it is in the header and in the body";
         return Err(Told(Refusal::Protocol("invalid_request", twice.to_owned())));
     }
-    Ok(Presented { id: Some(name), secret: Some(decoded(password)), origin })
+    Ok(Presented { id: Some(name), secret: Some(decoded(password)), origin, house })
 }
 
 async fn token(
@@ -89,7 +92,7 @@ async fn token(
     Form(request): Form<TokenRequest>,
 ) -> Result<Response, Told> {
     let (id, secret) = (request.client_id.clone(), request.client_secret.clone());
-    let presented = presented(&headers, origin, id, secret)?;
+    let presented = presented(&app, &headers, origin, id, secret)?;
     let tokens = super::tokens(&app.runtime, &presented, &request).await?;
     Ok((unkept(), axum::Json(tokens)).into_response())
 }
@@ -116,7 +119,7 @@ async fn revoke(
     Form(request): Form<OneToken>,
 ) -> Result<Response, Told> {
     let (id, secret) = (request.client_id.clone(), request.client_secret.clone());
-    let presented = presented(&headers, origin, id, secret)?;
+    let presented = presented(&app, &headers, origin, id, secret)?;
     super::revoke(&app.runtime, &presented, request.text()?).await?;
     Ok((unkept(), StatusCode::OK).into_response())
 }
@@ -128,7 +131,7 @@ async fn introspect(
     Form(request): Form<OneToken>,
 ) -> Result<Response, Told> {
     let (id, secret) = (request.client_id.clone(), request.client_secret.clone());
-    let presented = presented(&headers, origin, id, secret)?;
+    let presented = presented(&app, &headers, origin, id, secret)?;
     let told = super::introspect(&app.runtime, &presented, request.text()?).await?;
     Ok((unkept(), axum::Json(told)).into_response())
 }

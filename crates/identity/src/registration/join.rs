@@ -13,7 +13,7 @@ use runtime::{Actor, Origin, Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::{Code, Error, Event, Permissions, RegistrationId, Result, TenantId, Timestamp};
 
-use super::{Newcomer, RegistrationPolicy, admit, closed, policy, told};
+use super::{Newcomer, RegistrationPolicy, admit, closed, policy, told, waiting};
 use crate::attempt::MailAsks;
 use crate::mail::{self, Account, Letter, Mail};
 use crate::password::{self, Owner};
@@ -291,6 +291,7 @@ pub async fn confirm(runtime: &Runtime, given: &str, origin: &Origin) -> Result<
                 args![whose.tenant_id, name::folded(&newcomer.email), whose.id],
             )
             .await?;
+        waiting::gather(&mut write, runtime, whose.tenant_id).await?;
         write.happened(Event::UserRegistered(told(&newcomer, "waiting")));
         return write.commit(()).await.map(|()| Joined::Waiting);
     }

@@ -1,11 +1,14 @@
 //! Who may register by themselves, what a newcomer's role may allow, and that nothing of it is a user before its time.
 
+use db::{Tenancy, args, record, sql};
 use identity::registration::join::{self, NewRegistration};
+use identity::registration::waiting;
 use identity::registration::{self, DecideRegistration, RegistrationDecision, RegistrationPolicy};
 use identity::role::custom::{self, NewRole, RolePatch};
 use identity::user;
 use runtime::Origin;
 use runtime::config::Secret;
+use runtime::job::Outcome;
 use types::Code;
 use web::Paging;
 
@@ -115,4 +118,35 @@ async fn a_tenant_is_closed_by_itself_and_what_waits_is_forgotten() {
         code(join::confirm(&house.runtime, "no such token", &Origin::default()).await),
         Code::LinkUsed
     );
+}
+
+record! { struct Jobs { n: i64 } }
+
+#[tokio::test]
+async fn who_may_let_newcomers_in_is_told_once_of_all_who_wait() {
+    let house = with_mail().await;
+    let cli = house.cli().await;
+    let jobs = async |kind: &str| {
+        let mut tx = house.runtime.db.read(Tenancy::Tenant(cli.tenant())).await.unwrap();
+        let counted = sql!("select count(*) as n from job where tenant_id = $1 and kind = $2");
+        tx.one::<Jobs>(counted, args![cli.tenant(), kind]).await.unwrap().n
+    };
+    let run = async || waiting::handler()(cli.clone(), "null".to_owned(), 1).await;
+    assert!(matches!(run().await, Outcome::Done));
+    assert_eq!(jobs("identity.mail").await, 0, "nobody waits");
+    let now = house.clock.now();
+    for n in 1..=2 {
+        let mut tx = house.runtime.db.write(Tenancy::Tenant(cli.tenant())).await.unwrap();
+        let insert = sql!(
+            "insert into registration (id, tenant_id, email, email_folded, name, language, password_hash, created_at, verified_at, \
+             expires_at) values ($1, $2, $3, $3, 'Eve', 'en', '', $4, $4, $5)"
+        );
+        let email = format!("eve{n}@example.com");
+        tx.execute(insert, args![n, cli.tenant(), email, now, now.plus_ms(86_400_000)]).await.unwrap();
+        waiting::gather(&mut tx, &house.runtime, cli.tenant()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(jobs(waiting::KIND).await, 1, "one for both");
+    assert!(matches!(run().await, Outcome::Done));
+    assert_eq!(jobs("identity.mail").await, 1, "to the one administrator");
 }

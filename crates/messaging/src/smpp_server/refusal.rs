@@ -16,6 +16,7 @@ pub fn status(code: Code) -> Status {
         Code::Internal
         | Code::Unavailable
         | Code::DatabaseBusy
+        | Code::DirectoryUnavailable
         | Code::ShuttingDown
         | Code::RequestTimeout => Status::RSYSERR,
         // No route is a fact about the destination, and the status that clients do not repeat.

@@ -140,6 +140,9 @@ taken_at_once! {
     outbound.redirects_max;
     outbound.response_bytes_max;
     outbound.idle_per_host_max;
+    directory.allow_plain;
+    directory.timeout_ms;
+    directory.entries_max;
     security.session_ttl_h;
     security.session_idle_m;
     security.link_ttl_m;

@@ -274,6 +274,18 @@ pub struct Outbound {
     pub idle_per_host_max: usize,
 }
 
+/// `[directory]`: directories that people sign in with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// Whether they may be asked without TLS.
+    pub allow_plain: bool,
+    /// How long one may take for each answer.
+    pub timeout_ms: u64,
+    /// Entries that one reading takes.
+    pub entries_max: usize,
+}
+
 /// `[security]`: keys, sessions, passwords.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -87,28 +88,31 @@ impl Guard {
         }
         Err("a loopback address")
     }
+
+    /// The addresses of a name, or of an address written as one, that may be reached; or why none of them may.
+    pub(super) async fn addresses(&self, name: &str) -> io::Result<Result<Vec<SocketAddr>, &'static str>> {
+        let found: Vec<SocketAddr> = if name.ends_with(".localhost") {
+            // This machine's own by definition (RFC 6761, section 6.3); not every resolver knows.
+            vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]
+        } else {
+            tokio::net::lookup_host((name, 0)).await?.take(ADDRESSES_MAX).collect()
+        };
+        let (mut reachable, mut reason) = (Vec::new(), "it has no address");
+        for address in found {
+            match self.judge(address.ip()) {
+                Ok(()) => reachable.push(address),
+                Err(refused) => reason = refused,
+            }
+        }
+        Ok(if reachable.is_empty() { Err(reason) } else { Ok(reachable) })
+    }
 }
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = Guard::new(&self.allowed);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = if name.as_str().ends_with(".localhost") {
-                // This machine's own by definition (RFC 6761, section 6.3); not every resolver knows.
-                vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]
-            } else {
-                tokio::net::lookup_host((name.as_str(), 0)).await?.take(ADDRESSES_MAX).collect()
-            };
-            let (mut reachable, mut reason) = (Vec::new(), "it has no address");
-            for address in found {
-                match guard.judge(address.ip()) {
-                    Ok(()) => reachable.push(address),
-                    Err(refused) => reason = refused,
-                }
-            }
-            if reachable.is_empty() {
-                return Err(Refused(reason).into());
-            }
+            let reachable = guard.addresses(name.as_str()).await?.map_err(Refused)?;
             let addresses: Addrs = Box::new(reachable.into_iter());
             Ok(addresses)
         })

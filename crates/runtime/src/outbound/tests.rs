@@ -61,7 +61,7 @@ impl Server {
     }
 }
 
-async fn read_request(stream: &mut tokio::net::TcpStream) -> io::Result<String> {
+async fn read_request(stream: &mut TcpStream) -> io::Result<String> {
     let (mut text, mut octets) = (String::new(), [0; 4096]);
     loop {
         let count = stream.read(&mut octets).await?;
@@ -352,4 +352,21 @@ async fn https_needs_a_certificate_and_says_so() {
     let url = format!("https://{}/", server.address);
     let error = client(&["127.0.0.1"]).get(&url, &[]).await.unwrap_err();
     assert!(matches!(error, OutboundError::Connect { .. } | OutboundError::Timeout { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn connections_of_other_protocols_are_judged_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let within = Duration::from_secs(5);
+    for host in ["127.0.0.1", "localhost", "ldap.localhost", "::1"] {
+        let refused = Outbound::new(&settings(&[])).unwrap().connect(host, port, within).await;
+        assert!(matches!(refused, Err(OutboundError::Forbidden { .. })), "{host}");
+    }
+    let allowed = Outbound::new(&settings(&["127.0.0.0/8"])).unwrap();
+    allowed.connect("127.0.0.1", port, within).await.unwrap();
+    allowed.connect("ldap.localhost", port, within).await.unwrap();
+    drop(listener);
+    let refused = allowed.connect("127.0.0.1", port, within).await;
+    assert!(matches!(refused, Err(OutboundError::Connect { .. })));
 }

@@ -82,6 +82,9 @@ async fn machines(
     let client = id(&admin.made("/api/v1/oauth-clients", client).await?);
     found
         .insert("/api/v1/identity-providers", id(&admin.made("/api/v1/identity-providers", provider).await?));
+    let settings = json!({ "servers": ["ldaps://directory.isolation.invalid"], "base": "dc=isolation" });
+    let directory = json!({ "name": format!("Directory {mark}"), "settings": settings });
+    found.insert("/api/v1/directories", id(&admin.made("/api/v1/directories", directory).await?));
     if let Some(person) = person {
         found.insert("/api/v1/me/consents", consent(person, &client).await?);
     }
@@ -316,6 +319,10 @@ fn plausible_of_access(method: &str, rest: &[&str]) -> Value {
             json!({ "subject": "x", "user_id": "usr_0000000000001" })
         }
         ("POST", ["identity-providers", _, "subjects", "untie"]) => json!({ "subject": "x" }),
+        ("POST", ["directories"]) => json!({
+            "name": "Another", "settings": { "servers": ["ldaps://directory.isolation.invalid"], "base": "dc=isolation" },
+        }),
+        ("POST", ["directories", _, "people", "untie"]) => json!({ "user_id": "usr_0000000000001" }),
         ("POST", ["users"]) => json!({ "email": "x@example.org", "name": "x", "role": "viewer" }),
         ("PUT", ["registration-policy"]) => json!({ "open": false }),
         ("POST", ["registrations", "decide"]) => {

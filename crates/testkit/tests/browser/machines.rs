@@ -115,3 +115,44 @@ async fn a_sign_in_service_is_added_and_found_by_an_address() {
     ana.leave().await;
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_is_added_tried_and_read() {
+    let house = House::start_with(|config| {
+        config.outbound.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
+        config.jobs.poll_ms = 50;
+    })
+    .await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/directories").await;
+    ana.judge_everywhere().await;
+    ana.click("main a[href='/directories/new']").await.unwrap();
+    ana.wait_for("#f-servers", PATIENCE).await.unwrap();
+    ana.judge_everywhere().await;
+    // What is wrong is told at its field.
+    ana.type_text("#f-name", "Company").await.unwrap();
+    ana.type_text("#f-servers", "https://directory.example").await.unwrap();
+    ana.type_text("#f-base", "dc=example,dc=com").await.unwrap();
+    ana.eval("document.querySelector('#f-servers').form.requestSubmit()").await.unwrap();
+    ana.wait_for("#f-servers[aria-invalid]", PATIENCE).await.unwrap();
+    ana.expect_problem("422").await.unwrap();
+    ana.judge_everywhere().await;
+    ana.eval("document.querySelector('#f-servers').value = 'ldaps://127.0.0.1:1'").await.unwrap();
+    ana.eval("document.querySelector('#f-group_roles').value = 'cn=ops,dc=example,dc=com = operator'")
+        .await
+        .unwrap();
+    ana.eval("document.querySelector('#f-servers').form.requestSubmit()").await.unwrap();
+    ana.sees("Try it now").await;
+    ana.judge_everywhere().await;
+    // Nobody listens there, which the trial says in words, and so does a reading.
+    ana.type_text("#f-login", "ana@example.com").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.sees("It does not work yet.").await;
+    ana.sees("no connection to 127.0.0.1").await;
+    ana.judge_everywhere().await;
+    ana.click("form[action$='/runs'] button[value=yes]").await.unwrap();
+    ana.sees("failed").await;
+    ana.judge_everywhere().await;
+    ana.leave().await;
+    house.stop().await;
+}

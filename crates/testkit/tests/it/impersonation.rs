@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::House;
 use testkit::mail::Sink;
 
-use crate::people::{Browser, admin, with_mail};
+use crate::people::{Browser, admin, to, with_mail};
 
 /// A user of this role: their id.
 async fn person(house: &House, email: &str, role: &str) -> String {
@@ -122,5 +122,51 @@ async fn it_can_be_ended_from_elsewhere_at_once_and_never_begun_by_a_key() {
     house.admin.send("PATCH", &format!("/api/v1/users/{anna}"), &shut).await.expect(200);
     assert_eq!(actor(&mut bob).await, bob_id);
     assert_eq!(bob.json("POST", &path, &wanted).await.status, 409);
+    house.stop().await;
+}
+
+/// Whom the first form of a page says that it was shown to.
+fn mark(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"csrf\" value=\"").unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn in_two_tabs_each_form_is_carried_out_only_as_whom_it_was_shown_to() {
+    let house = House::start().await;
+    let mut bob = admin(&house).await;
+    let bob_id = actor(&mut bob).await;
+    let role = json!({ "name": "teams", "permissions": { "team.view": "all", "team.create": "all", "team.change": "all" } });
+    house.admin.post("/api/v1/roles", &role).await.expect(201);
+    let anna = person(&house, "anna@example.com", "teams").await;
+    let teams =
+        async || house.admin.get("/api/v1/teams").await.expect(200)["items"].as_array().unwrap().len();
+    let form = |mark: &str, name: &str| {
+        let mark: String = mark.replace(' ', "+");
+        format!("csrf={mark}&name={name}")
+    };
+    let own = mark(&bob.get("/teams/new").await.text);
+    assert_eq!(own, bob_id);
+    let begun = bob
+        .post(&format!("/users/{anna}/impersonation"), "acting_reason=Ticket+4711&acting_minutes=15")
+        .await;
+    assert_eq!(begun.status, 303, "{}", begun.text);
+    // The second tab shows a page as her; the first one's form is still his.
+    let hers = mark(&bob.get("/teams/new").await.text);
+    assert_eq!(hers, format!("{anna} by {bob_id}"));
+    let stale = bob.post("/teams", &form(&own, "His")).await;
+    assert!(stale.status == 303 && to(&stale) == "/", "{} {}", stale.status, to(&stale));
+    assert!(bob.get("/").await.text.contains("Nothing was done."));
+    assert_eq!(teams().await, 0);
+    assert!(to(&bob.post("/teams", &form(&hers, "Hers")).await).starts_with("/teams/"));
+    assert_eq!(teams().await, 1);
+    // And the other way round, whatever page was loaded last.
+    assert_eq!(bob.post("/impersonation/stop", "").await.status, 303);
+    bob.get("/teams/new").await;
+    assert_eq!(to(&bob.post("/teams", &form(&hers, "Late")).await), "/");
+    assert_eq!(teams().await, 1);
+    assert!(to(&bob.post("/teams", &form(&own, "Own")).await).starts_with("/teams/"));
+    // Anybody may sign out from any page.
+    assert_eq!(to(&bob.post("/sign-out", &format!("csrf={}", hers.replace(' ', "+"))).await), "/sign-in");
     house.stop().await;
 }

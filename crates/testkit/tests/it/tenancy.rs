@@ -107,6 +107,16 @@ async fn a_domain_is_proved_and_then_serves_one_tenant_alone() {
     assert_eq!(mine.status, 200);
     let foreign = house.admin.ask("GET", "/api/v1/me", &at, None).await;
     assert_eq!((foreign.status, foreign.problem().as_str()), (401, "unauthenticated"));
+    // Nor are other tenants' applications known there.
+    let application = json!({ "name": "App", "scopes": ["message.view"] });
+    for (owner, status) in [(&neighbour, 200), (&house.admin, 401)] {
+        let app = owner.post("/api/v1/oauth-clients", &application).await.expect(201);
+        let (id, secret) = (app["id"].as_str().unwrap(), app["secret"].as_str().unwrap());
+        let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        let got = house.anonymous().form("/oauth/token", &at, &form).await;
+        assert_eq!(got.status, status, "{}", got.text);
+        assert_eq!(house.anonymous().form("/oauth/token", &[], &form).await.status, 200);
+    }
     let invited = json!({ "email": "new@neighbour.example", "name": "New", "role": "viewer" });
     let invited = neighbour.post("/api/v1/users", &invited).await.expect(201);
     let link = format!("/api/v1/users/{}/link", invited["id"].as_str().unwrap());

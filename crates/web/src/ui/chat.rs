@@ -1,7 +1,7 @@
 //! A conversation as a phone shows it.
 
 use crate::ui::{
-    form::CSRF_FIELD,
+    form,
     icon::{Icon, icon},
     words::Words,
 };
@@ -69,7 +69,7 @@ pub fn phone(words: &Words, screen: &PhoneScreen<'_>) -> Markup {
             }
             @if let Some(action) = screen.reply_action {
                 form method="post" action=(action) {
-                    input type="hidden" name=(CSRF_FIELD) value=(screen.csrf);
+                    (form::token(screen.csrf))
                     label for={ (screen.id) "-reply" } class="visually-hidden" { (screen.reply_label) }
                     textarea id={ (screen.id) "-reply" } name="text" rows="1" dir="auto" required placeholder=(screen.reply_label) {}
                     button type="submit" class="button primary icon-only" title=(words.send) {

@@ -2,7 +2,7 @@
 //! a click beside them.
 
 use crate::ui::{
-    form::{CSRF_FIELD, Weight},
+    form::{self, Weight},
     icon::{Icon, icon},
     words::Words,
 };
@@ -55,7 +55,7 @@ pub fn confirm(words: &Words, ask: &Confirm<'_>) -> Markup {
         (dialog(words, ask.id, ask.title, &html! {
             p { (ask.text) }
             form method="post" action=(ask.action) class="actions" {
-                input type="hidden" name=(CSRF_FIELD) value=(ask.csrf);
+                (form::token(ask.csrf))
                 button type="submit" class=(weight.class()) { (ask.confirm) }
                 button type="button" class="button" commandfor=(ask.id) command="close" autofocus { (words.cancel) }
             }

@@ -1,5 +1,6 @@
 //! Forms, their buttons and the summary of their errors.
 
+use crate::marker;
 use crate::ui::{
     icon::{Icon, icon},
     words::Words,
@@ -19,10 +20,16 @@ pub const CSRF_HEADER: &str = "x-csrf-token";
 pub fn post(action: &str, csrf: &str, body: &Markup) -> Markup {
     html! {
         form class="form" method="post" action=(action) {
-            input type="hidden" name=(CSRF_FIELD) value=(csrf);
+            (token(csrf))
             (body)
         }
     }
+}
+
+/// The hidden field with the token; where none is given, whom the form is shown to.
+pub(crate) fn token(csrf: &str) -> Markup {
+    let shown = if csrf.is_empty() { marker::now() } else { csrf.to_owned() };
+    html! { input type="hidden" name=(CSRF_FIELD) value=(shown); }
 }
 
 /// A form that asks for something: `GET`, its fields in the address.
@@ -36,7 +43,7 @@ pub fn get(action: &str, body: &Markup) -> Markup {
 pub fn upload(action: &str, csrf: &str, body: &Markup) -> Markup {
     html! {
         form class="form" method="post" action=(action) enctype="multipart/form-data" {
-            input type="hidden" name=(CSRF_FIELD) value=(csrf);
+            (token(csrf))
             (body)
         }
     }

@@ -9,6 +9,8 @@ pub(crate) enum Account<'a> {
     Known { url: &'a str },
     /// A newcomer is let in.
     Admitted { url: &'a str },
+    /// Newcomers wait for whoever may let them in.
+    NewcomersWait { count: i64, url: &'a str },
     /// The address of the account was changed; to the old one.
     AddressChanged { to: &'a str, from: &'a str, at: &'a str },
     /// Somebody acts as the user.
@@ -34,6 +36,12 @@ impl Account<'_> {
                 "Your account is ready".to_owned(),
                 format!(
                     "Your registration was accepted. Sign in with the password that you chose:\n\n{url}\n"
+                ),
+            ),
+            Self::NewcomersWait { count, url } => (
+                "Newcomers wait to be let in".to_owned(),
+                format!(
+                    "Newcomers who have registered and shown their address wait for you: {count}.\n\n{url}\n"
                 ),
             ),
             Self::AddressChanged { to, from, at } => (
@@ -71,6 +79,12 @@ impl Account<'_> {
                     "Votre inscription a été acceptée. Connectez-vous avec le mot de passe choisi :\n\n{url}\n"
                 ),
             ),
+            Self::NewcomersWait { count, url } => (
+                "Des inscriptions attendent votre décision".to_owned(),
+                format!(
+                    "Inscriptions dont l’adresse est vérifiée et qui attendent votre décision : {count}.\n\n{url}\n"
+                ),
+            ),
             Self::AddressChanged { to, from, at } => (
                 "Votre adresse e-mail a été changée".to_owned(),
                 format!(
@@ -103,6 +117,10 @@ impl Account<'_> {
             Self::Admitted { url } => (
                 "حسابك جاهز".to_owned(),
                 format!("تم قبول تسجيلك. سجّل الدخول بكلمة المرور التي اخترتها:\n\n{url}\n"),
+            ),
+            Self::NewcomersWait { count, url } => (
+                "تسجيلات جديدة تنتظر قرارك".to_owned(),
+                format!("عدد التسجيلات التي تم التحقق من عنوانها وتنتظر قرارك: {count}.\n\n{url}\n"),
             ),
             Self::AddressChanged { to, from, at } => (
                 "تم تغيير بريدك الإلكتروني".to_owned(),
