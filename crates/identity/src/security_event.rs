@@ -562,25 +562,6 @@ pub async fn summary(scope: &Scope, platform: bool) -> Result<SecuritySummary> {
     })
 }
 
-/// Forgets closed events from before an instant, at most so many at a time, and gives how many.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn forget(runtime: &Runtime, before: Timestamp, at_most: usize) -> Result<u64> {
-    let mut tx = runtime.db.write(Tenancy::Every).await?;
-    let forgotten = tx
-        .execute(
-            sql!(
-                "delete from security_event where id in (select id from security_event where state = 'closed' \
-                 and handled_at < $1 limit $2) /* every tenant: age alone decides */"
-            ),
-            args![before, at_most as i64],
-        )
-        .await?;
-    tx.commit().await?;
-    Ok(forgotten)
-}
-
 /// What the stream and the audit trail keep of an event: no word of whom it is about, so that an erasure need not look for them
 /// there. The event itself says it.
 fn change(event: &SecurityEvent, before: Option<&SecurityEvent>) -> Change {

@@ -89,6 +89,7 @@ pub use intent::Intent;
 pub use pages::{NAV, pages};
 pub use personal::PERSONAL;
 pub use personal::traffic::Gateway as PersonalTraffic;
+pub use retention::CLASSES as RETENTION;
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] = &[
@@ -106,6 +107,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { name: "messaging/0019_gaps", text: include_str!("../migrations/0019_gaps.sql") },
     Migration { name: "messaging/0028_countries", text: include_str!("../migrations/0028_countries.sql") },
+    Migration { name: "messaging/0036_pdus", text: include_str!("../migrations/0036_pdus.sql") },
 ];
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.

@@ -20,8 +20,8 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Security,
-    SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
+    Audit, Cdr, Database, Demo, Gates, Http, HttpTls, Jobs, Live, Log, Mail, Messaging, Outbound, Retention,
+    Security, SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
 };
 pub use values::{DatabaseUrl, Encryption, Listen, LogFormat, Network, Secret, Synchronous};
 
@@ -66,6 +66,8 @@ pub struct Config {
     pub audit: Audit,
     /// What is a security event.
     pub watch: Watch,
+    /// What tenants must keep at least.
+    pub retention: Retention,
     /// What tenants may have, and how they go.
     pub tenants: Tenants,
     /// What is logged.

@@ -127,6 +127,15 @@ pub struct Way {
     pub names: Option<&'static str>,
 }
 
+/// For how long a table's personal data is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// As long as these classes say ([`crate::retention`]).
+    For(&'static [&'static str]),
+    /// By no clock that a tenant sets; in words.
+    Until(&'static str),
+}
+
 /// A table that holds personal data, or none.
 #[derive(Debug, Clone, Copy)]
 pub struct Personal {
@@ -140,8 +149,8 @@ pub struct Personal {
     pub purpose: &'static str,
     /// By which right.
     pub basis: Basis,
-    /// For how long, in words.
-    pub kept: &'static str,
+    /// For how long.
+    pub kept: Kept,
     /// The columns that hold personal data, parted by blanks.
     pub columns: &'static str,
     /// The columns that hold none.
@@ -159,7 +168,7 @@ impl Personal {
             subjects: "",
             purpose: "",
             basis: Basis::LegitimateInterest,
-            kept: "",
+            kept: Kept::Until(""),
             columns: "",
             others,
             ways: &[],

@@ -52,6 +52,8 @@ mod rates;
 mod refusals;
 #[path = "it/registration.rs"]
 mod registration;
+#[path = "it/retention.rs"]
+mod retention;
 #[path = "it/routes.rs"]
 mod routes;
 #[path = "it/routing.rs"]

@@ -171,6 +171,9 @@ async fn again(
     if record.recipient == ERASED {
         return Err(Error::new(Code::Conflict, "whom the message was for is erased"));
     }
+    if record.text.is_none() && record.octets.is_none() {
+        return Err(Error::new(Code::Conflict, "what the message said is not kept any more"));
+    }
     let old = record.outgoing()?;
     let validity_ms = match asked.validity_s {
         Some(_) => None,
