@@ -125,6 +125,7 @@ pub const ROLES: &[Role] = &[
         about: "Reads and verifies who did what, and who may do what; changes nothing.",
         grants: Grants::Only(&[&[
             P::AuditView,
+            P::IdentifierView,
             P::AuditExport,
             P::AuditVerify,
             P::AccessExplain,

@@ -6,6 +6,7 @@
 
 use db::{Tenancy, Tx, args, record, sql};
 use runtime::outbox::{self, Written};
+use runtime::personal::Sight;
 use runtime::{Actor, Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -365,7 +366,19 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<SecurityEvent>>
             ],
         )
         .await?;
-    Ok(Page::from_overfull(events, limit, |event: &SecurityEvent| event.id.raw()))
+    let page = Page::from_overfull(events, limit, |event: &SecurityEvent| event.id.raw());
+    Ok(page.map(|event| seen(scope, event)))
+}
+
+/// An event as somebody may see it.
+fn seen(scope: &Scope, event: SecurityEvent) -> SecurityEvent {
+    let sight = Sight::of(scope);
+    SecurityEvent {
+        subject: sight.words(event.subject),
+        detail: sight.words(event.detail),
+        note: event.note.map(|note| sight.words(note)),
+        ..event
+    }
 }
 
 /// A transaction that reads the events of a tenant or of the platform.
@@ -413,7 +426,7 @@ async fn owner(scope: &Scope, id: SecurityEventId) -> Result<(TenantId, Security
 /// Without `security_event.view`; `not_found`.
 pub async fn get(scope: &Scope, id: SecurityEventId) -> Result<SecurityEvent> {
     scope.require(Permission::SecurityEventView)?;
-    Ok(owner(scope, id).await?.1)
+    Ok(seen(scope, owner(scope, id).await?.1))
 }
 
 /// What somebody does about an event.

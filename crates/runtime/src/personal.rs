@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use db::{Record, Row, Tx, args, record, sql};
 use futures::future::BoxFuture;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use types::{Permission, Result, TenantId, Timestamp, mask};
 
@@ -379,10 +380,43 @@ impl Sight {
         if self.identifiers { whole } else { mask::identifier(&whole) }
     }
 
+    /// Running text in which phones and addresses may stand, as it is shown.
+    #[must_use]
+    pub fn words(self, whole: String) -> String {
+        if self.identifiers { whole } else { mask::text(&whole) }
+    }
+
+    /// Data in which phones and addresses may stand in any of its texts, as it is shown.
+    #[must_use]
+    pub fn value(self, whole: Value) -> Value {
+        if self.identifiers { whole } else { masked(whole) }
+    }
+
+    /// A record in which phones and addresses may stand in any of its texts, as it is shown.
+    ///
+    /// # Errors
+    /// None in practice: what is written as JSON reads back.
+    pub fn record<T: Serialize + DeserializeOwned>(self, whole: T) -> Result<T> {
+        if self.identifiers {
+            return Ok(whole);
+        }
+        let value = serde_json::to_value(&whole).map_err(types::Error::internal)?;
+        serde_json::from_value(masked(value)).map_err(types::Error::internal)
+    }
+
     /// A text as it is shown.
     #[must_use]
     pub fn text(self, text: String) -> String {
         if self.content { text } else { HIDDEN.to_owned() }
+    }
+}
+
+fn masked(whole: Value) -> Value {
+    match whole {
+        Value::String(text) => Value::String(mask::text(&text)),
+        Value::Array(all) => all.into_iter().map(masked).collect(),
+        Value::Object(all) => all.into_iter().map(|(name, one)| (mask::text(&name), masked(one))).collect(),
+        other => other,
     }
 }
 

@@ -36,6 +36,8 @@ mod live;
 mod machines;
 #[path = "it/mail.rs"]
 mod mail;
+#[path = "it/masking.rs"]
+mod masking;
 #[path = "it/messages.rs"]
 mod messages;
 #[path = "it/people.rs"]

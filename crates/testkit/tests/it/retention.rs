@@ -101,7 +101,8 @@ async fn texts_go_before_messages_by_purpose_and_nobody_elses() {
     let preview = house.admin.get(asked).await.expect(200);
     assert_eq!((&preview["rows"], &preview["held"]), (&json!(1_200), &json!(1)), "{preview}");
     assert!(preview["oldest"].is_string() && preview["complete"] == json!(true));
-    let all = house.admin.get("/api/v1/privacy/retention/preview?class=message.text&keep_h=1").await.expect(200);
+    let all =
+        house.admin.get("/api/v1/privacy/retention/preview?class=message.text&keep_h=1").await.expect(200);
     assert_eq!(all["rows"], json!(1_203), "a term for all reaches every purpose: {all}");
     assert_eq!(count(&house, TEXTS, ours).await, 1_206, "a preview lets nothing go");
 
@@ -159,7 +160,8 @@ async fn terms_stay_within_bounds_and_are_shown_where_they_matter() {
     let told = set(&house.admin, &json!({ "class": "message.text", "purpose": "otp", "keep_h": 6 })).await;
     assert_eq!(line(&told, json!("otp"))["in_force_h"], json!(6));
     let register = house.admin.get("/api/v1/privacy/register").await.expect(200);
-    let messages = register["program"].as_array().unwrap().iter().find(|one| one["table"] == "message").unwrap();
+    let messages =
+        register["program"].as_array().unwrap().iter().find(|one| one["table"] == "message").unwrap();
     let kept = messages["kept"].as_str().unwrap();
     assert!(kept.contains("Texts of messages: 30 days, otp 6 hours"), "{kept}");
     assert!(kept.contains("Messages: 400 days"), "{kept}");
@@ -224,8 +226,10 @@ async fn evidence_histories_and_refusals_go_in_their_time_and_what_stands_stays(
     age(&house, "breach_step", ("breach_id", &[]), 10).await;
     age(&house, "refusal", ("id", &["at"]), 10).await;
     for class in ["consent", "privacy_request", "breach", "refusal"] {
-        let preview =
-            admin.get(&format!("/api/v1/privacy/retention/preview?class={class}&keep_h=48")).await.expect(200);
+        let preview = admin
+            .get(&format!("/api/v1/privacy/retention/preview?class={class}&keep_h=48"))
+            .await
+            .expect(200);
         let due = if class == "consent" { 2 } else { 1 };
         assert_eq!(preview["rows"], json!(due), "{class}: {preview}");
         set(admin, &json!({ "class": class, "keep_h": 48 })).await;
