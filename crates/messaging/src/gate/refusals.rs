@@ -293,7 +293,7 @@ impl KeptRefusal {
             rule,
             code: stored.code,
             rule_name: stored.rule,
-            reason: stored.reason,
+            reason: sight.words(stored.reason),
             text: stored.text.map(|text| sight.text(text)),
         }
     }

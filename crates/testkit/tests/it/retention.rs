@@ -42,8 +42,7 @@ async fn old(house: &House, tenant: TenantId, (count, hours, intent): (i64, i64,
     let mut tx = runtime.db.write(Tenancy::Every).await.unwrap();
     let at = runtime.clock.now().plus_ms(-hours * HOUR_MS);
     for n in 0..count {
-        let low: MessageId = runtime.ids.next();
-        let id = MessageId::from_parts(at, (low.raw() & 0xf_ffff) as u32);
+        let id = MessageId::from_parts(at.plus_ms(n), count as u32);
         let phone = phone.map_or_else(|| format!("336{n:08}"), str::to_owned);
         tx.execute(
             "insert into message (id, tenant_id, direction, state, sender, sender_kind, recipient, recipient_kind, text, \
