@@ -18,7 +18,10 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use self::keys::{SHIFT, key_event, split_modifiers};
 use crate::tether::Tether;
+
+mod keys;
 
 /// A promise of the next frame; a page that draws nothing has none, and is not waited for.
 const FRAME: &str =
@@ -28,6 +31,8 @@ const FRAME: &str =
 pub const PATIENCE: Duration = Duration::from_secs(15);
 /// How often [`Page::wait_for`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a page may break a rule of axe-core after it was drawn.
+const SETTLING: Duration = Duration::from_secs(2);
 /// A start on a machine that compiles on every core takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// A page that floods its console is failed by the first of its complaints.
@@ -65,7 +70,8 @@ pub struct Page {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     last_id: u64,
-    loads: u64,
+    /// The documents that have loaded, as loader ids: a former page may still say so when the next one is asked for.
+    loaded: Vec<String>,
     problems: Vec<String>,
     /// Complaints that a test expected. Each may come once more: Chromium now and then logs a refused page twice, and offers a
     /// passkey by itself before the click that a test makes.
@@ -137,8 +143,14 @@ impl Browser {
     /// When Chromium does not answer.
     pub async fn page(&self) -> Result<Page> {
         let (socket, _) = tokio_tungstenite::connect_async(&self.endpoint).await?;
-        let mut page =
-            Page { socket, session: None, last_id: 0, loads: 0, problems: Vec::new(), expected: Vec::new() };
+        let mut page = Page {
+            socket,
+            session: None,
+            last_id: 0,
+            loaded: Vec::new(),
+            problems: Vec::new(),
+            expected: Vec::new(),
+        };
         // The context goes with the WebSocket, so a test that panics leaves nothing behind.
         let context = page.call("Target.createBrowserContext", json!({"disposeOnDetach": true})).await?;
         let target = json!({"url": "about:blank", "browserContextId": context["browserContextId"]});
@@ -149,6 +161,7 @@ impl Browser {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
             page.call(domain, json!({})).await?;
         }
+        page.call("Page.setLifecycleEventsEnabled", json!({"enabled": true})).await?;
         page.set_viewport(1280, 800).await?;
         page.set_dark(false).await?;
         Ok(page)
@@ -162,17 +175,15 @@ impl Page {
     /// When the address cannot be reached or the load takes longer than [`PATIENCE`]. An HTTP error status is a page, not
     /// an error here.
     pub async fn goto(&mut self, url: &str) -> Result<()> {
-        let loads = self.loads;
+        self.loaded.clear();
         let answer = self.call("Page.navigate", json!({"url": url})).await?;
         if let Some(error) = answer["errorText"].as_str() {
             bail!("{url}: {error}");
         }
         // A jump within the page loads nothing.
-        if answer["loaderId"].is_null() {
-            return Ok(());
-        }
+        let Some(document) = answer["loaderId"].as_str() else { return Ok(()) };
         let deadline = Instant::now() + PATIENCE;
-        while self.loads == loads {
+        while !self.loaded.iter().any(|loaded| loaded == document) {
             self.next_message(deadline).await.with_context(|| format!("loading {url}"))?;
         }
         Ok(())
@@ -283,6 +294,15 @@ impl Page {
         found.map(drop).with_context(|| format!("waiting for {selector}"))
     }
 
+    /// Waits until a JavaScript expression holds, also over a change of the page.
+    ///
+    /// # Errors
+    /// When it does not within the limit.
+    pub async fn wait_until(&mut self, js: &str, limit: Duration) -> Result<()> {
+        let held = self.poll(js, limit, |value| value == &json!(true)).await;
+        held.map(drop).with_context(|| format!("it does not come to be that {js}"))
+    }
+
     /// Waits until the text is shown anywhere on the page.
     ///
     /// # Errors
@@ -374,15 +394,25 @@ impl Page {
         Ok(text)
     }
 
-    /// The rules of axe-core that the page breaks once it has loaded and been drawn, so that its script knows what scrolls.
-    /// `source` is the text of the package's `axe.min.js`: see [`axe_source`].
+    /// The rules of axe-core that the page breaks once it has loaded and been drawn. What its script mends within a moment, as
+    /// it learns what scrolls, is not told. `source` is the text of the package's `axe.min.js`: see [`axe_source`].
     ///
     /// # Errors
     /// When the source is not axe-core's.
     pub async fn axe(&mut self, source: &str) -> Result<Vec<Violation>> {
         self.poll("document.readyState === 'complete'", PATIENCE, |value| value == &json!(true)).await?;
-        // Observers of sizes run after a frame's callbacks.
-        self.eval(&format!("{FRAME}.then(() => new Promise(done => setTimeout(done)))")).await?;
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            // Observers of sizes run after a frame's callbacks.
+            self.eval(&format!("{FRAME}.then(() => new Promise(done => setTimeout(done)))")).await?;
+            let found = self.violations(source).await?;
+            if found.is_empty() || Instant::now() > deadline {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn violations(&mut self, source: &str) -> Result<Vec<Violation>> {
         // In one evaluation, which the page's content security policy does not bind.
         let run = format!(
             "{source}\n;axe.run(document, {{resultTypes: ['violations']}}).then(found => found.violations.map(v =>
@@ -491,8 +521,8 @@ impl Page {
     fn note(&mut self, message: &Value) {
         let params = &message["params"];
         let problem = match message["method"].as_str() {
-            Some("Page.loadEventFired") => {
-                self.loads += 1;
+            Some("Page.lifecycleEvent") if params["name"] == "load" => {
+                self.loaded.extend(params["loaderId"].as_str().map(str::to_owned));
                 return;
             }
             Some("Runtime.exceptionThrown") => exception_text(&params["exceptionDetails"]),
@@ -528,47 +558,6 @@ impl Drop for Page {
 /// The text of axe-core, if `cargo xtask install` has brought it.
 pub fn axe_source() -> Option<String> {
     std::fs::read_to_string(crate::peers::folder()?.join("node/node_modules/axe-core/axe.min.js")).ok()
-}
-
-/// The bit of Shift among the modifiers of `Input.dispatchKeyEvent`.
-const SHIFT: u8 = 8;
-
-fn split_modifiers(mut key: &str) -> (&str, u8) {
-    let mut modifiers = 0;
-    for (name, bit) in [("Alt+", 1), ("Control+", 2), ("Meta+", 4), ("Shift+", SHIFT)].repeat(4) {
-        if let Some(rest) = key.strip_prefix(name).filter(|rest| !rest.is_empty()) {
-            (key, modifiers) = (rest, modifiers | bit);
-        }
-    }
-    (key, modifiers)
-}
-
-/// The event for a key. Chromium acts on a named key by its Windows virtual key code; a character needs only its text.
-fn key_event(key: &str) -> Value {
-    let code = match key {
-        "Backspace" => 8,
-        "Tab" => 9,
-        "Enter" | "\n" => {
-            return json!({"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"});
-        }
-        "Escape" => 27,
-        "PageUp" => 33,
-        "PageDown" => 34,
-        "End" => 35,
-        "Home" => 36,
-        "ArrowLeft" => 37,
-        "ArrowUp" => 38,
-        "ArrowRight" => 39,
-        "ArrowDown" => 40,
-        "Delete" => 46,
-        character => {
-            // Shortcuts go by the key's code, which for letters and digits is the upper-case character.
-            let code = character.chars().next().filter(char::is_ascii_alphanumeric);
-            let code = code.map_or(0, |letter| letter.to_ascii_uppercase() as u32);
-            return json!({"key": character, "text": character, "windowsVirtualKeyCode": code});
-        }
-    };
-    json!({"key": key, "code": key, "windowsVirtualKeyCode": code})
 }
 
 fn exception_text(details: &Value) -> String {

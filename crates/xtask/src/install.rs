@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -15,6 +15,11 @@ const NPM: [(&str, &str); 4] =
 /// Packages of PyPI, with their exact versions.
 const PYPI: [(&str, &str); 4] =
     [("smpplib", "2.2.4"), ("aiosmpplib", "0.7.4"), ("aiosmtpd", "1.4.6"), ("schemathesis", "4.32.5")];
+
+/// How long one command may take; a registry that is not reached would be waited for without an end.
+const STEP_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How often a command is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Something that suites need beside Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,13 +161,24 @@ fn ensure_python_packages(folder: &Path) -> Result<()> {
     step(Command::new(folder.join("bin/pip")).args(quiet).args(packages))
 }
 
-/// Runs a command in sight, with the seconds it took.
+/// Runs a command in sight, with the seconds it took; one that waits for ever is ended.
 fn step(command: &mut Command) -> Result<()> {
     let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
     let words = format!("{} {}", command.get_program().display(), arguments.join(" "));
     println!("$ {words}");
     let begun = Instant::now();
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting `{words}`"))?;
+    let child = command.stdin(Stdio::null()).spawn();
+    let mut child = child.with_context(|| format!("starting `{words}`"))?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if begun.elapsed() > STEP_LIMIT {
+            child.kill()?;
+            bail!("`{words}` did not end within {STEP_LIMIT:?}: is its registry reached from here?");
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
     if !status.success() {
         bail!("`{words}` ended with {status}");
     }

@@ -1,7 +1,6 @@
 //! Somebody at a browser.
 
 use std::ops::{Deref, DerefMut};
-use std::time::{Duration, Instant};
 
 use identity::first_start;
 use testkit::House;
@@ -9,9 +8,6 @@ use testkit::browser::{self, PATIENCE, Page};
 
 /// Presses of Tab after which something counts as out of the keyboard's reach.
 const TABS_MAX: usize = 40;
-
-/// How often [`Person::until`] looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The administrator of the first tenant, signed in at a browser of their own.
 pub(crate) struct Person {
@@ -81,11 +77,7 @@ impl Person {
 
     /// Waits until a JavaScript expression holds.
     pub(crate) async fn until(&mut self, js: &str) {
-        let begun = Instant::now();
-        while !self.holds(js).await {
-            assert!(begun.elapsed() < PATIENCE, "it does not come to be that {js}");
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.page.wait_until(js, PATIENCE).await.unwrap();
     }
 
     /// The path that the browser shows.
