@@ -33,8 +33,10 @@ create index person_held on person (tenant_id, held_at) where held_at is not nul
 update api_key set scopes = replace(scopes, '"audit.export"', '"audit.export","identifier.view"') where scopes not like '%"identifier.view"%';
 update api_key set scopes = replace(scopes, '"cdr.download"', '"cdr.download","identifier.view"') where scopes not like '%"identifier.view"%';
 update api_key set scopes = replace(scopes, '"trace.view"', '"trace.view","identifier.view"') where scopes not like '%"identifier.view"%';
+update api_key set scopes = replace(scopes, '"trace.use"', '"trace.use","identifier.view"') where scopes not like '%"identifier.view"%';
 update api_key set scopes = replace(scopes, '"trace.download"', '"trace.download","identifier.view"') where scopes not like '%"identifier.view"%';
 update access_role set permissions = replace(permissions, '"audit.export":', '"identifier.view":"all","audit.export":') where permissions not like '%"identifier.view"%';
 update access_role set permissions = replace(permissions, '"cdr.download":', '"identifier.view":"all","cdr.download":') where permissions not like '%"identifier.view"%';
 update access_role set permissions = replace(permissions, '"trace.view":', '"identifier.view":"all","trace.view":') where permissions not like '%"identifier.view"%';
+update access_role set permissions = replace(permissions, '"trace.use":', '"identifier.view":"all","trace.use":') where permissions not like '%"identifier.view"%';
 update access_role set permissions = replace(permissions, '"trace.download":', '"identifier.view":"all","trace.download":') where permissions not like '%"identifier.view"%';

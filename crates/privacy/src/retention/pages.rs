@@ -19,6 +19,7 @@ use super::{Asked, Preview, Term, TermChange, words};
 use crate::pages::{at, may, tabs};
 
 const HERE: &str = "/privacy/retention";
+const EDIT: &str = "/privacy/retention/edit";
 
 fn purpose_words(purpose: &str) -> &'static str {
     match purpose {
@@ -37,7 +38,7 @@ fn what(term: &Term) -> Markup {
 fn link(term: &Term) -> String {
     let query = [("class", term.class), ("purpose", term.purpose.unwrap_or_default())];
     let text: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{HERE}/edit?{}", text.join("&"))
+    format!("{EDIT}?{}", text.join("&"))
 }
 
 fn last(term: &Term) -> Markup {
@@ -94,7 +95,7 @@ struct TermForm {
     purpose: String,
     keep: String,
     unit: String,
-    /// `preview` shows what would go, `set` sets it, `default` takes the tenant's term away.
+    /// `set` sets it, `default` takes the tenant's term away.
     act: String,
 }
 
@@ -142,8 +143,22 @@ fn edit(
         }
         None => format!("{} at least", words(Some(term.least_h))),
     };
+    let class = html! {
+        input type="hidden" name="class" value=(term.class);
+        input type="hidden" name="purpose" value=(term.purpose.unwrap_or_default());
+    };
+    let sets = html! {
+        (class)
+        input type="hidden" name="keep" value=(given.keep);
+        input type="hidden" name="unit" value=(given.unit);
+        (form::actions(&html! { (form::submit("Set it").sends("act", "set").weight(form::Weight::Danger)) }))
+    };
+    let gives_back = html! {
+        (class)
+        (form::actions(&html! { (form::submit("As the installation says").sends("act", "default").weight(form::Weight::Plain)) }))
+    };
     let body = html! {
-        (refused.summary(words_of, &["keep_h"]))
+        (refused.summary(words_of, &["keep"]))
         (card::panel(&html! {
             p { (term.about) }
             (card::facts(&[
@@ -152,19 +167,17 @@ fn edit(
                 ("Can be set to", html! { (bounds) }),
             ]))
         }))
-        @if let Some(told) = told { (would_go(told)) }
-        (form::post(&format!("{HERE}/edit"), "", &html! {
-            input type="hidden" name="class" value=(term.class);
-            input type="hidden" name="purpose" value=(term.purpose.unwrap_or_default());
-            (field::number("keep", "Keep for").value(&given.keep).id("f-keep_h").error(refused.at("keep_h")).range("1", "876000"))
+        (form::get(EDIT, &html! {
+            (class)
+            (field::number("keep", "Keep for").value(&given.keep).error(refused.at("keep")).range("1", "876000").required())
             (field::select("unit", "Unit", &units).value(&given.unit))
-            (form::actions(&html! {
-                (form::submit("Show what would go").sends("act", "preview").weight(if told.is_some() { form::Weight::Plain } else { form::Weight::Primary }))
-                @if told.is_some() { (form::submit("Set it").sends("act", "set").weight(form::Weight::Danger)) }
-                @if term.keep_h.is_some() { (form::submit("As the installation says").sends("act", "default").weight(form::Weight::Plain)) }
-                (form::link("Cancel", HERE))
-            }))
+            (form::actions(&html! { (form::submit("Show what would go")) (form::link("Cancel", HERE)) }))
         }))
+        @if let Some(told) = told {
+            (would_go(told))
+            (form::post(EDIT, "", &sets))
+        }
+        @if term.keep_h.is_some() { (form::post(EDIT, "", &gives_back)) }
     };
     let breadcrumbs = browse::breadcrumbs(words_of, &[("Retention", HERE)], term.title);
     Content { breadcrumbs, ..Content::new(term.title, body) }
@@ -180,45 +193,57 @@ async fn about(visitor: &Visitor, given: &TermForm) -> Result<Term, PageProblem>
     Ok(found.ok_or_else(|| Error::not_found("class of data"))?)
 }
 
+/// The form as it stands, or with what would go.
 async fn show(visitor: Visitor, Query(given): Query<TermForm>) -> Result<Response, PageProblem> {
     let term = about(&visitor, &given).await?;
-    let (keep, unit) = match term.in_force_h {
-        Some(hours) if hours % 24 == 0 => ((hours / 24).to_string(), "days"),
-        Some(hours) => (hours.to_string(), "hours"),
-        None => (String::new(), "days"),
-    };
-    let given = TermForm { keep, unit: unit.to_owned(), ..given };
     let language = Words::for_lang(&visitor.person.language);
-    Ok(visitor.page(edit(language, &term, &given, (None, &Refused::NONE))))
+    if given.keep.is_empty() {
+        let (keep, unit) = match term.in_force_h {
+            Some(hours) if hours % 24 == 0 => ((hours / 24).to_string(), "days"),
+            Some(hours) => (hours.to_string(), "hours"),
+            None => (String::new(), "days"),
+        };
+        let given = TermForm { keep, unit: unit.to_owned(), ..given };
+        return Ok(visitor.page(edit(language, &term, &given, (None, &Refused::NONE))));
+    }
+    let told = match given.hours() {
+        Ok(keep_h) => {
+            let purpose = Some(given.purpose.clone());
+            super::preview(&visitor.scope, &Asked { class: given.class.clone(), purpose, keep_h }).await
+        }
+        Err(error) => Err(error),
+    };
+    Ok(match told {
+        Ok(told) => visitor.page(edit(language, &term, &given, (Some(&told), &Refused::NONE))),
+        Err(error) => visitor.page_again(edit(language, &term, &given, (None, &wrong(error)?))),
+    })
+}
+
+/// What is wrong, at the form's own field.
+fn wrong(error: Error) -> Result<Refused, PageProblem> {
+    let at_keep = error.place() == Some("keep_h");
+    Refused::by(if at_keep { error.at("keep") } else { error })
 }
 
 async fn change(visitor: Visitor, Form(given): Form<TermForm>) -> Result<Response, PageProblem> {
     let term = about(&visitor, &given).await?;
-    let language = Words::for_lang(&visitor.person.language);
-    let again = |told: Option<&Preview>, refused: &Refused| {
-        visitor.page_again(edit(language, &term, &given, (told, refused)))
+    let done = match given.hours() {
+        Ok(keep_h) => {
+            let purpose = Some(given.purpose.clone());
+            super::set(&visitor.scope, &TermChange { class: given.class.clone(), purpose, keep_h }).await
+        }
+        Err(error) => Err(error),
     };
-    let keep_h = match given.hours() {
-        Ok(hours) => hours,
-        Err(error) => return Ok(again(None, &Refused::by(error)?)),
-    };
-    if given.act == "preview" {
-        let purpose = Some(given.purpose.clone());
-        let asked = Asked { class: given.class.clone(), purpose, keep_h };
-        return Ok(match super::preview(&visitor.scope, &asked).await {
-            Ok(told) => visitor.page(edit(language, &term, &given, (Some(&told), &Refused::NONE))),
-            Err(error) => again(None, &Refused::by(error)?),
-        });
-    }
-    let purpose = Some(given.purpose.clone());
-    let asked = TermChange { class: given.class.clone(), purpose, keep_h };
-    match super::set(&visitor.scope, &asked).await {
+    match done {
         Ok(_) => Ok(console::done(HERE, "Set; what is older goes now, a little at a time.")),
-        Err(error) => Ok(again(None, &Refused::by(error)?)),
+        Err(error) => {
+            let language = Words::for_lang(&visitor.person.language);
+            Ok(visitor.page_again(edit(language, &term, &given, (None, &wrong(error)?))))
+        }
     }
 }
 
 /// The routes.
 pub(crate) fn router() -> Router<App> {
-    Router::new().route(HERE, get(list)).route("/privacy/retention/edit", get(show).post(change))
+    Router::new().route(HERE, get(list)).route(EDIT, get(show).post(change))
 }
