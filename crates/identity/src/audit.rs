@@ -1,6 +1,7 @@
 //! Who did what: the audited part of the event stream, as a chain that shows what is done to it.
 
 use db::{Tenancy, args, record, sql};
+use runtime::personal::Sight;
 use runtime::{Runtime, Scope, sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -247,7 +248,18 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<Entry>> {
     if filter.after.is_some() || scope.seat().is_none() {
         sighting::read(scope, "audit", rows.len());
     }
-    let entries: Result<Vec<Entry>> = rows.into_iter().map(|row| Entry::of(row, scope.tenant())).collect();
+    let sight = Sight::of(scope);
+    let entries: Result<Vec<Entry>> = rows
+        .into_iter()
+        .map(|row| {
+            let entry = Entry::of(row, scope.tenant())?;
+            Ok(Entry {
+                subject: entry.subject.map(|subject| sight.words(subject)),
+                data: sight.value(entry.data),
+                ..entry
+            })
+        })
+        .collect();
     Ok(Page::from_overfull(entries?, limit, |entry| entry.number))
 }
 

@@ -83,6 +83,7 @@ pub mod policy;
 pub mod proof;
 pub mod provider;
 pub mod registration;
+mod retention;
 pub mod review;
 pub mod role;
 pub mod security_event;
@@ -120,6 +121,10 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { name: "identity/0032_factors", text: include_str!("../migrations/0032_factors.sql") },
     Migration { name: "identity/0033_directories", text: include_str!("../migrations/0033_directories.sql") },
+    Migration {
+        name: "identity/0036_sign_in_history",
+        text: include_str!("../migrations/0036_sign_in_history.sql"),
+    },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
 ];
@@ -180,6 +185,7 @@ pub const SEALED: &[encryption::Sealed] =
     &[audit::checkpoint::SEALED, factor::totp::SEALED, provider::SEALED, directory::SEALED, alert::SEALED];
 
 pub use personal::PERSONAL;
+pub use retention::CLASSES as RETENTION;
 
 /// The jobs of this crate, by their kinds.
 pub fn jobs() -> Vec<(&'static str, Handler)> {

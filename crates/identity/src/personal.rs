@@ -1,7 +1,7 @@
 //! The personal data of this crate's tables: users, and what they did.
 
 use db::sql;
-use runtime::personal::{Basis, By, Erasure, Export, Personal, Way};
+use runtime::personal::{Basis, By, Erasure, Export, Kept, Personal, Way};
 
 use crate::audit;
 
@@ -48,7 +48,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "users, and recipients whom a change names",
         purpose: "proving who did what",
         basis: Basis::LegalObligation,
-        kept: "audit.keep_days",
+        kept: Kept::For(&["audit"]),
         columns: "subject data folded from_address",
         others: "tenant_id number seq at actor request_id kind previous hash",
         ways: &[
@@ -75,7 +75,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "users, and strangers by the network they came from",
         purpose: "noticing attacks and misuse",
         basis: Basis::LegitimateInterest,
-        kept: "watch.keep_days after they were closed",
+        kept: Kept::For(&["security_event"]),
         columns: "subject detail note",
         others: "id tenant_id kind severity user_id first_at last_at count state reason handled_by handled_at revision",
         ways: &[
@@ -116,7 +116,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: "proving that rights were looked at",
         basis: Basis::LegalObligation,
-        kept: "for ever, as evidence; without the name once the user is erased",
+        kept: Kept::Until("for ever, as evidence; without the name once the user is erased"),
         columns: "name note",
         others: "tenant_id review_id number kind subject held since last_used_at ends_at remarks decision decided_by decided_at",
         ways: &[by_code(By::User, "", erase::reviewed)],
@@ -127,7 +127,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: UNTIL_ERASED,
+        kept: Kept::Until(UNTIL_ERASED),
         columns: "email email_folded name password_hash",
         others: "id tenant_id role language status created_at last_sign_in_at email_verified_at password_set_at imported_cost",
         ways: &[
@@ -178,7 +178,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: "until they are used or over",
+        kept: Kept::Until("until they are used or over"),
         columns: "mailed_to",
         others: "token_hash tenant_id user_id expires_at",
         ways: &[gone(
@@ -198,7 +198,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: "until they end",
+        kept: Kept::Until("until they end"),
         columns: "from_address user_agent",
         others: "id tenant_id user_id token_hash created_at last_seen_at expires_at proven_at",
         ways: &[gone(
@@ -225,7 +225,9 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "people who register by themselves",
         purpose: WORK,
         basis: Basis::Contract,
-        kept: "until they are users or refused, `security.link_ttl_m` before they have shown their address, 90 days after",
+        kept: Kept::Until(
+            "until they are users or refused, `security.link_ttl_m` before they have shown their address, 90 days after",
+        ),
         columns: "email email_folded name password_hash from_address",
         others: "id tenant_id language token_hash created_at verified_at expires_at",
         ways: &[Way {
@@ -254,7 +256,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: UNTIL_ERASED,
+        kept: Kept::Until(UNTIL_ERASED),
         columns: "password_hash",
         others: "id tenant_id user_id",
         ways: &[gone(
@@ -274,7 +276,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: UNTIL_ERASED,
+        kept: Kept::Until(UNTIL_ERASED),
         columns: "secret_sealed",
         others: "user_id tenant_id created_at confirmed_at last_step last_used_at",
         ways: &[gone(
@@ -294,7 +296,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: UNTIL_ERASED,
+        kept: Kept::Until(UNTIL_ERASED),
         columns: "name credential_id credential",
         others: "id tenant_id user_id created_at last_used_at",
         ways: &[gone(
@@ -323,7 +325,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: "for a while after they were last seen",
+        kept: Kept::Until("for a while after they were last seen"),
         columns: "from_address user_agent",
         others: "id tenant_id user_id token_hash created_at last_seen_at trusted_until",
         ways: &[gone(
@@ -350,7 +352,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: "until it is used or over",
+        kept: Kept::Until("until it is used or over"),
         columns: "email_folded",
         others: "token_hash tenant_id user_id purpose expires_at",
         ways: &[gone(
@@ -370,7 +372,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::LegitimateInterest,
-        kept: UNTIL_ERASED,
+        kept: Kept::For(&["sign_in"]),
         columns: "detail from_address user_agent",
         others: "id tenant_id user_id at kind done_by",
         ways: &[gone(
@@ -397,7 +399,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: UNTIL_ERASED,
+        kept: Kept::Until(UNTIL_ERASED),
         columns: "subject",
         others: "provider_id tenant_id user_id linked_at",
         ways: &[gone(
@@ -474,7 +476,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: "until the consent and its tokens are over",
+        kept: Kept::Until("until the consent and its tokens are over"),
         columns: "from_address user_agent",
         others: "id tenant_id client_id user_id scopes created_at expires_at ended_at ended_by last_used_at",
         ways: &[gone(

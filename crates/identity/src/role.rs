@@ -4,7 +4,7 @@
 //! holds at this moment, and why, is in [`rights`].
 
 use serde::Serialize;
-use types::{Permission, Permissions};
+use types::{Permission, Permissions, Reach};
 
 use Permission as P;
 
@@ -31,6 +31,8 @@ enum Grants {
     Everything,
     WholeTenant,
     Only(&'static [&'static [Permission]]),
+    /// The first for all records, the second for those that it reaches.
+    Reaching(&'static [Permission], &'static [Permission], Reach),
 }
 
 /// The name of the platform's administrators' role.
@@ -125,6 +127,7 @@ pub const ROLES: &[Role] = &[
         about: "Reads and verifies who did what, and who may do what; changes nothing.",
         grants: Grants::Only(&[&[
             P::AuditView,
+            P::IdentifierView,
             P::AuditExport,
             P::AuditVerify,
             P::AccessExplain,
@@ -175,6 +178,34 @@ pub const ROLES: &[Role] = &[
             P::IdentifierView,
             P::ContentView,
         ]]),
+    },
+    Role {
+        name: "corporate",
+        title: "Business user",
+        about: "Works for the organisation itself: sends, and looks after the keys and applications of their own team.",
+        grants: Grants::Reaching(
+            &[P::MessageSend, P::MessageQuote, P::KeyCreate, P::ClientCreate],
+            &[
+                P::KeyView,
+                P::KeyChange,
+                P::KeyRevoke,
+                P::ClientView,
+                P::ClientChange,
+                P::ClientDelete,
+                P::UserView,
+            ],
+            Reach::Team,
+        ),
+    },
+    Role {
+        name: "customer",
+        title: "Customer",
+        about: "Somebody whom the organisation serves: sends, and has keys of their own; sees nothing of anybody else.",
+        grants: Grants::Reaching(
+            &[P::MessageSend, P::MessageQuote, P::KeyCreate],
+            &[P::KeyView, P::KeyChange, P::KeyRevoke],
+            Reach::Own,
+        ),
     },
     Role {
         name: "viewer",
@@ -315,6 +346,20 @@ impl Role {
             Grants::Everything => Permissions::all(),
             Grants::WholeTenant => Permissions::all_of_a_tenant(),
             Grants::Only(groups) => groups.iter().copied().flatten().copied().collect(),
+            Grants::Reaching(all, reached, _) => all.iter().chain(reached).copied().collect(),
+        }
+    }
+
+    /// The same by whose records it is held for.
+    pub fn sources(&self) -> Vec<(Permissions, Reach)> {
+        match self.grants {
+            Grants::Reaching(all, reached, reach) => {
+                let set = |part: &[Permission]| part.iter().copied().collect();
+                vec![(set(all), Reach::All), (set(reached), reach)]
+            }
+            Grants::Everything | Grants::WholeTenant | Grants::Only(_) => {
+                vec![(self.permissions(), Reach::All)]
+            }
         }
     }
 }
@@ -368,5 +413,21 @@ mod tests {
             assert!(permissions(PLATFORM_ADMIN).covers(role.permissions()));
         }
         assert_eq!(permissions("of a later version"), Permissions::NONE);
+    }
+
+    #[test]
+    fn who_is_served_reaches_their_own_records_and_no_others() {
+        for (name, widest) in [("customer", Reach::Own), ("corporate", Reach::Team)] {
+            let sources = Role::named(name).unwrap().sources();
+            for (set, reach) in sources {
+                for permission in set.iter().filter(|permission| permission.has_owner()) {
+                    assert_eq!(reach, widest, "{name} {}", permission.as_str());
+                }
+            }
+            for sight in [P::MessageView, P::ConversationView, P::IdentifierView, P::AuditView, P::OptOutView]
+            {
+                assert!(!permissions(name).contains(sight), "{name} {}", sight.as_str());
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use db::{Tenancy, Tx, args, record, sql};
 use runtime::outbox::{self, Written};
+use runtime::personal::Sight;
 use runtime::{Actor, Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -366,7 +367,19 @@ pub async fn list(scope: &Scope, filter: &Filter) -> Result<Page<SecurityEvent>>
             ],
         )
         .await?;
-    Ok(Page::from_overfull(events, limit, |event: &SecurityEvent| event.id.raw()))
+    let page = Page::from_overfull(events, limit, |event: &SecurityEvent| event.id.raw());
+    Ok(page.map(|event| seen(scope, event)))
+}
+
+/// An event as somebody may see it.
+fn seen(scope: &Scope, event: SecurityEvent) -> SecurityEvent {
+    let sight = Sight::of(scope);
+    SecurityEvent {
+        subject: sight.words(event.subject),
+        detail: sight.words(event.detail),
+        note: event.note.map(|note| sight.words(note)),
+        ..event
+    }
 }
 
 /// A transaction that reads the events of a tenant or of the platform.
@@ -414,7 +427,7 @@ async fn owner(scope: &Scope, id: SecurityEventId) -> Result<(TenantId, Security
 /// Without `security_event.view`; `not_found`.
 pub async fn get(scope: &Scope, id: SecurityEventId) -> Result<SecurityEvent> {
     scope.require(Permission::SecurityEventView)?;
-    Ok(owner(scope, id).await?.1)
+    Ok(seen(scope, owner(scope, id).await?.1))
 }
 
 /// What somebody does about an event.
@@ -561,25 +574,6 @@ pub async fn summary(scope: &Scope, platform: bool) -> Result<SecuritySummary> {
         acknowledged: sum(&|one| one.state == "acknowledged"),
         days: (today - DAYS + 1..=today).map(day).collect(),
     })
-}
-
-/// Forgets closed events from before an instant, at most so many at a time, and gives how many.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn forget(runtime: &Runtime, before: Timestamp, at_most: usize) -> Result<u64> {
-    let mut tx = runtime.db.write(Tenancy::Every).await?;
-    let forgotten = tx
-        .execute(
-            sql!(
-                "delete from security_event where id in (select id from security_event where state = 'closed' \
-                 and handled_at < $1 limit $2) /* every tenant: age alone decides */"
-            ),
-            args![before, at_most as i64],
-        )
-        .await?;
-    tx.commit().await?;
-    Ok(forgotten)
 }
 
 /// What the stream and the audit trail keep of an event: no word of whom it is about, so that an erasure need not look for them

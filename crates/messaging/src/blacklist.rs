@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use db::{Arg, args, record, sql};
 use runtime::Scope;
 use runtime::config::Network;
+use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
 use types::event::Change;
 use types::{
@@ -478,7 +479,9 @@ pub async fn list(scope: &Scope, engine: &Engine, filter: &EntryFilter) -> Resul
         .await?;
     let next = rows.get(limit).is_some();
     let last = rows.get(limit - 1).map(|row| row.id.raw()).filter(|_| next);
-    let items = rows.into_iter().take(limit).filter_map(Stored::entry).collect();
+    let sight = Sight::of(scope);
+    let items =
+        rows.into_iter().take(limit).filter_map(Stored::entry).map(|entry| seen(sight, entry)).collect();
     Ok(Page { items, next: last.map(|last| types::Cursor::at(last).to_string()) })
 }
 
@@ -488,7 +491,18 @@ pub async fn list(scope: &Scope, engine: &Engine, filter: &EntryFilter) -> Resul
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: BlacklistedId) -> Result<Entry> {
     scope.require(Permission::BlacklistView)?;
-    present(&mut scope.read().await?, scope.tenant(), id).await
+    let entry = present(&mut scope.read().await?, scope.tenant(), id).await?;
+    Ok(seen(Sight::of(scope), entry))
+}
+
+/// An entry as somebody may see it.
+fn seen(sight: Sight, entry: Entry) -> Entry {
+    Entry {
+        value: sight.words(entry.value),
+        reason: sight.words(entry.reason),
+        source: sight.words(entry.source),
+        ..entry
+    }
 }
 
 async fn present(tx: &mut db::Tx, tenant: TenantId, id: BlacklistedId) -> Result<Entry> {

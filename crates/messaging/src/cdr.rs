@@ -362,12 +362,13 @@ async fn find_file(scope: &Scope, id: CdrFileId) -> Result<CdrFile> {
     found.ok_or_else(|| Error::not_found("record file"))?.file()
 }
 
-/// Where a closed file lies.
+/// Where a closed file lies. Phones stand in it, so it needs `identifier.view` too.
 ///
 /// # Errors
 /// [`Code::NotFound`] when its time was over, or somebody took it away.
 pub async fn content(scope: &Scope, id: CdrFileId) -> Result<(CdrFile, PathBuf)> {
     scope.require(Permission::CdrDownload)?;
+    scope.require(Permission::IdentifierView)?;
     let found = find_file(scope, id).await?;
     let path = file::find(&scope.runtime().config, scope.tenant(), &found.name);
     let path = path.ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! Distribution lists: recipients under one name, to which a customer's system sends with submit_multi (SMPP v5 §4.2.3).
 
 use db::{OnConflict, Tenancy, args, record, sql};
+use runtime::personal::Sight;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
@@ -174,7 +175,7 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<DistributionLis
             args![scope.tenant(), paging.behind(i64::MAX)?, limit as i64 + 1],
         )
         .await?;
-    let lists = stored.into_iter().map(Stored::list).collect::<Result<Vec<_>>>()?;
+    let lists = stored.into_iter().map(|one| Ok(seen(scope, one.list()?))).collect::<Result<Vec<_>>>()?;
     Ok(Page::from_overfull(lists, limit, |list| list.id.raw()))
 }
 
@@ -184,7 +185,14 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<DistributionLis
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: DistributionListId) -> Result<DistributionList> {
     scope.require(Permission::DistributionView)?;
-    present(&mut scope.read().await?, scope.tenant(), id).await
+    Ok(seen(scope, present(&mut scope.read().await?, scope.tenant(), id).await?))
+}
+
+/// A list as somebody may see it: who is on it is masked for some.
+fn seen(scope: &Scope, mut list: DistributionList) -> DistributionList {
+    let sight = Sight::of(scope);
+    list.rule.members = list.rule.members.into_iter().map(|one| sight.identifier(one)).collect();
+    list
 }
 
 async fn present(tx: &mut db::Tx, tenant: TenantId, id: DistributionListId) -> Result<DistributionList> {
@@ -243,7 +251,7 @@ pub async fn change(
         return Err(settings::outdated("list", after.revision));
     }
     write.happened(Event::DistributionListChanged(audited(&after, Some(&before), Some(&after))?));
-    write.commit(after).await
+    write.commit(seen(scope, after)).await
 }
 
 /// Deletes a list. Messages that were sent to it stay.

@@ -90,6 +90,7 @@ pub use message::confidential::Codes as SignInCodes;
 pub use pages::{NAV, pages};
 pub use personal::PERSONAL;
 pub use personal::traffic::Gateway as PersonalTraffic;
+pub use retention::CLASSES as RETENTION;
 
 /// The tables of accounts, connections, routes and messages.
 pub const MIGRATIONS: &[Migration] = &[
@@ -107,6 +108,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { name: "messaging/0019_gaps", text: include_str!("../migrations/0019_gaps.sql") },
     Migration { name: "messaging/0028_countries", text: include_str!("../migrations/0028_countries.sql") },
+    Migration { name: "messaging/0036_pdus", text: include_str!("../migrations/0036_pdus.sql") },
 ];
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.

@@ -6,6 +6,7 @@
 
 use db::{OnConflict, Tenancy, args, record, sql};
 use runtime::config::Network;
+use runtime::personal::Sight;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
@@ -392,7 +393,9 @@ async fn of_tenant(tx: &mut db::Tx, tenant: TenantId) -> Result<Vec<MailGateway>
 /// [`Code::Forbidden`].
 pub async fn list(scope: &Scope) -> Result<Page<MailGateway>> {
     scope.require(Permission::MailView)?;
-    Ok(Page { items: of_tenant(&mut scope.read().await?, scope.tenant()).await?, next: None })
+    let all = of_tenant(&mut scope.read().await?, scope.tenant()).await?;
+    let items = all.into_iter().map(|gateway| seen(scope, gateway)).collect::<Result<_>>()?;
+    Ok(Page { items, next: None })
 }
 
 /// One gateway.
@@ -401,7 +404,12 @@ pub async fn list(scope: &Scope) -> Result<Page<MailGateway>> {
 /// [`Code::NotFound`], also for another tenant's.
 pub async fn get(scope: &Scope, id: MailGatewayId) -> Result<MailGateway> {
     scope.require(Permission::MailView)?;
-    present(&mut scope.read().await?, scope.tenant(), id).await
+    seen(scope, present(&mut scope.read().await?, scope.tenant(), id).await?)
+}
+
+/// A gateway as somebody may see it: who may send is masked for some.
+fn seen(scope: &Scope, gateway: MailGateway) -> Result<MailGateway> {
+    Ok(MailGateway { settings: Sight::of(scope).record(gateway.settings)?, ..gateway })
 }
 
 async fn present(tx: &mut db::Tx, tenant: TenantId, id: MailGatewayId) -> Result<MailGateway> {
@@ -462,7 +470,7 @@ pub async fn change(scope: &Scope, id: MailGatewayId, patch: MailGatewayPatch) -
         return Err(settings::outdated("mail gateway", after.revision));
     }
     write.happened(Event::MailGatewayChanged(audited(&after, Some(&before), Some(&after))?));
-    write.commit(after).await
+    write.commit(seen(scope, after)?).await
 }
 
 /// Deletes a gateway. Its account may still sign in and send, by the usual settings.

@@ -155,7 +155,7 @@ impl Stored {
             scope: Extent::named(&self.scope).unwrap_or(Extent::All),
             number: text(self.number).map(|number| crate::inbound::shown_number(&number)),
             word: text(self.word).map(|word| sight.text(word)),
-            source: self.source,
+            source: sight.words(self.source),
             message: self.message_id,
             at: self.at,
         }

@@ -4,7 +4,7 @@
 //! said and what its sender called it are overwritten.
 
 use db::sql;
-use runtime::personal::{Basis, By, Erasure, Export, Personal, Way};
+use runtime::personal::{Basis, By, Erasure, Export, Kept, Personal, Way};
 
 mod lists;
 mod messages;
@@ -12,7 +12,6 @@ pub(crate) mod traffic;
 
 const PEOPLE: &str = "people whom messages go to, or come from";
 const SENDING: &str = "carrying messages";
-const KEPT_AS_MESSAGES: &str = "messaging.keep_days";
 
 const fn told(
     count: &'static str,
@@ -48,7 +47,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: "answering for what carriers were given",
         basis: Basis::LegitimateInterest,
-        kept: KEPT_AS_MESSAGES,
+        kept: Kept::For(&["message.pdu"]),
         columns: "content",
         others: "id tenant_id message_id part at kind bind took_us",
         ways: &[
@@ -82,7 +81,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: SENDING,
         basis: Basis::Contract,
-        kept: KEPT_AS_MESSAGES,
+        kept: Kept::For(&["message", "inbound"]),
         columns: "outcome",
         others: "id tenant_id message_id part connection_id at",
         ways: &[beside(
@@ -103,7 +102,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: SENDING,
         basis: Basis::Contract,
-        kept: KEPT_AS_MESSAGES,
+        kept: Kept::For(&["message.text", "message", "inbound.text", "inbound"]),
         columns: "sender recipient text octets client_ref options why error",
         others: "id tenant_id direction state account_id connection_id sender_kind recipient_kind data_coding parts intent lane \
                  registered attempts maybe_twice accepted_at expires_at updated_at done_at wake_at paused_by",
@@ -161,7 +160,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: SENDING,
         basis: Basis::Contract,
-        kept: "messaging.receipt_hold_s",
+        kept: Kept::Until("messaging.receipt_hold_s"),
         columns: "phone receipt",
         others: "id tenant_id connection_id provider_key sender received_at expires_at",
         ways: &[beside(
@@ -180,7 +179,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: SENDING,
         basis: Basis::Contract,
-        kept: "until the rest is there, or does not come",
+        kept: Kept::Until("until the rest is there, or does not come"),
         columns: "sender octets",
         others: "id tenant_id connection_id recipient reference total part data_coding received_at",
         ways: &[beside(
@@ -199,7 +198,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: "answering who writes",
         basis: Basis::LegitimateInterest,
-        kept: KEPT_AS_MESSAGES,
+        kept: Kept::For(&["inbound"]),
         columns: "phone",
         others: "tenant_id last_id read_id",
         ways: &[beside(
@@ -218,7 +217,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "people who do not want messages",
         purpose: "not writing to them",
         basis: Basis::LegalObligation,
-        kept: "until they opt in again, or are erased; their mark goes on refusing",
+        kept: Kept::Until("until they opt in again, or are erased; their mark goes on refusing"),
         columns: "phone word source",
         others: "id tenant_id scope number message_id at",
         ways: &[Way {
@@ -246,7 +245,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "people whom, or from whom, nothing is let through",
         purpose: "keeping abuse out",
         basis: Basis::LegitimateInterest,
-        kept: "until it is taken off",
+        kept: Kept::Until("until it is taken off"),
         columns: "value reason source",
         others: "id tenant_id kind expires_at created_at",
         ways: &[Way {
@@ -276,7 +275,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: "answering why a message was refused",
         basis: Basis::LegitimateInterest,
-        kept: "gates.refusals_keep_days",
+        kept: Kept::For(&["refusal"]),
         columns: "recipient reason text",
         others: "id tenant_id at account_id key_id sender code rule_id rule",
         ways: &[Way {
@@ -304,7 +303,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: "routing",
         basis: Basis::LegitimateInterest,
-        kept: "for the time that the service's settings give",
+        kept: Kept::Until("for the time that the service's settings give"),
         columns: "number answer",
         others: "tenant_id provider_id at expires_at",
         ways: &[beside(
@@ -321,7 +320,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: "not answering machines for ever",
         basis: Basis::LegitimateInterest,
-        kept: "for a day",
+        kept: Kept::Until("for a day"),
         columns: "phone",
         others: "tenant_id number_id rule message_id at",
         ways: &[beside(
@@ -338,7 +337,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "people on them",
         purpose: SENDING,
         basis: Basis::Consent,
-        kept: "until somebody takes them off",
+        kept: Kept::Until("until somebody takes them off"),
         columns: "rule",
         others: "id tenant_id name revision created_at changed_at",
         ways: &[code(By::Phone, lists::members)],
@@ -349,7 +348,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "people whose mail address is allowed",
         purpose: SENDING,
         basis: Basis::Contract,
-        kept: "until somebody takes them off",
+        kept: Kept::Until("until somebody takes them off"),
         columns: "settings",
         others: "id tenant_id account_id name subdomain active revision created_at changed_at",
         ways: &[Way {
@@ -370,7 +369,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: PEOPLE,
         purpose: "billing",
         basis: Basis::LegalObligation,
-        kept: "cdr.keep_days",
+        kept: Kept::For(&["cdr"]),
         columns: "name",
         others: "id tenant_id number format compression first_seq last_seq row_count event_seq lost bytes sha256 states state \
                  reason opened_at closed_at uploaded_at",

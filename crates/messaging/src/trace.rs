@@ -441,7 +441,8 @@ pub async fn delete(scope: &Scope, id: TraceId) -> Result<()> {
 
 /// What a trace holds behind a number, as its viewer may see it.
 fn visible(scope: &Scope, trace: &Running, after: u64, limit: usize) -> Vec<(u64, Kept)> {
-    let texts = scope.permissions().contains(Permission::MessageView);
+    let held = scope.permissions();
+    let texts = held.contains(Permission::MessageView) && held.contains(Permission::ContentView);
     let skip = usize::try_from(after).unwrap_or(usize::MAX);
     let held: Vec<Kept> = trace.recorded().pdus.iter().skip(skip).take(limit).cloned().collect();
     let covered = |(n, mut kept): (u64, Kept)| {
@@ -468,12 +469,14 @@ fn told((number, kept): (u64, Kept)) -> TracedPdu {
     }
 }
 
-/// The PDUs of a trace behind a number, read. Texts are covered for those who may not see messages.
+/// The PDUs of a trace behind a number, read. Phones stand in them, so they need `identifier.view` too; texts are covered for
+/// those who may not read them.
 ///
 /// # Errors
 /// [`Code::NotFound`].
 pub fn pdus(scope: &Scope, id: TraceId, after: u64, limit: usize) -> Result<TracedPdus> {
     scope.require(Permission::TraceView)?;
+    scope.require(Permission::IdentifierView)?;
     let limit = within("limit", limit, 1, PAGE_MAX)?;
     let trace = Traces::of(scope.runtime()).find(scope.tenant(), id)?;
     // Asked first: what comes between is then read by the next question.
@@ -497,6 +500,7 @@ pub enum Format {
 /// [`Code::NotFound`].
 pub async fn file(scope: &Scope, id: TraceId, format: Format) -> Result<Vec<u8>> {
     scope.require(Permission::TraceDownload)?;
+    scope.require(Permission::IdentifierView)?;
     let trace = Traces::of(scope.runtime()).find(scope.tenant(), id)?;
     let mut write = scope.write().await?;
     write.happened(Event::TraceDownloaded(audited(&trace.shown())?));

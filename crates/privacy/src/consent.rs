@@ -108,7 +108,7 @@ impl Stored {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Ok(ConsentEntry {
             identifier: evidence.as_ref().map(|one| sight.identifier(one.identifier.shown())),
-            shown: evidence.as_ref().and_then(|one| text(&one.shown)),
+            shown: evidence.as_ref().and_then(|one| text(&one.shown)).map(|shown| sight.words(shown)),
             address: evidence.as_ref().filter(|_| sight.identifiers).and_then(|one| text(&one.address)),
             id: self.id,
             person: self.person_id,
@@ -116,7 +116,7 @@ impl Stored {
             purpose: self.purpose,
             channel: self.channel,
             given: self.given,
-            source: self.source,
+            source: sight.words(self.source),
             actor: self.actor,
         })
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use types::{PrivacyRequestId, Result, TenantId, Timestamp};
 
 use crate::person::Identifier;
+use crate::retention;
 
 /// Rows that one transaction erases: few enough that nobody waits long for the writer.
 const BATCH: i64 = 200;
@@ -139,6 +140,7 @@ pub(crate) async fn erased(scope: &Scope, request: PrivacyRequestId) -> Result<V
 /// What stays of a person, and why.
 pub(crate) async fn kept(scope: &Scope, identifiers: &[Identifier], before: Timestamp) -> Result<Vec<Kept>> {
     let tables = personal::tables(scope.runtime());
+    let terms = retention::terms(scope).await?;
     let mut kept: Vec<Kept> = Vec::new();
     let mut tx = scope.read().await?;
     for (table, way, value) in ways(&tables, identifiers) {
@@ -154,7 +156,7 @@ pub(crate) async fn kept(scope: &Scope, identifiers: &[Identifier], before: Time
                 title: table.title.to_owned(),
                 rows: n,
                 why: why.to_owned(),
-                until: table.kept.to_owned(),
+                until: retention::kept(table.kept, &terms),
             }),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use types::{Code, Error, PersonId, Result, Timestamp};
 
 use crate::person::Identifier;
+use crate::retention;
 
 /// Rows of a person that one file tells of.
 const ROWS_MAX: usize = 200_000;
@@ -25,6 +26,7 @@ pub(crate) async fn gather(
     (given_alone, before): (bool, Timestamp),
     own: Map<String, Value>,
 ) -> Result<Vec<u8>> {
+    let terms = retention::terms(scope).await?;
     let (mut tables, mut total) = (Vec::new(), 0);
     for table in personal::tables(scope.runtime()) {
         let mut rows = Vec::new();
@@ -52,7 +54,7 @@ pub(crate) async fn gather(
         if !rows.is_empty() {
             tables.push(json!({
                 "what": table.title, "table": table.table, "purpose": table.purpose,
-                "legal_basis": table.basis.words(), "kept": table.kept, "rows": rows,
+                "legal_basis": table.basis.words(), "kept": retention::kept(table.kept, &terms), "rows": rows,
             }));
         }
     }

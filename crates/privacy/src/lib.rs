@@ -16,16 +16,19 @@ pub mod person;
 pub mod personal;
 pub mod register;
 pub mod request;
+pub mod retention;
 pub mod standing;
 pub mod tombstone;
 
 pub use pages::{NAV, pages};
 pub use personal::PERSONAL;
+pub use retention::classes::CLASSES as RETENTION;
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "privacy/0025_privacy", text: include_str!("../migrations/0025_privacy.sql") },
     Migration { name: "privacy/0026_consents", text: include_str!("../migrations/0026_consents.sql") },
+    Migration { name: "privacy/0035_retention", text: include_str!("../migrations/0035_retention.sql") },
 ];
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.
@@ -41,6 +44,8 @@ pub const TABLES: &[&str] = &[
     "consent",
     "breach",
     "breach_step",
+    "retention_term",
+    "retention_sweep",
 ];
 
 /// The columns of this crate that hold texts sealed by the tenant's key. What a person's key locks is not among them: it
@@ -60,6 +65,7 @@ pub fn jobs() -> Vec<(&'static str, Handler)> {
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(register::api::router())
+        .merge(retention::api::router())
         .merge(request::api::router())
         .merge(consent::api::router())
         .merge(breach::api::router())

@@ -23,12 +23,13 @@ use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
 
 use crate::breach::{self, Breach, NewBreach, NewBreachStep, StepKind};
 use crate::consent::{self, ConsentFilter};
-use crate::{register, request};
+use crate::{register, request, retention};
 
 /// The console's pages of this crate.
 pub fn pages() -> Router<App> {
     Router::new()
         .merge(request::pages::router())
+        .merge(retention::pages::router())
         .route("/privacy/register", get(show_register))
         .route("/privacy/consents", get(consents))
         .route("/privacy/breaches", get(breaches).post(note))
@@ -56,6 +57,7 @@ pub(crate) fn tabs(visitor: &Visitor, here: &str) -> Markup {
         ("Requests", "/privacy", Permission::PrivacyView),
         ("Consents", "/privacy/consents", Permission::ConsentView),
         ("Breaches", "/privacy/breaches", Permission::BreachView),
+        ("Retention", "/privacy/retention", Permission::PrivacyView),
         ("Register", "/privacy/register", Permission::PrivacyView),
     ];
     let shown: Vec<Tab<'_>> = all

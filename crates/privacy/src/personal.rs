@@ -1,6 +1,6 @@
 //! The personal data of this crate's own tables.
 
-use runtime::personal::{Basis, Personal};
+use runtime::personal::{Basis, Kept, Personal};
 
 /// What this crate keeps about persons: locked by each person's own key, which erasure destroys.
 pub const PERSONAL: &[Personal] = &[
@@ -11,7 +11,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "whoever has asked for something, or agreed to it",
         purpose: "data protection",
         basis: Basis::LegalObligation,
-        kept: "until the person is erased; then the row without its key",
+        kept: Kept::Until("until the person is erased; then the row without its key"),
         columns: "key_sealed hold_reason",
         others: "id tenant_id created_at erased_at restricted_at objected_at held_at",
         ways: &[],
@@ -22,7 +22,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "whoever has asked for something, or agreed to it",
         purpose: "data protection",
         basis: Basis::LegalObligation,
-        kept: "until the person is erased",
+        kept: Kept::Until("until the person is erased"),
         columns: "mark",
         others: "tenant_id person_id",
         ways: &[],
@@ -33,7 +33,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "whoever has asked for something",
         purpose: "data protection",
         basis: Basis::LegalObligation,
-        kept: "for ever, as evidence; unreadable once the person is erased",
+        kept: Kept::For(&["privacy_request"]),
         columns: "about_locked",
         others: "id tenant_id person_id kind state opened_at due_at checked_at extended_at started_at waits_for ended_at \
                  file_until file_bytes certificate signature public_key revision",
@@ -45,7 +45,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "whoever has asked for something",
         purpose: "data protection",
         basis: Basis::LegalObligation,
-        kept: "for ever, as evidence; unreadable once the person is erased",
+        kept: Kept::For(&["privacy_request"]),
         columns: "note_locked",
         others: "id tenant_id request_id at actor step",
         ways: &[],
@@ -56,7 +56,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "whoever has asked for them",
         purpose: "data protection",
         basis: Basis::LegalObligation,
-        kept: "for the days that the tenant sets",
+        kept: Kept::Until("for the days that the tenant sets"),
         columns: "body_locked",
         others: "request_id piece tenant_id",
         ways: &[],
@@ -67,7 +67,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "whoever was erased",
         purpose: "keeping them erased when a backup is restored",
         basis: Basis::LegalObligation,
-        kept: "for ever; it leads to nobody without the phone or address itself",
+        kept: Kept::Until("for ever; it leads to nobody without the phone or address itself"),
         columns: "mark",
         others: "tenant_id erased_at objected",
         ways: &[],
@@ -79,7 +79,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "whoever has agreed to something",
         purpose: "proof of consent",
         basis: Basis::LegalObligation,
-        kept: "for ever, as evidence; unreadable once the person is erased",
+        kept: Kept::For(&["consent"]),
         columns: "evidence_locked",
         others: "id tenant_id person_id at purpose channel given source actor",
         ways: &[],
@@ -89,4 +89,9 @@ pub const PERSONAL: &[Personal] = &[
         "id tenant_id title about discovered_at due_at authority_told_at persons_told_at closed_at persons revision",
     ),
     Personal::none("breach_step", "id tenant_id breach_id at actor step note"),
+    Personal::none("retention_term", "tenant_id class purpose keep_h changed_at"),
+    Personal::none(
+        "retention_sweep",
+        "tenant_id class purpose started_at before_at ended_at place floor gone held",
+    ),
 ];

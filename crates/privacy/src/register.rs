@@ -9,6 +9,7 @@ use types::event::Change;
 use types::{Error, Event, Permission, Result};
 
 use crate::person;
+use crate::retention::{self, Term};
 
 pub mod api;
 
@@ -178,7 +179,7 @@ pub struct Processing {
     /// By which right.
     pub legal_basis: &'static str,
     /// For how long.
-    pub kept: &'static str,
+    pub kept: String,
     /// What erasure does: `erased`, or why it is kept.
     pub erasure: &'static str,
 }
@@ -205,7 +206,7 @@ const SAFEGUARDS: &[&str] = &[
     "An audit trail whose rows are chained and signed",
 ];
 
-fn processing(table: &Personal) -> Processing {
+fn processing(table: &Personal, terms: &[Term]) -> Processing {
     let mut whys = table.ways.iter().map(|way| match way.erase {
         Erasure::Keep(why) => Some(why),
         Erasure::Sql(_) | Erasure::Code(_) => None,
@@ -220,7 +221,7 @@ fn processing(table: &Personal) -> Processing {
         subjects: table.subjects,
         purpose: table.purpose,
         legal_basis: basis.words(),
-        kept: table.kept,
+        kept: retention::kept(table.kept, terms),
         erasure: kept.unwrap_or("erased"),
     }
 }
@@ -232,11 +233,16 @@ fn processing(table: &Personal) -> Processing {
 pub async fn register(scope: &Scope) -> Result<Register> {
     scope.require(Permission::PrivacyView)?;
     let settings = settings(scope).await?;
+    let terms = retention::terms(scope).await?;
     let tables = personal::tables(scope.runtime());
     Ok(Register {
         controller: settings.controller,
         officer: settings.officer,
-        program: tables.iter().filter(|table| !table.columns.is_empty()).map(processing).collect(),
+        program: tables
+            .iter()
+            .filter(|table| !table.columns.is_empty())
+            .map(|table| processing(table, &terms))
+            .collect(),
         activities: settings.activities,
         safeguards: SAFEGUARDS,
     })

@@ -20,7 +20,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Audit, Cdr, Database, Demo, Directory, Gates, Http, HttpTls, Jobs, Kms, Live, Log, Mail, Messaging, Outbound,
+    Audit, Cdr, Database, Demo, Directory, Gates, Http, HttpTls, Jobs, Kms, Live, Log, Mail, Messaging, Outbound, Retention,
     Security, SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
 };
 pub use values::{DatabaseUrl, Encryption, KmsProvider, Listen, LogFormat, Network, Secret, Synchronous};
@@ -70,6 +70,8 @@ pub struct Config {
     pub audit: Audit,
     /// What is a security event.
     pub watch: Watch,
+    /// What tenants must keep at least.
+    pub retention: Retention,
     /// What tenants may have, and how they go.
     pub tenants: Tenants,
     /// What is logged.

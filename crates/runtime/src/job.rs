@@ -362,24 +362,5 @@ async fn settle(runtime: &Runtime, job: &Claimed, outcome: Outcome) -> Result<()
     Ok(())
 }
 
-/// Forgets jobs that have been dead since before an instant, at most so many at a time, and gives how many.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn forget_dead(runtime: &Runtime, before: Timestamp, at_most: usize) -> Result<u64> {
-    let mut tx = runtime.db.write(Tenancy::Every).await?;
-    let forgotten = tx
-        .execute(
-            sql!(
-                "delete from job where id in (select id from job where dead and leased_until < $1 limit $2) \
-                 /* every tenant: age alone decides */"
-            ),
-            args![before, at_most as i64],
-        )
-        .await?;
-    tx.commit().await?;
-    Ok(forgotten)
-}
-
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ pub mod outbound;
 pub mod outbox;
 pub mod pace;
 pub mod personal;
+pub mod retention;
 pub mod scope;
 pub mod secrets;
 pub mod sighting;

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use db::{Record, Row, Tx, args, record, sql};
 use futures::future::BoxFuture;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use types::{Permission, Result, TenantId, Timestamp, mask};
 
@@ -127,6 +128,15 @@ pub struct Way {
     pub names: Option<&'static str>,
 }
 
+/// For how long a table's personal data is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// As long as these classes say ([`crate::retention`]).
+    For(&'static [&'static str]),
+    /// By no clock that a tenant sets; in words.
+    Until(&'static str),
+}
+
 /// A table that holds personal data, or none.
 #[derive(Debug, Clone, Copy)]
 pub struct Personal {
@@ -140,8 +150,8 @@ pub struct Personal {
     pub purpose: &'static str,
     /// By which right.
     pub basis: Basis,
-    /// For how long, in words.
-    pub kept: &'static str,
+    /// For how long.
+    pub kept: Kept,
     /// The columns that hold personal data, parted by blanks.
     pub columns: &'static str,
     /// The columns that hold none.
@@ -159,7 +169,7 @@ impl Personal {
             subjects: "",
             purpose: "",
             basis: Basis::LegitimateInterest,
-            kept: "",
+            kept: Kept::Until(""),
             columns: "",
             others,
             ways: &[],
@@ -370,10 +380,43 @@ impl Sight {
         if self.identifiers { whole } else { mask::identifier(&whole) }
     }
 
+    /// Running text in which phones and addresses may stand, as it is shown.
+    #[must_use]
+    pub fn words(self, whole: String) -> String {
+        if self.identifiers { whole } else { mask::text(&whole) }
+    }
+
+    /// Data in which phones and addresses may stand in any of its texts, as it is shown.
+    #[must_use]
+    pub fn value(self, whole: Value) -> Value {
+        if self.identifiers { whole } else { masked(whole) }
+    }
+
+    /// A record in which phones and addresses may stand in any of its texts, as it is shown.
+    ///
+    /// # Errors
+    /// None in practice: what is written as JSON reads back.
+    pub fn record<T: Serialize + DeserializeOwned>(self, whole: T) -> Result<T> {
+        if self.identifiers {
+            return Ok(whole);
+        }
+        let value = serde_json::to_value(&whole).map_err(types::Error::internal)?;
+        serde_json::from_value(masked(value)).map_err(types::Error::internal)
+    }
+
     /// A text as it is shown.
     #[must_use]
     pub fn text(self, text: String) -> String {
         if self.content { text } else { HIDDEN.to_owned() }
+    }
+}
+
+fn masked(whole: Value) -> Value {
+    match whole {
+        Value::String(text) => Value::String(mask::text(&text)),
+        Value::Array(all) => all.into_iter().map(masked).collect(),
+        Value::Object(all) => all.into_iter().map(|(name, one)| (mask::text(&name), masked(one))).collect(),
+        other => other,
     }
 }
 

@@ -16,6 +16,7 @@ use runtime::config::reload::InForce;
 use runtime::kms;
 use runtime::outbound::Outbound;
 use runtime::personal::{self, Personal};
+use runtime::retention::{self, Class};
 use runtime::secrets::{Keys, Service, Vault};
 use runtime::telemetry::Telemetry;
 use runtime::{Clock, Config, Ids, Live, Parts, Runtime, Tasks};
@@ -46,6 +47,11 @@ pub fn sealed() -> Vec<Sealed> {
 /// users last, because what else is theirs is found by them.
 pub fn personal_tables() -> Vec<Personal> {
     [messaging::PERSONAL, privacy::PERSONAL, personal::PERSONAL, identity::PERSONAL].concat()
+}
+
+/// All classes of data that are kept for a time, in the order in which they are shown and swept.
+pub fn retention_classes() -> Vec<Class> {
+    [messaging::RETENTION, retention::CLASSES, privacy::RETENTION, identity::RETENTION].concat()
 }
 
 /// The running program.
@@ -175,6 +181,7 @@ impl Server {
         let runtime = runtime(config, clock).await?;
         encryption::name_columns(&runtime, sealed());
         personal::name_tables(&runtime, personal_tables());
+        retention::name_classes(&runtime, retention_classes());
         let first_start = first_start::run(&runtime).await?;
         value_list::seed_all(&runtime).await?;
         encryption::root::finish(&runtime, first_start.tenant).await?;

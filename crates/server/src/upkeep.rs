@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::security_event::{self, watch};
+use identity::security_event::watch;
 use identity::{audit, directory, domain, erasure, grant, impersonation, review};
-use messaging::{Engine, cdr, gate, retention};
+use messaging::{Engine, cdr, gate};
+use privacy::retention::HoldBack;
 use privacy::standing::Standings;
-use runtime::job::{self, Runner};
+use runtime::job::Runner;
 use runtime::{Config, Runtime, scope};
 use tokio_util::sync::CancellationToken;
 use types::{Result, Timestamp};
@@ -45,6 +46,16 @@ pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
     runtime.tasks.spawn("erasures", erasure::keep(runtime.clone(), serve::tables(), leave));
     runtime.tasks.spawn("upkeep", fold(runtime.clone(), engine.clone()));
     runtime.tasks.spawn("sweep", sweep(runtime.clone()));
+    runtime.tasks.spawn("retention", privacy::retention::keep(runtime.clone(), hold_back(runtime)));
+}
+
+/// What call detail records are made of waits for them.
+pub(crate) fn hold_back(runtime: &Runtime) -> HoldBack {
+    let runtime = runtime.clone();
+    Arc::new(move |before| {
+        let runtime = runtime.clone();
+        Box::pin(async move { cdr::hold_back(&runtime, before).await })
+    })
 }
 
 async fn fold(runtime: Runtime, engine: Engine) {
@@ -76,16 +87,11 @@ async fn fold(runtime: Runtime, engine: Engine) {
     }
 }
 
-/// What is forgotten in time.
+/// What is forgotten in time beside what tenants set the time of.
 #[derive(Debug, Clone, Copy)]
 enum Old {
-    DeadJobs,
-    Messages,
-    Events,
-    Refusals,
-    Audit,
+    GateCounts,
     PersonFiles,
-    SecurityEvents,
 }
 
 impl Old {
@@ -94,15 +100,7 @@ impl Old {
         match self {
             // Each says itself until when it is kept.
             Self::PersonFiles => Some(0),
-            Self::DeadJobs => Some(i64::from(config.jobs.keep_h) * 3_600_000),
-            Self::Messages | Self::Events => {
-                Some(i64::from(config.messaging.keep_days) * 86_400_000).filter(|kept| *kept > 0)
-            }
-            Self::Audit => Some(i64::from(config.audit.keep_days) * 86_400_000).filter(|kept| *kept > 0),
-            Self::SecurityEvents => {
-                Some(i64::from(config.watch.keep_days) * 86_400_000).filter(|kept| *kept > 0)
-            }
-            Self::Refusals => {
+            Self::GateCounts => {
                 Some(i64::from(config.gates.refusals_keep_days) * 86_400_000).filter(|kept| *kept > 0)
             }
         }
@@ -111,17 +109,8 @@ impl Old {
     /// Forgets a batch of what is from before an instant, and gives how much.
     async fn forget(self, runtime: &Runtime, before: Timestamp) -> Result<u64> {
         match self {
-            Self::DeadJobs => job::forget_dead(runtime, before, BATCH).await,
-            Self::Messages => {
-                retention::forget_messages(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
-            }
-            Self::Events => {
-                retention::forget_events(runtime, cdr::hold_back(runtime, before).await?, BATCH).await
-            }
-            Self::Audit => audit::keep::forget(runtime, cdr::hold_back(runtime, before).await?, BATCH).await,
             Self::PersonFiles => privacy::request::forget_files(runtime, before, BATCH).await,
-            Self::SecurityEvents => security_event::forget(runtime, before, BATCH).await,
-            Self::Refusals => gate::refusals::forget(runtime, before, BATCH).await,
+            Self::GateCounts => gate::refusals::forget_counts(runtime, before, BATCH).await,
         }
     }
 }
@@ -137,16 +126,7 @@ async fn sweep(runtime: Runtime) {
         if let Err(error) = review::open_due(&runtime).await {
             tracing::warn!(?error, "reviews that are due could not be opened; trying again in an hour");
         }
-        let all = [
-            Old::DeadJobs,
-            Old::Messages,
-            Old::Events,
-            Old::Refusals,
-            Old::Audit,
-            Old::PersonFiles,
-            Old::SecurityEvents,
-        ];
-        for old in all {
+        for old in [Old::GateCounts, Old::PersonFiles] {
             let Some(kept_ms) = old.kept_ms(&runtime.config) else { continue };
             let before = runtime.clock.now().plus_ms(-kept_ms);
             let mut forgotten = 0;

@@ -36,6 +36,8 @@ mod live;
 mod machines;
 #[path = "it/mail.rs"]
 mod mail;
+#[path = "it/masking.rs"]
+mod masking;
 #[path = "it/messages.rs"]
 mod messages;
 #[path = "it/people.rs"]
@@ -54,6 +56,8 @@ mod rates;
 mod refusals;
 #[path = "it/registration.rs"]
 mod registration;
+#[path = "it/retention.rs"]
+mod retention;
 #[path = "it/routes.rs"]
 mod routes;
 #[path = "it/routing.rs"]

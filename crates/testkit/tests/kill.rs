@@ -34,6 +34,8 @@ mod mail;
 mod phones;
 #[path = "kill/privacy.rs"]
 mod privacy;
+#[path = "kill/retention.rs"]
+mod retention;
 
 /// Kills where `KILLS` does not say.
 const KILLS: u64 = 20;

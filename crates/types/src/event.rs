@@ -448,6 +448,10 @@ events! {
     BreachChanged(Change) "privacy.breach_changed" true;
     /// Times, retention or the processing register of a tenant were changed.
     PrivacySettingsChanged(Change) "privacy.settings_changed" true;
+    /// A tenant has set for how long a class of its data is kept.
+    RetentionChanged(Change) "privacy.retention_changed" true;
+    /// What was older than a class of data is kept has gone.
+    RetentionSwept(Change) "privacy.retention_swept" true;
     /// How call detail records are written was changed.
     CdrChanged(Change) "cdr.changed" true;
     /// A file of call detail records was closed.

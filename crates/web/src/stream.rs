@@ -10,6 +10,7 @@ use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
 use runtime::live::{Heard, Listener};
+use runtime::personal::Sight;
 use runtime::{Actor, Scope, outbox};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -93,8 +94,20 @@ async fn events(
     }
     let items = outbox::read_after(&scope.runtime().db, scope.tenant(), after, limit).await?;
     let after = items.last().map_or(after, |last| last.seq);
-    let items = items.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind)).collect();
+    let items = items.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind));
+    let sight = Sight::of(&scope);
+    let items = items.map(|one| seen(sight, one)).collect::<Result<_>>()?;
     Ok(axum::Json(Events { items, after }).into_response())
+}
+
+/// An event as somebody may see it: phones and addresses in what people and programs changed are masked for some.
+fn seen(sight: Sight, recorded: Recorded) -> Result<Recorded> {
+    if sight.identifiers {
+        return Ok(recorded);
+    }
+    let mut value = serde_json::to_value(&recorded).map_err(Error::internal)?;
+    value["data"] = sight.value(value["data"].take());
+    serde_json::from_value(value).map_err(Error::internal)
 }
 
 /// How many may follow at once.
@@ -150,10 +163,11 @@ fn follow(
             match outbox::read_after(db, reader.scope.tenant(), reader.after, 200).await {
                 Ok(events) if !events.is_empty() => {
                     reader.after = events.last().map_or(reader.after, |last| last.seq);
-                    let kind = reader.kind;
-                    reader.ready.extend(
-                        events.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind)),
-                    );
+                    let (kind, sight) = (reader.kind, Sight::of(&reader.scope));
+                    let wanted =
+                        events.into_iter().filter(|one| kind.is_none_or(|kind| one.event.kind() == kind));
+                    // Each reads back as it was written, so none is left out.
+                    reader.ready.extend(wanted.filter_map(|one| seen(sight, one).ok()));
                     continue;
                 }
                 Ok(_) => {}

@@ -79,13 +79,14 @@ enum Stage {
 /// The whole trail, or what fits a filter, a piece at a time. That it was taken away stands in it.
 ///
 /// # Errors
-/// Without `audit.export`; a filter that is none.
+/// Without `audit.export`, and without `identifier.view`, because a masked row verifies no more; a filter that is none.
 pub async fn begin(
     scope: &Scope,
     filter: &Filter,
     form: Form,
 ) -> Result<impl Stream<Item = Result<String>> + Send + 'static> {
     scope.require(Permission::AuditExport)?;
+    scope.require(Permission::IdentifierView)?;
     let wanted = filter.wanted()?;
     let selection = filter.in_words();
     let mut write = scope.write().await?;

@@ -12,8 +12,8 @@ use types::{
     Timestamp, UserId,
 };
 
+use super::Role;
 use super::custom::{DEPTH_MAX, Grantable};
-use super::{Role, permissions};
 use crate::{client, key};
 
 /// Grants in force that one user may have.
@@ -151,10 +151,10 @@ pub fn of_role(customs: &Customs, name: &str) -> Vec<(Permissions, Reach, Vec<St
                 sources.extend(read(&custom.own).map(|(set, reach)| (set, reach, way.clone())));
                 at.clone_from(&custom.parent);
             }
-            None if Role::named(&name).is_some() => {
-                sources.push((permissions(&name), Reach::All, way.clone()));
+            None => {
+                let system = Role::named(&name).map(Role::sources).unwrap_or_default();
+                sources.extend(system.into_iter().map(|(set, reach)| (set, reach, way.clone())));
             }
-            None => {}
         }
     }
     sources

@@ -8,7 +8,8 @@ use identity::audit::{self, Filter, Report, follow, keep};
 use identity::encryption::{self, reseal};
 use identity::user;
 use runtime::job::Outcome;
-use types::{Code, TenantId};
+use runtime::{Scope, outbox};
+use types::{Code, TenantId, Timestamp};
 
 use crate::house::{House, code, new_user};
 
@@ -299,7 +300,7 @@ async fn what_is_kept_no_longer_is_cut_at_a_checkpoint_and_the_rest_verifies() {
     user::create(&cli, new_user("late@example.com", "viewer")).await.unwrap();
     follow::catch_up(&house.runtime, cli.tenant()).await.unwrap();
     let before = house.clock.now().plus_ms(-30 * 86_400_000);
-    while keep::forget(&house.runtime, before, 7).await.unwrap() > 0 {}
+    while forget(&cli, before).await > 0 {}
     let report = audit::check(&cli).await.unwrap();
     assert!(report.whole, "{report:?}");
     assert_eq!(report.first, signed + 1);
@@ -313,6 +314,18 @@ async fn what_is_kept_no_longer_is_cut_at_a_checkpoint_and_the_rest_verifies() {
     let rows = lines(&text);
     let shorter: String = rows.iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, line)| *line).collect();
     assert_eq!(found(&shorter), (Done::Deleted, Some(signed + 1)));
+}
+
+/// What retention does to a batch of the trail from before an instant.
+async fn forget(scope: &Scope, before: Timestamp) -> u64 {
+    let (runtime, tenant) = (scope.runtime(), scope.tenant());
+    let mut events = Vec::new();
+    let mut tx = runtime.db.write(Tenancy::Tenant(tenant)).await.unwrap();
+    let gone = keep::forget(runtime, &mut tx, tenant, before, &mut events).await.unwrap();
+    let written = outbox::write(&mut tx, vec![scope.happened(events)]).await.unwrap();
+    tx.commit().await.unwrap();
+    written.tell(&runtime.live);
+    gone
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use db::{args, record, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::Serialize;
 use types::{Code, Error, Permission, Result};
 
@@ -64,6 +65,12 @@ record! { struct Reached { event_seq: i64, last_seq: i64 } }
 /// records were never switched on.
 pub async fn rows(scope: &Scope, after: Option<&str>, limit: usize) -> Result<Rows> {
     scope.require(Permission::CdrView)?;
+    let sight = Sight::of(scope);
+    let seen = |row: Row| Row {
+        sender: sight.identifier(row.sender),
+        recipient: sight.identifier(row.recipient),
+        ..row
+    };
     let beginning = beginning(after)?;
     let (runtime, tenant) = (scope.runtime(), scope.tenant());
     let mut tx = scope.read().await?;
@@ -103,7 +110,7 @@ pub async fn rows(scope: &Scope, after: Option<&str>, limit: usize) -> Result<Ro
         }
         for group in gathered.groups {
             position = group.position;
-            items.extend(group.rows.into_iter().filter(|row| row.seq > passed));
+            items.extend(group.rows.into_iter().filter(|row| row.seq > passed).map(seen));
             if items.len() >= limit {
                 return Ok(Rows { items, next: position.to_string() });
             }

@@ -171,6 +171,9 @@ async fn again(
     if record.recipient == ERASED {
         return Err(Error::new(Code::Conflict, "whom the message was for is erased"));
     }
+    if record.text.is_none() && record.octets.is_none() {
+        return Err(Error::new(Code::Conflict, "what the message said is not kept any more"));
+    }
     let old = record.outgoing()?;
     if old.is_confidential() {
         return Err(Error::new(Code::Conflict, "a code to sign in is not sent again")

@@ -293,7 +293,7 @@ impl KeptRefusal {
             rule,
             code: stored.code,
             rule_name: stored.rule,
-            reason: stored.reason,
+            reason: sight.words(stored.reason),
             text: stored.text.map(|text| sight.text(text)),
         }
     }
@@ -424,21 +424,12 @@ pub async fn counts(scope: &Scope) -> Result<Vec<RuleCount>> {
     Ok(counts)
 }
 
-/// Forgets refusals and counts from before an instant, at most so many at a time, and gives how many.
+/// Forgets counts of rules from before an instant, at most so many at a time, and gives how many.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn forget(runtime: &Runtime, before: Timestamp, at_most: usize) -> Result<u64> {
+pub async fn forget_counts(runtime: &Runtime, before: Timestamp, at_most: usize) -> Result<u64> {
     let mut tx = runtime.db.write(Tenancy::Every).await?;
-    let refusals = tx
-        .execute(
-            sql!(
-                "delete from refusal where id in (select id from refusal where id < $1 order by id limit $2) \
-                 /* every tenant: age alone decides */"
-            ),
-            args![RefusalId::from_parts(before, 0), at_most as i64],
-        )
-        .await?;
     let counts = tx
         .execute(
             sql!(
@@ -449,5 +440,5 @@ pub async fn forget(runtime: &Runtime, before: Timestamp, at_most: usize) -> Res
         )
         .await?;
     tx.commit().await?;
-    Ok(refusals + counts)
+    Ok(counts)
 }

@@ -97,7 +97,8 @@ pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
 /// The content of a message, whole and in its coding.
 ///
 /// # Errors
-/// [`types::Code::NotFound`].
+/// [`types::Code::NotFound`]; [`types::Code::Forbidden`] without `content.view`.
 pub async fn content(scope: &Scope, id: MessageId) -> Result<Vec<u8>> {
+    scope.require(Permission::ContentView)?;
     Ok(query::record(scope, id).await?.outgoing()?.body)
 }

@@ -143,7 +143,7 @@ impl Message {
             client_ref: record.client_ref,
             attempts: record.attempts,
             maybe_twice: record.maybe_twice,
-            error,
+            error: error.map(|error| sight.words(error)),
             fault,
             accepted_at: record.accepted_at,
             expires_at: record.expires_at,
@@ -338,21 +338,26 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
     } else {
         "it is never sent again when it may have left"
     };
+    let sight = Sight::of(scope);
+    let seen = |one: Looked| Looked { why: sight.words(one.why), ..one };
     Ok(Reasons {
         route: kept.as_ref().and_then(|why| why.rules.last()).map(|rule| rule.route),
         connection: kept.as_ref().and_then(|why| why.connection),
-        then,
-        now: now.looked_at,
+        then: then.into_iter().map(seen).collect(),
+        now: now.looked_at.into_iter().map(seen).collect(),
         traffic: now.traffic,
         network: now.network,
         inbound: inbound.and_then(|kept| kept.i),
         gates: match scope.permissions().contains(Permission::FirewallView) && record.direction == "out" {
-            true => gates(engine, &message, record.accepted_at),
+            true => gates(engine, &message, record.accepted_at)
+                .into_iter()
+                .map(|one| gate::Looked { why: sight.words(one.why), ..one })
+                .collect(),
             false => Vec::new(),
         },
         paused,
         intent: format!("{}: {again}", intent.as_str()),
-        error,
+        error: error.map(|error| sight.words(error)),
         fault,
     })
 }

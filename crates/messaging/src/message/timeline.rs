@@ -2,6 +2,7 @@
 
 use db::{args, record, sql};
 use runtime::Scope;
+use runtime::personal::Sight;
 use serde::Serialize;
 use types::{ConnectionId, MessageId, Result, Timestamp};
 
@@ -87,6 +88,12 @@ pub async fn timeline(scope: &Scope, id: MessageId) -> Result<Vec<Step>> {
         }
     }
     add_kept(&mut steps, kept::of(scope, id).await?, record.parts > 1);
+    let sight = Sight::of(scope);
+    for step in &mut steps {
+        // A receipt's text repeats how the message begins, and a carrier's words may name the phone.
+        step.raw = step.raw.take().map(|raw| sight.text(sight.words(raw)));
+        step.detail = step.detail.take().map(|detail| sight.words(detail));
+    }
     Ok(steps)
 }
 

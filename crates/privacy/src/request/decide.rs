@@ -245,6 +245,12 @@ pub async fn hold(scope: &Scope, change: &HoldChange) -> Result<Hold> {
             args![scope.tenant(), key.person, reason.clone(), reason.as_ref().map(|_| scope.now())],
         )
         .await?;
+    if reason.is_none() {
+        // What retention has passed over is looked at again.
+        write
+            .execute(sql!("update retention_sweep set floor = 0 where tenant_id = $1"), args![scope.tenant()])
+            .await?;
+    }
     write.happened(Event::PersonChanged(Change {
         id: key.person.to_string(),
         name: "legal hold".to_owned(),

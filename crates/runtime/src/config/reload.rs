@@ -171,6 +171,10 @@ taken_at_once! {
     watch.new_country_max;
     watch.new_country_h;
     watch.keep_days;
+    retention.audit_days_min;
+    retention.cdr_days_min;
+    retention.evidence_days_min;
+    retention.security_days_min;
     tenants.grace_h;
     tenants.rewrite_bytes_max;
     tenants.domains_max;

@@ -408,6 +408,20 @@ pub struct Watch {
     pub keep_days: u32,
 }
 
+/// `[retention]`: what tenants must keep at least.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Their audit trail.
+    pub audit_days_min: u32,
+    /// Files of call detail records.
+    pub cdr_days_min: u32,
+    /// Requests of persons, withdrawn consents, closed breaches.
+    pub evidence_days_min: u32,
+    /// Closed security events and sign-ins.
+    pub security_days_min: u32,
+}
+
 /// `[tenants]`: what tenants may have, and how they go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

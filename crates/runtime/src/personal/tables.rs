@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use types::{Result, TenantId, Timestamp};
 
-use super::{Basis, By, Erasure, Personal, Way, clear_answers, names};
+use super::{Basis, By, Erasure, Kept, Personal, Way, clear_answers, names};
 use crate::Runtime;
 
 fn events<'a>(
@@ -52,7 +52,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "recipients and users whom a change names",
         purpose: "following what happens",
         basis: Basis::LegitimateInterest,
-        kept: "messaging.keep_days; what was audited as long as audit.keep_days",
+        kept: Kept::For(&["event", "audit"]),
         columns: "events from_address",
         others: "tenant_id last_seq first_seq at actor request_id audited",
         ways: &[way(By::Phone, SCRUB_EVENTS), way(By::Mail, SCRUB_EVENTS)],
@@ -63,7 +63,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "recipients and users whom an answer names",
         purpose: "answering a repeated request as before",
         basis: Basis::Contract,
-        kept: "messaging.idempotency_keep_h",
+        kept: Kept::Until("messaging.idempotency_keep_h"),
         columns: "body",
         others: "tenant_id key request_hash status at",
         ways: &[way(By::Phone, SCRUB_ANSWERS), way(By::Mail, SCRUB_ANSWERS)],
@@ -74,7 +74,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "recipients and users whom the work is about",
         purpose: "doing what was accepted",
         basis: Basis::Contract,
-        kept: "until it is done; jobs.keep_h where it failed for good",
+        kept: Kept::For(&["dead_job"]),
         columns: "payload last_error",
         others: "id tenant_id kind run_at attempts leased_until dead",
         ways: &[way(By::Phone, DELETE_JOBS), way(By::Mail, DELETE_JOBS)],

@@ -12,6 +12,10 @@ use super::client::{Client, PageFlags};
 use super::failure::Failure;
 use super::show::Out;
 
+mod retention;
+
+pub(super) use retention::RetentionCommand;
+
 /// What to do about personal data.
 #[derive(Debug, Subcommand)]
 pub(super) enum PrivacyCommand {
@@ -116,6 +120,9 @@ pub(super) enum PrivacyCommand {
     },
     /// Erase again everybody who was erased, such as after an old file was imported
     Reapply,
+    /// For how long each class of data is kept
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// The processing register
     Register,
     /// Times, and the tenant's part of the register; with a file, replace them
@@ -280,6 +287,7 @@ pub(super) async fn run(command: &PrivacyCommand, client: &Client, out: &Out) ->
             let answer = client.act(&["privacy", "reapply"]).await?;
             answer.show(out, |value| out.note(&format!("{} marks are looked for.", value["tombstones"])));
         }
+        PrivacyCommand::Retention(command) => retention::run(command, client, out).await?,
         PrivacyCommand::Register => {
             let answer = client.get(&["privacy", "register"], &[]).await?;
             answer.show(out, |value| register(value, out));

@@ -233,6 +233,7 @@ fn plausible_of_persons(method: &str, path: &[&str]) -> Value {
         ("POST", ["requests", _, "check" | "extend" | "refuse" | "lift"]) => {
             json!({ "reason": "a test" })
         }
+        ("PUT", ["retention"]) => json!({ "class": "refusal", "keep_h": 48 }),
         ("PUT", ["holds"]) => json!({ "identifier": "+33600000006" }),
         ("POST", ["consents"]) => json!({
             "identifier": "+33600000006", "purpose": "x", "channel": "sms", "given": true, "source": "a test",

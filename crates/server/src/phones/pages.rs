@@ -151,8 +151,14 @@ fn list_page(
     Content::new("Phones", body)
 }
 
+/// Whoever uses the phones sees their numbers and reads what they got.
+fn may(visitor: &Visitor) -> Result<()> {
+    let needed = [Permission::SimulatorUse, Permission::IdentifierView, Permission::ContentView];
+    needed.into_iter().try_for_each(|permission| visitor.scope.require(permission))
+}
+
 async fn list(visitor: Visitor, State(screens): State<Screens>) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SimulatorUse)?;
+    may(&visitor)?;
     let page = list_page(&visitor, &screens.simulator.phones(), &Written::default(), &Refused::NONE, false);
     Ok(visitor.page_or_fragment(page))
 }
@@ -162,7 +168,7 @@ async fn write(
     State(screens): State<Screens>,
     Form(given): Form<Written>,
 ) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SimulatorUse)?;
+    may(&visitor)?;
     match reply(&screens.simulator.phones(), &given.number, &given.to, &given.text) {
         Ok(()) => Ok(console::done(
             &screen_path(given.number.trim(), Some(peer_of(&given.to))),
@@ -323,7 +329,7 @@ async fn show(
     Query(With { with }): Query<With>,
     uri: Uri,
 ) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SimulatorUse)?;
+    may(&visitor)?;
     let here = uri.path_and_query().map_or("/phones", |path| path.as_str()).to_owned();
     let screen = Screen { number: &number, peer: with, here, wrong: None };
     Ok(visitor.page_or_fragment(screen_page(&visitor, &screens.simulator.phones(), &screen)))
@@ -336,7 +342,7 @@ async fn answer(
     Query(With { with }): Query<With>,
     Form(given): Form<Written>,
 ) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::SimulatorUse)?;
+    may(&visitor)?;
     let peer = with.unwrap_or_default();
     match reply(&screens.simulator.phones(), &number, &peer, &given.text) {
         Ok(()) => Ok(console::done(&screen_path(&number, Some(&peer)), "Sent from the phone.")),

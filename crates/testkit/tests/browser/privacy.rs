@@ -61,6 +61,36 @@ async fn a_person_is_erased_and_the_page_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_term_is_set_after_one_has_seen_what_would_go() {
+    let house = House::start().await;
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/privacy/retention").await;
+    ana.sees("Texts of messages: one-time codes").await;
+    ana.judge_everywhere().await;
+    ana.click("main a[href$='class=message.text&purpose=otp']").await.unwrap();
+    ana.sees("counted from its end").await;
+    ana.judge_everywhere().await;
+    ana.type_text("#f-keep", "0").await.unwrap();
+    ana.eval("document.querySelector('#f-keep').min = ''").await.unwrap();
+    ana.click("main form[method=get] .actions button").await.unwrap();
+    ana.sees("is kept for 1 hour at least").await;
+    ana.expect_problem("422").await.unwrap();
+    ana.judge_everywhere().await;
+    ana.eval("document.querySelector('#f-keep').value = '2'").await.unwrap();
+    ana.click("main form[method=get] .actions button").await.unwrap();
+    ana.sees("Nothing would go").await;
+    ana.judge_everywhere().await;
+    ana.click("button[name=act][value=set]").await.unwrap();
+    ana.sees("what is older goes now").await;
+    ana.sees("this organisation").await;
+    ana.judge_everywhere().await;
+    ana.open("/privacy/register").await;
+    ana.sees("otp 2 days").await;
+    ana.leave().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_breach_has_its_clock_and_its_steps() {
     let house = House::start().await;
     let mut ana = Person::sign_in(&house).await;

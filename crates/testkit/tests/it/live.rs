@@ -335,10 +335,12 @@ async fn a_trace_tells_pdus_field_by_field_without_passwords_and_goes_to_wiresha
     assert!(!held.to_string().contains(&hex("secret12")), "the password is in the octets");
     assert!(held.to_string().contains(&hex("a secret text")));
 
-    let without_texts = house.key(&["trace.use", "account.view"]).await;
+    let without_texts = house.key(&["trace.use", "identifier.view", "account.view"]).await;
     let covered = without_texts.get(&format!("{path}/pdus")).await;
     assert!(!covered.text.contains("a secret text") && !covered.text.contains(&hex("a secret text")));
     assert!(covered.text.contains("33612345678"));
+    let without_phones = house.key(&["trace.use", "account.view"]).await;
+    assert_eq!(without_phones.get(&format!("{path}/pdus")).await.status, 403);
     let lines = without_texts.get(&format!("{path}/jsonl")).await;
     assert!(lines.text.lines().count() >= 4 && !lines.text.contains("secret"));
 

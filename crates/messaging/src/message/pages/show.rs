@@ -6,6 +6,7 @@ use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
+use runtime::personal::Sight;
 use sms::Encoding;
 use types::{Code, ConnectionId, MessageId, Permission, Result, Timestamp};
 use web::console::{self, Content};
@@ -89,7 +90,7 @@ fn took_words(what: &str, ms: f64) -> String {
     }
 }
 
-fn content_card(message: &Message) -> Markup {
+fn content_card(message: &Message, let_go: bool) -> Markup {
     card::panel(&html! {
         div class="toolbar" {
             (state_badge(message.state))
@@ -101,6 +102,7 @@ fn content_card(message: &Message) -> Markup {
         @match &message.text {
             Some(text) => p class="preview" dir="auto" { (text) },
             None if message.confidential => p class="hint" { "A code to sign in: what it says is for its recipient alone." },
+            None if let_go => p class="hint" { "What it said is not kept any more." },
             None => p class="hint" { "Binary content; its octets are below." },
         }
     })
@@ -348,6 +350,8 @@ fn actions(visitor: &Visitor, words: &Words, message: &Message) -> Markup {
             ],
         ),
     };
+    let sight = Sight::of(&visitor.scope);
+    let whole = sight.identifiers && sight.content;
     let action = format!("/messages/{}/cancel", message.id);
     let ask = Confirm {
         id: "cancel",
@@ -369,7 +373,8 @@ fn actions(visitor: &Visitor, words: &Words, message: &Message) -> Markup {
             }))
         }
         @if waits && !inbound && may(visitor, Permission::MessageCancel) { (dialog::confirm(words, &ask)) }
-        @if may(visitor, Permission::MessageSend) {
+        // A masked phone and a hidden text are nothing to send again.
+        @if may(visitor, Permission::MessageSend) && whole {
             (form::link(if inbound { "Reply" } else { "Send another like it" }, &again).icon(Icon::Send))
         }
     }
@@ -382,16 +387,22 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
     let steps = way_of::timeline(scope, id).await?;
     // A dialect that cannot carry the message is no reason not to show it.
     let pdus = pdu::pdus(scope, id).await.unwrap_or_default();
-    let content = pdu::content(scope, id).await?;
+    let sight = Sight::of(scope);
+    let content = match sight.content {
+        true => pdu::content(scope, id).await?,
+        false => Vec::new(),
+    };
+    // What binary content there is is shown as octets; a text that was let go leaves nothing.
+    let let_go = sight.content && message.text.is_none() && content.is_empty();
     let encoding = Encoding::from_data_coding(message.data_coding, Encoding::GSM7);
     let names = Names::to(visitor).await?;
     let reasons = query::why(scope, &gateway.engine, id).await?;
     let main = html! {
-        (content_card(&message))
+        (content_card(&message, let_go))
         (facts(words, &message, encoding, &names))
         @if message.direction == "in" { (why_in(&message, reasons.inbound.as_ref())) }
         @else { (why(&reasons, &names, may(visitor, Permission::RouteView))) }
-        (raw(words, &pdus, &content))
+        @if !pdus.is_empty() || !content.is_empty() { (raw(words, &pdus, &content)) }
     };
     // Isolates keep a number's plus sign in its place, also in a language that reads the other way.
     let title = match message.direction.as_str() {
