@@ -426,7 +426,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: UNTIL_ERASED,
+        kept: Kept::Until(UNTIL_ERASED),
         columns: "entry dn",
         others: "directory_id tenant_id user_id tied_at left_at",
         ways: &[gone(
@@ -453,7 +453,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "people of a directory who become users",
         purpose: "seeing what a reading does",
         basis: Basis::LegitimateInterest,
-        kept: "the last 50 readings of each directory",
+        kept: Kept::Until("the last 50 readings of each directory"),
         columns: "outcome",
         others: "id tenant_id directory_id dry state asked_by leavers_max started_at ended_at entries",
         ways: &[Way {

@@ -20,8 +20,8 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Audit, Cdr, Database, Demo, Directory, Gates, Http, HttpTls, Jobs, Kms, Live, Log, Mail, Messaging, Outbound, Retention,
-    Security, SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
+    Audit, Cdr, Database, Demo, Directory, Gates, Http, HttpTls, Jobs, Kms, Live, Log, Mail, Messaging,
+    Outbound, Retention, Security, SendSms, Simulator, Smpp, SmppTls, Smtp, SmtpTls, Tenants, Ucp, Watch,
 };
 pub use values::{DatabaseUrl, Encryption, KmsProvider, Listen, LogFormat, Network, Secret, Synchronous};
 

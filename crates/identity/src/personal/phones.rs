@@ -1,7 +1,7 @@
 //! Phones that codes to sign in go to: found by their user, and by the number.
 
 use db::sql;
-use runtime::personal::{Basis, By, Erasure, Export, Personal, Way};
+use runtime::personal::{Basis, By, Erasure, Export, Kept, Personal, Way};
 
 use super::{UNTIL_ERASED, USERS, WORK, gone};
 
@@ -12,7 +12,7 @@ pub(super) const OF_USERS: Personal = Personal {
     subjects: USERS,
     purpose: WORK,
     basis: Basis::Contract,
-    kept: UNTIL_ERASED,
+    kept: Kept::Until(UNTIL_ERASED),
     columns: "phone wanted",
     others: "user_id tenant_id confirmed_at last_used_at wanted_hash wanted_until wanted_tries created_at",
     ways: &[
@@ -62,7 +62,7 @@ pub(super) const CODES: Personal = Personal {
     subjects: USERS,
     purpose: "bounding how many are sent",
     basis: Basis::LegitimateInterest,
-    kept: "for an hour",
+    kept: Kept::Until("for an hour"),
     columns: "phone",
     others: "id tenant_id user_id at",
     ways: &[
