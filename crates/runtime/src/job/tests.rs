@@ -159,7 +159,6 @@ async fn attempts_end_panics_count_and_what_is_dead_is_forgotten_in_time() {
     assert_eq!(left.iter().map(|job| job.attempts).collect::<Vec<_>>(), [3, 3]);
     assert_eq!(left[0].last_error.as_deref(), Some("given up after 3 attempts: not yet"));
     let now = house.runtime.clock.now();
-    house.enqueue(1, "later").await;
     assert_eq!(forget_dead(&house.runtime, now.plus_ms(-3_600_000)).await, 0);
     assert_eq!(forget_dead(&house.runtime, now.plus_ms(1)).await, 2);
     assert_eq!(forget_dead(&house.runtime, now.plus_ms(1)).await, 0);
