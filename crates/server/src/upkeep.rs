@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::security_event::{self, watch};
-use identity::{audit, domain, erasure, grant, impersonation, review};
+use identity::{audit, domain, erasure, grant, impersonation, review, suitcase};
 use messaging::{Engine, cdr, gate, retention};
 use privacy::standing::Standings;
 use runtime::job::{self, Runner};
@@ -39,10 +39,20 @@ pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
         let engine = leaving.clone();
         Box::pin(async move {
             messaging::leave::erase(&engine, tenant).await?;
+            suitcase::forget_tenant(engine.runtime(), tenant).await?;
             Standings::changed(engine.runtime(), tenant).await
         })
     });
     runtime.tasks.spawn("erasures", erasure::keep(runtime.clone(), serve::tables(), leave));
+    let arriving = engine.clone();
+    let arrive: suitcase::Arrive = Arc::new(move |tenant| {
+        let engine = arriving.clone();
+        Box::pin(async move {
+            messaging::leave::arrive(&engine, tenant).await?;
+            Standings::changed(engine.runtime(), tenant).await
+        })
+    });
+    runtime.tasks.spawn("suitcases", suitcase::keep(runtime.clone(), arrive));
     runtime.tasks.spawn("upkeep", fold(runtime.clone(), engine.clone()));
     runtime.tasks.spawn("sweep", sweep(runtime.clone()));
 }

@@ -32,6 +32,8 @@ mod erasure;
 mod mail;
 #[path = "kill/privacy.rs"]
 mod privacy;
+#[path = "kill/suitcase.rs"]
+mod suitcase;
 
 /// Kills where `KILLS` does not say.
 const KILLS: u64 = 20;
