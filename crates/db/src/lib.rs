@@ -9,6 +9,7 @@
 //! - [`Failure`]: what can go wrong, `failure.rs`
 //! - [`Migration`], schema reading: `migrate.rs`
 //! - [`Window`]: taking all rows of one tenant away, `tenant.rs`
+//! - [`Travel`], [`Shape`]: taking them to another database, `travel.rs`
 //! - [`Batcher`]: group commit, `batch.rs`
 
 mod ahead;
@@ -20,6 +21,7 @@ mod portable;
 mod rows;
 mod statement;
 mod tenant;
+mod travel;
 mod tx;
 mod value;
 
@@ -29,6 +31,7 @@ pub use failure::{Failure, OnConflict, Result};
 pub use migrate::{Migration, Table};
 pub use rows::Rows;
 pub use tenant::Window;
+pub use travel::{EachRow, How, Kind, Shape, Told, Travel};
 pub use tx::Tx;
 pub use value::{Arg, Column, Record, Row};
 

@@ -111,7 +111,13 @@ impl Open {
 
     /// Hands each row of a statement on.
     pub(crate) async fn fetch(&mut self, text: &'static str, args: Vec<Arg>, each: Each<'_>) -> Result<()> {
-        let text = AssertSqlSafe(portable::statement(self.engine(), text).into_owned());
+        let text = portable::statement(self.engine(), text).into_owned();
+        self.stream(text, args, each).await
+    }
+
+    /// The same for a statement whose text names a table of ours that is known only now.
+    pub(crate) async fn stream(&mut self, text: String, args: Vec<Arg>, each: Each<'_>) -> Result<()> {
+        let text = AssertSqlSafe(text);
         match self {
             Self::Sqlite(tx) => {
                 let mut found = bind_all!(sqlx::query(text), args).fetch(&mut **tx);

@@ -19,7 +19,7 @@ use types::event::Change;
 use types::{Code, ErasureId, Error, Event, Page, Permission, Result, TenantId, Timestamp};
 use web::Paging;
 
-use crate::tenant::{self, ERASING};
+use crate::tenant::{self, ERASING, platform};
 use crate::{audit, domain, encryption};
 
 pub mod api;
@@ -95,16 +95,6 @@ pub struct AskErasure {
     /// Hours in which it can be called off; `tenants.grace_h` when not given. Only the platform's administrators may give
     /// fewer.
     pub grace_h: Option<u32>,
-}
-
-record! { struct Oldest { id: TenantId } }
-
-/// The installation's own tenant, whose audit trail signs the certificates.
-async fn platform(tx: &mut Tx) -> Result<TenantId> {
-    let Oldest { id } = tx
-        .one(sql!("select id from tenant order by id limit 1 /* every tenant: the oldest is the installation's own */"), args![])
-        .await?;
-    Ok(id)
 }
 
 /// Whether the caller's tenant is the installation's own, which keeps the certificates and cannot be erased.

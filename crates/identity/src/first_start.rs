@@ -68,7 +68,7 @@ async fn existing(runtime: &Runtime) -> Result<Option<FirstStart>> {
     let mut tx = runtime.db.read(Tenancy::Every).await?;
     let oldest: Option<Oldest> = tx
         .optional(
-            sql!("select id, name from tenant order by id limit 1 /* every tenant: is there one? */"),
+            sql!("select id, name from tenant where platform order by id limit 1 /* every tenant: is there one? */"),
             args![],
         )
         .await?;
@@ -89,6 +89,7 @@ async fn make(runtime: &Runtime) -> Result<FirstStart> {
     let id = prepared.tenant.id;
     let mut tx = runtime.db.write(Tenancy::Every).await?;
     tenant::insert(&mut tx, &prepared).await?;
+    tx.execute(sql!("update tenant set platform = true where id = $1"), args![id]).await?;
     let administrator = NewUser {
         email: ADMIN_EMAIL.to_owned(),
         name: "Administrator".to_owned(),

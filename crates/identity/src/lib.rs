@@ -8,6 +8,7 @@
 //! | [`organisation`] | the caller's own: settings and looks |
 //! | [`domain`] | hosts of a tenant's own |
 //! | [`erasure`] | the end of a tenant, and its certificate |
+//! | [`suitcase`] | all of a tenant in one file, and its restoring elsewhere |
 //! | [`encryption`] | the sealing of their secrets, and the keys that do it |
 //! | [`user`] | people who sign in |
 //! | [`registration`] | newcomers who register by themselves |
@@ -46,7 +47,7 @@
 //!
 //! A capability's folder holds its `api` (JSON) and `pages` (console).
 
-use db::Migration;
+use db::{Migration, Told, Travel};
 use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
 use web::App;
@@ -89,6 +90,7 @@ pub mod role;
 pub mod security_event;
 pub mod session;
 pub mod sign_in;
+pub mod suitcase;
 pub mod team;
 pub mod tenant;
 pub mod token;
@@ -127,6 +129,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
+    Migration { name: "identity/0034_suitcase", text: include_str!("../migrations/0034_suitcase.sql") },
 ];
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.
@@ -180,6 +183,90 @@ pub const TABLES: &[&str] = &[
     "directory_run",
 ];
 
+/// How they travel with their tenant, the tenant's own row before them.
+pub const TRAVEL: &[Travel] = &[
+    Travel::but(
+        "tenant",
+        &[
+            Told {
+                column: "status",
+                as_sql: "'suspended'",
+                why: "a tenant is opened by whoever restored it",
+            },
+            Told {
+                column: "erase_at",
+                as_sql: "cast(null as bigint)",
+                why: "its erasure is asked for at one place",
+            },
+            Told { column: "platform", as_sql: "false", why: "the installation it comes to has its own" },
+        ],
+    )
+    .found_by("id = $1"),
+    Travel::whole("tenant_logo"),
+    Travel::but(
+        "domain",
+        &[
+            Told {
+                column: "proved_at",
+                as_sql: "cast(null as bigint)",
+                why: "a domain is proved anew where it is served",
+            },
+            Told {
+                column: "checked_at",
+                as_sql: "cast(null as bigint)",
+                why: "it was read from the old place",
+            },
+            Told { column: "problem", as_sql: "cast(null as text)", why: "it was read from the old place" },
+        ],
+    ),
+    Travel::whole("former_data_key"),
+    Travel::whole("users"),
+    Travel::stays("sign_in_link", "each leads to the old place, and is good for minutes"),
+    Travel::stays("session", "a browser is signed in at the old place; people sign in anew"),
+    Travel::whole("impersonation"),
+    Travel::whole("api_key"),
+    Travel::whole("password_history"),
+    Travel::whole("totp"),
+    Travel::whole("backup_code"),
+    Travel::whole("passkey"),
+    Travel::whole("device"),
+    Travel::stays("pending_sign_in", "it goes on at the old place, or is begun anew"),
+    Travel::stays("mailed_token", "each leads to the old place, and is good for hours"),
+    Travel::whole("failed_sign_in"),
+    Travel::whole("security_entry"),
+    Travel::whole("sign_in_policy"),
+    Travel::whole("registration_policy"),
+    Travel::whole("registration"),
+    Travel::whole("access_role"),
+    Travel::whole("access_grant"),
+    Travel::whole("team"),
+    Travel::whole("team_member"),
+    Travel::whole("audit_chain"),
+    Travel::whole("audit_row"),
+    Travel::whole("audit_checkpoint"),
+    Travel::whole("security_event"),
+    Travel::whole("security_watch"),
+    Travel::but(
+        "alert_rule",
+        &[Told {
+            column: "platform",
+            as_sql: "false",
+            why: "it may not hear of the new place's other tenants",
+        }],
+    ),
+    Travel::whole("value_list"),
+    Travel::whole("review"),
+    Travel::whole("review_line"),
+    Travel::whole("oauth_client"),
+    Travel::whole("oauth_grant"),
+    Travel::stays("oauth_code", "each is spent at the old place within a minute"),
+    Travel::whole("refresh_token"),
+    Travel::stays("revoked_token", "they were signed at the old place, and are nothing here"),
+    Travel::whole("identity_provider"),
+    Travel::whole("identity_domain"),
+    Travel::whole("user_identity"),
+];
+
 /// The columns of this crate that hold sealed texts.
 pub const SEALED: &[encryption::Sealed] =
     &[audit::checkpoint::SEALED, factor::totp::SEALED, provider::SEALED, directory::SEALED, alert::SEALED];
@@ -208,6 +295,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(organisation::api::router())
         .merge(domain::api::router())
         .merge(erasure::api::router())
+        .merge(suitcase::api::router())
         .merge(user::api::router())
         .merge(impersonation::api::router())
         .merge(registration::api::router())

@@ -25,6 +25,7 @@ pub fn pages() -> Router<App> {
         .merge(crate::organisation::pages::router())
         .merge(crate::domain::pages::router())
         .merge(crate::erasure::pages::router())
+        .merge(crate::suitcase::pages::router())
         .merge(crate::audit::pages::router())
         .merge(crate::role::pages::router())
         .merge(crate::grant::pages::router())

@@ -502,7 +502,8 @@ pub const PERSONAL: &[Personal] = &[
     // What follows names users by the number of their id alone, which leads to nobody once their row is overwritten.
     Personal::none(
         "tenant",
-        "id name slug locale time_zone currency support_email accent logo status erase_at data_key created_at",
+        "id name slug locale time_zone currency support_email accent logo status erase_at data_key created_at \
+         platform",
     ),
     Personal::none("installation", "number id made_at"),
     Personal::none("tenant_logo", "tenant_id sha256 media_type octets changed_at"),
@@ -510,6 +511,11 @@ pub const PERSONAL: &[Personal] = &[
     Personal::none(
         "erasure",
         "id tenant name_sha256 asked_by asked_at erase_at called_off_at began_at counts erased_at rewritten_at body signature public_key",
+    ),
+    Personal::none(
+        "suitcase",
+        "id tenant direction state asked_by asked_at switched public_key key_wrapped rows_done at_table bytes manifest problem \
+         ended_at file_until",
     ),
     Personal::none(
         "api_key",

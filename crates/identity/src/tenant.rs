@@ -170,6 +170,20 @@ pub async fn own(scope: &Scope) -> Result<Tenant> {
     find(&mut scope.read().await?, scope.tenant()).await
 }
 
+record! { struct Own { id: TenantId } }
+
+/// The installation's own tenant, whose audit trail tells of the others and signs the certificates of their ends. It is the one
+/// that the first start made; a tenant that was restored may be older.
+pub(crate) async fn platform(tx: &mut Tx) -> Result<TenantId> {
+    let Own { id } = tx
+        .one(
+            sql!("select id from tenant where platform order by id limit 1 /* every tenant: the installation's own */"),
+            args![],
+        )
+        .await?;
+    Ok(id)
+}
+
 pub(crate) async fn find(tx: &mut Tx, id: TenantId) -> Result<Tenant> {
     tx.optional(
         sql!("select id, name, slug, locale, time_zone, currency, support_email, accent, logo, status, erase_at, created_at \

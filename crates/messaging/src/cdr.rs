@@ -41,6 +41,11 @@ mod writer;
 pub use format::{Compression, Format};
 pub use keep::hold_back;
 pub use live::{Rows, rows};
+
+/// A tenant's folders of closed and archived files, each under the name that it has in the tenant's suitcase.
+pub fn folders(config: &runtime::Config, tenant: TenantId) -> Vec<(&'static str, PathBuf)> {
+    vec![("cdr", file::folder(config, tenant)), ("cdr_archive", file::archive(config, tenant))]
+}
 pub(crate) use writer::start;
 
 /// How a tenant's records are written.

@@ -5,8 +5,8 @@ use db::{Tenancy, args, record, sql};
 use runtime::live::Heard;
 use types::{AccountId, ConnectionId, Event, Result, TenantId};
 
-use crate::Engine;
 use crate::cdr::file;
+use crate::{Engine, recover};
 
 record! { struct Link { id: ConnectionId } }
 record! { struct Customer { id: AccountId } }
@@ -68,6 +68,21 @@ pub async fn erase(engine: &Engine, tenant: TenantId) -> Result<()> {
     engine.pauses_changed().await?;
     engine.lookups().reload().await?;
     engine.gates_changed(tenant).await
+}
+
+/// Takes up a tenant that was restored, before anybody opens it: what was claimed at the old place is judged as after a start,
+/// and what memory holds of tenants' settings is read again. It may be called again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn arrive(engine: &Engine, tenant: TenantId) -> Result<()> {
+    recover::after_arrival(engine.runtime(), tenant).await?;
+    engine.routes_changed().await?;
+    engine.inbound_changed().await?;
+    engine.pauses_changed().await?;
+    engine.lookups().reload().await?;
+    engine.gates_changed(tenant).await?;
+    follow(engine, tenant).await
 }
 
 /// Follows tenants that are suspended and let in again, until the program stops.

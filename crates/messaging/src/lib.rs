@@ -25,7 +25,7 @@
 //! - [`engine`]: what of these is alive, and [`live`]: what it does
 //! - [`retention`]: what is forgotten in time
 
-use db::Migration;
+use db::{Migration, Travel};
 use identity::encryption::Sealed;
 use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
@@ -151,6 +151,50 @@ pub const TABLES: &[&str] = &[
     "cdr_file",
     "known_country",
     "country_watch",
+];
+
+/// How they travel with their tenant.
+pub const TRAVEL: &[Travel] = &[
+    Travel::whole("smpp_account"),
+    Travel::whole("connection"),
+    Travel::whole("connection_hook"),
+    Travel::whole("route"),
+    Travel::whole("route_head"),
+    Travel::whole("route_version"),
+    Travel::whole("route_draft"),
+    Travel::whole("number_plan"),
+    Travel::whole("lookup_provider"),
+    Travel::whole("lookup_answer"),
+    Travel::whole("sender"),
+    Travel::whole("sender_pool"),
+    Travel::whole("sender_policy"),
+    Travel::whole("blacklist"),
+    Travel::whole("firewall_rule"),
+    Travel::whole("hours"),
+    Travel::whole("inbound_number"),
+    Travel::whole("mail_gateway"),
+    Travel::whole("distribution_list"),
+    Travel::whole("opt_out"),
+    Travel::whole("pause"),
+    Travel::whole("message"),
+    Travel::whole("part"),
+    Travel::whole("attempt"),
+    Travel::whole("pdu"),
+    Travel::whole("held_receipt"),
+    Travel::whole("push"),
+    Travel::whole("tally"),
+    Travel::whole("inbound_part"),
+    Travel::whole("inbound_reply"),
+    Travel::whole("conversation"),
+    Travel::whole("redrive"),
+    Travel::whole("refusal"),
+    Travel::whole("gate_tally"),
+    Travel::whole("cdr_stream"),
+    Travel::whole("cdr_file"),
+    Travel::whole("known_country"),
+    Travel::whole("country_watch"),
+    // It names no tenant. What stands in a claim may have left, also at the new place.
+    Travel::whole("claim").found_by("connection_id in (select id from connection where tenant_id = $1)"),
 ];
 
 /// The columns of this crate that hold sealed texts.

@@ -182,6 +182,42 @@ pub async fn after_start(runtime: &Runtime) -> Result<()> {
     Ok(())
 }
 
+/// After a tenant was restored from elsewhere, while this process has nothing of it in memory: the same for its own messages.
+///
+/// # Errors
+/// When the database does not answer; nothing has happened then.
+pub async fn after_arrival(runtime: &Runtime, tenant: TenantId) -> Result<()> {
+    let now = runtime.clock.now();
+    let mut tx = runtime.db.write(Tenancy::Every).await?;
+    tx.execute(
+        sql!(
+            "update message set wake_at = $2 where tenant_id = $1 and wake_at is not null and wake_at > $2 \
+             and state = 'queued' and wake_at > expires_at"
+        ),
+        args![tenant, now],
+    )
+    .await?;
+    loop {
+        let claims: Vec<ClaimRecord> = tx
+            .all(
+                sql!(
+                    "select id, messages from claim where connection_id in \
+                     (select id from connection where tenant_id = $1) order by id limit 100"
+                ),
+                args![tenant],
+            )
+            .await?;
+        if claims.is_empty() {
+            break;
+        }
+        for claim in claims {
+            take_up(&mut tx, runtime, &claim, now).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
 async fn take_up(tx: &mut db::Tx, runtime: &Runtime, claim: &ClaimRecord, now: Timestamp) -> Result<u64> {
     let messages: Vec<i64> = serde_json::from_str(&claim.messages).map_err(Error::internal)?;
     // Each message's id, and an id for what is noted about it.

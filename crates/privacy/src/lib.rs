@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-use db::Migration;
+use db::{Migration, Travel};
 use identity::encryption::Sealed;
 use runtime::job::Handler;
 use utoipa_axum::router::OpenApiRouter;
@@ -46,6 +46,21 @@ pub const TABLES: &[&str] = &[
     "breach_step",
     "retention_term",
     "retention_sweep",
+];
+
+/// How they travel with their tenant.
+pub const TRAVEL: &[Travel] = &[
+    Travel::whole("privacy_tenant"),
+    Travel::whole("person"),
+    Travel::whole("person_mark"),
+    Travel::whole("privacy_request"),
+    Travel::whole("privacy_step"),
+    Travel::whole("privacy_file"),
+    Travel::whole("privacy_erased"),
+    Travel::whole("tombstone"),
+    Travel::whole("consent"),
+    Travel::whole("breach"),
+    Travel::whole("breach_step"),
 ];
 
 /// The columns of this crate that hold texts sealed by the tenant's key. What a person's key locks is not among them: it

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use config::reload::{InForce, RELOADS_MAX, Reloaded};
 use config::{ConfigErrors, Finding, Severity};
-use db::Migration;
+use db::{Migration, Told, Travel};
 use tokio::sync::Notify;
 
 pub mod clock;
@@ -163,6 +163,22 @@ impl std::ops::Deref for Runtime {
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.
 pub const TABLES: &[&str] = &["event_head", "event_page", "idempotency", "job"];
+
+/// How they travel with their tenant.
+pub const TRAVEL: &[Travel] = &[
+    Travel::whole("event_head"),
+    Travel::whole("event_page"),
+    // Also where a request is repeated at the new place, nothing happens twice.
+    Travel::whole("idempotency"),
+    Travel::but(
+        "job",
+        &[Told {
+            column: "leased_until",
+            as_sql: "cast(0 as bigint)",
+            why: "the process that ran it is at the old place",
+        }],
+    ),
+];
 
 /// The tables of the event stream, kept answers and jobs.
 pub const MIGRATIONS: &[Migration] = &[

@@ -59,6 +59,7 @@ mod set;
 mod show;
 mod sim;
 mod status;
+mod suitcase;
 mod system;
 mod tenant;
 mod top;
@@ -308,6 +309,7 @@ fn carry_out(command: Command, config: &ConfigFlags, reach: &ReachFlags, out: &O
         Command::Cdr(command) => wait(cdr::run(&command, config, reach, out)),
         Command::Verify(command) => wait(verify::run(&command, config, reach, out)),
         Command::User(command) => wait(user::run(&command, config, reach, out)),
+        Command::Tenant(command) => wait(tenant::run(&command, (config, reach), out)),
         command => {
             let client = Client::new(config, reach)?;
             wait(ask(command, &client, out))
@@ -356,7 +358,6 @@ async fn ask(command: Command, client: &Client, out: &Out) -> Result<(), Failure
         Command::IdentityProvider(command) => identity_provider::run(&command, client, out).await,
         Command::Directory(command) => directory::run(&command, client, out).await,
         Command::Organisation(command) => organisation::run(&command, client, out).await,
-        Command::Tenant(command) => tenant::run(&command, client, out).await,
         // The others have been carried out without a client.
         _ => Ok(()),
     }

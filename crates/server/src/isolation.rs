@@ -365,6 +365,12 @@ async fn ask_all(platform: &Asker, first: &Party, second: &Party, mark: &str) ->
     let operations = operations(platform).await?;
     let (mut records, mut not_probed) = knowledge::records(&first.admin, Some(&first.person), mark).await?;
     records.insert("/api/v1/erasures", called_off(platform, first).await?);
+    let passphrase = json!({ "passphrase": format!("isolation {mark} {}", first.name) });
+    let path = "/api/v1/organisation/suitcases";
+    let suitcase = first.admin.ask("POST", path, &passphrase).await?.with(202, path)?;
+    let suitcase = suitcase["id"].as_str().unwrap_or_default().to_owned();
+    records.insert("/api/v1/suitcases", suitcase.clone());
+    records.insert("/api/v1/organisation/suitcases", suitcase);
     let roles = roles(second, mark).await?;
     let own: BTreeMap<_, _> = seen_by_owner(first, &records).await?;
     not_probed.extend(unknown(&operations, &records));

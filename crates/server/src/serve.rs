@@ -9,6 +9,7 @@ use db::{Db, Options};
 use identity::authenticate::Identity;
 use identity::encryption::{self, Sealed};
 use identity::first_start::{self, FirstStart};
+use identity::suitcase::{self, Luggage};
 use identity::value_list;
 use messaging::{Engine, Gateway};
 use runtime::config::Synchronous;
@@ -36,6 +37,15 @@ pub fn migrations() -> Vec<db::Migration> {
 /// All tables that hold tenants' rows, each behind those that it refers to.
 pub fn tables() -> Vec<&'static str> {
     [runtime::TABLES, identity::TABLES, privacy::TABLES, messaging::TABLES].concat()
+}
+
+/// What goes into a tenant's suitcase, the tenant's own row first.
+pub fn luggage() -> Luggage {
+    Luggage {
+        travels: [identity::TRAVEL, runtime::TRAVEL, privacy::TRAVEL, messaging::TRAVEL].concat(),
+        migrations: migrations(),
+        folders: messaging::cdr::folders,
+    }
 }
 
 /// All columns that hold sealed texts.
@@ -182,12 +192,12 @@ impl Server {
         encryption::name_columns(&runtime, sealed());
         personal::name_tables(&runtime, personal_tables());
         retention::name_classes(&runtime, retention_classes());
-        let first_start = first_start::run(&runtime).await?;
+        suitcase::name_luggage(&runtime, luggage());
+        // It keeps its key at once: whatever fails from here on, the next start makes no second one.
+        let first_start = first_start(&runtime).await?;
         value_list::seed_all(&runtime).await?;
         encryption::root::finish(&runtime, first_start.tenant).await?;
         identity::domain::refresh(&runtime).await?;
-        // At once: whatever fails from here on, the next start makes no second key.
-        keep_cli_key(&runtime, &first_start);
         let simulator = match runtime.config.simulator.enabled {
             true => Some(demo::start_simulator(&runtime).await?),
             false => None,
@@ -254,6 +264,16 @@ impl Server {
         self.runtime.writers.stop(wait).await;
         self.runtime.db.close().await;
     }
+}
+
+/// Makes an empty database usable, and keeps the key that it made.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn first_start(runtime: &Runtime) -> Result<FirstStart> {
+    let first_start = first_start::run(runtime).await?;
+    keep_cli_key(runtime, &first_start);
+    Ok(first_start)
 }
 
 /// Keeps the first start's key for the command line on this machine, readable by its owner alone.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::security_event::watch;
-use identity::{audit, directory, domain, erasure, grant, impersonation, review};
+use identity::{audit, directory, domain, erasure, grant, impersonation, review, suitcase};
 use messaging::{Engine, cdr, gate};
 use privacy::retention::HoldBack;
 use privacy::standing::Standings;
@@ -40,10 +40,20 @@ pub(crate) fn start(runtime: &Runtime, engine: &Engine) {
         let engine = leaving.clone();
         Box::pin(async move {
             messaging::leave::erase(&engine, tenant).await?;
+            suitcase::forget_tenant(engine.runtime(), tenant).await?;
             Standings::changed(engine.runtime(), tenant).await
         })
     });
     runtime.tasks.spawn("erasures", erasure::keep(runtime.clone(), serve::tables(), leave));
+    let arriving = engine.clone();
+    let arrive: suitcase::Arrive = Arc::new(move |tenant| {
+        let engine = arriving.clone();
+        Box::pin(async move {
+            messaging::leave::arrive(&engine, tenant).await?;
+            Standings::changed(engine.runtime(), tenant).await
+        })
+    });
+    runtime.tasks.spawn("suitcases", suitcase::keep(runtime.clone(), arrive));
     runtime.tasks.spawn("upkeep", fold(runtime.clone(), engine.clone()));
     runtime.tasks.spawn("sweep", sweep(runtime.clone()));
     runtime.tasks.spawn("retention", privacy::retention::keep(runtime.clone(), hold_back(runtime)));

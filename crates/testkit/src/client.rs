@@ -74,6 +74,12 @@ impl Client {
         Self { key: None, ..self.clone() }
     }
 
+    /// The same somebody at the door of another server.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { base: format!("http://{address}"), ..self.clone() }
+    }
+
     /// The same somebody with an API key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
@@ -110,6 +116,20 @@ impl Client {
     /// GET.
     pub async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], None).await
+    }
+
+    /// What is no text: the octets of a file.
+    ///
+    /// # Panics
+    /// When no whole answer of 200 comes.
+    pub async fn octets(&self, path: &str) -> Vec<u8> {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status().as_u16(), 200);
+        response.bytes().await.expect("all of it").to_vec()
     }
 
     /// DELETE.

@@ -70,6 +70,8 @@ mod security;
 mod smpp_carriers;
 #[path = "it/storage.rs"]
 mod storage;
+#[path = "it/suitcase.rs"]
+mod suitcase;
 #[path = "it/tenancy.rs"]
 mod tenancy;
 #[path = "it/tls.rs"]

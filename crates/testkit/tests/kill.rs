@@ -36,6 +36,8 @@ mod phones;
 mod privacy;
 #[path = "kill/retention.rs"]
 mod retention;
+#[path = "kill/suitcase.rs"]
+mod suitcase;
 
 /// Kills where `KILLS` does not say.
 const KILLS: u64 = 20;

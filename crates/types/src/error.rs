@@ -63,6 +63,9 @@ codes! {
     RequestTimeout "request_timeout" 408 "The request took too long" "Send it again; with the same Idempotency-Key nothing happens twice.";
     Conflict "conflict" 409 "The change clashes with the present state" "Read the record again and decide anew.";
     AlreadyExists "already_exists" 409 "The name is taken" "Choose another, or change the one that exists.";
+    TenantExists "tenant_exists" 409 "The tenant of the suitcase is here already" "A tenant never lives twice: erase the one that is here first, or restore the suitcase elsewhere.";
+    SuitcaseConflict "suitcase_conflict" 409 "Something of the suitcase is taken by another tenant here" "The detail names it; change it on either side, and export again where it was changed at the source.";
+    SuitcaseVersion "suitcase_version" 409 "The suitcase is of another version" "Run the same version on both sides; the detail names the steps of the schema that differ.";
     StillInUse "still_in_use" 409 "Something else depends on it" "The detail names what; remove that first.";
     KeyInProgress "idempotency_in_progress" 409 "A request with this key is still being carried out" "Wait a moment and send it again unchanged.";
     TooLarge "too_large" 413 "The body is larger than the limit" "Split it; the detail gives the limit.";
@@ -104,6 +107,9 @@ codes! {
     NotCancellable "not_cancellable" 409 "The message has gone too far to be stopped" "Only messages that are scheduled or queued can be cancelled or replaced.";
     SignInFailed "sign_in_failed" 401 "The sign-in with the other service failed" "Begin again; when it stays so, show the detail to your administrator.";
     DirectoryUnavailable "directory_unavailable" 503 "The directory does not answer" "Try again in a moment; people with a password of their own here still come in.";
+    SuitcaseLocked "suitcase_locked" 422 "The passphrase does not open the suitcase" "Give the passphrase that it was exported with, letter for letter.";
+    SuitcaseDamaged "suitcase_damaged" 422 "The suitcase is not as it was written" "The detail names the place; copy the file again, or export anew.";
+    SuitcaseRights "suitcase_rights" 422 "The suitcase gives somebody rights over the platform" "Take those rights away at the source and export again; they are given here anew.";
     WeakPassword "weak_password" 422 "The password is too weak" "Use at least 12 characters.";
     TooManyRequests "too_many_requests" 429 "Too many requests" "Wait for the seconds in Retry-After.";
     QueueFull "queue_full" 429 "The queue is full" "Send more slowly, or raise the bound in the configuration.";

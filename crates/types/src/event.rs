@@ -162,6 +162,12 @@ events! {
     ErasureCalledOff(Change) "tenant.erasure_called_off" true;
     /// A tenant is erased: nothing of it is left but the certificate.
     TenantErased(Change) "tenant.erased" true;
+    /// Somebody asked for all of a tenant in one file.
+    TenantExportAsked(Change) "tenant.export_asked" true;
+    /// All of a tenant stands in one file.
+    TenantExported(Change) "tenant.exported" true;
+    /// A tenant was restored from a file.
+    TenantRestored(Change) "tenant.restored" true;
     /// A tenant's looks were changed: its logo or its colour.
     BrandChanged(Change) "organisation.brand_changed" true;
     /// A domain of a tenant's own was added; it is to be proved.

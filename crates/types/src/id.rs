@@ -40,6 +40,8 @@ pub mod kind {
         Domain "dom" "domain";
         /// The erasure of a tenant.
         Erasure "era" "erasure";
+        /// A suitcase: all of a tenant in one file.
+        Suitcase "sui" "suitcase";
         /// A person who signs in.
         User "usr" "user";
         /// An API key.

@@ -25,6 +25,8 @@ pub type UserId = Id<kind::User>;
 pub type DomainId = Id<kind::Domain>;
 /// The id of a tenant's erasure.
 pub type ErasureId = Id<kind::Erasure>;
+/// The id of a suitcase.
+pub type SuitcaseId = Id<kind::Suitcase>;
 /// The id of an API key.
 pub type KeyId = Id<kind::Key>;
 /// The id of an application.

@@ -194,10 +194,13 @@ permissions! {
     OrganisationChange "organisation.change" "Organisation" "Change the organisation's settings and looks";
     DomainManage "organisation.domains" "Organisation" "Add, prove and remove the organisation's own domains";
     OrganisationErase "organisation.erase" "Organisation" "Ask for the erasure of the organisation, and call it off";
+    OrganisationExport "organisation.export" "Organisation" "Take the whole organisation away as a file";
     TenantView "tenant.view" "Platform" "See all tenants";
     TenantCreate "tenant.create" "Platform" "Create tenants";
     TenantChange "tenant.change" "Platform" "Change and suspend tenants";
     TenantErase "tenant.erase" "Platform" "Erase tenants, call that off, and see the certificates";
+    TenantExport "tenant.export" "Platform" "Take tenants away as files, and see the files";
+    TenantRestore "tenant.restore" "Platform" "Restore tenants from files";
     SystemView "system.view" "Platform" "See the system's state";
     SystemManage "system.manage" "Platform" "Read the configuration again";
 }
@@ -296,6 +299,8 @@ impl Permission {
                 | Self::TenantCreate
                 | Self::TenantChange
                 | Self::TenantErase
+                | Self::TenantExport
+                | Self::TenantRestore
                 | Self::SystemView
                 | Self::SystemManage
         )

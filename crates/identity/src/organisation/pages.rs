@@ -122,6 +122,7 @@ fn content(visitor: &Visitor, tenant: &Tenant, given: &Given, refused: &Refused)
     };
     let actions = html! {
         (form::link("Domains", "/domains"))
+        @if may(Permission::OrganisationExport) { (form::link("Take it away", "/organisation/suitcases")) }
         @if may(Permission::OrganisationErase) { (form::link("Erasure", "/organisation/erasure")) }
     };
     Content { actions, ..Content::new("Organisation", body) }

@@ -64,7 +64,7 @@ pub async fn ask(runtime: &Runtime, email: &str, wanted: Wanted, origin: &Origin
     // Of the installation's own tenant: whose the address is must not be looked up here.
     let house: First = tx
         .one(
-            sql!("select id from tenant order by id limit 1 /* every tenant: the installation's own is the first */"),
+            sql!("select id from tenant where platform order by id limit 1 /* every tenant: the installation's own */"),
             args![],
         )
         .await?;

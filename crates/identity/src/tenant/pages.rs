@@ -81,6 +81,7 @@ async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response
         @if visitor.scope.permissions().contains(Permission::TenantCreate) {
             (form::link("New tenant", "/tenants/new").icon(Icon::Plus).weight(form::Weight::Primary))
         }
+        @if visitor.scope.permissions().contains(Permission::TenantExport) { (form::link("Suitcases", "/suitcases")) }
         @if visitor.scope.permissions().contains(Permission::TenantErase) { (form::link("Erasures", "/erasures")) }
     };
     Ok(visitor.page(Content { actions, ..Content::new("Tenants", body) }))
@@ -184,6 +185,9 @@ fn detail<'a>(visitor: &Visitor, tenant: &'a Tenant, given: &TenantForm, refused
     let actions = html! {
         @if visitor.scope.permissions().contains(Permission::TenantErase) {
             (form::link("Erasure", &format!("/tenants/{}/erasure", tenant.id)))
+        }
+        @if visitor.scope.permissions().contains(Permission::TenantExport) {
+            (form::link("Take it away", &format!("/tenants/{}/suitcases", tenant.id)))
         }
     };
     Content { breadcrumbs, actions, ..Content::new(&tenant.name, body) }

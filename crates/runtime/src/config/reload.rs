@@ -180,6 +180,9 @@ taken_at_once! {
     tenants.domains_max;
     tenants.domain_proof_port;
     tenants.logo_bytes_max;
+    tenants.suitcase_keep_h;
+    tenants.suitcase_bytes_max;
+    tenants.restore_rows_max;
     log.filter;
     cdr.lines_max;
     cdr.bytes_max;

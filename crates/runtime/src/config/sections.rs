@@ -436,6 +436,12 @@ pub struct Tenants {
     pub domain_proof_port: u16,
     /// The largest logo.
     pub logo_bytes_max: usize,
+    /// How long a suitcase's file is kept.
+    pub suitcase_keep_h: u32,
+    /// The largest suitcase that is uploaded.
+    pub suitcase_bytes_max: i64,
+    /// Rows that are restored into SQLite while the server runs.
+    pub restore_rows_max: u64,
 }
 
 /// `[log]`: what is logged, and how.

@@ -147,6 +147,11 @@ impl Vault {
         Vault::holding(None, Roots { current: Key::new(Zeroizing::new(octets)), former: Vec::new() })
     }
 
+    /// A vault over a key that another vault keeps, such as the one of a suitcase.
+    pub fn from_data_key(data: &DataKey) -> Vault {
+        Vault::holding(None, Roots { current: data.key.copy(), former: Vec::new() })
+    }
+
     fn holding(file: Option<PathBuf>, roots: Roots) -> Vault {
         Vault {
             file,

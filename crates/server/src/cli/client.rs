@@ -298,8 +298,13 @@ impl Client {
     ///
     /// # Errors
     /// A refusal, or a server that is not there.
-    pub(super) async fn put_octets(&self, segments: &[&str], octets: Vec<u8>) -> Result<Answer, Failure> {
-        let url = self.url(&[&["api", "v1"], segments].concat(), &[]);
+    pub(super) async fn put_octets(
+        &self,
+        segments: &[&str],
+        query: Query<'_>,
+        octets: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let url = self.url(&[&["api", "v1"], segments].concat(), query);
         let request = self.request(Method::PUT, url).header(CONTENT_TYPE, "application/octet-stream");
         let sent = request.body(octets).timeout(ANSWER_WITHIN).send().await;
         self.read(sent.map_err(|error| self.lost(&error))?).await

@@ -93,7 +93,7 @@ pub(super) async fn run(command: &OrganisationCommand, client: &Client, out: &Ou
             let octets = std::fs::read(file).map_err(|error| {
                 Failure::failed(format!("{} cannot be read: {error}", file.display()), "check the path.")
             })?;
-            client.put_octets(&["organisation", "logo"], octets).await?
+            client.put_octets(&["organisation", "logo"], &[], octets).await?
         }
         OrganisationCommand::Logo { file: None, .. } => client.remove(&["organisation", "logo"], &[]).await?,
         OrganisationCommand::Domains => {

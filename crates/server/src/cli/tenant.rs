@@ -1,5 +1,7 @@
 //! `switchboard tenant`: organisations.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::json;
 
@@ -7,6 +9,8 @@ use super::client::{Client, Kind, PageFlags};
 use super::failure::Failure;
 use super::set::Members;
 use super::show::Out;
+use super::suitcase::{self, PassphraseFlags};
+use super::{ConfigFlags, ReachFlags};
 
 const KIND: Kind = Kind { path: "tenants", prefix: "ten", noun: "tenant", names: &["slug", "name"] };
 
@@ -67,6 +71,48 @@ pub(super) enum TenantCommand {
     },
     /// All erasures, newest first; with --json their certificates too
     Erasures(PageFlags),
+    /// Take all of a tenant away in one file, shut by a passphrase; import restores it elsewhere
+    Export {
+        /// Its id, slug or name
+        tenant: String,
+        /// Where to put the file
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Shut the tenant first, so that it never lives twice: people, programs and binds are refused from then on. Messages
+        /// that a carrier has not answered yet are told
+        #[arg(long)]
+        suspend: bool,
+        #[command(flatten)]
+        passphrase: PassphraseFlags,
+        /// Do not ask the server: by the database itself, where no server runs
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Restore a tenant from a file that export has written. Everything is checked before anything is written
+    Import {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Open the tenant at once; without it you open it when you have compared the hashes
+        #[arg(long)]
+        open: bool,
+        /// The public key of the tenant's audit trail, as it was kept elsewhere: base64url, or PEM
+        #[arg(long, value_name = "KEY")]
+        public_key: Option<String>,
+        #[command(flatten)]
+        passphrase: PassphraseFlags,
+        /// Do not ask the server: into the database itself, where no server runs
+        #[arg(long)]
+        offline: bool,
+    },
+    /// The number of rows and the hash of each table of a tenant: the same on every installation that has it
+    Hash {
+        /// Its id, slug or name
+        tenant: String,
+        /// Do not ask the server: by the database itself
+        #[arg(long)]
+        offline: bool,
+    },
     /// The certificate of an erasure, for a file of yours; verify erasure reads it without a server
     Certificate {
         /// The erasure's id
@@ -94,7 +140,25 @@ const FIRST: &[&str] = &["id", "name", "slug", "status"];
 ///
 /// # Errors
 /// What the server refuses.
-pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: &TenantCommand,
+    (flags, reach): (&ConfigFlags, &ReachFlags),
+    out: &Out,
+) -> Result<(), Failure> {
+    match command {
+        TenantCommand::Export { tenant, to, suspend, passphrase, offline: true } => {
+            suitcase::export_offline((tenant, to), *suspend, passphrase.read()?, (flags, out)).await
+        }
+        TenantCommand::Import { file, open, public_key, passphrase, offline: true } => {
+            let wish = (*open, public_key.clone());
+            suitcase::import_offline(file, wish, passphrase.read()?, (flags, out)).await
+        }
+        TenantCommand::Hash { tenant, offline: true } => suitcase::hash_offline(tenant, flags, out).await,
+        _ => ask(command, &Client::new(flags, reach)?, out).await,
+    }
+}
+
+async fn ask(command: &TenantCommand, client: &Client, out: &Out) -> Result<(), Failure> {
     let answer = match command {
         TenantCommand::List(page) => {
             let columns = [
@@ -132,6 +196,9 @@ pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> 
                 .with("status", status.clone());
             client.patch(&["tenants", &client.find(&KIND, tenant).await?], &body.value()).await?
         }
+        TenantCommand::Export { .. } | TenantCommand::Import { .. } | TenantCommand::Hash { .. } => {
+            return travel(command, client, out).await;
+        }
         TenantCommand::Erase { tenant, name, grace_hours } => {
             let body = json!({ "name": name, "grace_h": grace_hours });
             client.post(&["tenants", &client.find(&KIND, tenant).await?, "erasure"], &body).await?
@@ -157,6 +224,26 @@ pub(super) async fn run(command: &TenantCommand, client: &Client, out: &Out) -> 
     };
     answer.show(out, |value| out.facts(value, FIRST));
     Ok(())
+}
+
+/// What is about all of a tenant in one file.
+async fn travel(command: &TenantCommand, client: &Client, out: &Out) -> Result<(), Failure> {
+    match command {
+        TenantCommand::Export { tenant, to, suspend, passphrase, .. } => {
+            let (tenant, passphrase) = (client.find(&KIND, tenant).await?, passphrase.read()?);
+            suitcase::export(client, (&tenant, to), (*suspend, &passphrase), out).await
+        }
+        TenantCommand::Import { file, open, public_key, passphrase, .. } => {
+            let passphrase = passphrase.read()?;
+            suitcase::import(client, (file, *open), (&passphrase, public_key.as_deref()), out).await
+        }
+        TenantCommand::Hash { tenant, .. } => {
+            let hashes = client.get(&["tenants", &client.find(&KIND, tenant).await?, "hashes"], &[]).await?;
+            suitcase::tell_hashes(&hashes.value, out);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn certificate(client: &Client, erasure: &str, out: &Out) -> Result<(), Failure> {

@@ -332,6 +332,12 @@ fn plausible_of_access(method: &str, rest: &[&str]) -> Value {
         ("POST", ["users", _, "impersonation"]) => json!({ "reason": "a test" }),
         ("POST", ["tenants"]) => json!({ "name": "x" }),
         ("POST", ["tenants", _, "erasure"] | ["organisation", "erasure"]) => json!({ "name": "x" }),
+        (
+            "POST",
+            ["tenants", _, "suitcases"] | ["organisation", "suitcases"] | ["suitcases", _, "restore"],
+        ) => {
+            json!({ "passphrase": "six words that nobody would guess" })
+        }
         ("POST", ["domains"]) => json!({ "host": "another.example.org" }),
         ("PATCH", _) => json!({ "name": "Changed" }),
         _ => json!({}),
