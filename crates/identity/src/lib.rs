@@ -229,6 +229,27 @@ pub const TRAVEL: &[Travel] = &[
     Travel::whole("totp"),
     Travel::whole("backup_code"),
     Travel::whole("passkey"),
+    Travel::but(
+        "user_phone",
+        &[
+            Told {
+                column: "wanted",
+                as_sql: "cast(null as text)",
+                why: "its code went out from the old place",
+            },
+            Told {
+                column: "wanted_hash",
+                as_sql: "cast(null as text)",
+                why: "its code went out from the old place",
+            },
+            Told {
+                column: "wanted_until",
+                as_sql: "cast(null as bigint)",
+                why: "its code went out from the old place",
+            },
+        ],
+    ),
+    Travel::stays("sms_code", "they count for an hour what was sent from the old place"),
     Travel::whole("device"),
     Travel::stays("pending_sign_in", "it goes on at the old place, or is begun anew"),
     Travel::stays("mailed_token", "each leads to the old place, and is good for hours"),
@@ -265,6 +286,10 @@ pub const TRAVEL: &[Travel] = &[
     Travel::whole("identity_provider"),
     Travel::whole("identity_domain"),
     Travel::whole("user_identity"),
+    Travel::whole("directory"),
+    Travel::whole("directory_domain"),
+    Travel::whole("directory_person"),
+    Travel::stays("directory_run", "they were made from the old place; the next reading is made from here"),
 ];
 
 /// The columns of this crate that hold sealed texts.

@@ -219,6 +219,10 @@ pub async fn change(
     patch: DistributionListPatch,
 ) -> Result<DistributionList> {
     scope.require(Permission::DistributionChange)?;
+    // Who sees phones masked would save the masks.
+    if !patch.rule.is_empty() {
+        scope.require(Permission::IdentifierView)?;
+    }
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {

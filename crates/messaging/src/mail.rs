@@ -432,6 +432,10 @@ async fn present(tx: &mut db::Tx, tenant: TenantId, id: MailGatewayId) -> Result
 /// its values.
 pub async fn change(scope: &Scope, id: MailGatewayId, patch: MailGatewayPatch) -> Result<MailGateway> {
     scope.require(Permission::MailChange)?;
+    // Who sees addresses masked would save the masks.
+    if !patch.settings.is_empty() {
+        scope.require(Permission::IdentifierView)?;
+    }
     let mut write = scope.write().await?;
     let before = present(&mut write, scope.tenant(), id).await?;
     if patch.revision.is_some_and(|revision| revision != before.revision) {

@@ -61,6 +61,8 @@ pub const TRAVEL: &[Travel] = &[
     Travel::whole("consent"),
     Travel::whole("breach"),
     Travel::whole("breach_step"),
+    Travel::whole("retention_term"),
+    Travel::whole("retention_sweep"),
 ];
 
 /// The columns of this crate that hold texts sealed by the tenant's key. What a person's key locks is not among them: it

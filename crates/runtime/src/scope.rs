@@ -398,10 +398,11 @@ impl Scope {
     /// Begins a change to the tenants themselves, whose rows are nobody's own.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] without a permission to create, change or erase tenants; otherwise as [`Scope::write`].
+    /// [`Code::Forbidden`] without a permission to create, change, export or erase tenants; otherwise as [`Scope::write`].
     pub async fn write_every(&self) -> Result<Write> {
         let may = |one| self.permissions().contains(one);
-        if !may(Permission::TenantCreate) && !may(Permission::TenantErase) {
+        let any = [Permission::TenantCreate, Permission::TenantErase, Permission::TenantExport];
+        if !any.into_iter().any(may) {
             self.require(Permission::TenantChange)?;
         }
         let tx = self.inner.runtime.db.write(Tenancy::Every).await?;

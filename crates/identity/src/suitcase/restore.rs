@@ -87,6 +87,7 @@ const TOLD: &[(&str, &str, &str, &str)] = &[
     ("tenant", "slug", "short name", "erase the tenant that has it here, or leave the suitcase where it is"),
     ("users", "email_folded", "e-mail address", "change the address of the user on either side"),
     ("identity_domain", "domain", "domain of a sign-in service", "take it off the service on either side"),
+    ("directory_domain", "domain", "domain of a directory", "take it off the directory on either side"),
     ("smpp_account", "system_id", "system id", "delete the SMPP account that has it here, or in the source"),
     ("mail_gateway", "subdomain", "subdomain of a mail gateway", "change that of the gateway on either side"),
 ];
