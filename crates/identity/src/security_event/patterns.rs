@@ -343,26 +343,29 @@ fn widened(event: &Event, actor: &str) -> Option<(Severity, String, String, Stri
             told(severity, change, "made an API key".to_owned())
         }
         Event::SignInPolicyChanged(change) => {
-            let roles = |side: Option<&Value>| -> HashSet<String> {
-                let list = side.and_then(|side| side["second_factor_roles"].as_array());
-                list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-            };
-            let lost = roles(change.before.as_ref()).difference(&roles(change.after.as_ref())).count();
-            // A phone beside another factor weakens it, and alone it is the weakest that there is.
-            let on = |member: &str| {
-                let is = |side: Option<&Value>| side.is_some_and(|side| side[member] == true);
-                !is(change.before.as_ref()) && is(change.after.as_ref())
-            };
-            match (lost, on("sms_alone"), on("sms_codes")) {
-                (0, false, false) => None,
-                (0, true, _) => {
-                    told(Severity::Medium, change, "let a phone be enough as a second step".to_owned())
-                }
-                (0, false, true) => told(Severity::Low, change, "let codes go to phones".to_owned()),
-                _ => told(Severity::Medium, change, format!("took the second step from {lost} roles")),
-            }
+            weakened(change).and_then(|(severity, what)| told(severity, change, what))
         }
         _ => None,
+    }
+}
+
+/// What a new policy takes from how people prove who they are: how bad that is, and in words.
+fn weakened(change: &Change) -> Option<(Severity, String)> {
+    let roles = |side: Option<&Value>| -> HashSet<String> {
+        let list = side.and_then(|side| side["second_factor_roles"].as_array());
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let lost = roles(change.before.as_ref()).difference(&roles(change.after.as_ref())).count();
+    // A phone beside another factor weakens it, and alone it is the weakest that there is.
+    let on = |member: &str| {
+        let is = |side: Option<&Value>| side.is_some_and(|side| side[member] == true);
+        !is(change.before.as_ref()) && is(change.after.as_ref())
+    };
+    match (lost, on("sms_alone"), on("sms_codes")) {
+        (0, false, false) => None,
+        (0, true, _) => Some((Severity::Medium, "let a phone be enough as a second step".to_owned())),
+        (0, false, true) => Some((Severity::Low, "let codes go to phones".to_owned())),
+        _ => Some((Severity::Medium, format!("took the second step from {lost} roles"))),
     }
 }
 

@@ -444,7 +444,7 @@ async fn the_explainer_says_what_enforcement_does() {
         allowed += usize::from(enforced);
         reached += usize::from(told.barred_by.iter().any(|ground| ground.kind == Kind::Reach));
     }
-    assert!((1_000..9_000).contains(&allowed) && reached > 100, "{allowed} allowed, {reached} out of reach");
+    assert!((1_000..9_000).contains(&allowed) && reached > 30, "{allowed} allowed, {reached} out of reach");
 }
 
 /// What the operations themselves do: they require, and where a record has an owner they require for it.

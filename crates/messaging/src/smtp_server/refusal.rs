@@ -12,6 +12,7 @@ pub fn reply_code(code: Code) -> Reply {
         Code::ShuttingDown => Reply::CLOSING,
         Code::Internal
         | Code::Unavailable
+        | Code::DirectoryUnavailable
         | Code::DatabaseBusy
         | Code::RequestTimeout
         | Code::KeyInProgress => Reply::LATER,

@@ -14,6 +14,7 @@ pub fn error_code(code: Code) -> ErrorCode {
         | Code::StorageFull
         | Code::Internal
         | Code::Unavailable
+        | Code::DirectoryUnavailable
         | Code::DatabaseBusy
         | Code::ShuttingDown
         | Code::RequestTimeout => ErrorCode::NOT_ALLOWED,

@@ -120,6 +120,40 @@ async fn a_code_on_the_phone_is_the_second_step_and_works_once() {
     house.stop().await;
 }
 
+/// Nothing that anybody may look at says what the message says, nor does a file.
+async fn tell_nobody(house: &House, ana: &mut Browser, (id, trace): (&str, &str), said: &str) {
+    let hex: String = said.bytes().map(|octet| format!("{octet:02x}")).collect();
+    let mut paths = vec![
+        "/api/v1/messages".to_owned(),
+        "/api/v1/conversations".to_owned(),
+        "/api/v1/events?after=0".to_owned(),
+        "/api/v1/audit".to_owned(),
+        "/api/v1/refusals".to_owned(),
+        format!("{trace}/pdus"),
+        format!("{trace}/jsonl"),
+    ];
+    paths.extend(["", "/timeline", "/why", "/pdus"].map(|rest| format!("/api/v1/messages/{id}{rest}")));
+    for path in &paths {
+        let answer = house.admin.get(path).await;
+        assert!(answer.status == 200 || answer.status == 404, "{path}: {} {}", answer.status, answer.text);
+        assert!(!answer.text.contains(said) && !answer.text.contains(&hex), "{path} tells the code");
+    }
+    for path in ["/messages".to_owned(), format!("/messages/{id}"), "/account/security/history".to_owned()] {
+        let page = ana.get(&path).await;
+        assert!(page.status == 200 && !page.text.contains(said), "{path} tells the code");
+    }
+    // Not on the disk either, where the database is a file.
+    let data = &house.server.runtime.config.data_dir;
+    for entry in std::fs::read_dir(data).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let octets = std::fs::read(&path).unwrap();
+            let found = octets.windows(said.len()).any(|window| window == said.as_bytes());
+            assert!(!found, "{} holds the code", path.display());
+        }
+    }
+}
+
 #[tokio::test]
 async fn nobody_but_the_phone_reads_the_code() {
     let house = House::start().await;
@@ -166,26 +200,7 @@ async fn nobody_but_the_phone_reads_the_code() {
         })
         .await;
     let said = text.split('.').next().unwrap().to_owned();
-    let hex: String = said.bytes().map(|octet| format!("{octet:02x}")).collect();
-    let mut paths = vec![
-        "/api/v1/messages".to_owned(),
-        "/api/v1/conversations".to_owned(),
-        "/api/v1/events?after=0".to_owned(),
-        "/api/v1/audit".to_owned(),
-        "/api/v1/refusals".to_owned(),
-        format!("{trace}/pdus"),
-        format!("{trace}/jsonl"),
-    ];
-    paths.extend(["", "/timeline", "/why", "/pdus"].map(|rest| format!("/api/v1/messages/{id}{rest}")));
-    for path in &paths {
-        let answer = house.admin.get(path).await;
-        assert!(answer.status == 200 || answer.status == 404, "{path}: {} {}", answer.status, answer.text);
-        assert!(!answer.text.contains(&said) && !answer.text.contains(&hex), "{path} tells the code");
-    }
-    for path in ["/messages".to_owned(), format!("/messages/{id}"), "/account/security/history".to_owned()] {
-        let page = ana.get(&path).await;
-        assert!(page.status == 200 && !page.text.contains(&said), "{path} tells the code");
-    }
+    tell_nobody(&house, &mut ana, (id, &trace), &said).await;
     let shown = ana.get(&format!("/messages/{id}")).await;
     assert!(shown.text.contains("for its recipient alone"));
     let traced = house.admin.get(&format!("{trace}/pdus")).await.expect(200).to_string();
@@ -201,15 +216,5 @@ async fn nobody_but_the_phone_reads_the_code() {
             house.admin.get(&format!("{trace}/pdus")).await.text.contains("Nothing to hide")
         })
         .await;
-    // Not on the disk either, where the database is a file.
-    let data = &house.server.runtime.config.data_dir;
-    for entry in std::fs::read_dir(data).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            let octets = std::fs::read(&path).unwrap();
-            let found = octets.windows(said.len()).any(|window| window == said.as_bytes());
-            assert!(!found, "{} holds the code", path.display());
-        }
-    }
     house.stop().await;
 }

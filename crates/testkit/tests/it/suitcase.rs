@@ -167,6 +167,32 @@ async fn each_table_says_how_it_travels() {
     here.stop().await;
 }
 
+/// What can be there only once, and where it is told that it is taken.
+const TAKEN: [(&str, &str); 6] = [
+    ("update tenant set slug = 'text 77' where slug = 'text 78'", "tenant.slug"),
+    ("update users set email_folded = 'text 77' where email_folded = 'text 78'", "users.email_folded"),
+    ("update smpp_account set system_id = 'text 77' where system_id = 'text 78'", "smpp_account.system_id"),
+    ("update mail_gateway set subdomain = 'text 77' where subdomain = 'text 78'", "mail_gateway.subdomain"),
+    ("update identity_domain set domain = 'text 77' where domain = 'text 78'", "identity_domain.domain"),
+    ("update directory_domain set domain = 'text 77' where domain = 'text 78'", "directory_domain.domain"),
+];
+
+/// Rights over the platform, and what takes them away again.
+const RIGHTS: [(&str, &str); 3] = [
+    (
+        "update users set role = 'platform_admin' where id = 77",
+        "update users set role = 'viewer' where id = 77",
+    ),
+    (
+        "update api_key set scopes = '[\"*\"]', owner_id = null where id = 77",
+        "update api_key set scopes = '[]', owner_id = 77 where id = 77",
+    ),
+    (
+        "update access_grant set permissions = '{\"tenant.view\":\"all\"}' where id = 77",
+        "update access_grant set permissions = '{}' where id = 77",
+    ),
+];
+
 #[tokio::test]
 async fn what_is_wrong_with_a_suitcase_is_named_and_nothing_of_it_is_there() {
     let here = Elsewhere::new(false).await;
@@ -209,19 +235,7 @@ async fn what_is_wrong_with_a_suitcase_is_named_and_nothing_of_it_is_there() {
 
     // What can be there only once is looked for before a row is written.
     let bystander = there.tenant(78).await;
-    for (text, at) in [
-        ("update tenant set slug = 'text 77' where slug = 'text 78'", "tenant.slug"),
-        ("update users set email_folded = 'text 77' where email_folded = 'text 78'", "users.email_folded"),
-        (
-            "update smpp_account set system_id = 'text 77' where system_id = 'text 78'",
-            "smpp_account.system_id",
-        ),
-        (
-            "update mail_gateway set subdomain = 'text 77' where subdomain = 'text 78'",
-            "mail_gateway.subdomain",
-        ),
-        ("update identity_domain set domain = 'text 77' where domain = 'text 78'", "identity_domain.domain"),
-    ] {
+    for (text, at) in TAKEN {
         there.run(text.to_owned()).await;
         let error = there.import(&file).await.unwrap_err();
         assert_eq!((error.code(), error.place()), (Code::SuitcaseConflict, Some(at)));
@@ -233,20 +247,7 @@ async fn what_is_wrong_with_a_suitcase_is_named_and_nothing_of_it_is_there() {
     there.run("update message set id = 78 where id = 77".to_owned()).await;
 
     // Rights over the platform do not come in.
-    for (text, back) in [
-        (
-            "update users set role = 'platform_admin' where id = 77",
-            "update users set role = 'viewer' where id = 77",
-        ),
-        (
-            "update api_key set scopes = '[\"*\"]', owner_id = null where id = 77",
-            "update api_key set scopes = '[]', owner_id = 77 where id = 77",
-        ),
-        (
-            "update access_grant set permissions = '{\"tenant.view\":\"all\"}' where id = 77",
-            "update access_grant set permissions = '{}' where id = 77",
-        ),
-    ] {
+    for (text, back) in RIGHTS {
         here.run(text.to_owned()).await;
         let (file, _) = here.export(tenant).await;
         assert_eq!(there.import(&file).await.unwrap_err().code(), Code::SuitcaseRights, "{text}");
@@ -354,14 +355,9 @@ async fn reached(admin: &Client, id: &str) -> serde_json::Value {
     panic!("the suitcase {id} does not come to its end");
 }
 
-#[tokio::test]
-async fn a_tenant_moves_from_one_running_server_to_another() {
-    let (here, there) = (House::start().await, House::start().await);
-    let (tenant, neighbour) = here.neighbour().await;
-    fill(&neighbour).await;
-    // The tenant itself: not shut, and not another's.
-    let asked = json!({ "passphrase": PASSPHRASE, "suspend": true });
-    let own = neighbour.post("/api/v1/organisation/suitcases", &asked).await;
+/// A tenant's own administrator takes a copy, which shuts nothing and is nobody else's.
+async fn takes_itself_along(here: &House, neighbour: &Client, asked: &serde_json::Value) {
+    let own = neighbour.post("/api/v1/organisation/suitcases", asked).await;
     assert_eq!((own.status, &own.json()["at"]), (422, &json!("suspend")));
     let short = neighbour.post("/api/v1/organisation/suitcases", &json!({ "passphrase": "short" })).await;
     assert_eq!((short.status, &short.json()["at"]), (422, &json!("passphrase")));
@@ -376,6 +372,15 @@ async fn a_tenant_moves_from_one_running_server_to_another() {
     assert_eq!(neighbour.get("/api/v1/suitcases").await.status, 403);
     let others = here.admin.get(&format!("/api/v1/organisation/suitcases/{own}")).await;
     assert_eq!(others.status, 404, "it is the other tenant's own");
+}
+
+#[tokio::test]
+async fn a_tenant_moves_from_one_running_server_to_another() {
+    let (here, there) = (House::start().await, House::start().await);
+    let (tenant, neighbour) = here.neighbour().await;
+    fill(&neighbour).await;
+    let asked = json!({ "passphrase": PASSPHRASE, "suspend": true });
+    takes_itself_along(&here, &neighbour, &asked).await;
 
     // The platform's administrator moves it.
     let path = format!("/api/v1/tenants/{tenant}/suitcases");

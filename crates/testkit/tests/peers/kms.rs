@@ -52,6 +52,49 @@ async fn root(house: &House) -> serde_json::Value {
     house.admin.get("/api/v1/root-keys").await.expect(200)
 }
 
+/// Turns the root key into the service, out of it and in again, while messages are sent.
+async fn turn_under_load(house: &House, folder: &Path) {
+    let stop = AtomicBool::new(false);
+    let sender = async {
+        let mut sent = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let body = json!({ "to": "+33612345678", "text": "while keys move" });
+            house.admin.post("/api/v1/messages", &body).await.expect(202);
+            sent += 1;
+        }
+        sent
+    };
+    let turner = async {
+        for (to, closed) in [("", true), ("?to=file", false), ("?to=kms", true)] {
+            let path = format!("/api/v1/root-keys/turn{to}");
+            let turned = house.admin.post(&path, &json!({})).await.expect(200);
+            assert_eq!((&turned["closed"], &turned["to_wrap"]), (&json!(closed), &json!(0)), "{turned}");
+            let form = if closed { "kms.aws." } else { "v1." };
+            assert!(lines(folder).iter().all(|line| line.starts_with(form)));
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (sent, ()) = tokio::join!(sender, turner);
+    assert!(sent > 3, "{sent} messages went beside it");
+}
+
+/// A start asks the service, and refuses what is not as it was.
+async fn strangers_do_not_start(config: &Config, folder: &Path) {
+    let mut nobody = config.clone();
+    nobody.kms.provider = KmsProvider::Off;
+    assert!(refused(nobody).await.contains("set kms.provider"));
+    let mut stranger = config.clone();
+    stranger.kms.secret_access_key = Secret::new("not-the-secret-of-the-user".to_owned());
+    let why = refused(stranger).await;
+    assert!(why.contains("403") && !why.contains("not-the-secret"), "{why}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.join("root.key"), elsewhere.path().join("root.key")).unwrap();
+    let mut taken = config.clone();
+    taken.data_dir = elsewhere.path().to_owned();
+    let why = refused(taken).await;
+    assert!(why.contains("InvalidCiphertextException"), "another installation's context: {why}");
+}
+
 #[tokio::test]
 async fn the_root_key_moves_to_the_service_and_back_under_load() {
     let kms = peers::aws_kms().await.unwrap();
@@ -75,28 +118,7 @@ async fn the_root_key_moves_to_the_service_and_back_under_load() {
     })
     .await;
     assert_eq!(root(&house).await["closed"], false, "as it lay");
-    let stop = AtomicBool::new(false);
-    let sender = async {
-        let mut sent = 0;
-        while !stop.load(Ordering::Relaxed) {
-            let body = json!({ "to": "+33612345678", "text": "while keys move" });
-            house.admin.post("/api/v1/messages", &body).await.expect(202);
-            sent += 1;
-        }
-        sent
-    };
-    let turner = async {
-        for (to, closed) in [("", true), ("?to=file", false), ("?to=kms", true)] {
-            let path = format!("/api/v1/root-keys/turn{to}");
-            let turned = house.admin.post(&path, &json!({})).await.expect(200);
-            assert_eq!((&turned["closed"], &turned["to_wrap"]), (&json!(closed), &json!(0)), "{turned}");
-            let form = if closed { "kms.aws." } else { "v1." };
-            assert!(lines(folder.path()).iter().all(|line| line.starts_with(form)));
-        }
-        stop.store(true, Ordering::Relaxed);
-    };
-    let (sent, ()) = tokio::join!(sender, turner);
-    assert!(sent > 3, "{sent} messages went beside it");
+    turn_under_load(&house, folder.path()).await;
     assert_eq!(lines(folder.path()).len(), 4, "the present one and three former ones");
     let wrong = house.admin.post("/api/v1/root-keys/turn?to=paper", &json!({})).await;
     assert_eq!((wrong.problem(), wrong.json()["at"].clone()), ("invalid_value".to_owned(), json!("to")));
@@ -105,20 +127,7 @@ async fn the_root_key_moves_to_the_service_and_back_under_load() {
     let config = (*house.server.runtime.config).clone();
     house.stop().await;
 
-    // The next start asks the service, and refuses what is not as it was.
-    let mut nobody = config.clone();
-    nobody.kms.provider = KmsProvider::Off;
-    assert!(refused(nobody).await.contains("set kms.provider"));
-    let mut stranger = config.clone();
-    stranger.kms.secret_access_key = Secret::new("not-the-secret-of-the-user".to_owned());
-    let why = refused(stranger).await;
-    assert!(why.contains("403") && !why.contains("not-the-secret"), "{why}");
-    let elsewhere = tempfile::tempdir().unwrap();
-    std::fs::copy(folder.path().join("root.key"), elsewhere.path().join("root.key")).unwrap();
-    let mut taken = config.clone();
-    taken.data_dir = elsewhere.path().to_owned();
-    let why = refused(taken).await;
-    assert!(why.contains("InvalidCiphertextException"), "another installation's context: {why}");
+    strangers_do_not_start(&config, folder.path()).await;
 
     let house = House::start_with(|config| {
         at(config);
