@@ -1,6 +1,6 @@
 //! Suitcases as a server keeps them: asked for, worked on, handed out, gone after a time.
 
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
 use db::{Tx, args, record, sql};
@@ -376,7 +376,8 @@ pub async fn receive(scope: &Scope, id: SuitcaseId, offset: i64, octets: Vec<u8>
 /// Asks that a suitcase that was uploaded be restored. A wrong passphrase is told at once; everything else by its state.
 ///
 /// # Errors
-/// Without `tenant.restore`; `step_up_required`; `suitcase_locked`, `suitcase_damaged`; `conflict` when it is under way.
+/// Without `tenant.restore`; `step_up_required`; `suitcase_locked`, `suitcase_damaged`; `conflict` when it is under way, and
+/// at `file` before anything was uploaded.
 pub async fn ask_restore(scope: &Scope, id: SuitcaseId, asked: AskRestore) -> Result<Suitcase> {
     scope.require(Permission::TenantRestore)?;
     scope.require_fresh()?;
@@ -388,7 +389,12 @@ pub async fn ask_restore(scope: &Scope, id: SuitcaseId, asked: AskRestore) -> Re
     let key = asked.public_key.as_deref().map(crate::audit::checkpoint::read_key).transpose()?;
     let (path, passphrase) = (path(&runtime.config, id), asked.passphrase);
     let lock = lock_apart(move || {
-        let file = std::fs::File::open(path).map_err(storage)?;
+        let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(Code::Conflict, "nothing of the suitcase's file is here")
+                .at("file")
+                .hint("upload it first: PUT /api/v1/suitcases/{id}/file"),
+            _ => storage(error),
+        })?;
         Lock::of(std::io::BufReader::new(file), &passphrase)
     })
     .await?;
@@ -431,7 +437,7 @@ pub async fn remove(scope: &Scope, id: SuitcaseId) -> Result<Suitcase> {
 /// Removes a suitcase's file; one that was done stays done.
 pub(super) async fn forget(tx: &mut Tx, runtime: &Runtime, one: &Stored) -> Result<()> {
     match std::fs::remove_file(path(&runtime.config, one.id)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(storage(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(storage(error)),
         _ => {}
     }
     let state = if one.state == "done" { "done" } else { "gone" };

@@ -131,6 +131,12 @@ fn refuse_rights(shape: &Shape, row: &[Arg]) -> Result<()> {
         "access_grant" => (text("reason"), is_role("role") || names("permissions")),
         "api_key" => (text("name"), ownerless() && (everything() || names("scopes"))),
         "oauth_client" => (text("name"), ownerless() && (everything() || names("scopes"))),
+        // What newcomers and whoever signs in by another service become.
+        "registration_policy" => (None, is_role("role")),
+        "identity_provider" | "directory" => {
+            let role = format!("\"{}\"", role::PLATFORM_ADMIN);
+            (text("name"), text("settings").is_some_and(|settings| settings.contains(&role)))
+        }
         _ => return Ok(()),
     };
     match reaches {

@@ -178,7 +178,7 @@ const TAKEN: [(&str, &str); 6] = [
 ];
 
 /// Rights over the platform, and what takes them away again.
-const RIGHTS: [(&str, &str); 3] = [
+const RIGHTS: [(&str, &str); 6] = [
     (
         "update users set role = 'platform_admin' where id = 77",
         "update users set role = 'viewer' where id = 77",
@@ -190,6 +190,18 @@ const RIGHTS: [(&str, &str); 3] = [
     (
         "update access_grant set permissions = '{\"tenant.view\":\"all\"}' where id = 77",
         "update access_grant set permissions = '{}' where id = 77",
+    ),
+    (
+        "update registration_policy set role = 'platform_admin' where tenant_id in (select tenant_id from users where id = 77)",
+        "update registration_policy set role = 'viewer' where tenant_id in (select tenant_id from users where id = 77)",
+    ),
+    (
+        "update identity_provider set settings = '{\"group_roles\":[[\"a\",\"platform_admin\"]]}' where id = 77",
+        "update identity_provider set settings = '{}' where id = 77",
+    ),
+    (
+        "update directory set settings = '{\"default_role\":\"platform_admin\"}' where id = 77",
+        "update directory set settings = '{}' where id = 77",
     ),
 ];
 
@@ -414,6 +426,9 @@ async fn a_tenant_moves_from_one_running_server_to_another() {
         let headers = [("content-type", "application/octet-stream")];
         there.admin.ask("PUT", &format!("{at}/file?offset={offset}"), &headers, Some(piece.to_vec())).await
     };
+    let restore = json!({ "passphrase": PASSPHRASE, "open": true });
+    let early = there.admin.post(&format!("{at}/restore"), &restore).await;
+    assert_eq!((early.status, &early.json()["at"]), (409, &json!("file")));
     let half = octets.len() / 2;
     put(0, &octets[..half]).await.expect(200);
     assert_eq!(put(half + 1, &octets[half..]).await.status, 409, "it goes on where it stands");
@@ -421,7 +436,6 @@ async fn a_tenant_moves_from_one_running_server_to_another() {
     let wrong =
         there.admin.post(&format!("{at}/restore"), &json!({ "passphrase": "another passphrase" })).await;
     assert_eq!((wrong.status, wrong.problem().as_str()), (422, "suitcase_locked"));
-    let restore = json!({ "passphrase": PASSPHRASE, "open": true });
     there.admin.post(&format!("{at}/restore"), &restore).await.expect(202);
     let done = reached(&there.admin, &up).await;
     assert_eq!((&done["state"], &done["tenant"]), (&json!("done"), &json!(tenant.to_string())), "{done}");
