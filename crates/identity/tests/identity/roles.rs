@@ -417,10 +417,10 @@ async fn the_explainer_says_what_enforcement_does() {
     let mut chance = Chance(7);
     let (asking, records) = crowd(&house, &admin, &mut chance).await;
     let (mut allowed, mut reached) = (0, 0);
-    for _ in 0..10_000 {
+    for _ in 0..20_000 {
         let one = &asking[chance.below(asking.len())];
-        // Half of the questions are about what has an owner.
-        let permission = match chance.below(2) {
+        // Most of the questions are about what has an owner.
+        let permission = match chance.below(4) {
             0 => Permission::ALL[chance.below(Permission::ALL.len())],
             _ => {
                 let owned: Vec<_> = Permission::ALL.iter().filter(|one| one.has_owner()).collect();
@@ -444,7 +444,7 @@ async fn the_explainer_says_what_enforcement_does() {
         allowed += usize::from(enforced);
         reached += usize::from(told.barred_by.iter().any(|ground| ground.kind == Kind::Reach));
     }
-    assert!((1_000..9_000).contains(&allowed) && reached > 30, "{allowed} allowed, {reached} out of reach");
+    assert!((1_000..9_000).contains(&allowed) && reached > 100, "{allowed} allowed, {reached} out of reach");
 }
 
 /// What the operations themselves do: they require, and where a record has an owner they require for it.
