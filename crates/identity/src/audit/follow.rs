@@ -225,8 +225,11 @@ pub async fn sign_the_day(runtime: &Runtime) -> Result<()> {
     Ok(())
 }
 
-/// Signs where a tenant's trail stands, because somebody asks.
-pub(super) async fn sign_now(runtime: &Runtime, tenant: TenantId) -> Result<Option<checkpoint::Checkpoint>> {
+/// Signs where a tenant's trail stands, because somebody asks. Nothing where the last checkpoint stands there already.
+///
+/// # Errors
+/// `conflict` where another process took the trail further meanwhile; when the database does not answer.
+pub async fn sign_now(runtime: &Runtime, tenant: TenantId) -> Result<Option<checkpoint::Checkpoint>> {
     catch_up(runtime, tenant).await?;
     let turn = runtime.kept(|_| Turn(Mutex::default()));
     let _turn = turn.0.lock().await;

@@ -10,12 +10,12 @@ use runtime::Runtime;
 use runtime::secrets::sha256_hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use types::{Error, Result, TenantId, Timestamp};
+use types::{Code, Error, Result, TenantId, Timestamp};
 
 use super::lock::{Lock, Shut, storage};
 use super::row::{self, Keys, TableSum};
 use super::{FORMAT, Luggage, Progress};
-use crate::audit::checkpoint;
+use crate::audit::{checkpoint, follow};
 
 /// Octets of a file in one line.
 const PIECE_BYTES: usize = 1 << 18;
@@ -162,6 +162,12 @@ pub(super) async fn pack(
     (path, lock): (&Path, &Lock),
     progress: &Progress,
 ) -> Result<Manifest> {
+    // The trail leaves signed to its end, so the next installation has nothing to sign for what happened here.
+    match follow::sign_now(runtime, tenant).await {
+        Err(error) if error.code() != Code::Conflict => return Err(error),
+        // A trail that grows this fast is signed where it goes on.
+        Ok(_) | Err(_) => {}
+    }
     let signer = checkpoint::signer(runtime, tenant).await?;
     let shapes = runtime.db.shapes(&luggage.travels).await?;
     let mut tx = runtime.db.read(Tenancy::Tenant(tenant)).await?;
