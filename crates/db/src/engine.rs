@@ -12,8 +12,9 @@ use types::{Code, Error, TenantId};
 use crate::failure::Result;
 use crate::portable;
 use crate::rows;
-use crate::statement::Open;
+use crate::statement::{Connected, Open};
 use crate::tx::Tx;
+use crate::writer::Writer;
 
 /// The two engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +76,7 @@ pub struct Db {
 
 #[derive(Clone)]
 enum Pools {
-    // One writer: a second one would only wait for the first one's lock, and fail where waiting is not allowed.
-    Sqlite { write: SqlitePool, read: SqlitePool },
+    Sqlite { write: Writer, read: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -128,18 +128,15 @@ impl Db {
         let open = async {
             let connect =
                 SqliteConnectOptions::from_str(url)?.read_only(true).busy_timeout(options.lock_wait);
-            SqlitePoolOptions::new()
-                .max_connections(options.connections)
-                .acquire_timeout(options.wait)
-                .connect_with(connect)
-                .await
+            // Nothing can be written through it.
+            let write = Writer::open(&connect, options.wait).await?;
+            Ok(Pools::Sqlite { write, read: Self::readers(connect, options).await? })
         };
-        let read = open.await.map_err(|error: sqlx::Error| {
+        let pools = open.await.map_err(|error: sqlx::Error| {
             Error::new(Code::Unavailable, format!("the database cannot be opened: {error}"))
                 .hint("name its folder by --data, or its address by --database")
         })?;
-        // Nothing can be written through it.
-        Ok(Self { pools: Pools::Sqlite { write: read.clone(), read } })
+        Ok(Self { pools })
     }
 
     async fn open_sqlite(url: &str, options: &Options) -> Result<Pools, sqlx::Error> {
@@ -157,20 +154,21 @@ impl Db {
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(STATEMENTS_KEPT)
             .optimize_on_close(true, None);
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(options.wait)
-            .connect_with(connect.clone().pragma("cache_size", WRITER_CACHE))
-            .await?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(options.connections)
-            .acquire_timeout(options.wait)
-            .connect_with(connect.read_only(true).pragma("cache_size", READER_CACHE))
-            .await?;
-        Ok(Pools::Sqlite { write, read })
+        let write = Writer::open(&connect.clone().pragma("cache_size", WRITER_CACHE), options.wait).await?;
+        let connect = connect.read_only(true).pragma("cache_size", READER_CACHE);
+        Ok(Pools::Sqlite { write, read: Self::readers(connect, options).await? })
     }
 
-    pub(crate) fn sqlite_writer(&self) -> Option<&SqlitePool> {
+    async fn readers(connect: SqliteConnectOptions, options: &Options) -> Result<SqlitePool, sqlx::Error> {
+        SqlitePoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(options.wait)
+            .test_before_acquire(false)
+            .connect_with(connect)
+            .await
+    }
+
+    pub(crate) fn sqlite_writer(&self) -> Option<&Writer> {
         match &self.pools {
             Pools::Sqlite { write, .. } => Some(write),
             Pools::Postgres(_) => None,
@@ -193,7 +191,9 @@ impl Db {
     pub fn read(&self, tenancy: Tenancy) -> BoxFuture<'_, Result<Tx>> {
         Box::pin(async move {
             match &self.pools {
-                Pools::Sqlite { read, .. } => Ok(Tx::begun(Open::Sqlite(read.begin().await?))),
+                Pools::Sqlite { read, .. } => {
+                    Ok(Tx::begun(Open::Sqlite(Connected::Reading(read.begin().await?))))
+                }
                 Pools::Postgres(pool) => {
                     // Otherwise each statement would see what was committed since the last one, and sums would not agree.
                     let begin = "begin isolation level repeatable read, read only";
@@ -210,10 +210,8 @@ impl Db {
     pub fn write(&self, tenancy: Tenancy) -> BoxFuture<'_, Result<Tx>> {
         Box::pin(async move {
             match &self.pools {
-                // Immediate: a deferred transaction that turns to writing fails at once when another writes, whatever the
-                // wait.
                 Pools::Sqlite { write, .. } => {
-                    Ok(Tx::begun(Open::Sqlite(write.begin_with("begin immediate").await?)))
+                    Ok(Tx::begun(Open::Sqlite(Connected::Writing(write.begin().await?))))
                 }
                 Pools::Postgres(pool) => Self::begin_postgres(pool, tenancy, "begin").await,
             }
@@ -244,7 +242,7 @@ impl Db {
         let text = AssertSqlSafe(text.into_owned()).into_sql_str();
         match &self.pools {
             Pools::Sqlite { write, .. } => {
-                write.acquire().await?.prepare(text).await?;
+                write.turn().await?.prepare(text).await?;
             }
             Pools::Postgres(pool) => {
                 pool.acquire().await?.prepare(text).await?;

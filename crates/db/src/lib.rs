@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`Db`], [`Tenancy`]: opening and beginning, `engine.rs`
+//! - SQLite's one writer: `writer.rs`
 //! - [`Tx`]: running, `tx.rs`, and ahead of its caller, `ahead.rs`; each engine's way, `statement.rs`
 //! - [`Arg`], [`Row`], [`Record`]: values in and rows out, `value.rs`
 //! - [`Rows`]: a batch as one statement, `rows.rs`
@@ -24,6 +25,7 @@ mod tenant;
 mod travel;
 mod tx;
 mod value;
+mod writer;
 
 pub use batch::{BatchLimits, Batcher, Fair, Refused, WriteBatch};
 pub use engine::{Db, Engine, Options, Tenancy};

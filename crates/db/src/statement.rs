@@ -1,23 +1,51 @@
 //! Statements on an open transaction, in each engine's own way.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use crate::Engine;
 use crate::failure::Result;
 use crate::portable;
 use crate::rows::{Rows, Shape, Type};
 use crate::value::{Arg, Row};
+use crate::writer::Writing;
 
 /// What is done with each row.
 pub(crate) type Each<'a> = &'a mut (dyn FnMut(&Row) -> Result<()> + Send);
 
 /// An engine's transaction. Dropping it undoes it.
 pub(crate) enum Open {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Connected),
     Postgres(Transaction<'static, Postgres>),
+}
+
+/// A transaction of SQLite, on the connection that it has.
+pub(crate) enum Connected {
+    Reading(Transaction<'static, Sqlite>),
+    Writing(Writing),
+}
+
+impl Deref for Connected {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match self {
+            Self::Reading(tx) => tx,
+            Self::Writing(tx) => tx,
+        }
+    }
+}
+
+impl DerefMut for Connected {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Reading(tx) => tx,
+            Self::Writing(tx) => tx,
+        }
+    }
 }
 
 macro_rules! bind_all {
@@ -214,7 +242,8 @@ impl Open {
 
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Sqlite(Connected::Reading(tx)) => tx.commit().await?,
+            Self::Sqlite(Connected::Writing(tx)) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())

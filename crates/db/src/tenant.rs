@@ -101,8 +101,8 @@ impl Db {
     /// # Errors
     /// When the database refuses, such as for want of space.
     pub async fn rewrite(&self, bytes_max: i64) -> Result<bool> {
-        let Some(pool) = self.sqlite_writer() else { return Ok(false) };
-        let mut writer = pool.acquire().await?;
+        let Some(writer) = self.sqlite_writer() else { return Ok(false) };
+        let mut writer = writer.turn().await?;
         let size = sqlx::query("select page_count * page_size as n from pragma_page_count, pragma_page_size")
             .fetch_one(&mut *writer)
             .await?;

@@ -57,40 +57,37 @@ pub async fn write(tx: &mut Tx, happened: Vec<Happened>) -> Result<Written> {
     // Before the heads are asked for, which waits for all that was left to the transaction.
     let texts = happened.iter().map(|one| serde_json::to_string(&one.events).map_err(types::Error::internal));
     let texts = texts.collect::<Result<Vec<_>>>()?;
-    let heads: Vec<Head> = tx
-        .all_rows(
-            sql!(
-                "insert into event_head (tenant_id, seq) select r.tenant, r.n from rows(tenant bigint, n bigint) r where true \
-                 on conflict (tenant_id) do update set seq = event_head.seq + excluded.seq returning tenant_id, seq"
-            ),
-            args![],
-            counts,
-        )
-        .await?;
+    // Neither is waited for: what is written behind them in this transaction is, and its commit.
+    tx.leave_rows(
+        sql!(
+            "insert into event_head (tenant_id, seq) select r.tenant, r.n from rows(tenant bigint, n bigint) r where true \
+             on conflict (tenant_id) do update set seq = event_head.seq + excluded.seq"
+        ),
+        args![],
+        counts,
+    )
+    .await?;
     let mut pages = Vec::with_capacity(happened.len());
-    let mut rows = Rows::with_capacity(happened.len(), 9);
+    let mut rows = Rows::with_capacity(happened.len(), 8);
     for (one, text) in happened.into_iter().zip(texts) {
-        let last = heads.iter().find(|head| head.tenant_id == one.tenant).map_or(0, |head| head.seq);
-        let first = last - one.events.len() as i64 + 1;
         rows.push([
             one.tenant.into(),
-            last.into(),
-            first.into(),
+            (one.events.len() as i64).into(),
             one.at.into(),
             (&one.actor).into(),
-            one.request_id.clone().into(),
-            one.from.clone().into(),
+            one.request_id.into(),
+            one.from.into(),
             one.events.iter().any(Event::audited).into(),
             text.into(),
         ]);
         pages.push((one.tenant, one.events));
     }
-    tx.execute_rows(
+    tx.leave_rows(
         sql!(
             "insert into event_page (tenant_id, last_seq, first_seq, at, actor, request_id, from_address, audited, events) \
-             select r.tenant, r.last, r.first, r.at, r.actor, r.request, r.from_address, r.audited, r.events \
-             from rows(tenant bigint, last bigint, first bigint, at bigint, actor text, request text, from_address text, \
-             audited boolean, events text) r"
+             select r.tenant, h.seq, h.seq - r.n + 1, r.at, r.actor, r.request, r.from_address, r.audited, r.events \
+             from rows(tenant bigint, n bigint, at bigint, actor text, request text, from_address text, audited boolean, \
+             events text) r join event_head h on h.tenant_id = r.tenant"
         ),
         args![],
         rows,

@@ -29,7 +29,7 @@ fn first_state(
 }
 
 /// So many rows are enough to begin with: the engine writes them while the next are made.
-const INSERTED_AT_ONCE: usize = 256;
+const INSERTED_AT_ONCE: usize = 64;
 
 /// Inserts the batch's new messages and keeps the answers of keyed requests.
 pub(crate) async fn accept(
