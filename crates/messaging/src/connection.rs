@@ -2,6 +2,7 @@
 
 use connectors::{BindKind, cimd, http as over_http, smpp, ucp};
 use db::{OnConflict, Tenancy, args, record, sql};
+use runtime::outbound::Dial;
 use runtime::{Runtime, Scope};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
@@ -13,6 +14,7 @@ use crate::route;
 use crate::settings::{self, Patch};
 
 pub mod api;
+pub(crate) mod dial;
 mod dialect;
 pub(crate) mod errors;
 pub mod hook;
@@ -411,6 +413,7 @@ pub async fn load(runtime: &Runtime, id: ConnectionId) -> Result<Option<Connecti
 pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result<connectors::Settings> {
     let settings = &connection.settings;
     let password = &password::open(runtime, connection).await?;
+    let dial = dial::of(runtime, connection.tenant).await?;
     Ok(match settings.protocol {
         Protocol::Smpp => {
             let login = smpp::Login {
@@ -420,7 +423,7 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
                 addr_ton: settings.addr_ton,
                 addr_npi: settings.addr_npi,
             };
-            connectors::Settings::Smpp(over_tcp(runtime, connection, password, login))
+            connectors::Settings::Smpp(over_tcp(runtime, connection, (password, dial), login))
         }
         Protocol::Ucp => {
             let login = ucp::Login {
@@ -431,7 +434,7 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
                 notification_pid: settings.notification_pid.clone(),
                 utc_offset_minutes: settings.utc_offset_minutes,
             };
-            connectors::Settings::Ucp(over_tcp(runtime, connection, password, login))
+            connectors::Settings::Ucp(over_tcp(runtime, connection, (password, dial), login))
         }
         Protocol::Cimd2 => {
             let login = cimd::Login {
@@ -439,9 +442,9 @@ pub async fn link_settings(runtime: &Runtime, connection: &Connection) -> Result
                 announce_window: settings.announce_window,
                 no_checksum: !settings.checksum,
             };
-            connectors::Settings::Cimd(over_tcp(runtime, connection, password, login))
+            connectors::Settings::Cimd(over_tcp(runtime, connection, (password, dial), login))
         }
-        Protocol::Mail => connectors::Settings::Mail(mail::settings(runtime, connection, password)),
+        Protocol::Mail => connectors::Settings::Mail(mail::settings(runtime, connection, (password, dial))),
         Protocol::Http => {
             connectors::Settings::Http(Box::new(http_link(runtime, connection, password).await?))
         }
@@ -487,7 +490,7 @@ async fn http_link(
 fn over_tcp<L>(
     runtime: &Runtime,
     connection: &Connection,
-    password: &str,
+    (password, dial): (&str, Dial),
     login: L,
 ) -> connectors::tcp::Settings<L> {
     let (settings, config) = (&connection.settings, &runtime.config.smpp);
@@ -495,6 +498,7 @@ fn over_tcp<L>(
         name: connection.name.clone(),
         host: connectors::Host { name: settings.host.clone(), port: settings.port },
         reach: reach(settings),
+        dial,
         classes: errors::ErrorTable::new(&settings.errors, settings.error_convention).classes(),
         system_id: settings.system_id.clone(),
         password: password.to_owned(),

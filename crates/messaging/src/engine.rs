@@ -312,7 +312,7 @@ impl Engine {
         self.parts.numbers.store(Arc::new(numbers));
         let called = accounts.iter().filter(|account| account.active).filter_map(|account| {
             let host = connection::host("outbind", &account.settings.outbind).ok()?;
-            Some(Called { account: account.id, host })
+            Some(Called { account: account.id, tenant: account.tenant, host })
         });
         self.parts.outbinds.store(Arc::new(called.collect()));
         Ok(())

@@ -10,6 +10,7 @@ use types::{Code, Error, Result, Timestamp};
 
 use crate::Runtime;
 use crate::job::Outcome;
+use crate::outbound::Dial;
 
 mod client;
 
@@ -79,6 +80,7 @@ pub async fn server(runtime: &Runtime) -> Result<Server> {
     Ok(Server {
         host: config.host.clone(),
         port: config.port,
+        dial: Dial::anywhere(),
         encryption: config.tls,
         server_name: String::new(),
         ca,

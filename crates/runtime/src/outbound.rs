@@ -1,5 +1,5 @@
-//! HTTP towards the world: callbacks and HTTP connections, whose URLs users choose; and connections to directories, whose
-//! hosts they choose too.
+//! HTTP towards the world: callbacks and HTTP connections, whose URLs users choose; and connections of other protocols, to
+//! directories, carriers and mail servers, whose hosts they choose too.
 //!
 //! Such a URL must not make this server speak to its own network (server-side request forgery). Therefore
 //! addresses are judged where a connection is made, after the name was resolved, so that a name which changes
@@ -7,10 +7,10 @@
 //! redirects and time are bounded; and the environment's proxies are not used, as they would connect in our
 //! stead.
 
+mod dial;
 mod guard;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub use tokio_util::bytes::Bytes;
 use url::Url;
 
 use crate::config;
+pub use dial::Dial;
 use guard::Guard;
 
 /// Longest URL that is used.
@@ -214,22 +215,8 @@ impl Outbound {
     ///
     /// [`OutboundError::Forbidden`], [`OutboundError::Connect`] or [`OutboundError::Timeout`].
     pub async fn connect(&self, host: &str, port: u16, within: Duration) -> Result<TcpStream, OutboundError> {
-        let forbidden = |reason| OutboundError::Forbidden { host: host.to_owned(), reason };
-        let failed = |problem: String| OutboundError::Connect { host: host.to_owned(), problem };
-        self.guard.judge_name(host).map_err(forbidden)?;
-        let reach = async {
-            let found = self.guard.addresses(host).await.map_err(|error| failed(error.to_string()))?;
-            let mut last = "it has no address".to_owned();
-            for address in found.map_err(forbidden)? {
-                match TcpStream::connect(SocketAddr::new(address.ip(), port)).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => last = error.to_string(),
-                }
-            }
-            Err(failed(last))
-        };
         let limit_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        let reached = tokio::time::timeout(within, reach).await;
+        let reached = tokio::time::timeout(within, self.dial().connect(host, port)).await;
         reached.unwrap_or_else(|_| Err(OutboundError::Timeout { host: host.to_owned(), limit_ms }))
     }
 

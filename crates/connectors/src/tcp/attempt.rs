@@ -7,7 +7,6 @@ use std::time::Duration;
 use runtime::trace::{Line, Tap};
 use runtime::{Clock, tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -231,14 +230,18 @@ async fn connect<L>(
     host: &Host,
     peer: &mut Option<SocketAddr>,
 ) -> Result<(Halves, SocketAddr), Failure> {
-    let connecting = async {
-        let stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
+    let stream = settings.dial.connect(&host.name, host.port).await.map_err(|error| Failure {
+        peer: None,
+        why: format!("cannot connect: {error}"),
+        lasting: !error.is_temporary(),
+    })?;
+    let ready = || {
         // A PDU must not wait for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
         let (ours, address) = (stream.local_addr()?, stream.peer_addr()?);
-        Ok::<_, std::io::Error>((stream, ours, address))
+        Ok::<_, std::io::Error>((ours, address))
     };
-    let (stream, ours, address) = connecting.await.map_err(|error| Failure {
+    let (ours, address) = ready().map_err(|error| Failure {
         peer: None,
         why: format!("cannot connect: {error}"),
         lasting: false,

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::shared::{Entry, Phase, Shared};
@@ -39,8 +38,9 @@ pub(super) async fn rebalance<T: Clone + Send + 'static, W: Wire>(shared: Arc<Sh
         };
         let Some((bind, entry)) = shared.entries().into_iter().enumerate().find(away) else { continue };
         let host = &hosts[entry.home(hosts.len())];
-        let patience = Duration::from_millis(shared.rules.load().settings.connect_timeout_ms);
-        let reached = timeout(patience, TcpStream::connect((host.name.as_str(), host.port))).await;
+        let rules = shared.rules.load_full();
+        let patience = Duration::from_millis(rules.settings.connect_timeout_ms);
+        let reached = timeout(patience, rules.settings.dial.connect(&host.name, host.port)).await;
         if matches!(reached, Ok(Ok(_))) {
             shared.lane(bind).ask_to_leave(ITS_OWN);
         }

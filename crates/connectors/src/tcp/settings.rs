@@ -4,6 +4,7 @@ use std::fmt;
 
 use std::sync::Arc;
 
+use runtime::outbound::Dial;
 use runtime::trace::Point;
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,8 @@ pub struct Settings<L> {
     pub host: Host,
     /// The others.
     pub reach: Reach,
+    /// Which addresses they may have.
+    pub dial: Dial,
     /// What its refusals mean, where that is not what its protocol says.
     pub classes: Arc<[Classed]>,
     /// Who we are: `system_id` of SMPP, OAdC of UCP's operation 60, user identity of CIMD2.

@@ -31,6 +31,7 @@ fn settings(port: u16) -> Settings {
         name: "test".into(),
         host: Host { name: "localhost".into(), port },
         reach: Reach::default(),
+        dial: runtime::outbound::Dial::anywhere(),
         classes: Arc::new([]),
         system_id: "gateway".into(),
         password: "secret".into(),

@@ -3,12 +3,17 @@
 use connectors::mail;
 use runtime::Runtime;
 use runtime::config::Encryption;
+use runtime::outbound::Dial;
 
 use super::{Connection, MailReceipts, errors};
 use crate::mail::address;
 
 /// What a connection by mail is started with.
-pub(super) fn settings(runtime: &Runtime, connection: &Connection, password: &str) -> mail::Settings {
+pub(super) fn settings(
+    runtime: &Runtime,
+    connection: &Connection,
+    (password, dial): (&str, Dial),
+) -> mail::Settings {
     let (settings, config) = (&connection.settings, &runtime.config);
     let hello = runtime::mail::hello(runtime);
     let from = [&settings.mail_from, &config.mail.from].into_iter().find(|from| !from.is_empty());
@@ -23,6 +28,7 @@ pub(super) fn settings(runtime: &Runtime, connection: &Connection, password: &st
         server: runtime::mail::Server {
             host: settings.host.clone(),
             port: settings.port,
+            dial,
             encryption: match (settings.tls, settings.starttls) {
                 (false, _) => Encryption::None,
                 (true, true) => Encryption::Starttls,

@@ -9,11 +9,11 @@ use connectors::Host;
 use db::{Tenancy, args, record, sql};
 use smpp::{Outbind, Pdu, Status};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use types::{AccountId, Result};
+use types::{AccountId, Result, TenantId};
 
 use super::{Hub, connection};
+use crate::connection::dial;
 
 /// How often it is looked whether something waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +25,8 @@ const CALL_AGAIN: Duration = Duration::from_secs(30);
 pub(crate) struct Called {
     /// Which account's.
     pub(crate) account: AccountId,
+    /// Whose account it is.
+    pub(crate) tenant: TenantId,
     /// Where it listens.
     pub(crate) host: Host,
 }
@@ -62,7 +64,7 @@ pub(super) async fn call(hub: Hub) {
             let (hub, called, calls) = (hub.clone(), called.clone(), Arc::clone(&calls));
             calls.lock().unwrap_or_else(PoisonError::into_inner).insert(called.account, None);
             tasks.spawn("smpp-outbind", async move {
-                let why = talk(hub, &called.host).await;
+                let why = talk(hub, &called).await;
                 if let Err(why) = why {
                     metrics::counter!("switchboard_smpp_outbinds_total", "outcome" => "failed").increment(1);
                     tracing::info!(account = %called.account, host = %called.host, %why, "outbind failed");
@@ -75,14 +77,16 @@ pub(super) async fn call(hub: Hub) {
 }
 
 /// Connects, says outbind, and serves the connection to its end.
-async fn talk(hub: Hub, host: &Host) -> Result<(), String> {
-    let config = &hub.engine.runtime().config.smpp;
+async fn talk(hub: Hub, called: &Called) -> Result<(), String> {
+    let (runtime, host) = (hub.engine.runtime(), &called.host);
+    let config = &runtime.config.smpp;
+    let dial = dial::of(runtime, called.tenant).await.map_err(|error| error.to_string())?;
     let place = Arc::clone(&hub.unbound)
         .try_acquire_owned()
         .map_err(|_| "too many connections are not bound yet".to_owned())?;
     let patience = Duration::from_millis(config.connect_timeout_ms);
     let connecting = async {
-        let mut socket = TcpStream::connect((host.name.as_str(), host.port)).await?;
+        let mut socket = dial.connect(&host.name, host.port).await.map_err(std::io::Error::other)?;
         let mut out = Vec::new();
         let outbind = Outbind { system_id: config.system_id.as_str().into(), ..Outbind::default() };
         Pdu::Outbind(outbind).encode(1, Status::ROK, &mut out).map_err(std::io::Error::other)?;

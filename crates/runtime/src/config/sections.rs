@@ -264,7 +264,7 @@ pub struct Live {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outbound {
-    /// Private networks that callbacks and HTTP connections may reach.
+    /// Private networks that tenants' callbacks, connections, directories and mail servers may reach.
     pub allow_private: Vec<Network>,
     /// How long connecting may take, TLS included.
     pub connect_timeout_ms: u64,

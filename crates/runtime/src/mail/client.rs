@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::MailCode;
 use crate::config::Encryption;
+use crate::outbound::Dial;
 
 /// A mail server that takes mail from us.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct Server {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Which addresses it may have.
+    pub dial: Dial,
     /// How it is encrypted.
     pub encryption: Encryption,
     /// The name that its certificate must be for; `host` when empty.
@@ -140,13 +143,11 @@ impl Server {
         };
         let at_once = tls.clone().filter(|_| self.encryption == Encryption::Implicit);
         let patience = Some(Duration::from_millis(self.connect_timeout_ms));
-        let connecting = AsyncSmtpConnection::connect_tokio1(
-            (self.host.as_str(), self.port),
-            patience,
-            &hello,
-            at_once,
-            None,
-        );
+        // By address, so that what was judged is what is reached; TLS has the name by its parameters.
+        let addresses = self.dial.addresses(&self.host, self.port).await;
+        let addresses = addresses.map_err(|error| Failure::words(error.to_string()))?;
+        let connecting =
+            AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), patience, &hello, at_once, None);
         let mut connection = connecting.await.map_err(|error| Failure::of(&error))?;
         if let Some(tls) = tls.filter(|_| self.encryption == Encryption::Starttls) {
             if !connection.can_starttls() {

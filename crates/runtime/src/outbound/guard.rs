@@ -50,7 +50,7 @@ impl fmt::Display for Refused {
 impl Error for Refused {}
 
 /// The judge of addresses; as the client's resolver it sees every name.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Guard {
     allowed: Vec<Network>,
 }

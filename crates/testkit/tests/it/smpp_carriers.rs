@@ -236,3 +236,33 @@ async fn a_failure_that_passes_is_sent_again_where_its_line_says_when() {
     assert_eq!((&message["attempts"], &message["error"]), (&json!(2), &Value::Null));
     carried.stop().await;
 }
+
+/// A carrier's host is named by whoever runs a tenant: that must not be a way into the operator's own network.
+#[tokio::test]
+async fn a_tenants_carriers_are_not_in_the_operators_network() {
+    let house = House::start_with(|config| config.simulator.enabled = false).await;
+    let (_, tenant) = house.admin.neighbour().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (protocol, host) in [("smpp", "127.0.0.1"), ("ucp", "localhost"), ("mail", "127.0.0.1")] {
+        let mut settings =
+            json!({ "protocol": protocol, "host": host, "port": port, "reconnect_min_ms": 20 });
+        settings["system_id"] = if protocol == "mail" { "".into() } else { "us".into() };
+        let new = json!({ "name": protocol, "password": "secret", "settings": settings });
+        let made = tenant.post("/api/v1/connections", &new).await.expect(201);
+        let path = format!("/api/v1/connections/{}", made["id"].as_str().unwrap());
+        let told = async || {
+            let status = tenant.get(&path).await.expect(200)["status"].to_string();
+            status.contains("a loopback address; an operator can allow it with outbound.allow_private")
+        };
+        house.until("why it cannot connect is told", told).await;
+    }
+    // The installation's own administrators run the machine.
+    let settings = json!({ "host": "127.0.0.1", "port": port, "system_id": "us" });
+    let new = json!({ "name": "Ours", "password": "secret", "settings": settings });
+    house.admin.post("/api/v1/connections", &new).await.expect(201);
+    let (mut first, _) = listener.accept().await.unwrap();
+    let mut begun = [0; 8];
+    tokio::io::AsyncReadExt::read_exact(&mut first, &mut begun).await.unwrap();
+    assert_eq!(begun[4..], 9_u32.to_be_bytes(), "the first who comes is ours, with a bind_transceiver");
+}
