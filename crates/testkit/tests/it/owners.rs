@@ -69,7 +69,8 @@ async fn a_customer_sees_their_own_messages_by_every_door_and_no_others() {
     let nobodys =
         id_of(&house.admin.post("/api/v1/messages", &waits(&house, "from a system")).await.expect(202));
     // What her key sends is hers too, and her key sees what she sees.
-    let key = json!({ "name": "Shop", "scopes": ["message.send", "message.view", "message.cancel"] });
+    let scopes = ["message.send", "message.view", "message.cancel", "content.view"];
+    let key = json!({ "name": "Shop", "scopes": scopes });
     let key = ana.browser.json("POST", "/api/v1/api-keys", &key).await.expect(201);
     let key = house.anonymous().with_key(key["secret"].as_str().unwrap());
     let by_key = id_of(&key.post("/api/v1/messages", &waits(&house, "by her key")).await.expect(202));
