@@ -182,10 +182,20 @@ pub const ROLES: &[Role] = &[
     Role {
         name: "corporate",
         title: "Business user",
-        about: "Works for the organisation itself: sends, and looks after the keys and applications of their own team.",
+        about: "Works for the organisation itself: sends, sees what their team has sent, and looks after its keys and applications.",
         grants: Grants::Reaching(
-            &[P::MessageSend, P::MessageQuote, P::KeyCreate, P::ClientCreate],
             &[
+                P::MessageSend,
+                P::MessageQuote,
+                P::IdentifierView,
+                P::ContentView,
+                P::KeyCreate,
+                P::ClientCreate,
+            ],
+            &[
+                P::MessageView,
+                P::MessageCancel,
+                P::MessageReplace,
                 P::KeyView,
                 P::KeyChange,
                 P::KeyRevoke,
@@ -200,10 +210,10 @@ pub const ROLES: &[Role] = &[
     Role {
         name: "customer",
         title: "Customer",
-        about: "Somebody whom the organisation serves: sends, and has keys of their own; sees nothing of anybody else.",
+        about: "Somebody whom the organisation serves: sends, sees what they have sent, and has keys of their own; nothing of anybody else.",
         grants: Grants::Reaching(
-            &[P::MessageSend, P::MessageQuote, P::KeyCreate],
-            &[P::KeyView, P::KeyChange, P::KeyRevoke],
+            &[P::MessageSend, P::MessageQuote, P::IdentifierView, P::ContentView, P::KeyCreate],
+            &[P::MessageView, P::MessageCancel, P::MessageReplace, P::KeyView, P::KeyChange, P::KeyRevoke],
             Reach::Own,
         ),
     },
@@ -424,7 +434,9 @@ mod tests {
                     assert_eq!(reach, widest, "{name} {}", permission.as_str());
                 }
             }
-            for sight in [P::MessageView, P::ConversationView, P::IdentifierView, P::AuditView, P::OptOutView]
+            // What they see in full is what they see at all.
+            for sight in
+                [P::ConversationView, P::EventView, P::CdrView, P::QueueView, P::AuditView, P::OptOutView]
             {
                 assert!(!permissions(name).contains(sight), "{name} {}", sight.as_str());
             }

@@ -5,6 +5,7 @@
 //! asked for, and advertising never.
 
 use db::{args, record, sql};
+use identity::role::rights::Reaching;
 use runtime::Scope;
 use runtime::personal::Sight;
 use serde::{Deserialize, Serialize};
@@ -152,16 +153,23 @@ pub async fn list(scope: &Scope, filter: &DeadFilter) -> Result<Page<DeadLetter>
     scope.require(Permission::DeadLetterView)?;
     let paging = web::Paging { after: filter.after.clone(), limit: filter.limit.clone() };
     let (limit, before) = (paging.limit()?, paging.behind(i64::MAX)?);
-    let found = newest(scope, filter, before, limit as i64 + 1).await?;
+    let found = newest(scope, Permission::DeadLetterView, filter, before, limit as i64 + 1).await?;
     Ok(Page::from_overfull(found, limit, |letter| letter.message.id.raw()))
 }
 
-/// Dead letters before an id, the newest first.
-async fn newest(scope: &Scope, filter: &DeadFilter, before: i64, limit: i64) -> Result<Vec<DeadLetter>> {
+/// Dead letters before an id, the newest first, of those whom a permission reaches.
+async fn newest(
+    scope: &Scope,
+    permission: Permission,
+    filter: &DeadFilter,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<DeadLetter>> {
+    let reaching = Reaching::of(scope, permission)?;
     let mut tx = scope.read().await?;
     let mut args = args![scope.tenant(), before];
     args.extend(filter.args()?);
-    args.extend(args![limit]);
+    args.extend(args![limit, i64::from(reaching.all), reaching.people]);
     let found: Vec<Classed> = tx
         .all(
             sql!(
@@ -174,7 +182,8 @@ async fn newest(scope: &Scope, filter: &DeadFilter, before: i64, limit: i64) -> 
                  (select 1 from part p where p.message_id = m.id and p.tenant_id = m.tenant_id) then 'never_left' \
                  else 'undelivered' end as class from message m \
                  left join redrive r on r.tenant_id = m.tenant_id and r.message_id = m.id \
-                 where m.tenant_id = $1 and m.id < $2 and m.state in ('failed', 'rejected', 'expired')) d \
+                 where m.tenant_id = $1 and m.id < $2 and m.state in ('failed', 'rejected', 'expired') \
+                 and ($12 = 1 or m.owner_id in (select cast(p.value ->> 'id' as bigint) from json_rows($13) p))) d \
                  where (cast($3 as text) is null or d.class = $3) \
                  and (cast($4 as bigint) is null or d.connection_id = $4) and (cast($5 as bigint) is null or d.account_id = $5) \
                  and (cast($6 as text) is null or d.intent = $6) and (cast($7 as text) is null or d.error = $7) \
@@ -258,10 +267,11 @@ const COUNTED_MAX: i64 = 100_000;
 /// [`Code::Forbidden`]; a filter that is none.
 pub async fn reasons(scope: &Scope, filter: &DeadFilter) -> Result<Vec<Reason>> {
     scope.require(Permission::DeadLetterView)?;
+    let reaching = Reaching::of(scope, Permission::DeadLetterView)?;
     let mut tx = scope.read().await?;
     let mut args = args![scope.tenant(), COUNTED_MAX];
     args.extend(filter.args()?);
-    args.extend(args![REASONS_MAX]);
+    args.extend(args![REASONS_MAX, i64::from(reaching.all), reaching.people]);
     let found = tx.all(
         sql!(
             "select d.class, d.connection_id as connection, d.error, count(*) as n, count(d.new_id) as redriven from ( \
@@ -274,7 +284,9 @@ pub async fn reasons(scope: &Scope, filter: &DeadFilter) -> Result<Vec<Reason>> 
              (select 1 from part p where p.message_id = m.id and p.tenant_id = m.tenant_id) then 'never_left' \
              else 'undelivered' end as class from message m \
              left join redrive r on r.tenant_id = m.tenant_id and r.message_id = m.id \
-             where m.tenant_id = $1 and m.state in ('failed', 'rejected', 'expired') order by m.id desc limit $2) d \
+             where m.tenant_id = $1 and m.state in ('failed', 'rejected', 'expired') \
+             and ($12 = 1 or m.owner_id in (select cast(p.value ->> 'id' as bigint) from json_rows($13) p)) \
+             order by m.id desc limit $2) d \
              where (cast($3 as text) is null or d.class = $3) \
              and (cast($4 as bigint) is null or d.connection_id = $4) and (cast($5 as bigint) is null or d.account_id = $5) \
              and (cast($6 as text) is null or d.intent = $6) and (cast($7 as text) is null or d.error = $7) \
@@ -300,7 +312,8 @@ pub async fn export(scope: &Scope, filter: &DeadFilter) -> Result<Vec<u8>> {
     scope.require(Permission::IdentifierView)?;
     scope.require(Permission::ContentView)?;
     scope.require(Permission::MessageView)?;
-    let letters = newest(scope, filter, i64::MAX, EXPORTED_MAX).await?;
+    let mut letters = newest(scope, Permission::DeadLetterExport, filter, i64::MAX, EXPORTED_MAX).await?;
+    letters.retain(|letter| scope.held().allows(Permission::MessageView, letter.message.owner));
     let mut write = scope.write().await?;
     let records = Some(letters.len() as i64);
     write.happened(Event::DataExported(Exported { what: "dead_letters".into(), name: None, records }));

@@ -25,6 +25,7 @@ use crate::journal::Journal;
 use crate::live::meter::Board;
 use crate::load::Patience;
 use crate::lookup::Lookups;
+use crate::message::owners::OfMessages;
 use crate::opt_out::OptOuts;
 use crate::push::Pushes;
 use crate::queue::{Queue, Rates};
@@ -133,6 +134,7 @@ impl Engine {
     /// When the database does not answer.
     pub async fn start(runtime: &Runtime) -> Result<Self> {
         recover::after_start(runtime).await?;
+        identity::role::explain::name_owners(runtime, Arc::new(OfMessages));
         let queue = Arc::new(Queue::new(runtime.config.messaging.queue_in_memory_max));
         let pushes = Arc::new(Pushes::new(runtime));
         let journal = Journal::start(runtime, queue.clone(), pushes.clone());

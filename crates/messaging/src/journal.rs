@@ -19,7 +19,6 @@ use types::{ConnectionId, Error, MessageId, Result, TenantId, Timestamp};
 use crate::inquiry::{Asked, Inquiries};
 use crate::intent::Intent;
 use crate::live::meter::Board;
-use crate::message::{Outgoing, Why};
 use crate::opt_out::{Noted, OptOuts};
 use crate::pause;
 use crate::push::{Push, Pushes};
@@ -41,6 +40,7 @@ mod rows;
 mod sent;
 mod settle;
 
+pub use accept::NewMessage;
 pub(crate) use ack::{ACKNOWLEDGED, Ack, By};
 pub use answer::{Answered, Outcome};
 pub(crate) use batch::Batch;
@@ -145,24 +145,6 @@ pub struct Accept {
     pub answer: Option<(Keyed, String)>,
     /// The failed message that the one message is sent for again; refused when that was done already.
     pub redrive_of: Option<MessageId>,
-}
-
-/// A new message with what decides its first state.
-pub struct NewMessage {
-    /// The message.
-    pub message: Arc<Outgoing>,
-    /// Its text, for people.
-    pub text: Option<String>,
-    /// Its octets in hex, where the text does not give them back.
-    pub octets: Option<String>,
-    /// The caller's own reference.
-    pub client_ref: Option<String>,
-    /// When to send it; now when absent.
-    pub schedule_at: Option<Timestamp>,
-    /// Where it goes.
-    pub connection: Option<ConnectionId>,
-    /// Why there.
-    pub why: Why,
 }
 
 /// What is to be done after the commit, and only then.

@@ -109,6 +109,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "messaging/0019_gaps", text: include_str!("../migrations/0019_gaps.sql") },
     Migration { name: "messaging/0028_countries", text: include_str!("../migrations/0028_countries.sql") },
     Migration { name: "messaging/0036_pdus", text: include_str!("../migrations/0036_pdus.sql") },
+    Migration { name: "messaging/0038_owners", text: include_str!("../migrations/0038_owners.sql") },
 ];
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.

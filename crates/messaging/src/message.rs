@@ -9,8 +9,12 @@ use crate::intent::Intent;
 use crate::mail::notice::MailReturn;
 
 pub mod api;
+pub mod cancel;
 pub(crate) mod confidential;
+mod find;
 mod kept;
+mod own;
+pub(crate) mod owners;
 pub mod pages;
 pub mod pdu;
 pub mod query;

@@ -105,7 +105,8 @@ pub const PERSONAL: &[Personal] = &[
         kept: Kept::For(&["message.text", "message", "inbound.text", "inbound"]),
         columns: "sender recipient text octets client_ref options why error",
         others: "id tenant_id direction state account_id connection_id sender_kind recipient_kind data_coding parts intent lane \
-                 registered attempts maybe_twice accepted_at expires_at updated_at done_at wake_at paused_by",
+                 registered attempts maybe_twice accepted_at expires_at updated_at done_at wake_at paused_by \
+                 owner_id",
         ways: &[
             Way {
                 by: By::Phone,

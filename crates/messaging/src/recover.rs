@@ -2,7 +2,7 @@
 
 use db::{Arg, Tenancy, args, record, sql};
 use runtime::Runtime;
-use types::{AccountId, ConnectionId, Error, MessageId, PauseId, Result, TenantId, Timestamp};
+use types::{AccountId, ConnectionId, Error, MessageId, PauseId, Result, TenantId, Timestamp, UserId};
 
 use crate::Intent;
 use crate::journal::{Ending, Standing, Wake, unhex};
@@ -68,6 +68,8 @@ record! {
         pub wake_at: Option<Timestamp>,
         /// The pause that it waits for.
         pub paused_by: Option<PauseId>,
+        /// The person who has sent it.
+        pub owner_id: Option<UserId>,
     }
 }
 

@@ -24,6 +24,7 @@ use types::{AccountId, Code, ConnectionId, Error, Event, Permission, Result, Ten
 use crate::engine::Engine;
 use crate::live::meter::Board;
 use crate::message::confidential::Hushed;
+use crate::message::query;
 use crate::{account, connection};
 
 pub mod api;
@@ -441,8 +442,8 @@ pub async fn delete(scope: &Scope, id: TraceId) -> Result<()> {
 
 /// What a trace holds behind a number, as its viewer may see it.
 fn visible(scope: &Scope, trace: &Running, after: u64, limit: usize) -> Vec<(u64, Kept)> {
-    let held = scope.permissions();
-    let texts = held.contains(Permission::MessageView) && held.contains(Permission::ContentView);
+    // A PDU does not say whose message it carries.
+    let texts = query::sees_all(scope) && scope.permissions().contains(Permission::ContentView);
     let skip = usize::try_from(after).unwrap_or(usize::MAX);
     let held: Vec<Kept> = trace.recorded().pdus.iter().skip(skip).take(limit).cloned().collect();
     let covered = |(n, mut kept): (u64, Kept)| {

@@ -16,6 +16,8 @@ mod live;
 mod machines;
 #[path = "browser/mail.rs"]
 mod mail;
+#[path = "browser/owners.rs"]
+mod owners;
 #[path = "browser/people.rs"]
 mod people;
 #[path = "browser/person.rs"]

@@ -40,6 +40,8 @@ mod mail;
 mod masking;
 #[path = "it/messages.rs"]
 mod messages;
+#[path = "it/owners.rs"]
+mod owners;
 #[path = "it/people.rs"]
 mod people;
 #[path = "it/phones.rs"]

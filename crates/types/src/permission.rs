@@ -310,7 +310,16 @@ impl Permission {
     pub const fn has_owner(self) -> bool {
         matches!(
             self,
-            Self::KeyView
+            Self::MessageView
+                | Self::MessagePdu
+                | Self::MessageCancel
+                | Self::MessageReplace
+                | Self::QueueHold
+                | Self::QueueRelease
+                | Self::DeadLetterView
+                | Self::DeadLetterExport
+                | Self::DeadLetterRedrive
+                | Self::KeyView
                 | Self::KeyChange
                 | Self::KeyRevoke
                 | Self::ClientView

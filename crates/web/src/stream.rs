@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use types::event::Recorded;
-use types::{Code, Error, Permission, Result, event};
+use types::{Code, Error, Permission, Reach, Result, event};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -32,6 +32,8 @@ const TOPICS_EVERY: Duration = Duration::from_millis(400);
 const PULSE_EVERY: Duration = Duration::from_secs(2);
 /// The topic of that.
 pub const PULSE: &str = "pulse";
+/// The topic of messages.
+const MESSAGE: &str = "message";
 /// When somebody who found no place may come again.
 const RETRY_S: u32 = 30;
 /// More single records than this in one breath become their kind's plain topic.
@@ -215,7 +217,7 @@ async fn meanwhile(scope: &Scope, since: i64) -> Result<BTreeSet<String>> {
     }
     let mut topics = BTreeSet::new();
     for recorded in last.iter().filter(fresh) {
-        topics.insert(topic(&recorded.event, topics.len() < TOPICS_MAX));
+        topics.extend(topic(scope, &recorded.event, topics.len() < TOPICS_MAX));
     }
     Ok(topics)
 }
@@ -272,6 +274,9 @@ async fn gather(scope: &Scope, listener: &mut Listener, pulse: &mut Interval) ->
             () = breath => return Some(topics),
             _ = pulse.tick() => {
                 topics.insert(PULSE.to_owned());
+                if sees_own_messages(scope) {
+                    topics.insert(MESSAGE.to_owned());
+                }
                 return Some(topics);
             }
         };
@@ -280,16 +285,37 @@ async fn gather(scope: &Scope, listener: &mut Listener, pulse: &mut Interval) ->
             Heard::Missed => return Some(BTreeSet::from(["reload".to_owned()])),
             Heard::News(news) if news.tenant == scope.tenant() => {
                 for event in news.events.iter() {
-                    topics.insert(topic(event, topics.len() < TOPICS_MAX));
+                    topics.extend(topic(scope, event, topics.len() < TOPICS_MAX));
                 }
-                until.get_or_insert_with(|| Instant::now() + TOPICS_EVERY);
+                if !topics.is_empty() {
+                    until.get_or_insert_with(|| Instant::now() + TOPICS_EVERY);
+                }
             }
             Heard::News(_) => {}
         }
     }
 }
 
-fn topic(event: &types::Event, single: bool) -> String {
+/// Whether somebody sees messages, and not everybody's. When others' come and go, and under which ids, is nothing that they
+/// may hear, and whose a message is stands in its row alone: their pages look again with each [`PULSE`] instead.
+fn sees_own_messages(scope: &Scope) -> bool {
+    scope.held().reach(Permission::MessageView).is_some_and(|reach| reach != Reach::All)
+}
+
+/// The topic of an event, where somebody may hear of it.
+fn topic(scope: &Scope, event: &types::Event, single: bool) -> Option<String> {
+    let topic = named(event, single);
+    let of_a_message = topic == MESSAGE || topic.starts_with("message:");
+    match scope.held().reach(Permission::MessageView) {
+        _ if !of_a_message => Some(topic),
+        Some(Reach::All) => Some(topic),
+        Some(Reach::Team | Reach::Own) => None,
+        // The queue's page, say, follows messages without showing any.
+        None => Some(MESSAGE.to_owned()),
+    }
+}
+
+fn named(event: &types::Event, single: bool) -> String {
     use types::Event;
     let kind = event.kind().split('.').next().unwrap_or_default();
     match event {

@@ -3,10 +3,15 @@
 //! The verdict is [`Facts::allows`] over the facts that authentication itself reads; what is listed beside it says what it
 //! rests on, and where that can be changed.
 
+use std::sync::{Arc, OnceLock};
+
 use db::Tx;
-use runtime::{Actor, Held, Scope};
+use futures::future::BoxFuture;
+use runtime::{Actor, Held, Runtime, Scope};
 use serde::{Deserialize, Serialize};
-use types::{ClientId, Code, ConsentId, Error, KeyId, Permission, Reach, Result, Timestamp, UserId};
+use types::{
+    ClientId, Code, ConsentId, Error, KeyId, Permission, Reach, Result, TenantId, Timestamp, UserId,
+};
 
 use super::rights::{self, By, Facts, Means, Program, Shut};
 use crate::{client, key};
@@ -21,7 +26,7 @@ pub struct Question {
     pub who: Option<String>,
     /// The permission's name.
     pub permission: String,
-    /// A record's id. It matters where records have an owner: users, API keys and applications.
+    /// A record's id. It matters where records have an owner: messages, users, API keys and applications.
     pub record: Option<String>,
 }
 
@@ -197,6 +202,27 @@ fn oneself(scope: &Scope) -> Option<String> {
     }
 }
 
+/// Who owns records that are kept elsewhere: the gateway's messages.
+pub trait Owners: Send + Sync {
+    /// The owner of a record, nobody for one that has none. Nothing where the id is of another kind; an error for a record
+    /// that is not there.
+    fn owner<'a>(
+        &'a self,
+        tx: &'a mut Tx,
+        tenant: TenantId,
+        record: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Option<UserId>>>>;
+}
+
+#[derive(Default)]
+struct Elsewhere(OnceLock<Arc<dyn Owners>>);
+
+/// Names who knows the owners of records that are kept elsewhere. Called once, at the start.
+pub fn name_owners(runtime: &Runtime, owners: Arc<dyn Owners>) {
+    // A second call would be a second start of the same runtime; the first one's word stands.
+    let _ = runtime.kept(|_| Elsewhere::default()).0.set(owners);
+}
+
 /// The owner of a record; nobody of a record that has none.
 async fn owner(tx: &mut Tx, scope: &Scope, record: &str) -> Result<Option<UserId>> {
     if let Ok(user) = record.parse::<UserId>() {
@@ -208,7 +234,11 @@ async fn owner(tx: &mut Tx, scope: &Scope, record: &str) -> Result<Option<UserId
     if let Ok(id) = record.parse::<ClientId>() {
         return client::owner_if_there(tx, scope, id).await;
     }
-    Ok(None)
+    let elsewhere = scope.runtime().kept(|_| Elsewhere::default());
+    match elsewhere.0.get() {
+        Some(owners) => Ok(owners.owner(tx, scope.tenant(), record).await?.flatten()),
+        None => Ok(None),
+    }
 }
 
 /// Whether a record may do more than who would govern it.

@@ -256,15 +256,20 @@ impl Facts {
 }
 
 /// Whose records a list shows: all, or those of the people of a JSON array.
-#[derive(Debug)]
-pub(crate) struct Reaching {
-    pub(crate) all: bool,
-    pub(crate) people: String,
+#[derive(Debug, Clone)]
+pub struct Reaching {
+    /// Whether it shows everybody's, and nobody's.
+    pub all: bool,
+    /// Else these people's: `[{"id": 1}]`.
+    pub people: String,
 }
 
 impl Reaching {
     /// How far a permission of this caller reaches.
-    pub(crate) fn of(scope: &runtime::Scope, permission: Permission) -> Result<Self> {
+    ///
+    /// # Errors
+    /// None that happens.
+    pub fn of(scope: &runtime::Scope, permission: Permission) -> Result<Self> {
         let (all, people) = match scope.held().reached(permission) {
             Reached::All => (true, &[][..]),
             Reached::Only(people) => (false, people),

@@ -1,18 +1,24 @@
 //! Roles of a tenant's own, what is given for a time, whose records are reached, and why.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use db::Tx;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use identity::client::{self, ClientPatch};
 use identity::grant::{self, GrantFilter, NewGrant};
 use identity::key::{self, KeyPatch, NewKey};
 use identity::role::custom::{self, Grantable, NewRole, RolePatch};
-use identity::role::explain::{self, Kind, Question};
+use identity::role::explain::{self, Kind, Owners, Question};
 use identity::team::{self, NewTeam, TeamPatch};
 use identity::tenant::{self, TenantChange};
 use identity::user::{self, Status, User, UserChange};
 use identity::{audit, consent, link};
 use runtime::Scope;
-use types::{ClientId, Code, KeyId, Permission, Reach, Timestamp, UserId};
+use types::{
+    ClientId, Code, Error, KeyId, MessageId, Permission, Reach, Result, TenantId, Timestamp, UserId,
+};
 use web::Paging;
 
 use crate::house::{House, code, new_key, new_user, refusal};
@@ -410,12 +416,42 @@ async fn crowd(house: &House, admin: &Scope, chance: &mut Chance) -> (Vec<Asking
     (asking, records)
 }
 
+/// Messages that the gateway would keep, and whose they are.
+struct Letters(BTreeMap<MessageId, Option<UserId>>);
+
+impl Letters {
+    /// Some of each of these people, and some of nobody.
+    fn of(people: &[UserId]) -> Self {
+        let owners = people.iter().copied().map(Some).chain([None, None]);
+        Self(owners.enumerate().map(|(n, owner)| (MessageId::from_raw(n as i64 + 1), owner)).collect())
+    }
+}
+
+impl Owners for Letters {
+    fn owner<'a>(
+        &'a self,
+        _: &'a mut Tx,
+        _: TenantId,
+        record: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Option<UserId>>>> {
+        let found = match record.parse::<MessageId>() {
+            Ok(id) => self.0.get(&id).copied().map(Some).ok_or_else(|| Error::not_found("message")),
+            Err(_) => Ok(None),
+        };
+        std::future::ready(found).boxed()
+    }
+}
+
 #[tokio::test]
 async fn the_explainer_says_what_enforcement_does() {
     let house = House::build().await;
     let admin = admin(&house).await;
     let mut chance = Chance(7);
-    let (asking, records) = crowd(&house, &admin, &mut chance).await;
+    let (asking, mut records) = crowd(&house, &admin, &mut chance).await;
+    let people: Vec<UserId> = records.iter().filter_map(|record| record.parse().ok()).collect();
+    let letters = Arc::new(Letters::of(&people));
+    records.extend(letters.0.keys().map(ToString::to_string));
+    explain::name_owners(&house.runtime, letters.clone());
     let (mut allowed, mut reached) = (0, 0);
     for _ in 0..20_000 {
         let one = &asking[chance.below(asking.len())];
@@ -430,7 +466,7 @@ async fn the_explainer_says_what_enforcement_does() {
         let record = (chance.below(4) > 0).then(|| records[chance.below(records.len())].clone());
         let enforced = match house.signed(one.bearer.as_deref(), one.cookie.as_deref()).await {
             Err(_) => false,
-            Ok(scope) => enforced(&house, &admin, &scope, permission, record.as_deref()).await,
+            Ok(scope) => enforced(&house, &admin, &letters, &scope, permission, record.as_deref()).await,
         };
         let asked = Question {
             who: Some(one.who.clone()),
@@ -451,15 +487,18 @@ async fn the_explainer_says_what_enforcement_does() {
 async fn enforced(
     house: &House,
     admin: &Scope,
+    letters: &Letters,
     scope: &Scope,
     permission: Permission,
     record: Option<&str>,
 ) -> bool {
     let Some(record) = record else { return scope.require(permission).is_ok() };
+    if let Ok(id) = record.parse::<MessageId>() {
+        return scope.held().allows(permission, letters.0[&id]);
+    }
     let user: Option<UserId> = record.parse().ok();
     let (key, client) = (record.parse::<KeyId>().ok(), record.parse::<ClientId>().ok());
-    let went =
-        |result: types::Result<()>| result.map_or_else(|error| error.code() == Code::Conflict, |()| true);
+    let went = |result: Result<()>| result.map_or_else(|error| error.code() == Code::Conflict, |()| true);
     match (permission, user) {
         (Permission::UserView, Some(id)) => return user::get(scope, id).await.is_ok(),
         (Permission::UserLink, Some(id)) if user::get(admin, id).await.unwrap().status == "active" => {

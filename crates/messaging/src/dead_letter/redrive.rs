@@ -11,7 +11,7 @@ use super::{DeadFilter, DeadLetter, is_dead};
 use crate::engine::Engine;
 use crate::gate;
 use crate::intent::Intent;
-use crate::journal::Accept;
+use crate::journal::{Accept, NewMessage};
 use crate::message::submit::Let;
 use crate::message::{Outgoing, PartSet};
 use crate::recover::MessageRecord;
@@ -117,7 +117,14 @@ async fn fitting(
 ) -> Result<(Vec<DeadLetter>, Option<String>)> {
     let paging = web::Paging { after: filter.after.clone(), limit: None };
     let filter = DeadFilter { redriven: Some("false".to_owned()), ..filter.clone() };
-    let found = super::newest(scope, &filter, paging.behind(i64::MAX)?, max as i64 + 1).await?;
+    let found = super::newest(
+        scope,
+        Permission::DeadLetterRedrive,
+        &filter,
+        paging.behind(i64::MAX)?,
+        max as i64 + 1,
+    )
+    .await?;
     let page = types::Page::from_overfull(found, max, |letter| letter.message.id.raw());
     Ok((page.items, page.next))
 }
@@ -126,7 +133,14 @@ async fn fitting(
 async fn named(scope: &Scope, ids: &[MessageId]) -> Result<Vec<DeadLetter>> {
     let mut letters = Vec::with_capacity(ids.len());
     for id in ids {
-        let one = super::newest(scope, &DeadFilter::default(), id.raw().saturating_add(1), 1).await?;
+        let one = super::newest(
+            scope,
+            Permission::DeadLetterRedrive,
+            &DeadFilter::default(),
+            id.raw().saturating_add(1),
+            1,
+        )
+        .await?;
         let one = one.into_iter().find(|letter| letter.message.id == *id);
         letters.push(
             one.ok_or_else(|| Error::new(Code::NotFound, format!("there is no dead letter {id}")).at("ids"))?,
@@ -215,6 +229,8 @@ async fn again(
         ..old
     };
     let new = engine.new_message(outgoing, record.text, record.octets, record.client_ref, schedule_at, why);
+    // Whoever sends it again, it stays its sender's.
+    let new = NewMessage { owner: record.owner_id, ..new };
     let accept = Accept { messages: vec![new], answer: None, redrive_of: Some(record.id) };
     engine.accept_all(accept, &[pass.counted]).await?;
     Ok(id)

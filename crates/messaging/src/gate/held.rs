@@ -83,6 +83,10 @@ pub async fn release(scope: &Scope, id: MessageId) -> Result<Message> {
     let found: Option<MessageRecord> = write
         .optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
         .await?;
+    let may = |permission| scope.held().allows(permission, found.as_ref().and_then(|one| one.owner_id));
+    if !may(Permission::QueueRelease) && !may(Permission::HeldRelease) {
+        return Err(Error::not_found("message"));
+    }
     let mut record = found.ok_or_else(|| Error::not_found("message"))?;
     let not_held = || Error::new(Code::Conflict, "the message is not held");
     let text = record.options.as_deref().filter(|_| record.state == State::Scheduled.as_str());

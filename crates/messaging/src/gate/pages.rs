@@ -21,7 +21,7 @@ use super::{Gate, Verdict, held};
 use crate::Intent;
 use crate::account;
 use crate::api::Gateway;
-use crate::message::submit;
+use crate::message::cancel;
 use crate::pages::{count, may, moment, none, words};
 
 /// A question as the form sends it.
@@ -344,7 +344,7 @@ async fn refuse(
     visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, PageProblem> {
-    submit::cancel(&visitor.scope, &gateway.engine, id.parse()?).await?;
+    cancel::cancel(&visitor.scope, &gateway.engine, id.parse()?).await?;
     Ok(done("/firewall/held", "Message refused."))
 }
 

@@ -1,15 +1,36 @@
 //! New messages, and claims before they leave.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use db::{Arg, Rows, args, sql};
 use types::event::MessageChange;
-use types::{Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp, kind};
+use types::{Code, ConnectionId, Error, Event, MessageId, Result, TenantId, Timestamp, UserId, kind};
 
-use super::{After, Batch, ClaimId, Entry, NewMessage};
-use crate::message::{State, kind_of};
+use super::{After, Batch, ClaimId, Entry};
+use crate::message::{Outgoing, State, Why, kind_of};
 use crate::queue::exit::Leaving;
 use crate::queue::{Queue, Queued};
+
+/// A new message with what decides its first state.
+pub struct NewMessage {
+    /// The message.
+    pub message: Arc<Outgoing>,
+    /// Its text, for people.
+    pub text: Option<String>,
+    /// Its octets in hex, where the text does not give them back.
+    pub octets: Option<String>,
+    /// The caller's own reference.
+    pub client_ref: Option<String>,
+    /// The person who sends it.
+    pub owner: Option<UserId>,
+    /// When to send it; now when absent.
+    pub schedule_at: Option<Timestamp>,
+    /// Where it goes.
+    pub connection: Option<ConnectionId>,
+    /// Why there.
+    pub why: Why,
+}
 
 /// How long after its validity a message that is out is looked at: by then its last answer has come or timed out.
 pub(crate) const GRACE_MS: i64 = 120_000;
@@ -121,6 +142,7 @@ fn begin(batch: &mut Batch, new: &NewMessage, queue: &Queue, rows: &mut Rows) ->
         message.accepted_at.into(),
         message.expires_at.into(),
         wake_at.into(),
+        new.owner.into(),
     ]);
     Ok(())
 }
@@ -132,14 +154,14 @@ async fn insert(batch: &mut Batch, rows: Rows) -> Result<()> {
             sql!(
                 "insert into message (id, tenant_id, direction, state, account_id, connection_id, sender, sender_kind, \
                  recipient, recipient_kind, text, octets, data_coding, parts, intent, lane, registered, client_ref, options, \
-                 why, attempts, maybe_twice, accepted_at, expires_at, updated_at, wake_at) \
+                 why, attempts, maybe_twice, accepted_at, expires_at, updated_at, wake_at, owner_id) \
                  select r.id, r.tenant, 'out', r.state, r.account, r.connection, r.sender, r.sender_kind, r.recipient, \
                  r.recipient_kind, r.content, r.octets, r.data_coding, r.parts, r.intent, r.lane, r.registered, r.client_ref, \
-                 r.options, r.why, 0, false, r.at, r.expires_at, r.at, r.wake_at \
+                 r.options, r.why, 0, false, r.at, r.expires_at, r.at, r.wake_at, r.owner \
                  from rows(id bigint, tenant bigint, state text, account bigint, connection bigint, sender text, \
                  sender_kind bigint, recipient text, recipient_kind bigint, content text, octets text, data_coding bigint, \
                  parts bigint, intent text, lane bigint, registered bigint, client_ref text, options text, why text, \
-                 at bigint, expires_at bigint, wake_at bigint) r"
+                 at bigint, expires_at bigint, wake_at bigint, owner bigint) r"
             ),
             args![],
             rows,

@@ -4,7 +4,7 @@ use types::{Code, MessageId};
 
 use super::{Entry, congestion};
 use crate::engine::Engine;
-use crate::message::submit;
+use crate::message::cancel;
 use crate::tests::House;
 
 #[test]
@@ -38,7 +38,7 @@ async fn what_a_failed_batch_took_from_its_lane_comes_back() {
     let id = house.send(&engine, json!({ "to": "+33612345678", "text": "Hello" })).await;
     assert!(engine.queue().has_place(id));
     rename(&house, "alter table tally rename to tally_away").await;
-    assert_eq!(submit::cancel(&house.ours, &engine, id).await.unwrap_err().code(), Code::Internal);
+    assert_eq!(cancel::cancel(&house.ours, &engine, id).await.unwrap_err().code(), Code::Internal);
     assert!(!engine.queue().withdraw(id), "it is out of its lane");
     rename(&house, "alter table tally_away rename to tally").await;
     in_its_lane(&engine, id).await;
@@ -49,5 +49,5 @@ async fn what_a_failed_batch_took_from_its_lane_comes_back() {
     in_its_lane(&engine, id).await;
     let books = crate::accounting::check(&house.ours, &engine).await.unwrap();
     assert!(books.balanced, "{:?}", books.discrepancies);
-    submit::cancel(&house.ours, &engine, id).await.unwrap();
+    cancel::cancel(&house.ours, &engine, id).await.unwrap();
 }

@@ -305,7 +305,7 @@ impl Engine {
             intent: Some(Intent::Transactional),
             ..SendMessage::default()
         };
-        let by = By { tenant: reply.tenant, key: None, from: Some(from), test: false };
+        let by = By { tenant: reply.tenant, owner: None, key: None, from: Some(from), test: false };
         let (new, _, counted) = crate::message::submit::prepare(&by, self, &message)?;
         self.accept_ready(vec![Ready { new, counted, key }]).await.map(drop)
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use types::{MessageId, Page};
 use web::{Answer, Caller, Json, Problem, Query, Writer};
 
+use super::cancel;
 use super::pdu::{self, WirePdu};
 use super::query::{self, Message, MessageFilter, Reasons, Sums};
 use super::quote::{self, ItemQuote, Quote};
@@ -112,7 +113,7 @@ async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Answer<200, Message>, Problem> {
     let id: MessageId = id.parse()?;
-    Ok(Answer(submit::cancel(&scope, &gateway.engine, id).await?))
+    Ok(Answer(cancel::cancel(&scope, &gateway.engine, id).await?))
 }
 
 /// Put another text, time or validity into a message that is scheduled or held.

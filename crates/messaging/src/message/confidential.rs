@@ -73,7 +73,7 @@ async fn accept(scope: &Scope, engine: &Engine, code: &CodeMessage) -> Result<()
     };
     let sealed = SealedText::of(scope, &code.text).await?;
     engine.lookups().before_routing(scope.tenant(), std::iter::once(message.to.as_str())).await;
-    let by = By { tenant: scope.tenant(), key: None, from: None, test: false };
+    let by = By { tenant: scope.tenant(), owner: None, key: None, from: None, test: false };
     // Nothing waits from here to the journal: what has a place in memory is not left behind by somebody who goes away.
     let (mut new, _, counted) = prepare(&by, engine, &message)?;
     let outgoing =

@@ -4,8 +4,9 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use runtime::Reached;
 use sms::Encoding;
-use types::{Permission, Timestamp};
+use types::{Permission, Reach, Timestamp};
 use web::Visitor;
 use web::console::{Content, NavEntry};
 use web::ui::icon::Icon;
@@ -103,6 +104,24 @@ fn preview(message: &Message) -> Markup {
         short.push('…');
     }
     html! { span class="clip" { bdi { (short) } } }
+}
+
+/// Whether somebody sees messages of others at all.
+fn sees_others(visitor: &Visitor) -> bool {
+    match visitor.scope.held().reached(Permission::MessageView) {
+        Reached::All => true,
+        Reached::Only(people) => people.len() > 1,
+    }
+}
+
+/// Whose messages a page shows, where those are not everybody's.
+fn seen_alone(visitor: &Visitor) -> Markup {
+    let whose = match visitor.scope.held().reach(Permission::MessageView) {
+        Some(Reach::Own) => "You see what you have sent, here or by your keys and applications.",
+        Some(Reach::Team) => "You see what you and the people of your teams have sent.",
+        Some(Reach::All) | None => return html! {},
+    };
+    html! { p class="hint" { (whose) } }
 }
 
 /// Messages as rows; the newest first, as they come.

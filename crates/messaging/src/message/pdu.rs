@@ -43,6 +43,7 @@ pub async fn pdus(scope: &Scope, id: MessageId) -> Result<Vec<WirePdu>> {
     scope.require(Permission::IdentifierView)?;
     scope.require(Permission::ContentView)?;
     let record = query::record(scope, id).await?;
+    scope.require_for(Permission::MessagePdu, record.owner_id)?;
     let kept = kept::of(scope, id).await?.into_iter().filter(|kept| kept.kind == "submit");
     let kept: Vec<WirePdu> = kept
         .filter_map(|kept| {

@@ -5,9 +5,11 @@ use runtime::personal::Sight;
 use runtime::{Scope, sighting};
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, ConnectionId, Error, MessageId, Page, PauseId, Permission, Result, RouteId, Timestamp,
+    AccountId, ConnectionId, Error, MessageId, Page, PauseId, Permission, Reach, Result, RouteId, Timestamp,
+    UserId,
 };
 
+use super::{find, own};
 use crate::fault::{Fault, Reason};
 use crate::gate;
 use crate::intent::Intent;
@@ -40,6 +42,10 @@ pub struct Message {
     /// The SMPP account it came from, or went to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
+    /// The person who sent it, themselves or by a key or an application of theirs. Absent for what systems submit over SMPP,
+    /// UCP and mail, for what is sent by itself, and for what phones write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
     /// The connection it goes, or came, through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionId>,
@@ -139,6 +145,7 @@ impl Message {
             parts: record.parts,
             intent: Intent::named(&record.intent).unwrap_or_default(),
             account: record.account_id,
+            owner: record.owner_id,
             connection: record.connection_id,
             client_ref: record.client_ref,
             attempts: record.attempts,
@@ -176,6 +183,8 @@ pub struct MessageFilter {
     pub connection: Option<ConnectionId>,
     /// Only with your own reference.
     pub client_ref: Option<String>,
+    /// Only what this person has sent, themselves or by a key or an application of theirs.
+    pub owner: Option<UserId>,
 }
 
 impl MessageFilter {
@@ -183,7 +192,7 @@ impl MessageFilter {
         web::Paging { after: self.after.clone(), limit: self.limit.clone() }
     }
 
-    fn state(&self) -> Result<Option<&'static str>> {
+    pub(super) fn state(&self) -> Result<Option<&'static str>> {
         let Some(name) = self.state.as_deref() else { return Ok(None) };
         State::named(name).map(|state| Some(state.as_str())).ok_or_else(|| {
             let known: Vec<_> = State::ALL.iter().map(|state| state.as_str()).collect();
@@ -196,7 +205,7 @@ impl MessageFilter {
     }
 }
 
-/// Messages, newest first.
+/// Messages, newest first: those of everybody, or of the people whose whoever asks may see.
 ///
 /// # Errors
 /// A filter or cursor that is none.
@@ -205,31 +214,7 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     let paging = filter.paging();
     let limit = paging.limit()?;
     let before = paging.behind(i64::MAX)?;
-    let digits =
-        |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
-    let mut tx = scope.read().await?;
-    let rows: Vec<MessageRecord> = tx
-        .all(
-            sql!(
-                "select * from message where tenant_id = $1 and id < $2 and (cast($3 as text) is null or direction = $3) \
-                 and (cast($4 as text) is null or state = $4) and (cast($5 as text) is null or recipient = $5) and (cast($6 as text) is null or sender = $6) \
-                 and (cast($7 as bigint) is null or account_id = $7) and (cast($8 as bigint) is null or connection_id = $8) \
-                 and (cast($9 as text) is null or client_ref = $9) order by id desc limit $10"
-            ),
-            args![
-                scope.tenant(),
-                before,
-                filter.direction.clone(),
-                filter.state()?,
-                digits(&filter.to),
-                digits(&filter.from),
-                filter.account,
-                filter.connection,
-                filter.client_ref.clone(),
-                limit as i64 + 1
-            ],
-        )
-        .await?;
+    let rows = find::newest(scope, filter, before, limit as i64 + 1).await?;
     // A page of the console that follows what happens reads its first rows over and over.
     if filter.after.is_some() || scope.seat().is_none() {
         sighting::read(scope, "messages", rows.len());
@@ -238,12 +223,21 @@ pub async fn list(scope: &Scope, filter: &MessageFilter) -> Result<Page<Message>
     Ok(Page::from_overfull(rows, limit, |row| row.id.raw()).map(|row| Message::of(row, sight)))
 }
 
+/// The row of a message that whoever asks may see; another one is as if it were not there.
 pub(crate) async fn record(scope: &Scope, id: MessageId) -> Result<MessageRecord> {
     scope.require(Permission::MessageView)?;
     let mut tx = scope.read().await?;
-    tx.optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
-        .await?
+    let found: Option<MessageRecord> = tx
+        .optional(sql!("select * from message where tenant_id = $1 and id = $2"), args![scope.tenant(), id])
+        .await?;
+    found
+        .filter(|record| scope.held().allows(Permission::MessageView, record.owner_id))
         .ok_or_else(|| Error::not_found("message"))
+}
+
+/// Whether somebody sees everybody's messages, and those of nobody.
+pub(crate) fn sees_all(scope: &Scope) -> bool {
+    scope.held().reach(Permission::MessageView) == Some(Reach::All)
 }
 
 /// One message.
@@ -263,9 +257,10 @@ pub struct Reasons {
     /// Where it led then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionId>,
-    /// What each rule said then, in the order in which they were asked, up to the one that decided.
+    /// What each rule said then, in the order in which they were asked, up to the one that decided. None for those who see
+    /// some people's messages alone and may not see routes.
     pub then: Vec<Looked>,
-    /// What each rule would say now.
+    /// What each rule would say now; none for the same.
     pub now: Vec<Looked>,
     /// What its text reads like; absent without a text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -339,12 +334,13 @@ pub async fn why(scope: &Scope, engine: &crate::Engine, id: MessageId) -> Result
         "it is never sent again when it may have left"
     };
     let sight = Sight::of(scope);
+    let routes_seen = sees_all(scope) || scope.permissions().contains(Permission::RouteView);
     let seen = |one: Looked| Looked { why: sight.words(one.why), ..one };
     Ok(Reasons {
         route: kept.as_ref().and_then(|why| why.rules.last()).map(|rule| rule.route),
         connection: kept.as_ref().and_then(|why| why.connection),
-        then: then.into_iter().map(seen).collect(),
-        now: now.looked_at.into_iter().map(seen).collect(),
+        then: then.into_iter().filter(|_| routes_seen).map(seen).collect(),
+        now: now.looked_at.into_iter().filter(|_| routes_seen).map(seen).collect(),
         traffic: now.traffic,
         network: now.network,
         inbound: inbound.and_then(|kept| kept.i),
@@ -373,17 +369,21 @@ record! {
     }
 }
 
-/// The accounting identity: what was accepted, and where all of it stands.
+/// The accounting identity: what was accepted, and where all of it stands. The books are the tenant's: who sees the messages
+/// of some people alone is told where those stand.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Sums {
-    /// Messages accepted, counted as they were.
-    pub accepted: i64,
+    /// Messages accepted, counted as they were; for whoever sees everybody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<i64>,
     /// Messages in each state now.
     pub states: Vec<StateCount>,
-    /// Messages that ended so long ago that they are kept no more.
-    pub forgotten: i64,
-    /// Whether the states' sum, with what was forgotten, is what was accepted.
-    pub balanced: bool,
+    /// Messages that ended so long ago that they are kept no more; for whoever sees everybody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<i64>,
+    /// Whether the states' sum, with what was forgotten, is what was accepted; for whoever sees everybody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balanced: Option<bool>,
 }
 
 record! { struct Total { n: i64 } }
@@ -394,6 +394,10 @@ record! { struct Total { n: i64 } }
 /// When the database does not answer.
 pub async fn sums(scope: &Scope) -> Result<Sums> {
     scope.require(Permission::MessageView)?;
+    if !sees_all(scope) {
+        let states = own::states(scope).await?;
+        return Ok(Sums { accepted: None, forgotten: None, balanced: None, states });
+    }
     let mut tx = scope.read().await?;
     let states: Vec<StateCount> = tx
         .all(
@@ -421,16 +425,20 @@ pub async fn sums(scope: &Scope) -> Result<Sums> {
         .await?;
     let total: i64 = states.iter().map(|state| state.n).sum();
     let balanced = accepted.n == total + forgotten.n;
-    Ok(Sums { accepted: accepted.n, forgotten: forgotten.n, balanced, states })
+    let (accepted, forgotten) = (Some(accepted.n), Some(forgotten.n));
+    Ok(Sums { accepted, forgotten, balanced: Some(balanced), states })
 }
 
 /// How many messages are in each state now, those from phones too, by the sums that are kept with each change: quick
-/// however many messages there are.
+/// however many messages there are. Of some people's alone the newest are counted.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn states_now(scope: &Scope) -> Result<Vec<StateCount>> {
     scope.require(Permission::MessageView)?;
+    if !sees_all(scope) {
+        return own::states(scope).await;
+    }
     let mut tx = scope.read().await?;
     Ok(tx
         .all(
@@ -453,12 +461,15 @@ record! {
     }
 }
 
-/// What happened in each minute since an instant, oldest first.
+/// What happened in each minute since an instant, oldest first. Of some people's messages alone: to those accepted since then.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn flow_since(scope: &Scope, since: Timestamp) -> Result<Vec<Flow>> {
     scope.require(Permission::MessageView)?;
+    if !sees_all(scope) {
+        return own::flow_since(scope, since).await;
+    }
     let mut tx = scope.read().await?;
     Ok(tx
         .all(

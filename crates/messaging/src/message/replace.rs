@@ -42,6 +42,7 @@ pub(crate) struct NewContent {
 pub async fn replace(scope: &Scope, engine: &Engine, id: MessageId, with: &Replace) -> Result<Message> {
     scope.require(Permission::MessageReplace)?;
     let record = query::record(scope, id).await?;
+    scope.require_for(Permission::MessageReplace, record.owner_id)?;
     refuse_started(&record)?;
     if with.text.is_none() && with.schedule_at.is_none() && with.validity_s.is_none() {
         return Err(Error::invalid("text", "name what is to be replaced: text, schedule_at or validity_s"));

@@ -8,7 +8,7 @@ use runtime::Scope;
 use runtime::scope::{Actor, Keyed};
 use serde::{Deserialize, Serialize};
 use sms::{Encoding, analysis};
-use types::{Address, Code, Error, KeyId, MessageId, Permission, Result, TenantId, Timestamp};
+use types::{Address, Code, Error, KeyId, MessageId, Permission, Result, TenantId, Timestamp, UserId};
 
 use crate::engine::Engine;
 use crate::gate::{self, Counted, Pass};
@@ -161,6 +161,8 @@ pub async fn send_batch(scope: &Scope, engine: &Engine, messages: &[SendMessage]
 pub(crate) struct By {
     /// Whose it is.
     pub(crate) tenant: TenantId,
+    /// The person, themselves or by a key or an application of theirs.
+    pub(crate) owner: Option<UserId>,
     /// The API key.
     pub(crate) key: Option<KeyId>,
     /// The network address.
@@ -173,6 +175,7 @@ impl By {
     fn of(scope: &Scope) -> Self {
         Self {
             tenant: scope.tenant(),
+            owner: scope.held().myself(),
             key: if let Actor::Key(key) = scope.actor() { Some(*key) } else { None },
             from: scope.origin().from.as_deref().and_then(|from| from.parse().ok()),
             test: scope.is_test(),
@@ -266,7 +269,7 @@ pub(crate) fn prepare(
         schedule_at,
         why,
     );
-    Ok((new, accepted, pass.counted))
+    Ok((NewMessage { owner: by.owner, ..new }, accepted, pass.counted))
 }
 
 /// What only the caller has a use for: its reference, and where it wants to hear of the end.
@@ -555,7 +558,7 @@ impl Engine {
         self.queue().decide(ask).ok_or_else(|| crate::simulated::no_route(ask))
     }
 
-    /// A message with its place in memory, if one is free and its time is now.
+    /// A message with its place in memory, if one is free and its time is now. Nobody owns it yet.
     pub(crate) fn new_message(
         &self,
         outgoing: Outgoing,
@@ -573,6 +576,7 @@ impl Engine {
             text,
             octets,
             client_ref,
+            owner: None,
             schedule_at,
             connection: why.connection,
             why,
@@ -586,15 +590,4 @@ pub(crate) struct Let {
     pub(crate) pass: Pass,
     /// Where it goes, and why.
     pub(crate) why: Why,
-}
-
-/// Takes a message back that has not left.
-///
-/// # Errors
-/// [`Code::NotFound`], [`Code::NotCancellable`].
-pub async fn cancel(scope: &Scope, engine: &Engine, id: MessageId) -> Result<super::query::Message> {
-    scope.require(Permission::MessageCancel)?;
-    super::query::get(scope, id).await?;
-    engine.take_back(scope.tenant(), id).await?;
-    super::query::get(scope, id).await
 }

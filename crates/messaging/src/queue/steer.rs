@@ -1,6 +1,7 @@
 //! Holding, releasing and cancelling what waits: one message, or all that fit a selection, so many at a time.
 
 use db::{args, record, sql};
+use identity::role::rights::Reaching;
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
 use types::event::Change;
@@ -61,6 +62,15 @@ pub enum Action {
 }
 
 impl Action {
+    /// What it takes, for those whose messages they are.
+    const fn permission(self) -> Permission {
+        match self {
+            Self::Hold => Permission::QueueHold,
+            Self::Release => Permission::QueueRelease,
+            Self::Cancel => Permission::MessageCancel,
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Hold => "hold",
@@ -97,16 +107,13 @@ impl Selection {
 
 record! { struct Found { id: MessageId, held: bool } }
 
-/// Holds, releases or cancels what fits a selection, at most [`STEERED_MAX`] messages. Asked again, it goes on.
+/// Holds, releases or cancels what fits a selection, of those whose messages the right for it reaches: at most
+/// [`STEERED_MAX`] messages. Asked again, it goes on.
 ///
 /// # Errors
 /// [`types::Code::Forbidden`]; a selection that names nothing.
 pub async fn steer(scope: &Scope, engine: &Engine, action: Action, selection: &Selection) -> Result<Steered> {
-    scope.require(match action {
-        Action::Hold => Permission::QueueHold,
-        Action::Release => Permission::QueueRelease,
-        Action::Cancel => Permission::MessageCancel,
-    })?;
+    scope.require(action.permission())?;
     selection.checked()?;
     let found = find(scope, action, selection).await?;
     let more = found.len() == STEERED_MAX;
@@ -132,6 +139,7 @@ async fn find(scope: &Scope, action: Action, selection: &Selection) -> Result<Ve
     let ids: Vec<_> = selection.ids.iter().map(|id| serde_json::json!({ "id": id.raw() })).collect();
     let digits =
         |text: &Option<String>| text.as_deref().map(|text| text.trim().trim_start_matches('+').to_owned());
+    let reaching = Reaching::of(scope, action.permission())?;
     let mut tx = scope.read().await?;
     let found: Vec<Found> = tx
         .all(
@@ -143,6 +151,7 @@ async fn find(scope: &Scope, action: Action, selection: &Selection) -> Result<Ve
                  and (cast($6 as text) is null or intent = $6) and (cast($7 as text) is null or recipient = $7) \
                  and (cast($8 as text) is null or sender = $8) \
                  and ($10 = 0 or coalesce(options like $9, false)) and ($10 = 1 or not coalesce(options like '%\"held\":{%', false)) \
+                 and ($12 = 1 or owner_id in (select cast(p.value ->> 'id' as bigint) from json_rows($13) p)) \
                  order by wake_at limit $11"
             ),
             args![
@@ -156,7 +165,9 @@ async fn find(scope: &Scope, action: Action, selection: &Selection) -> Result<Ve
                 digits(&selection.from),
                 HELD_BY_A_PERSON,
                 i64::from(action == Action::Release),
-                STEERED_MAX as i64
+                STEERED_MAX as i64,
+                i64::from(reaching.all),
+                reaching.people
             ],
         )
         .await?;

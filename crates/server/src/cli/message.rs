@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client::{Client, PageFlags};
 use super::failure::Failure;
 use super::show::Out;
-use super::{account, connection, route};
+use super::{account, connection, route, user};
 
 /// What to do with messages.
 #[derive(Debug, Subcommand)]
@@ -71,6 +71,9 @@ pub(super) struct ListFlags {
     /// Only with your own reference
     #[arg(long, value_name = "REF")]
     client_ref: Option<String>,
+    /// Only what this person has sent, by id or e-mail address
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
 }
 
 const FIRST: &[&str] =
@@ -147,6 +150,10 @@ async fn list(flags: &ListFlags, client: &Client, out: &Out) -> Result<(), Failu
         Some(connection) => Some(client.find(&connection::KIND, connection).await?),
         None => None,
     };
+    let owner = match &flags.owner {
+        Some(owner) => Some(client.find(&user::KIND, owner).await?),
+        None => None,
+    };
     let mut query = flags.page.query();
     query.extend([
         ("direction", flags.direction.clone()),
@@ -156,6 +163,7 @@ async fn list(flags: &ListFlags, client: &Client, out: &Out) -> Result<(), Failu
         ("account", account),
         ("connection", connection),
         ("client_ref", flags.client_ref.clone()),
+        ("owner", owner),
     ]);
     let columns = [
         ("ID", "/id"),

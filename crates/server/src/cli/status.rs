@@ -70,10 +70,17 @@ pub(super) async fn run(client: &Client, out: &Out) -> Result<(), Failure> {
 }
 
 fn sums_in_words(sums: &Value, out: &Out) -> String {
-    let balanced = if sums["balanced"] == json!(true) { "balanced" } else { "unbalanced" };
-    let tone = if balanced == "balanced" { Tone::Good } else { Tone::Bad };
-    let mut text =
-        format!("{:<20}  {}  {}\n", "accepted", show::words(&sums["accepted"]), out.paint(tone, balanced));
+    let mut text = match &sums["balanced"] {
+        // Who sees some people's messages alone is told where those stand; there are no books of them.
+        Value::Null => String::new(),
+        balanced => {
+            let (word, tone) = match balanced {
+                Value::Bool(true) => ("balanced", Tone::Good),
+                _ => ("unbalanced", Tone::Bad),
+            };
+            format!("{:<20}  {}  {}\n", "accepted", show::words(&sums["accepted"]), out.paint(tone, word))
+        }
+    };
     for state in sums["states"].as_array().into_iter().flatten() {
         text.push_str(&format!("  {:<18}  {}\n", show::words(&state["name"]), show::words(&state["n"])));
     }

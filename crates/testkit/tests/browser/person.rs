@@ -9,7 +9,7 @@ use testkit::browser::{self, PATIENCE, Page};
 /// Presses of Tab after which something counts as out of the keyboard's reach.
 const TABS_MAX: usize = 40;
 
-/// The administrator of the first tenant, signed in at a browser of their own.
+/// Somebody of the first tenant, signed in at a browser of their own.
 pub(crate) struct Person {
     page: Page,
     base: String,
@@ -33,19 +33,25 @@ impl DerefMut for Person {
 impl Person {
     /// Signs in by a one-time link and stands on the home page.
     pub(crate) async fn sign_in(house: &House) -> Self {
-        Self::sign_in_at(house, format!("http://{}", house.server.http)).await
+        Self::sign_in_at(house, format!("http://{}", house.server.http), "admin@localhost").await
     }
 
     /// As [`Person::sign_in`], at a console that has a name, which passkeys need.
     pub(crate) async fn sign_in_by_name(house: &House) -> Self {
-        Self::sign_in_at(house, format!("http://localhost:{}", house.server.http.port())).await
+        let base = format!("http://localhost:{}", house.server.http.port());
+        Self::sign_in_at(house, base, "admin@localhost").await
     }
 
-    async fn sign_in_at(house: &House, base: String) -> Self {
+    /// As [`Person::sign_in`], as the user of this address.
+    pub(crate) async fn sign_in_as(house: &House, email: &str) -> Self {
+        Self::sign_in_at(house, format!("http://{}", house.server.http), email).await
+    }
+
+    async fn sign_in_at(house: &House, base: String, email: &str) -> Self {
         let axe = browser::axe_source().expect("axe-core is not installed: cargo xtask install");
         let page = browser::start().page().await.unwrap();
         let mut person = Self { page, base, axe };
-        let link = first_start::new_link(&house.server.runtime, "admin@localhost").await.unwrap();
+        let link = first_start::new_link(&house.server.runtime, email).await.unwrap();
         person.open(&link.path).await;
         person.judge().await;
         person.click("main button[type=submit]").await.unwrap();

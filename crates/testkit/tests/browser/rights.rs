@@ -24,7 +24,7 @@ async fn a_role_is_made_given_explained_and_proved() {
     ana.keys("night-shift").await;
     ana.eval("document.querySelector('#f-parent').value = 'support'").await.unwrap();
     ana.eval("document.querySelector('[id=\"f-key.view\"]').value = 'own'").await.unwrap();
-    ana.click("[id=\"f-queue.hold\"]").await.unwrap();
+    ana.eval("document.querySelector('[id=\"f-queue.hold\"]').value = 'all'").await.unwrap();
     ana.click("main form .actions button[type=submit]").await.unwrap();
     ana.sees("Role created.").await;
     assert_eq!(ana.path().await, "/roles/night-shift");

@@ -14,7 +14,7 @@ use web::ui::tone::Tone;
 use web::ui::{badge, chart, feedback};
 use web::{PageProblem, Paging, Visitor};
 
-use super::{LivePage, live_page, messages_table, state_badge};
+use super::{LivePage, live_page, messages_table, seen_alone, state_badge};
 use crate::account;
 use crate::api::Gateway;
 use crate::connection::{self, Connection};
@@ -313,6 +313,6 @@ pub(super) async fn home(
     let topics = ["message", "connection", "account"];
     Ok(live_page(
         &visitor,
-        LivePage { content, region: "traffic", url: "/", topics: &topics, above: html! {} },
+        LivePage { content, region: "traffic", url: "/", topics: &topics, above: seen_alone(&visitor) },
     ))
 }

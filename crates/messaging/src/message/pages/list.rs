@@ -2,6 +2,7 @@
 
 use axum::http::Uri;
 use axum::response::Response;
+use identity::user;
 use maud::{Markup, html};
 use types::{Permission, Result};
 use web::body::Query;
@@ -14,7 +15,7 @@ use web::ui::icon::Icon;
 use web::ui::words::Words;
 use web::{PageProblem, Paging, Problem, Visitor};
 
-use super::{LivePage, live_page, messages_table, state_name};
+use super::{LivePage, live_page, messages_table, seen_alone, sees_others, state_name};
 use crate::message::State;
 use crate::message::query::{self, MessageFilter};
 use crate::pages::may;
@@ -36,6 +37,7 @@ fn pairs(filter: &MessageFilter) -> Vec<(&'static str, String)> {
         ("account", filter.account.map(|id| id.to_string())),
         ("connection", filter.connection.map(|id| id.to_string())),
         ("client_ref", text(&filter.client_ref)),
+        ("owner", filter.owner.map(|id| id.to_string())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
@@ -53,8 +55,9 @@ fn with(pairs: &[(&'static str, String)], name: &'static str, value: Option<&str
     address(&others)
 }
 
-/// What accounts and connections there are to filter by: pairs of id and name, for those who may see them.
+/// What people, accounts and connections there are to filter by: pairs of id and name, for those who may see them.
 struct Known {
+    people: Vec<(String, String)>,
     accounts: Vec<(String, String)>,
     connections: Vec<(String, String)>,
 }
@@ -62,7 +65,13 @@ struct Known {
 impl Known {
     async fn to(visitor: &Visitor) -> Result<Self> {
         let all = Paging { limit: Some(CHOICES_MAX.to_owned()), ..Paging::default() };
-        let mut known = Self { accounts: Vec::new(), connections: Vec::new() };
+        let mut known = Self { people: Vec::new(), accounts: Vec::new(), connections: Vec::new() };
+        known.people.extend(visitor.scope.held().myself().map(|id| (id.to_string(), "Me".to_owned())));
+        if may(visitor, Permission::UserView) {
+            let page = user::list(&visitor.scope, &all).await?;
+            let others = page.items.into_iter().filter(|one| visitor.scope.held().myself() != Some(one.id));
+            known.people.extend(others.map(|one| (one.id.to_string(), one.name)));
+        }
         if may(visitor, Permission::AccountView) {
             let page = account::list(&visitor.scope, &all).await?;
             known.accounts = page.items.into_iter().map(|one| (one.id.to_string(), one.system_id)).collect();
@@ -76,6 +85,7 @@ impl Known {
 
     fn name<'a>(&'a self, field: &str, value: &'a str) -> &'a str {
         let known = match field {
+            "owner" => &self.people,
             "account" => &self.accounts,
             "connection" => &self.connections,
             _ => return value,
@@ -84,7 +94,7 @@ impl Known {
     }
 }
 
-fn filters(words: &Words, filter: &MessageFilter, known: &Known) -> Markup {
+fn filters(words: &Words, filter: &MessageFilter, known: &Known, others: bool) -> Markup {
     let set = pairs(filter);
     let value = |name: &str| set.iter().find(|(set, _)| *set == name).map_or("", |(_, value)| value.as_str());
     let mut states = vec![Choice::new("", "Any state")];
@@ -96,6 +106,8 @@ fn filters(words: &Words, filter: &MessageFilter, known: &Known) -> Markup {
     };
     let accounts = choices("Any account".to_owned(), &known.accounts);
     let connections = choices("Any connection".to_owned(), &known.connections);
+    let people = choices("Anybody".to_owned(), &known.people);
+    let people: Vec<_> = people.iter().map(|(id, name)| Choice::new(id, name)).collect();
     let accounts: Vec<_> = accounts.iter().map(|(id, name)| Choice::new(id, name)).collect();
     let connections: Vec<_> = connections.iter().map(|(id, name)| Choice::new(id, name)).collect();
     let fields = html! {
@@ -103,6 +115,7 @@ fn filters(words: &Words, filter: &MessageFilter, known: &Known) -> Markup {
         (field::search("to", "To").value(value("to")).placeholder("+33612345678"))
         (field::text("from", "From").value(value("from")).placeholder("ACME"))
         (field::select("state", "State", &states).value(value("state")))
+        @if others { (field::select("owner", "Sent by", &people).value(value("owner"))) }
         @if !known.accounts.is_empty() { (field::select("account", "Account", &accounts).value(value("account"))) }
         @if !known.connections.is_empty() { (field::select("connection", "Connection", &connections).value(value("connection"))) }
         (field::text("client_ref", "Your reference").value(value("client_ref")))
@@ -114,6 +127,7 @@ fn filters(words: &Words, filter: &MessageFilter, known: &Known) -> Markup {
         "account" => "Account",
         "connection" => "Connection",
         "client_ref" => "Reference",
+        "owner" => "Sent by",
         _ => "Direction",
     };
     let active: Vec<_> = set
@@ -127,6 +141,7 @@ fn filters(words: &Words, filter: &MessageFilter, known: &Known) -> Markup {
     browse::filter_bar(words, HERE, &fields, &active)
 }
 
+/// The ways of messages. What phones write belongs to nobody, so whoever sees some people's alone has no use for them.
 fn views(filter: &MessageFilter) -> Markup {
     let set = pairs(filter);
     let direction = filter.direction.as_deref();
@@ -196,7 +211,7 @@ pub(super) async fn list(
         true => html! {},
         false => {
             let known = Known::to(&visitor).await?;
-            html! { (views(&filter)) (filters(words, &filter, &known)) }
+            html! { (seen_alone(&visitor)) @if query::sees_all(&visitor.scope) { (views(&filter)) } (filters(words, &filter, &known, sees_others(&visitor))) }
         }
     };
     let actions = html! {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::Response;
+use identity::user;
 use maud::{Markup, html};
 use runtime::personal::Sight;
 use sms::Encoding;
@@ -25,9 +26,9 @@ use crate::connection;
 use crate::inbound::decide::Decision;
 use crate::inquiry;
 use crate::message::State;
+use crate::message::cancel;
 use crate::message::pdu::{self, WirePdu};
 use crate::message::query::{self, Message, Reasons};
-use crate::message::submit;
 use crate::message::timeline::{self as way_of, Step};
 use crate::pages::may;
 use crate::route::{Liveness, Looked, Verdict};
@@ -108,7 +109,34 @@ fn content_card(message: &Message, let_go: bool) -> Markup {
     })
 }
 
-fn facts(words: &Words, message: &Message, encoding: Encoding, names: &Names) -> Markup {
+/// Who has sent a message: their name with a link, for those who may see them.
+async fn sender(visitor: &Visitor, message: &Message) -> Result<Option<Markup>> {
+    let Some(owner) = message.owner else { return Ok(None) };
+    if visitor.scope.held().myself() == Some(owner) {
+        return Ok(Some(html! { "you" }));
+    }
+    let known = match visitor.scope.held().allows(Permission::UserView, Some(owner)) {
+        true => match user::get(&visitor.scope, owner).await {
+            Err(error) if error.code() == Code::NotFound => None,
+            user => Some(user?),
+        },
+        false => None,
+    };
+    Ok(Some(html! {
+        @match known {
+            Some(user) => a href={ "/users/" (owner) } { bdi { (user.name) } },
+            None => code dir="ltr" { (owner) },
+        }
+    }))
+}
+
+fn facts(
+    words: &Words,
+    message: &Message,
+    encoding: Encoding,
+    names: &Names,
+    sender: Option<Markup>,
+) -> Markup {
     let mut pairs = vec![
         ("To", address(&message.to)),
         ("From", address(&message.from)),
@@ -124,6 +152,9 @@ fn facts(words: &Words, message: &Message, encoding: Encoding, names: &Names) ->
     ];
     if let Some(reference) = &message.client_ref {
         pairs.push(("Your reference", html! { bdi { code { (reference) } } }));
+    }
+    if let Some(sender) = sender {
+        pairs.push(("Sent by", sender));
     }
     if let Some(account) = message.account {
         pairs.push((
@@ -372,7 +403,7 @@ fn actions(visitor: &Visitor, words: &Words, message: &Message) -> Markup {
                 button type="submit" class="button" { "Ask the carrier" }
             }))
         }
-        @if waits && !inbound && may(visitor, Permission::MessageCancel) { (dialog::confirm(words, &ask)) }
+        @if waits && !inbound && visitor.scope.held().allows(Permission::MessageCancel, message.owner) { (dialog::confirm(words, &ask)) }
         // A masked phone and a hidden text are nothing to send again.
         @if may(visitor, Permission::MessageSend) && whole {
             (form::link(if inbound { "Reply" } else { "Send another like it" }, &again).icon(Icon::Send))
@@ -396,10 +427,11 @@ async fn page(visitor: &Visitor, gateway: &Gateway, id: MessageId, above: Markup
     let let_go = sight.content && message.text.is_none() && content.is_empty();
     let encoding = Encoding::from_data_coding(message.data_coding, Encoding::GSM7);
     let names = Names::to(visitor).await?;
+    let sender = sender(visitor, &message).await?;
     let reasons = query::why(scope, &gateway.engine, id).await?;
     let main = html! {
         (content_card(&message, let_go))
-        (facts(words, &message, encoding, &names))
+        (facts(words, &message, encoding, &names, sender))
         @if message.direction == "in" { (why_in(&message, reasons.inbound.as_ref())) }
         @else { (why(&reasons, &names, may(visitor, Permission::RouteView))) }
         @if !pdus.is_empty() || !content.is_empty() { (raw(words, &pdus, &content)) }
@@ -474,7 +506,7 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Response, PageProblem> {
     let id: MessageId = id.parse()?;
-    match submit::cancel(&visitor.scope, &gateway.engine, id).await {
+    match cancel::cancel(&visitor.scope, &gateway.engine, id).await {
         Ok(_) => Ok(console::done(&format!("/messages/{id}"), "The message is cancelled.")),
         Err(error) if error.code() == Code::NotCancellable => {
             let note = feedback::notice(Tone::Warn, "It was too late", &html! { (error.message()) });
