@@ -14,13 +14,13 @@ use types::{Code, Error, Result, TenantId, Timestamp};
 
 use super::lock::{Lock, Shut, storage};
 use super::row::{self, Keys, TableSum};
-use super::{FORMAT, Luggage, Progress};
+use super::{At, FORMAT, Luggage, Progress, Step};
 use crate::audit::{checkpoint, follow};
 
 /// Octets of a file in one line.
 const PIECE_BYTES: usize = 1 << 18;
 /// How often the progress is told, in rows.
-const TOLD_EVERY: u64 = 5_000;
+pub(super) const TOLD_EVERY: u64 = 5_000;
 
 /// A line that is no row and no piece of a file.
 #[derive(Serialize, Deserialize)]
@@ -190,15 +190,21 @@ pub(super) async fn pack(
     let mut packing =
         Packing { to: zstd::Encoder::new(shut, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(storage)? };
     packing.control(&Control::Suitcase(begin))?;
+    let mut all = 0;
+    for shape in &shapes {
+        all += tx.count_travelling(shape, tenant).await?;
+    }
     let (mut tables, mut done) = (Vec::with_capacity(shapes.len()), 0);
+    let tell =
+        |done: u64, table: &str| progress(At { step: Step::Packs, table, rows: done, share: (done, all) });
     for shape in &shapes {
         let columns = shape.columns.iter().map(|(name, kind)| format!("{name} {}", kind.as_str())).collect();
         packing.control(&Control::Table { table: shape.travel.table.to_owned(), columns })?;
-        progress(done, shape.travel.table)?;
+        tell(done, shape.travel.table)?;
         let mut each = |line: &str| {
             done += 1;
             if done % TOLD_EVERY == 0 {
-                progress(done, shape.travel.table)?;
+                tell(done, shape.travel.table)?;
             }
             packing.line(line)
         };
@@ -229,7 +235,7 @@ pub(super) async fn pack(
     let (signature, public_key) = (signer.signature(&body), signer.public_key().to_owned());
     packing.control(&Control::Manifest { body, signature, public_key })?;
     packing.finish()?;
-    progress(done, "")?;
+    tell(done, "")?;
     Ok(manifest)
 }
 

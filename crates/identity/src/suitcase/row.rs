@@ -177,15 +177,16 @@ pub(super) async fn lines(
     Ok(sum.end(shape.travel.table))
 }
 
-/// The sums of all tables.
+/// The sums of all tables. `each` is told the table of each row that was read.
 pub(super) async fn sums(
     tx: &mut Tx,
     shapes: &[Shape],
     (tenant, keys): (TenantId, &Keys),
+    each: &mut (dyn FnMut(&str) -> Result<()> + Send),
 ) -> Result<Vec<TableSum>> {
     let mut tables = Vec::with_capacity(shapes.len());
     for shape in shapes {
-        tables.push(lines(tx, shape, (tenant, keys), &mut |_| Ok(())).await?);
+        tables.push(lines(tx, shape, (tenant, keys), &mut |_| each(shape.travel.table)).await?);
     }
     Ok(tables)
 }
