@@ -39,21 +39,21 @@ fn every_table_with_personal_data_says_for_how_long_and_every_class_reaches_its_
 
 record! { struct Step { detail: String } }
 
+/// A statement with the numbers of its rows in its text, as a list.
+fn with_rows(statement: &str) -> String {
+    statement.replace("from rows(k bigint) r", "from (select 1 as k union all select 2) r")
+}
+
 /// How SQLite carries a statement out, step by step.
-async fn plan(tx: &mut Tx, statement: &str, args: Vec<Arg>, by_rows: bool) -> Vec<String> {
-    let text: &'static str = format!("explain query plan {statement}").leak();
-    let steps: Vec<Step> = match by_rows {
-        true => tx.all_rows(text, args, runtime::retention::numbers(&[1, 2])).await.unwrap(),
-        false => tx.all(text, args).await.unwrap(),
-    };
+async fn plan(tx: &mut Tx, statement: &str, args: Vec<Arg>) -> Vec<String> {
+    let text: &'static str = format!("explain query plan {}", with_rows(statement)).leak();
+    let steps: Vec<Step> = tx.all(text, args).await.unwrap();
     steps.into_iter().map(|step| step.detail).collect()
 }
 
-/// The same on PostgreSQL, which is kept from reading whole tables where there is another way: one that is left has none. The
-/// numbers of rows stand in the text, as a list.
+/// The same on PostgreSQL, which is kept from reading whole tables where there is another way: one that is left has none.
 async fn plan_there(tx: &mut Tx, statement: &str, args: &[i64]) -> Vec<String> {
-    let mut text =
-        statement.replace("from rows(k bigint) r", "from (select unnest(array[1, 2]::bigint[]) as k) r");
+    let mut text = with_rows(statement);
     for (at, value) in args.iter().enumerate().rev() {
         text = text.replace(&format!("${}", at + 1), &format!("({value})::bigint"));
     }
@@ -64,7 +64,7 @@ async fn plan_there(tx: &mut Tx, statement: &str, args: &[i64]) -> Vec<String> {
 
 /// Whether a step reads a table from its beginning to its end. What is bound, and what a statement has made itself, is short.
 fn reads_all(step: &str) -> bool {
-    let short = ["SCAN r", "SCAN x", "SCAN CONSTANT", "SCAN (", "SCAN 2 CONSTANT"];
+    let short = ["SCAN r", "SCAN x", "SCAN CONSTANT", "SCAN ("];
     let sqlite = step.starts_with("SCAN ") && !short.iter().any(|short| step.starts_with(short));
     sqlite || step.contains("Seq Scan on")
 }
@@ -91,11 +91,10 @@ async fn no_sweep_reads_a_table_from_its_beginning_to_its_end() {
             Walk::Rows { page, forget: Forget::Function(_) } => (vec![(page, &[1, 2, 3, 4, 5])], &[]),
             Walk::Whole { count, .. } => (vec![(count, &[1, 2, 3])], &[]),
         };
-        let looks = looks.into_iter().map(|(text, args)| (text, args, false));
-        for (text, numbers, by_rows) in looks.chain(forgets.iter().map(|text| (*text, &[1][..], true))) {
+        for (text, numbers) in looks.into_iter().chain(forgets.iter().map(|text| (*text, &[1][..]))) {
             let args = numbers.iter().map(|number| Arg::from(*number)).collect();
             let steps = match sqlite {
-                true => plan(&mut tx, text, args, by_rows).await,
+                true => plan(&mut tx, text, args).await,
                 false => plan_there(&mut tx, text, numbers).await,
             };
             assert!(!steps.is_empty(), "{text}");
@@ -330,8 +329,8 @@ async fn evidence_histories_and_refusals_go_in_their_time_and_what_stands_stays(
 /// What a repetition of a request is answered.
 async fn repeated(client: &Client, key: &str) -> Value {
     let headers = [("idempotency-key", key), ("content-type", "application/json")];
-    let body = json!({ "to": "+33612345678", "text": "once" }).to_string().into_bytes();
-    client.ask("POST", "/api/v1/messages", &headers, Some(body)).await.expect(202)["id"].clone()
+    let body = json!({ "title": "once" }).to_string().into_bytes();
+    client.ask("POST", "/api/v1/privacy/breaches", &headers, Some(body)).await.expect(201)["id"].clone()
 }
 
 #[tokio::test]
