@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use db::{Tenancy, Tx, args, record, sql};
 use runtime::Runtime;
@@ -124,6 +124,17 @@ impl Packing {
         Ok(sum)
     }
 
+    /// All closed files of some folders.
+    fn files(&mut self, folders: &[(&'static str, PathBuf)]) -> Result<Vec<FileSum>> {
+        let mut files = Vec::new();
+        for (label, folder) in folders {
+            for name in super::files_in(folder)? {
+                files.push(self.file(format!("{label}/{name}"), &folder.join(&name))?);
+            }
+        }
+        Ok(files)
+    }
+
     /// Ends the file and leaves it whole on the disk.
     fn finish(self) -> Result<()> {
         let shut = self.to.finish().map_err(storage)?;
@@ -190,10 +201,7 @@ pub(super) async fn pack(
     let mut packing =
         Packing { to: zstd::Encoder::new(shut, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(storage)? };
     packing.control(&Control::Suitcase(begin))?;
-    let mut all = 0;
-    for shape in &shapes {
-        all += tx.count_travelling(shape, tenant).await?;
-    }
+    let all = row::count(&mut tx, &shapes, tenant).await?;
     let (mut tables, mut done) = (Vec::with_capacity(shapes.len()), 0);
     let tell =
         |done: u64, table: &str| progress(At { step: Step::Packs, table, rows: done, share: (done, all) });
@@ -213,12 +221,7 @@ pub(super) async fn pack(
         tables.push(sum);
     }
     drop(tx);
-    let mut files = Vec::new();
-    for (label, folder) in (luggage.folders)(&runtime.config, tenant) {
-        for name in super::files_in(&folder)? {
-            files.push(packing.file(format!("{label}/{name}"), &folder.join(&name))?);
-        }
-    }
+    let files = packing.files(&(luggage.folders)(&runtime.config, tenant))?;
     let manifest = Manifest {
         format: FORMAT.to_owned(),
         product: env!("CARGO_PKG_VERSION").to_owned(),

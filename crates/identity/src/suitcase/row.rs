@@ -177,6 +177,15 @@ pub(super) async fn lines(
     Ok(sum.end(shape.travel.table))
 }
 
+/// The rows of all tables.
+pub(super) async fn count(tx: &mut Tx, shapes: &[Shape], tenant: TenantId) -> Result<u64> {
+    let mut rows = 0;
+    for shape in shapes {
+        rows += tx.count_travelling(shape, tenant).await?;
+    }
+    Ok(rows)
+}
+
 /// The sums of all tables. `each` is told the table of each row that was read.
 pub(super) async fn sums(
     tx: &mut Tx,
