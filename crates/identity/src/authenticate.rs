@@ -24,7 +24,7 @@ use crate::domain;
 use crate::impersonation::{self, Standing};
 use crate::role::rights::{self, Facts};
 use crate::token::accepted;
-use crate::{consent, device, factor, key, network, token};
+use crate::{consent, factor, key, network, token};
 
 mod memory;
 mod used;
@@ -167,7 +167,7 @@ impl Identity {
     }
 
     /// Writes down when keys, applications and sessions were last used, sweeps out what has expired (sessions, links, pending
-    /// sign-ins, mailed tokens, codes and refresh tokens, browsers that were not seen for a year), and makes the next signing
+    /// sign-ins, mailed tokens, codes and refresh tokens), and makes the next signing
     /// key when its time has come.
     ///
     /// # Errors
@@ -215,11 +215,6 @@ impl Identity {
         tx.execute(
             sql!("delete from registration where expires_at <= $1 /* every tenant: age alone decides */"),
             args![now],
-        )
-        .await?;
-        tx.execute(
-            sql!("delete from device where last_seen_at <= $1 /* every tenant: age alone decides */"),
-            args![now.plus_ms(-device::KNOWN_DAYS * 86_400_000)],
         )
         .await?;
         factor::phone::sweep(&mut tx, now).await?;

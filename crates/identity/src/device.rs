@@ -18,8 +18,8 @@ use crate::user;
 
 /// Browsers of one user; a further one replaces the one that rested longest.
 const DEVICES_MAX: i64 = 50;
-/// How long a browser that is not seen is known.
-pub(crate) const KNOWN_DAYS: i64 = 365;
+/// How long a browser that is not seen is known at most, where its tenant has not chosen less.
+pub(crate) const KNOWN_DAYS: u32 = 365;
 
 record! {
     /// A browser that a user has signed in with.

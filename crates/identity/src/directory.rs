@@ -26,6 +26,7 @@ pub mod trial;
 mod wire;
 
 pub use job::{KIND, handler, start_due};
+pub use run::end_lost;
 pub use settings::{DirectorySettings, Groups, Kind};
 pub use wire::TrialStep;
 

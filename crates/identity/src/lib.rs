@@ -130,6 +130,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
     Migration { name: "identity/0034_suitcase", text: include_str!("../migrations/0034_suitcase.sql") },
+    Migration { name: "identity/0039_runs", text: include_str!("../migrations/0039_runs.sql") },
 ];
 
 /// The tables of this crate that hold tenants' rows, each behind those that it refers to.

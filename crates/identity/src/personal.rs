@@ -198,7 +198,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: Kept::Until("until they end"),
+        kept: Kept::For(&["session"]),
         columns: "from_address user_agent",
         others: "id tenant_id user_id token_hash created_at last_seen_at expires_at proven_at",
         ways: &[gone(
@@ -325,7 +325,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: USERS,
         purpose: WORK,
         basis: Basis::Contract,
-        kept: Kept::Until("for a while after they were last seen"),
+        kept: Kept::For(&["device"]),
         columns: "from_address user_agent",
         others: "id tenant_id user_id token_hash created_at last_seen_at trusted_until",
         ways: &[gone(
@@ -455,7 +455,7 @@ pub const PERSONAL: &[Personal] = &[
         basis: Basis::LegitimateInterest,
         kept: Kept::Until("the last 50 readings of each directory"),
         columns: "outcome",
-        others: "id tenant_id directory_id dry state asked_by leavers_max started_at ended_at entries",
+        others: "id tenant_id directory_id dry state asked_by leavers_max started_at ended_at entries job_id",
         ways: &[Way {
             by: By::Mail,
             count: sql!(
@@ -514,7 +514,7 @@ pub const PERSONAL: &[Personal] = &[
     ),
     Personal::none(
         "suitcase",
-        "id tenant direction state asked_by asked_at switched public_key key_wrapped rows_done at_table bytes manifest problem \
+        "id tenant direction state asked_by asked_at switched public_key key_wrapped rows_done at_table bytes bytes_total manifest problem \
          ended_at file_until",
     ),
     Personal::none(

@@ -242,7 +242,7 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Registration>> 
     Ok(Page::from_overfull(found, limit, |one: &Registration| one.id.raw()))
 }
 
-/// Lets a newcomer in who waits, or forgets them.
+/// Lets a newcomer in who waits, or forgets them; they hear of it by mail.
 ///
 /// # Errors
 /// Without `user.create`; `not_found` for one who does not wait; `forbidden` for a role that allows more than the caller may;
@@ -273,6 +273,11 @@ pub async fn decide(scope: &Scope, decided: DecideRegistration) -> Result<Regist
             mail::enqueue(notice.as_ref(), &mut write, scope.runtime()).await?;
         }
         RegistrationDecision::Refuse => {
+            let Named { name } =
+                write.one(sql!("select name from tenant where id = $1"), args![tenant]).await?;
+            let letter = Letter::Account(Account::Refused { organisation: &name });
+            let notice = Mail::written(scope, &newcomer.email, &newcomer.language, &letter).await?;
+            mail::enqueue(notice.as_ref(), &mut write, scope.runtime()).await?;
             forget(&mut write, tenant, newcomer.id).await?;
             write.happened(Event::RegistrationRefused(told(&newcomer, "refused")));
         }
@@ -281,6 +286,8 @@ pub async fn decide(scope: &Scope, decided: DecideRegistration) -> Result<Regist
     scope.runtime().job_wake.notify_one();
     Ok(shown)
 }
+
+record! { struct Named { name: String } }
 
 record! {
     struct Newcomer {

@@ -1,50 +1,10 @@
 //! What this crate keeps for a time.
 
-use db::{Tx, args, sql};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use runtime::Runtime;
+use db::sql;
 use runtime::personal::By;
-use runtime::retention::{Bounds, Class, Walk, Whose, numbers};
-use types::{Result, TenantId};
+use runtime::retention::{Bounds, Class, Forget, Walk, Whose};
 
-use crate::audit;
-
-fn closed<'a>(_: &'a Runtime, tx: &'a mut Tx, tenant: TenantId, ks: &'a [i64]) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        Ok(tx
-            .execute_rows(
-                sql!(
-                    "delete from security_event where tenant_id = $1 and state = 'closed' and id in \
-                     (select r.k from rows(k bigint) r)"
-                ),
-                args![tenant],
-                numbers(ks),
-            )
-            .await?)
-    }
-    .boxed()
-}
-
-fn entries<'a>(
-    _: &'a Runtime,
-    tx: &'a mut Tx,
-    tenant: TenantId,
-    ks: &'a [i64],
-) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        Ok(tx
-            .execute_rows(
-                sql!(
-                    "delete from security_entry where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
-                ),
-                args![tenant],
-                numbers(ks),
-            )
-            .await?)
-    }
-    .boxed()
-}
+use crate::{audit, device};
 
 /// What this crate keeps for a time.
 pub const CLASSES: &[Class] = &[
@@ -63,7 +23,55 @@ pub const CLASSES: &[Class] = &[
                  case when at < $4 then 'due' else 'open' end as standing from security_entry \
                  where tenant_id = $1 and id > $2 and id < $3 order by id limit $5"
             ),
-            forget: entries,
+            forget: Forget::Statements(&[sql!(
+                "delete from security_entry where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
+            )]),
+        },
+    },
+    Class {
+        name: "session",
+        title: "Signed-in browsers",
+        about: "Sessions that nobody used for so long; counted from when one was last used. Each ends by itself when its time is \
+                over, and one that is used is not touched.",
+        tables: "session",
+        purposes: &[],
+        bounds: |config| {
+            let most = config.security.session_ttl_h;
+            // What is idle is signed out already; a term does not sign out earlier.
+            Bounds { least_h: config.security.session_idle_m.div_ceil(60).clamp(1, most), most_h: Some(most) }
+        },
+        whose: Whose::One(By::User),
+        recorded: false,
+        walk: Walk::Rows {
+            page: sql!(
+                "select id as k, created_at as at, '' as purpose, cast(user_id as text) as who, \
+                 case when last_seen_at < $4 then 'due' else 'open' end as standing from session \
+                 where tenant_id = $1 and id > $2 and id < $3 order by id limit $5"
+            ),
+            forget: Forget::Statements(&[sql!(
+                "delete from session where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
+            )]),
+        },
+    },
+    Class {
+        name: "device",
+        title: "Browsers that are remembered",
+        about: "Browsers that a user has signed in with; counted from when one was last seen. One that is forgotten is asked for \
+                the second step again, and is told of by mail as a new one.",
+        tables: "device",
+        purposes: &[],
+        bounds: |_| Bounds::days(1, device::KNOWN_DAYS),
+        whose: Whose::One(By::User),
+        recorded: false,
+        walk: Walk::Rows {
+            page: sql!(
+                "select id as k, created_at as at, '' as purpose, cast(user_id as text) as who, \
+                 case when last_seen_at < $4 then 'due' else 'open' end as standing from device \
+                 where tenant_id = $1 and id > $2 and id < $3 order by id limit $5"
+            ),
+            forget: Forget::Statements(&[sql!(
+                "delete from device where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
+            )]),
         },
     },
     Class {
@@ -81,7 +89,10 @@ pub const CLASSES: &[Class] = &[
                  case when state = 'closed' and handled_at < $4 then 'due' else 'open' end as standing \
                  from security_event where tenant_id = $1 and id > $2 and id < $3 order by id limit $5"
             ),
-            forget: closed,
+            forget: Forget::Statements(&[sql!(
+                "delete from security_event where tenant_id = $1 and state = 'closed' and id in \
+                 (select r.k from rows(k bigint) r)"
+            )]),
         },
     },
     Class {

@@ -29,11 +29,11 @@ mod restore;
 mod row;
 mod unpack;
 
-pub use keeper::{Arrive, forget_tenant, keep};
+pub use keeper::{Arrive, Step, forget_tenant, keep};
 pub use pack::{FileSum, Manifest};
 pub use records::{
-    AskRestore, AskSuitcase, Direction, Suitcase, ask_any, ask_own, ask_restore, begin_upload, file, get,
-    get_own, list, list_own, receive, remove,
+    AskRestore, AskSuitcase, Direction, Octets, Suitcase, ask_any, ask_own, ask_restore, begin_upload, file,
+    get, get_own, list, list_own, receive, remove,
 };
 pub use row::TableSum;
 
@@ -70,8 +70,19 @@ fn luggage(runtime: &Runtime) -> Result<Arc<Luggage>> {
     named.0.get().cloned().ok_or_else(|| Error::internal("what goes into a suitcase was not named"))
 }
 
-/// How far it has come: rows, and the table under way. A refusal ends it.
-type Progress = dyn Fn(u64, &str) -> Result<()> + Send + Sync;
+/// How far the work has come.
+struct At<'a> {
+    step: Step,
+    /// The table under way; empty where it is none.
+    table: &'a str,
+    /// Rows that the step has done.
+    rows: u64,
+    /// How much of the step is done, and how much it is altogether.
+    share: (u64, u64),
+}
+
+/// Is told how far the work has come. A refusal ends the work.
+type Progress = dyn Fn(At<'_>) -> Result<()> + Send + Sync;
 
 /// What a tenant holds, in a form that is the same on every installation that has the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -95,7 +106,7 @@ pub async fn hashes(runtime: &Runtime, tenant: TenantId) -> Result<Hashes> {
     let shapes = runtime.db.shapes(&luggage.travels).await?;
     let mut tx = runtime.db.read(Tenancy::Tenant(tenant)).await?;
     let keys = row::Keys::read(&mut tx, runtime, tenant).await?;
-    let tables = row::sums(&mut tx, &shapes, (tenant, &keys)).await?;
+    let tables = row::sums(&mut tx, &shapes, (tenant, &keys), &mut |_| Ok(())).await?;
     let rows = tables.iter().map(|table| table.rows).sum();
     Ok(Hashes { tenant, rows, digest: row::digest(&tables), tables })
 }
@@ -186,7 +197,7 @@ pub async fn export_offline(
     written.tell(&runtime.live);
     // What follows the stream is taken up to here, so that nothing of the tenant moves behind the look by itself.
     watch::round(runtime).await?;
-    let manifest = pack::pack(runtime, &luggage, tenant, (path, &lock), &|_, _| Ok(())).await?;
+    let manifest = pack::pack(runtime, &luggage, tenant, (path, &lock), &|_| Ok(())).await?;
     let mut tx = runtime.db.write(Tenancy::Every).await?;
     let written = exported(&mut tx, runtime, &manifest, &by).await?;
     tx.commit().await?;
@@ -208,9 +219,9 @@ pub async fn import_offline(
     let luggage = luggage(runtime)?;
     let file = std::fs::File::open(path).map_err(lock::storage)?;
     let lock = Lock::of(std::io::BufReader::new(file), passphrase)?;
-    let manifest = restore::check(runtime, &luggage, (path, &lock), public_key).await?;
+    let manifest = restore::check(runtime, &luggage, (path, &lock), public_key, &|_| Ok(())).await?;
     let wish = restore::Wish { open, by: BESIDE.to_string(), record: None };
-    restore::restore(runtime, &luggage, (path, &lock), (&wish, &manifest), &|_, _| Ok(())).await?;
+    restore::restore(runtime, &luggage, (path, &lock), (&wish, &manifest), &|_| Ok(())).await?;
     Ok(manifest)
 }
 

@@ -380,19 +380,6 @@ pub(crate) fn moment(at: Timestamp) -> Markup {
     timeline::relative_time(&text, &text)
 }
 
-/// A count with its thousands apart, so that digits line up and can be read.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3 * "\u{202f}".len());
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            shown.push('\u{202f}');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
 /// Nothing to say in a table's cell.
 pub(crate) fn none() -> Markup {
     PreEscaped("–".to_owned())
@@ -448,10 +435,5 @@ mod tests {
         );
         assert_eq!(field_at("settings.allow_from[0]"), "allow_from");
         assert_eq!(field_at("settings.errors[3].code"), "errors");
-    }
-
-    #[test]
-    fn counts_are_grouped() {
-        assert_eq!([count(0), count(999), count(1_234_567)], ["0", "999", "1\u{202f}234\u{202f}567"]);
     }
 }

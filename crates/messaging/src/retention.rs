@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use runtime::Runtime;
 use runtime::personal::By;
-use runtime::retention::{Bounds, Class, Walk, Whose, numbers};
+use runtime::retention::{Bounds, Class, Forget, Walk, Whose, numbers};
 use serde::Serialize;
 use types::{MessageId, Result, TenantId};
 
@@ -107,65 +107,20 @@ fn tally(tenant: TenantId, old: &[Old], minute: i64) -> Vec<TallyRow<'_>> {
 }
 
 /// Overwrites what messages say, and forgets the PDUs that say it too.
-fn texts<'a>(_: &'a Runtime, tx: &'a mut Tx, tenant: TenantId, ks: &'a [i64]) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        tx.execute_rows(
-            sql!("delete from pdu where tenant_id = $1 and message_id in (select r.k from rows(k bigint) r)"),
-            args![tenant],
-            numbers(ks),
-        )
-        .await?;
-        Ok(tx
-            .execute_rows(
-                sql!(
-                    "update message set text = null, octets = null from rows(k bigint) r \
-                     where message.tenant_id = $1 and message.id = r.k and message.wake_at is null"
-                ),
-                args![tenant],
-                numbers(ks),
-            )
-            .await?)
-    }
-    .boxed()
-}
-
-fn pdus<'a>(_: &'a Runtime, tx: &'a mut Tx, tenant: TenantId, ks: &'a [i64]) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        Ok(tx
-            .execute_rows(
-                sql!("delete from pdu where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"),
-                args![tenant],
-                numbers(ks),
-            )
-            .await?)
-    }
-    .boxed()
-}
-
-fn refusals<'a>(
-    _: &'a Runtime,
-    tx: &'a mut Tx,
-    tenant: TenantId,
-    ks: &'a [i64],
-) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        Ok(tx
-            .execute_rows(
-                sql!("delete from refusal where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"),
-                args![tenant],
-                numbers(ks),
-            )
-            .await?)
-    }
-    .boxed()
-}
+const TEXTS: Forget = Forget::Statements(&[
+    sql!("delete from pdu where tenant_id = $1 and message_id in (select r.k from rows(k bigint) r)"),
+    sql!(
+        "update message set text = null, octets = null from rows(k bigint) r \
+         where message.tenant_id = $1 and message.id = r.k and message.wake_at is null"
+    ),
+]);
 
 /// A class of messages; each is looked at where it lies.
 const fn of_messages(
     (name, title, about): (&'static str, &'static str, &'static str),
     purposes: &'static [&'static str],
     page: &'static str,
-    forget: runtime::retention::Forget,
+    forget: Forget,
 ) -> Class {
     Class {
         name,
@@ -199,7 +154,7 @@ pub const CLASSES: &[Class] = &[
              when m.text is null and m.octets is null then 'done' else 'due' end as standing from message m \
              where m.tenant_id = $1 and m.id > $2 and m.id < $3 and m.direction = 'out' order by m.id limit $5"
         ),
-        texts,
+        TEXTS,
     ),
     of_messages(
         (
@@ -215,7 +170,7 @@ pub const CLASSES: &[Class] = &[
              else 'due' end as standing from message m \
              where m.tenant_id = $1 and m.id > $2 and m.id < $3 and m.direction = 'out' order by m.id limit $5"
         ),
-        messages,
+        Forget::Function(messages),
     ),
     of_messages(
         (
@@ -231,7 +186,7 @@ pub const CLASSES: &[Class] = &[
              when m.text is null and m.octets is null then 'done' else 'due' end as standing from message m \
              where m.tenant_id = $1 and m.id > $2 and m.id < $3 and m.direction = 'in' order by m.id limit $5"
         ),
-        texts,
+        TEXTS,
     ),
     of_messages(
         (
@@ -247,7 +202,7 @@ pub const CLASSES: &[Class] = &[
              else 'due' end as standing from message m \
              where m.tenant_id = $1 and m.id > $2 and m.id < $3 and m.direction = 'in' order by m.id limit $5"
         ),
-        messages,
+        Forget::Function(messages),
     ),
     Class {
         name: "message.pdu",
@@ -265,7 +220,9 @@ pub const CLASSES: &[Class] = &[
                  on m.tenant_id = p.tenant_id and m.id = p.message_id \
                  where p.tenant_id = $1 and p.id > $2 and p.id < $3 order by p.id limit $5"
             ),
-            forget: pdus,
+            forget: Forget::Statements(&[sql!(
+                "delete from pdu where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
+            )]),
         },
     },
     Class {
@@ -282,7 +239,9 @@ pub const CLASSES: &[Class] = &[
                 "select id as k, at, '' as purpose, recipient as who, case when at < $4 then 'due' else 'open' end as standing \
                  from refusal where tenant_id = $1 and id > $2 and id < $3 order by id limit $5"
             ),
-            forget: refusals,
+            forget: Forget::Statements(&[sql!(
+                "delete from refusal where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
+            )]),
         },
     },
     Class {
@@ -447,7 +406,7 @@ mod tests {
         let look = retention::look(runtime, tenant, (page, class.whose), "", (0, before), &|_, _| false);
         let due = look.await.unwrap().due;
         let mut tx = runtime.db.write(Tenancy::Tenant(tenant)).await.unwrap();
-        let gone = forget(runtime, &mut tx, tenant, &due).await.unwrap();
+        let gone = forget.run(runtime, &mut tx, tenant, &due).await.unwrap();
         tx.commit().await.unwrap();
         gone
     }

@@ -184,4 +184,5 @@ pub const TRAVEL: &[Travel] = &[
 pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "runtime/0001_events", text: include_str!("../migrations/0001_events.sql") },
     Migration { name: "runtime/0002_jobs", text: include_str!("../migrations/0002_jobs.sql") },
+    Migration { name: "runtime/0039_answers", text: include_str!("../migrations/0039_answers.sql") },
 ];

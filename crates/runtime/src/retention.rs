@@ -48,7 +48,34 @@ pub enum Whose {
 }
 
 /// Forgets the named rows of a tenant, within the transaction that counts them, and gives how many.
-pub type Forget = for<'a> fn(&'a Runtime, &'a mut Tx, TenantId, &'a [i64]) -> BoxFuture<'a, Result<u64>>;
+pub type ForgetRows = for<'a> fn(&'a Runtime, &'a mut Tx, TenantId, &'a [i64]) -> BoxFuture<'a, Result<u64>>;
+
+/// How the rows that one look found go.
+#[derive(Clone, Copy)]
+pub enum Forget {
+    /// By statements over `rows(k bigint)` of tenant `$1`, one after the other; the last says how many.
+    Statements(&'static [&'static str]),
+    /// By a function, where more belongs to it.
+    Function(ForgetRows),
+}
+
+impl Forget {
+    /// Forgets them.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn run(self, runtime: &Runtime, tx: &mut Tx, tenant: TenantId, ks: &[i64]) -> Result<u64> {
+        let texts = match self {
+            Self::Statements(texts) => texts,
+            Self::Function(forget) => return forget(runtime, tx, tenant, ks).await,
+        };
+        let mut gone = 0;
+        for text in texts {
+            gone = tx.execute_rows(text, args![tenant], numbers(ks)).await?;
+        }
+        Ok(gone)
+    }
+}
 
 /// Forgets a batch of what is from before an instant, within the transaction that counts it, and says what happened beside it;
 /// 0 when there is no more.

@@ -539,22 +539,6 @@ pub async fn kept_answer(scope: &Scope, key: &str) -> Result<Option<KeptAnswer>>
         .await?)
 }
 
-/// Forgets answers older than an instant, a batch at a time, and gives how many it forgot.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn forget_answers(runtime: &Runtime, before: Timestamp) -> Result<u64> {
-    let mut tx = runtime.db.write(Tenancy::Every).await?;
-    let forgotten = tx
-        .execute(
-            sql!("delete from idempotency where at < $1 /* every tenant: age alone decides */"),
-            args![before],
-        )
-        .await?;
-    tx.commit().await?;
-    Ok(forgotten)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use messaging::{Engine, cdr, gate};
 use privacy::retention::HoldBack;
 use privacy::standing::Standings;
 use runtime::job::Runner;
-use runtime::{Config, Runtime, scope};
+use runtime::{Config, Runtime};
 use tokio_util::sync::CancellationToken;
 use types::{Result, Timestamp};
 
@@ -73,13 +73,14 @@ async fn fold(runtime: Runtime, engine: Engine) {
     while !stopping.is_cancelled() {
         runtime.telemetry.upkeep();
         engine.measure();
-        let keep_h = i64::from(runtime.config.messaging.idempotency_keep_h);
-        let before = runtime.clock.now().plus_ms(-keep_h * 3_600_000);
-        if let Err(error) = scope::forget_answers(&runtime, before).await {
-            tracing::warn!(?error, "old answers could not be forgotten; trying again");
-        }
         if let Err(error) = grant::note_ended(&runtime).await {
             tracing::warn!(?error, "grants whose time was over could not be noted; trying again");
+        }
+        if let Err(error) = directory::end_lost(&runtime).await {
+            tracing::warn!(
+                ?error,
+                "readings of directories that nothing carries out could not be ended; trying again"
+            );
         }
         if let Err(error) = directory::start_due(&runtime).await {
             tracing::warn!(?error, "readings of directories that are due could not be begun; trying again");

@@ -34,5 +34,7 @@ mod rights;
 mod security;
 #[path = "browser/sending.rs"]
 mod sending;
+#[path = "browser/suitcase.rs"]
+mod suitcase;
 #[path = "browser/tenants.rs"]
 mod tenants;

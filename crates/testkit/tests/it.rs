@@ -8,6 +8,8 @@ mod bench;
 mod cdr;
 #[path = "it/claims.rs"]
 mod claims;
+#[path = "it/directory.rs"]
+mod directory;
 #[path = "it/disconnects.rs"]
 mod disconnects;
 #[path = "it/doors.rs"]

@@ -410,6 +410,8 @@
   }
   function start() {
     tend();
+    // On a phone the view that is open may lie behind the edge.
+    for (const tab of $$(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (byId("palette")) palette(byId("palette"));
     const single = byId("keys-on");
     if (single) {

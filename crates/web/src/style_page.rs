@@ -104,7 +104,7 @@ fn body(words: &'static Words) -> Markup {
         (figures())
         (browsing(words))
         (forms(words))
-        (card::split(&html! { (states()) (facts(words)) }, &happened()))
+        (card::split(&html! { (states(words)) (facts(words)) }, &happened()))
         (conversation(words))
         (bytes(words))
         (answers(words))
@@ -291,7 +291,7 @@ fn forms(words: &'static Words) -> Markup {
     )
 }
 
-fn states() -> Markup {
+fn states(words: &Words) -> Markup {
     card::card(
         "States",
         &html! {},
@@ -301,6 +301,10 @@ fn states() -> Markup {
             div class="toolbar" { @for tone in Tone::ALL { (badge::badge(tone, tone.name())) } (badge::tag("vip")) (badge::tag("night")) }
             (feedback::progress("Campaign “August”", 6200, Some(10_000), "6 200 of 10 000"))
             (feedback::progress("Importing contacts", 0, None, "under way"))
+            (form::upload_in_pieces(words, ("#send", "#record"), 1 << 20, &html! {
+                (field::file("file", "A long file", None).hint("It goes in pieces, and goes on where it broke off."))
+                (form::actions(&html! { (form::submit("Upload").weight(Weight::Plain)) }))
+            }))
         },
     )
 }

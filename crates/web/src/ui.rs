@@ -13,6 +13,7 @@
 //! | [`tone`] | the six meanings a colour may have |
 //! | [`icon`] | our icons, as inline SVG |
 //! | [`field`] | one labelled form control, with hint and error |
+//! | [`figure`] | counts and octets as people read them |
 //! | [`form`] | forms, buttons, error summary |
 //! | [`compose`] | message text with its live part counter |
 //! | [`table`] | tables that become cards on a phone; row links, sorting, bulk selection |
@@ -45,6 +46,7 @@ pub mod compose;
 pub mod dialog;
 pub mod feedback;
 pub mod field;
+pub mod figure;
 pub mod form;
 pub mod icon;
 pub mod layout;

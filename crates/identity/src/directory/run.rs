@@ -1,13 +1,14 @@
 //! Readings of a whole directory: users follow it, or it is only said what they would.
 
-use db::{Tx, args, record, sql};
+use db::{Tenancy, Tx, args, record, sql};
 use runtime::job;
-use runtime::{Actor, Runtime, Scope, Write};
+use runtime::{Actor, Origin, Runtime, Scope, Write};
 use serde::{Deserialize, Serialize};
 use types::event::Change;
 use types::{Code, DirectoryId, DirectoryRunId, Error, Event, Page, Permission, Result, TenantId, Timestamp};
 use web::Paging;
 
+use super::enter::acting;
 pub use super::plan::Action;
 use super::{Directory, KIND, find};
 
@@ -15,8 +16,8 @@ use super::{Directory, KIND, find};
 const RUNS_MAX: i64 = 50;
 /// Changes that a reading's outcome lists.
 pub(super) const LISTED_MAX: usize = 200;
-/// A reading that has not ended after so long is one of a program that is no more.
-const LOST_MS: i64 = 6 * 3_600_000;
+/// Readings whose jobs are no more that are ended at one look.
+const LOST_MAX: i64 = 100;
 
 /// What a reading has changed, or would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -200,22 +201,23 @@ pub(super) async fn begin(
     let running: Option<Running> = tx
         .optional(
             sql!(
-                "select id from directory_run where tenant_id = $1 and directory_id = $2 and ended_at is null \
-                 and started_at > $3 order by id desc limit 1"
+                "select r.id from directory_run r join job j on j.tenant_id = r.tenant_id and j.id = r.job_id and not j.dead \
+                 where r.tenant_id = $1 and r.directory_id = $2 and r.ended_at is null order by r.id desc limit 1"
             ),
-            args![tenant, directory.id, now.plus_ms(-LOST_MS)],
+            args![tenant, directory.id],
         )
         .await?;
     if running.is_some() {
         return Ok(None);
     }
     let run: DirectoryRunId = runtime.ids.next();
+    let job = job::enqueue(tx, runtime, tenant, KIND, &Waiting { directory: directory.id, run }, now).await?;
     tx.execute(
         sql!(
             "insert into directory_run (id, tenant_id, directory_id, dry, state, asked_by, leavers_max, started_at, entries, \
-             outcome) values ($1, $2, $3, $4, 'waiting', $5, $6, $7, 0, '{}')"
+             outcome, job_id) values ($1, $2, $3, $4, 'waiting', $5, $6, $7, 0, '{}', $8)"
         ),
-        args![run, tenant, directory.id, wanted.dry, by.to_string(), wanted.leavers_max, now],
+        args![run, tenant, directory.id, wanted.dry, by.to_string(), wanted.leavers_max, now, job],
     )
     .await?;
     tx.execute(
@@ -226,8 +228,41 @@ pub(super) async fn begin(
         args![tenant, directory.id, RUNS_MAX],
     )
     .await?;
-    job::enqueue(tx, runtime, tenant, KIND, &Waiting { directory: directory.id, run }, now).await?;
     Ok(Some(run))
+}
+
+record! { struct Lost { id: DirectoryRunId, tenant_id: TenantId, directory_id: DirectoryId, entries: i64 } }
+
+/// Ends the readings that nothing carries out any more, because their jobs were given up or are gone. A reading whose server was
+/// killed is none of them: its job is taken up again.
+///
+/// # Errors
+/// When the database does not answer; what was not ended is ended at the next look.
+pub async fn end_lost(runtime: &Runtime) -> Result<()> {
+    let lost: Vec<Lost> = runtime
+        .db
+        .read(Tenancy::Every)
+        .await?
+        .all(
+            sql!(
+                "select r.id, r.tenant_id, r.directory_id, r.entries from directory_run r \
+                 left join job j on j.tenant_id = r.tenant_id and j.id = r.job_id and not j.dead \
+                 where r.ended_at is null and j.id is null order by r.id limit $1 /* every tenant: each ends its own */"
+            ),
+            args![LOST_MAX],
+        )
+        .await?;
+    for one in lost {
+        let scope = acting(runtime, one.tenant_id, Origin::default());
+        let mut write = scope.write().await?;
+        let directory = find(&mut write, one.tenant_id, one.directory_id).await?;
+        let reason = "the work was given up before its end".to_owned();
+        let outcome = RunOutcome { reason: Some(reason), ..RunOutcome::default() };
+        let entries = usize::try_from(one.entries).unwrap_or(0);
+        end(&mut write, &scope, (&directory, one.id), ("failed", entries), &outcome).await?;
+        write.commit(()).await?;
+    }
+    Ok(())
 }
 
 /// Whom a long search tells how far it is.

@@ -93,7 +93,7 @@ async fn content(
     let body = html! {
         (refused.summary(words, &["host"]))
         @if domains.is_empty() {
-            (feedback::empty(Icon::Globe, "No domain of your own", "Your people then sign in with your name and looks at an address of yours, and links in mails lead there.", &html! {}))
+            (card::panel(&feedback::empty(Icon::Globe, "No domain of your own", "Add one below: your people then sign in with your name and looks at an address of yours, and links in mails lead there.", &html! {})))
         }
         @for domain in &domains { (one(words, domain, manages)) }
         @if manages { (card::card("Add a domain", &html! {}, &form::post("/domains", "", &add))) }

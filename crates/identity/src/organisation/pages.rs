@@ -63,15 +63,11 @@ fn settings(given: &Given, refused: &Refused) -> Markup {
 }
 
 fn logo(tenant: &Tenant, refused: &Refused) -> Markup {
-    let error = refused.at("logo");
     let upload = html! {
-        div class="field" {
-            label for="f-logo" { "Picture" }
-            input type="file" id="f-logo" name="logo" accept="image/png,image/jpeg,image/webp" required
-                aria-describedby="f-logo-hint" aria-invalid[error.is_some()];
-            p class="hint" id="f-logo-hint" { "PNG, JPEG or WebP, at most 2048 pixels each way. It is shown 28 pixels high." }
-            @if let Some(error) = error { p class="error" { (error) } }
-        }
+        (field::file("logo", "Picture", Some("image/png,image/jpeg,image/webp"))
+            .hint("PNG, JPEG or WebP, at most 2048 pixels each way. It is shown 28 pixels high.")
+            .error(refused.at("logo"))
+            .required())
         (form::actions(&html! { (form::submit("Upload").weight(form::Weight::Plain)) }))
     };
     html! {

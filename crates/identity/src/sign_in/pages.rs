@@ -34,7 +34,7 @@ const PENDING_COOKIE: &str = "switchboard_pending";
 /// The cookie by which a browser is known as one that people have signed in with: a token for each of them.
 const DEVICE_COOKIE: &str = "switchboard_browser";
 /// How long a browser keeps that cookie.
-const DEVICE_COOKIE_S: i64 = crate::device::KNOWN_DAYS * 86_400;
+const DEVICE_COOKIE_S: u32 = crate::device::KNOWN_DAYS * 86_400;
 /// People that one browser is known for.
 const DEVICE_TOKENS_MAX: usize = 5;
 
@@ -289,7 +289,7 @@ fn enter(runtime: &Runtime, headers: &HeaderMap, signed: &SignedIn, mut response
         tokens.push(device.expose().to_owned());
         let kept = tokens.len().saturating_sub(DEVICE_TOKENS_MAX);
         let text = tokens[kept..].join(".");
-        set_cookie(runtime, &mut response, (DEVICE_COOKIE, "/"), &text, DEVICE_COOKIE_S);
+        set_cookie(runtime, &mut response, (DEVICE_COOKIE, "/"), &text, DEVICE_COOKIE_S.into());
     }
     response
 }

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use web::problem::ProblemBody;
 use web::{Answer, App, Caller, Json, Paging, Problem, Query, Writer};
 
-use super::{AskRestore, AskSuitcase, Hashes, Suitcase};
+use super::{AskRestore, AskSuitcase, Hashes, Octets, Suitcase};
 
 /// Octets that are read at once for whoever takes a file away.
 const CHUNK: usize = 1 << 16;
@@ -119,6 +119,8 @@ async fn file(Caller(scope): Caller, Path(id): Path<String>) -> Result<Response,
 struct Offset {
     /// Octets that were sent before: the suitcase's `bytes`. 0 when not given.
     offset: Option<i64>,
+    /// Octets of the whole file. Where it was said, nothing is restored before all are there, and no other file goes on.
+    total: Option<i64>,
 }
 
 /// Upload the next octets of a suitcase, at most `http.body_bytes_max` at once. What broke off goes on at `bytes`.
@@ -128,10 +130,11 @@ struct Offset {
 async fn receive(
     Writer(scope): Writer<200>,
     Path(id): Path<String>,
-    Query(Offset { offset }): Query<Offset>,
+    Query(Offset { offset, total }): Query<Offset>,
     octets: Bytes,
 ) -> Result<Answer<200, Suitcase>, Problem> {
-    Ok(Answer(super::receive(&scope, id.parse()?, offset.unwrap_or(0), octets.to_vec()).await?))
+    let sent = Octets { offset: offset.unwrap_or(0), total, octets: octets.to_vec() };
+    Ok(Answer(super::receive(&scope, id.parse()?, sent).await?))
 }
 
 /// Restore a suitcase that was uploaded. Everything is checked before anything is written; its state says what came of it.

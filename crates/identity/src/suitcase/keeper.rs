@@ -1,13 +1,13 @@
 //! What carries suitcases out, one at a time. A process that dies packs anew, and of a restoring nothing was there, or all.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use db::{Engine, Tenancy, args, sql};
 use futures::future::BoxFuture;
 use runtime::outbox;
 use runtime::{Actor, Runtime};
+use serde::Serialize;
 use types::{Code, Error, Event, Result, SuitcaseId, TenantId};
 
 use super::lock::Lock;
@@ -44,7 +44,7 @@ async fn round(runtime: &Runtime, arrive: &Arrive) -> Result<()> {
         .optional(
             sql!(
                 "select id, tenant, direction, state, asked_by, asked_at, switched, public_key, key_wrapped, rows_done, at_table, \
-                 bytes, manifest, problem, ended_at, file_until from suitcase \
+                 bytes, bytes_total, manifest, problem, ended_at, file_until from suitcase \
                  where state in ('waits', 'working', 'arriving') order by id limit 1"
             ),
             args![],
@@ -54,7 +54,7 @@ async fn round(runtime: &Runtime, arrive: &Arrive) -> Result<()> {
         .all(
             sql!(
                 "select id, tenant, direction, state, asked_by, asked_at, switched, public_key, key_wrapped, rows_done, at_table, \
-                 bytes, manifest, problem, ended_at, file_until from suitcase \
+                 bytes, bytes_total, manifest, problem, ended_at, file_until from suitcase \
                  where file_until is not null and file_until <= $1 and state not in ('waits', 'working', 'arriving') \
                  order by id limit 100"
             ),
@@ -73,6 +73,7 @@ async fn round(runtime: &Runtime, arrive: &Arrive) -> Result<()> {
         IMPORT => import(runtime, one, arrive).await,
         _ => export(runtime, one).await,
     };
+    under_way(runtime).set(None);
     match worked {
         // What passes is tried again; the program's end is no failure.
         Err(error) if matches!(error.code(), Code::DatabaseBusy | Code::ShuttingDown) => Err(error),
@@ -108,7 +109,7 @@ pub async fn forget_tenant(runtime: &Runtime, tenant: TenantId) -> Result<()> {
         .all(
             sql!(
                 "select id, tenant, direction, state, asked_by, asked_at, switched, public_key, key_wrapped, rows_done, at_table, \
-                 bytes, manifest, problem, ended_at, file_until from suitcase \
+                 bytes, bytes_total, manifest, problem, ended_at, file_until from suitcase \
                  where tenant = $1 and file_until is not null and state not in ('working', 'arriving') order by id limit 10000"
             ),
             args![tenant],
@@ -122,6 +123,53 @@ pub async fn forget_tenant(runtime: &Runtime, tenant: TenantId) -> Result<()> {
     Ok(())
 }
 
+/// What the work on a suitcase is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// A tenant that was shut waits for what its carriers have not answered.
+    Drains,
+    /// Its rows go into the file.
+    Packs,
+    /// The file is read, and nothing written.
+    Checks,
+    /// Its rows go into the tables.
+    Restores,
+    /// What lies in the tables is compared with what the file says of them.
+    Compares,
+}
+
+/// How far the work of this process has come.
+#[derive(Clone, Default)]
+pub(super) struct Reached {
+    pub(super) step: Option<Step>,
+    pub(super) table: Option<String>,
+    pub(super) rows: i64,
+    /// In percent.
+    pub(super) share: u8,
+}
+
+/// The suitcase that is worked on, with how far that is. There is one at a time.
+#[derive(Default)]
+struct UnderWay(Mutex<Option<(SuitcaseId, Reached)>>);
+
+impl UnderWay {
+    fn set(&self, now: Option<(SuitcaseId, Reached)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
+
+fn under_way(runtime: &Runtime) -> Arc<UnderWay> {
+    runtime.kept(|_| UnderWay::default())
+}
+
+/// How far the work on a suitcase has come, where it is worked on.
+pub(super) fn reached(runtime: &Runtime, id: SuitcaseId) -> Option<Reached> {
+    let under_way = under_way(runtime);
+    let now = under_way.0.lock().unwrap_or_else(PoisonError::into_inner);
+    now.as_ref().filter(|(of, _)| *of == id).map(|(_, reached)| reached.clone())
+}
+
 /// Runs what waits for the disk on a thread of its own, and keeps its progress in the row meanwhile.
 async fn apart<T, F>(
     runtime: &Runtime,
@@ -132,14 +180,15 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let told = Arc::new((AtomicI64::new(0), std::sync::Mutex::new(String::new())));
-    let (telling, stopping) = (Arc::clone(&told), runtime.tasks.stopping());
-    let progress: Box<super::Progress> = Box::new(move |rows, table| {
+    let (telling, stopping) = (under_way(runtime), runtime.tasks.stopping());
+    let progress: Box<super::Progress> = Box::new(move |at| {
         if stopping.is_cancelled() {
             return Err(Error::new(Code::ShuttingDown, "the server is stopping"));
         }
-        telling.0.store(rows.cast_signed(), Ordering::Relaxed);
-        table.clone_into(&mut telling.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let (done, all) = at.share;
+        let share = u8::try_from(done.saturating_mul(100) / all.max(1)).unwrap_or(100).min(100);
+        let table = (!at.table.is_empty()).then(|| at.table.to_owned());
+        telling.set(Some((id, Reached { step: Some(at.step), table, rows: at.rows.cast_signed(), share })));
         Ok(())
     });
     let (handle, future) = (tokio::runtime::Handle::current(), work(progress));
@@ -148,14 +197,14 @@ where
         tokio::select! {
             done = &mut worker => return done.map_err(Error::internal)?,
             () = tokio::time::sleep(LOOKED_EVERY) => {
-                let table = told.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+                let now = reached(runtime, id).unwrap_or_default();
                 // On SQLite a restoring has the one writer; its progress is in memory then, and told at its end.
                 let Ok(Ok(mut tx)) = tokio::time::timeout(LOOKED_EVERY, runtime.db.write(Tenancy::Every)).await else {
                     continue;
                 };
                 tx.execute(
                     sql!("update suitcase set state = 'working', rows_done = $2, at_table = $3 where id = $1 and state <> 'arriving'"),
-                    args![id, told.0.load(Ordering::Relaxed), table],
+                    args![id, now.rows, now.table],
                 )
                 .await?;
                 tx.commit().await?;
@@ -172,6 +221,8 @@ fn lock(runtime: &Runtime, one: &Stored) -> Result<Lock> {
 async fn export(runtime: &Runtime, one: Stored) -> Result<()> {
     let tenant = one.tenant.ok_or_else(|| Error::not_found("tenant"))?;
     if one.switched {
+        let drains = Reached { step: Some(Step::Drains), ..Reached::default() };
+        under_way(runtime).set(Some((one.id, drains)));
         drain(runtime, tenant).await?;
     }
     watch::round(runtime).await?;
@@ -230,7 +281,7 @@ async fn import(runtime: &Runtime, one: Stored, arrive: &Arrive) -> Result<()> {
     let (own, id) = (runtime.clone(), one.id);
     let (known, by) = (one.public_key.clone(), one.asked_by.clone());
     apart(runtime, id, move |progress| async move {
-        let manifest = restore::check(&own, &luggage, (&path, &lock), known.as_deref()).await?;
+        let manifest = restore::check(&own, &luggage, (&path, &lock), known.as_deref(), &progress).await?;
         let most = own.config.tenants.restore_rows_max;
         if own.db.engine() == Engine::Sqlite && manifest.rows > most {
             let why =

@@ -285,6 +285,11 @@ impl<R: BufRead> Opened<R> {
         Ok(Self { from, opening, bound, piece: Vec::new(), at: 0, reached })
     }
 
+    /// Octets of the file that were opened.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached
+    }
+
     /// The next piece; false behind the last one.
     fn next(&mut self) -> io::Result<bool> {
         let Some(mut opening) = self.opening.take() else { return Ok(false) };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use db::{Tenancy, Tx, args, record, sql};
 use runtime::Runtime;
@@ -14,13 +14,13 @@ use types::{Code, Error, Result, TenantId, Timestamp};
 
 use super::lock::{Lock, Shut, storage};
 use super::row::{self, Keys, TableSum};
-use super::{FORMAT, Luggage, Progress};
+use super::{At, FORMAT, Luggage, Progress, Step};
 use crate::audit::{checkpoint, follow};
 
 /// Octets of a file in one line.
 const PIECE_BYTES: usize = 1 << 18;
 /// How often the progress is told, in rows.
-const TOLD_EVERY: u64 = 5_000;
+pub(super) const TOLD_EVERY: u64 = 5_000;
 
 /// A line that is no row and no piece of a file.
 #[derive(Serialize, Deserialize)]
@@ -124,6 +124,17 @@ impl Packing {
         Ok(sum)
     }
 
+    /// All closed files of some folders.
+    fn files(&mut self, folders: &[(&'static str, PathBuf)]) -> Result<Vec<FileSum>> {
+        let mut files = Vec::new();
+        for (label, folder) in folders {
+            for name in super::files_in(folder)? {
+                files.push(self.file(format!("{label}/{name}"), &folder.join(&name))?);
+            }
+        }
+        Ok(files)
+    }
+
     /// Ends the file and leaves it whole on the disk.
     fn finish(self) -> Result<()> {
         let shut = self.to.finish().map_err(storage)?;
@@ -190,15 +201,18 @@ pub(super) async fn pack(
     let mut packing =
         Packing { to: zstd::Encoder::new(shut, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(storage)? };
     packing.control(&Control::Suitcase(begin))?;
+    let all = row::count(&mut tx, &shapes, tenant).await?;
     let (mut tables, mut done) = (Vec::with_capacity(shapes.len()), 0);
+    let tell =
+        |done: u64, table: &str| progress(At { step: Step::Packs, table, rows: done, share: (done, all) });
     for shape in &shapes {
         let columns = shape.columns.iter().map(|(name, kind)| format!("{name} {}", kind.as_str())).collect();
         packing.control(&Control::Table { table: shape.travel.table.to_owned(), columns })?;
-        progress(done, shape.travel.table)?;
+        tell(done, shape.travel.table)?;
         let mut each = |line: &str| {
             done += 1;
             if done % TOLD_EVERY == 0 {
-                progress(done, shape.travel.table)?;
+                tell(done, shape.travel.table)?;
             }
             packing.line(line)
         };
@@ -207,12 +221,7 @@ pub(super) async fn pack(
         tables.push(sum);
     }
     drop(tx);
-    let mut files = Vec::new();
-    for (label, folder) in (luggage.folders)(&runtime.config, tenant) {
-        for name in super::files_in(&folder)? {
-            files.push(packing.file(format!("{label}/{name}"), &folder.join(&name))?);
-        }
-    }
+    let files = packing.files(&(luggage.folders)(&runtime.config, tenant))?;
     let manifest = Manifest {
         format: FORMAT.to_owned(),
         product: env!("CARGO_PKG_VERSION").to_owned(),
@@ -229,7 +238,7 @@ pub(super) async fn pack(
     let (signature, public_key) = (signer.signature(&body), signer.public_key().to_owned());
     packing.control(&Control::Manifest { body, signature, public_key })?;
     packing.finish()?;
-    progress(done, "")?;
+    tell(done, "")?;
     Ok(manifest)
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use types::{Code, Error, Page, Permission, Result, SuitcaseId, TenantId, Timestamp};
 use web::Paging;
 
+use super::keeper::{self, Step};
 use super::lock::{Lock, storage};
 use super::pack::Manifest;
 
@@ -48,8 +49,17 @@ pub struct Suitcase {
     /// The table under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_table: Option<String>,
-    /// Octets of its file.
+    /// What the work under way is at; nothing while none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// How much of that step is done, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<u8>,
+    /// Octets of its file that are here.
     pub bytes: i64,
+    /// Of one that is uploaded, the octets that the whole file has, where that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_total: Option<i64>,
     /// What it holds, table by table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Manifest>,
@@ -69,24 +79,32 @@ record! {
         pub(super) id: SuitcaseId, pub(super) tenant: Option<TenantId>, pub(super) direction: String, pub(super) state: String,
         pub(super) asked_by: String, pub(super) asked_at: Timestamp, pub(super) switched: bool,
         pub(super) public_key: Option<String>, pub(super) key_wrapped: Option<String>, pub(super) rows_done: i64,
-        pub(super) at_table: Option<String>, pub(super) bytes: i64, pub(super) manifest: Option<String>,
+        pub(super) at_table: Option<String>, pub(super) bytes: i64, pub(super) bytes_total: Option<i64>,
+        pub(super) manifest: Option<String>,
         pub(super) problem: Option<String>, pub(super) ended_at: Option<Timestamp>, pub(super) file_until: Option<Timestamp>,
     }
 }
 
 impl Stored {
-    pub(super) fn told(self) -> Suitcase {
+    /// The record with what is known of the work in this process, which no row says between two looks, and on SQLite not while
+    /// a restoring has the writer.
+    pub(super) fn told(self, runtime: &Runtime) -> Suitcase {
+        let reached = keeper::reached(runtime, self.id).unwrap_or_default();
+        let working = reached.step.is_some() && matches!(self.state.as_str(), "waits" | "working");
         Suitcase {
             id: self.id,
             tenant: self.tenant,
             direction: if self.direction == IMPORT { Direction::Import } else { Direction::Export },
-            state: self.state,
+            state: if working { "working".to_owned() } else { self.state },
             asked_by: self.asked_by,
             asked_at: self.asked_at,
             switched: self.switched,
-            rows_done: self.rows_done,
-            at_table: self.at_table,
+            rows_done: if working { reached.rows } else { self.rows_done },
+            at_table: if working { reached.table } else { self.at_table },
+            step: reached.step.filter(|_| working),
+            share: working.then_some(reached.share),
             bytes: self.bytes,
+            bytes_total: self.bytes_total,
             manifest: self.manifest.and_then(|text| serde_json::from_str(&text).ok()),
             problem: self.problem,
             ended_at: self.ended_at,
@@ -96,6 +114,7 @@ impl Stored {
 }
 
 pub(super) const IMPORT: &str = "import";
+const UPLOADING: &str = "uploading";
 
 /// A wish that a tenant be packed.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
@@ -184,7 +203,7 @@ async fn ask(scope: &Scope, whose: TenantId, asked: AskSuitcase) -> Result<Suitc
         write.happened_to(tenant, event);
     }
     let made = stored(&mut write, id).await?;
-    write.commit(made.told()).await
+    write.commit(made.told(runtime)).await
 }
 
 record! { struct Counted { n: i64 } }
@@ -207,7 +226,7 @@ pub(super) async fn stored(tx: &mut Tx, id: SuitcaseId) -> Result<Stored> {
     tx.optional(
         sql!(
             "select id, tenant, direction, state, asked_by, asked_at, switched, public_key, key_wrapped, rows_done, at_table, \
-             bytes, manifest, problem, ended_at, file_until from suitcase where id = $1"
+             bytes, bytes_total, manifest, problem, ended_at, file_until from suitcase where id = $1"
         ),
         args![id],
     )
@@ -228,12 +247,12 @@ pub async fn list(scope: &Scope, paging: &Paging) -> Result<Page<Suitcase>> {
         .all(
             sql!(
                 "select id, tenant, direction, state, asked_by, asked_at, switched, public_key, key_wrapped, rows_done, at_table, \
-                 bytes, manifest, problem, ended_at, file_until from suitcase where id < $1 order by id desc limit $2"
+                 bytes, bytes_total, manifest, problem, ended_at, file_until from suitcase where id < $1 order by id desc limit $2"
             ),
             args![behind, limit as i64 + 1],
         )
         .await?;
-    let found = found.into_iter().map(Stored::told).collect();
+    let found = found.into_iter().map(|one| one.told(scope.runtime())).collect();
     Ok(Page::from_overfull(found, limit, |one: &Suitcase| one.id.raw()))
 }
 
@@ -250,13 +269,13 @@ pub async fn list_own(scope: &Scope, paging: &Paging) -> Result<Page<Suitcase>> 
         .all(
             sql!(
                 "select id, tenant, direction, state, asked_by, asked_at, switched, public_key, key_wrapped, rows_done, at_table, \
-                 bytes, manifest, problem, ended_at, file_until from suitcase \
+                 bytes, bytes_total, manifest, problem, ended_at, file_until from suitcase \
                  where tenant = $1 and direction = 'export' and id < $2 order by id desc limit $3"
             ),
             args![scope.tenant(), behind, limit as i64 + 1],
         )
         .await?;
-    let found = found.into_iter().map(Stored::told).collect();
+    let found = found.into_iter().map(|one| one.told(scope.runtime())).collect();
     Ok(Page::from_overfull(found, limit, |one: &Suitcase| one.id.raw()))
 }
 
@@ -266,7 +285,7 @@ pub async fn list_own(scope: &Scope, paging: &Paging) -> Result<Page<Suitcase>> 
 /// Without `tenant.export`; `not_found`.
 pub async fn get(scope: &Scope, id: SuitcaseId) -> Result<Suitcase> {
     scope.require(Permission::TenantExport)?;
-    Ok(stored(&mut scope.read().await?, id).await?.told())
+    Ok(stored(&mut scope.read().await?, id).await?.told(scope.runtime()))
 }
 
 /// One in which the caller's own tenant leaves.
@@ -275,7 +294,7 @@ pub async fn get(scope: &Scope, id: SuitcaseId) -> Result<Suitcase> {
 /// Without `organisation.export`; `not_found`.
 pub async fn get_own(scope: &Scope, id: SuitcaseId) -> Result<Suitcase> {
     scope.require(Permission::OrganisationExport)?;
-    let one = stored(&mut scope.read().await?, id).await?.told();
+    let one = stored(&mut scope.read().await?, id).await?.told(scope.runtime());
     match one.tenant == Some(scope.tenant()) && one.direction == Direction::Export {
         true => Ok(one),
         false => Err(Error::not_found("suitcase")),
@@ -320,18 +339,58 @@ pub async fn begin_upload(scope: &Scope) -> Result<Suitcase> {
         )
         .await?;
     let made = stored(&mut write, id).await?;
-    write.commit(made.told()).await
+    write.commit(made.told(scope.runtime())).await
 }
 
 pub(super) fn kept_until(runtime: &Runtime) -> Timestamp {
     runtime.clock.now().plus_ms(i64::from(runtime.config.tenants.suitcase_keep_h) * 3_600_000)
 }
 
+/// Octets that come for a suitcase.
+#[derive(Debug)]
+pub struct Octets {
+    /// How many went before them.
+    pub offset: i64,
+    /// How many the whole file has, where that is known.
+    pub total: Option<i64>,
+    /// They themselves.
+    pub octets: Vec<u8>,
+}
+
+impl Octets {
+    /// Refuses what does not fit: another file than the one that was begun, or one that is too large.
+    fn check(&self, one: &Stored, most: i64) -> Result<()> {
+        if one.state != UPLOADING || one.bytes != self.offset {
+            let why = format!("it is {}, and has {} octets", one.state, one.bytes);
+            return Err(Error::new(Code::Conflict, why).at("offset").hint("go on where it stands"));
+        }
+        if let (Some(begun), Some(total)) = (one.bytes_total, self.total)
+            && begun != total
+        {
+            let why = format!("another file was begun, which has {begun} octets");
+            return Err(Error::invalid("total", why).hint("go on with that one, or begin another suitcase"));
+        }
+        let behind = self.offset.saturating_add(self.octets.len() as i64);
+        if behind.max(self.total.unwrap_or(0)) > most {
+            return Err(
+                Error::new(Code::TooLarge, format!("a suitcase has at most {most} octets")).at("file")
+            );
+        }
+        match self.total.or(one.bytes_total) {
+            Some(total) if behind > total => {
+                Err(Error::invalid("total", format!("{behind} octets are more than the {total} that it has")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Takes octets of a suitcase in, behind those that are there. What broke off goes on where `bytes` says.
 ///
 /// # Errors
-/// Without `tenant.restore`; `conflict` for another place than the next, or when it is complete; `too_large`.
-pub async fn receive(scope: &Scope, id: SuitcaseId, offset: i64, octets: Vec<u8>) -> Result<Suitcase> {
+/// Without `tenant.restore`; `conflict` for another place than the next, or when it is complete; `invalid_value` at `total` for
+/// another file than the one that was begun; `too_large`.
+pub async fn receive(scope: &Scope, id: SuitcaseId, sent: Octets) -> Result<Suitcase> {
     scope.require(Permission::TenantRestore)?;
     let config = &scope.runtime().config;
     let mut write = scope.write().await?;
@@ -339,17 +398,9 @@ pub async fn receive(scope: &Scope, id: SuitcaseId, offset: i64, octets: Vec<u8>
     write
         .execute(sql!("update suitcase set bytes = bytes where id = $1 and state = 'uploading'"), args![id])
         .await?;
-    let one = stored(&mut write, id).await?;
-    if one.state != "uploading" || one.bytes != offset {
-        return Err(Error::new(Code::Conflict, format!("it is {}, and has {} octets", one.state, one.bytes))
-            .at("offset")
-            .hint("go on where it stands"));
-    }
+    sent.check(&stored(&mut write, id).await?, config.tenants.suitcase_bytes_max)?;
+    let Octets { offset, total, octets } = sent;
     let bytes = offset + octets.len() as i64;
-    if bytes > config.tenants.suitcase_bytes_max {
-        let most = config.tenants.suitcase_bytes_max;
-        return Err(Error::new(Code::TooLarge, format!("a suitcase has at most {most} octets")).at("file"));
-    }
     make_folder(config)?;
     let path = path(config, id);
     let append = move || {
@@ -365,19 +416,21 @@ pub async fn receive(scope: &Scope, id: SuitcaseId, offset: i64, octets: Vec<u8>
     tokio::task::spawn_blocking(append).await.map_err(Error::internal)?.map_err(storage)?;
     write
         .execute(
-            sql!("update suitcase set bytes = $2, file_until = $3 where id = $1"),
-            args![id, bytes, kept_until(scope.runtime())],
+            sql!(
+                "update suitcase set bytes = $2, bytes_total = coalesce($3, bytes_total), file_until = $4 where id = $1"
+            ),
+            args![id, bytes, total, kept_until(scope.runtime())],
         )
         .await?;
     let made = stored(&mut write, id).await?;
-    write.commit(made.told()).await
+    write.commit(made.told(scope.runtime())).await
 }
 
 /// Asks that a suitcase that was uploaded be restored. A wrong passphrase is told at once; everything else by its state.
 ///
 /// # Errors
 /// Without `tenant.restore`; `step_up_required`; `suitcase_locked`, `suitcase_damaged`; `conflict` when it is under way, and
-/// at `file` before anything was uploaded.
+/// at `file` before all of it was uploaded.
 pub async fn ask_restore(scope: &Scope, id: SuitcaseId, asked: AskRestore) -> Result<Suitcase> {
     scope.require(Permission::TenantRestore)?;
     scope.require_fresh()?;
@@ -385,6 +438,10 @@ pub async fn ask_restore(scope: &Scope, id: SuitcaseId, asked: AskRestore) -> Re
     let one = stored(&mut scope.read().await?, id).await?;
     if one.direction != IMPORT || !matches!(one.state.as_str(), "uploading" | "failed") {
         return Err(Error::new(Code::Conflict, format!("the suitcase is {}", one.state)));
+    }
+    if let Some(total) = one.bytes_total.filter(|total| one.bytes < *total) {
+        let why = format!("{} of the {total} octets of the file are here", one.bytes);
+        return Err(Error::new(Code::Conflict, why).at("file").hint("upload the rest first, on from there"));
     }
     let key = asked.public_key.as_deref().map(crate::audit::checkpoint::read_key).transpose()?;
     let (path, passphrase) = (path(&runtime.config, id), asked.passphrase);
@@ -413,7 +470,7 @@ pub async fn ask_restore(scope: &Scope, id: SuitcaseId, asked: AskRestore) -> Re
         return Err(Error::new(Code::Conflict, "the suitcase is under way already"));
     }
     let made = stored(&mut write, id).await?;
-    write.commit(made.told()).await
+    write.commit(made.told(runtime)).await
 }
 
 /// Removes the file of a suitcase that nothing works on. Its record stays.
@@ -431,7 +488,7 @@ pub async fn remove(scope: &Scope, id: SuitcaseId) -> Result<Suitcase> {
     }
     forget(&mut write, scope.runtime(), &one).await?;
     let gone = stored(&mut write, id).await?;
-    write.commit(gone.told()).await
+    write.commit(gone.told(scope.runtime())).await
 }
 
 /// Removes a suitcase's file; one that was done stays done.

@@ -18,7 +18,7 @@ use super::lock::{Lock, damaged, storage};
 use super::pack::{Begin, Manifest};
 use super::row::{self, Keys};
 use super::unpack::{Piece, Unpacking};
-use super::{Luggage, Progress};
+use super::{At, Luggage, Progress, Step, pack};
 use crate::{encryption, key, role, tenant};
 
 /// What of a restoring is decided by whoever asks for it.
@@ -42,8 +42,11 @@ pub(super) async fn check(
     luggage: &Luggage,
     (path, lock): (&Path, &Lock),
     public_key: Option<&str>,
+    progress: &Progress,
 ) -> Result<Manifest> {
     let mut suitcase = Unpacking::open(runtime, luggage, (path, lock)).await?;
+    let octets = std::fs::metadata(path).map_err(storage)?.len();
+    let mut done = 0;
     let mut tx = runtime.db.read(Tenancy::Every).await?;
     refuse_present(&mut tx, suitcase.begin.tenant).await?;
     let known = public_key.map(crate::audit::checkpoint::read_key).transpose()?;
@@ -53,6 +56,9 @@ pub(super) async fn check(
                 let shape = &suitcase.shapes[place];
                 rows.iter().try_for_each(|row| refuse_rights(shape, row))?;
                 refuse_taken(&mut tx, shape, &rows).await?;
+                done += rows.len() as u64;
+                let (table, share) = (shape.travel.table, (suitcase.reached(), octets));
+                progress(At { step: Step::Checks, table, rows: done, share })?;
             }
             Piece::File(name) => {
                 place_of(&(luggage.folders)(&runtime.config, suitcase.begin.tenant), &name)?;
@@ -178,6 +184,9 @@ pub(super) async fn restore(
     clear(&folders)?;
     let mut tx = runtime.db.write(Tenancy::Every).await?;
     let (mut file, mut done) = (None, 0);
+    let tell = |step: Step, done: u64, table: &str| {
+        progress(At { step, table, rows: done, share: (done, manifest.rows) })
+    };
     while let Some(piece) = suitcase.next()? {
         match piece {
             Piece::Rows(place, mut rows) => {
@@ -187,7 +196,7 @@ pub(super) async fn restore(
                 }
                 done += rows.len() as u64;
                 put(&mut tx, shape, rows).await?;
-                progress(done, shape.travel.table)?;
+                tell(Step::Restores, done, shape.travel.table)?;
             }
             Piece::File(name) => file = Some(create(&folders, &name)?),
             Piece::Octets(octets) => {
@@ -199,7 +208,15 @@ pub(super) async fn restore(
     }
     // What lies there now, read as an export would read it.
     let keys = Keys::read(&mut tx, runtime, whose).await?;
-    let sums = row::sums(&mut tx, &suitcase.shapes, (whose, &keys)).await?;
+    let mut compared = 0;
+    let mut each = |table: &str| {
+        compared += 1;
+        if compared % pack::TOLD_EVERY == 1 {
+            tell(Step::Compares, compared, table)?;
+        }
+        Ok(())
+    };
+    let sums = row::sums(&mut tx, &suitcase.shapes, (whose, &keys), &mut each).await?;
     let other = sums.iter().zip(&manifest.tables).find(|(here, there)| here != there);
     if let Some((here, _)) = other {
         return Err(damaged(&format!("the table {}: what lies in it here", here.table)));

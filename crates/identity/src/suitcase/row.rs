@@ -177,15 +177,25 @@ pub(super) async fn lines(
     Ok(sum.end(shape.travel.table))
 }
 
-/// The sums of all tables.
+/// The rows of all tables.
+pub(super) async fn count(tx: &mut Tx, shapes: &[Shape], tenant: TenantId) -> Result<u64> {
+    let mut rows = 0;
+    for shape in shapes {
+        rows += tx.count_travelling(shape, tenant).await?;
+    }
+    Ok(rows)
+}
+
+/// The sums of all tables. `each` is told the table of each row that was read.
 pub(super) async fn sums(
     tx: &mut Tx,
     shapes: &[Shape],
     (tenant, keys): (TenantId, &Keys),
+    each: &mut (dyn FnMut(&str) -> Result<()> + Send),
 ) -> Result<Vec<TableSum>> {
     let mut tables = Vec::with_capacity(shapes.len());
     for shape in shapes {
-        tables.push(lines(tx, shape, (tenant, keys), &mut |_| Ok(())).await?);
+        tables.push(lines(tx, shape, (tenant, keys), &mut |_| each(shape.travel.table)).await?);
     }
     Ok(tables)
 }

@@ -115,6 +115,11 @@ impl Unpacking {
         Ok(None)
     }
 
+    /// Octets of the file that were read.
+    pub(super) fn reached(&self) -> u64 {
+        self.from.get_ref().get_ref().get_ref().reached()
+    }
+
     fn row(&mut self, line: &[u8]) -> Result<Vec<Arg>> {
         let place = self.tables.len();
         let (Some(sum), Some(shape)) = (&mut self.at, self.shapes.get(place)) else {

@@ -121,7 +121,7 @@ async fn forget_closed(admin: &Scope) -> u64 {
     let look = retention::look(runtime, tenant, (page, class.whose), "", (0, admin.now()), &|_, _| false);
     let due = look.await.unwrap().due;
     let mut tx = runtime.db.write(db::Tenancy::Tenant(tenant)).await.unwrap();
-    let gone = forget(runtime, &mut tx, tenant, &due).await.unwrap();
+    let gone = forget.run(runtime, &mut tx, tenant, &due).await.unwrap();
     tx.commit().await.unwrap();
     gone
 }

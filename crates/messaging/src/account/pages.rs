@@ -9,6 +9,7 @@ use types::{AccountId, Permission, Result};
 use web::console::{Content, done};
 use web::ui::card;
 use web::ui::dialog::{Confirm, confirm};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -19,9 +20,7 @@ use web::{Form, PageProblem, Paging, Query, Visitor};
 use super::{Account, AccountPatch, AccountSettings, Credentials, NewAccount};
 use crate::api::{Gateway, follow};
 use crate::engine::Bound;
-use crate::pages::{
-    Fields, Kind, Section, Setting, Shown, again, count, may, moment, none, patch, region, words,
-};
+use crate::pages::{Fields, Kind, Section, Setting, Shown, again, may, moment, none, patch, region, words};
 use crate::settings;
 
 const fn setting(name: &'static str, label: &'static str, hint: &'static str, kind: Kind) -> Setting {

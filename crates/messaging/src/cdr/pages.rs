@@ -11,6 +11,7 @@ use web::body::Paging;
 use web::console::{Content, NavEntry, done};
 use web::ui::chart::{self, Series};
 use web::ui::field::Choice;
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -20,7 +21,7 @@ use web::{Form, PageProblem, Query, Visitor};
 
 use super::{CdrFile, CdrPatch, CdrStream, Compression, Day, Format};
 use crate::api::Gateway;
-use crate::pages::{Fields, Shown, again, count, may, moment, none, post_button, region};
+use crate::pages::{Fields, Shown, again, may, moment, none, post_button, region};
 use crate::settings::{self, Patch};
 
 /// Their place in the navigation.

@@ -10,6 +10,7 @@ use types::{ConnectionId, Permission, Result};
 use web::console::{Content, done};
 use web::ui::card::{self, Stat};
 use web::ui::dialog::{Confirm, confirm};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -21,7 +22,7 @@ use super::{Connection, ConnectionPatch, ConnectionSettings, NewConnection, Prot
 use crate::api::{Gateway, follow};
 use crate::journal::Learned;
 use crate::live::ConnectionMetrics;
-use crate::pages::{Fields, Shown, again, count, may, moment, none, patch, post_button, region, words};
+use crate::pages::{Fields, Shown, again, may, moment, none, patch, post_button, region, words};
 use crate::settings;
 
 mod form_sections;

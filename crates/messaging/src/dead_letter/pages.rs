@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use types::{Permission, Result};
 use web::console::{Content, done};
 use web::ui::field::{self, Choice};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -19,7 +20,7 @@ use super::jobs::{self as dead, DeadSelection};
 use super::redrive::{self, Redrive, Redriven};
 use super::{Class, DeadFilter, DeadLetter, Reason};
 use crate::api::Gateway;
-use crate::pages::{Fields, again, count, may, moment, none, words};
+use crate::pages::{Fields, again, may, moment, none, words};
 use crate::queue::pages::tabs;
 
 const HERE: &str = "/queue/dead-letters";

@@ -8,6 +8,7 @@ use maud::{Markup, Render, html};
 use types::{DistributionListId, Permission, Result};
 use web::console::{Content, NavEntry, done};
 use web::ui::dialog::{Confirm, confirm};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -16,7 +17,7 @@ use web::{Form, PageProblem, Paging, Query, Visitor};
 
 use super::{DistributionListPatch, NewDistributionList};
 use crate::api::Gateway;
-use crate::pages::{Fields, Shown, again, count, list as texts, may, moment, words};
+use crate::pages::{Fields, Shown, again, list as texts, may, moment, words};
 use crate::settings::{self, Patch};
 
 /// Its place in the navigation.

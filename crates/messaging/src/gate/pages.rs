@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use types::{AccountId, Error, Permission, Result};
 use web::console::{Content, done};
 use web::ui::field::{self, Choice};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -22,7 +23,7 @@ use crate::Intent;
 use crate::account;
 use crate::api::Gateway;
 use crate::message::cancel;
-use crate::pages::{count, may, moment, none, words};
+use crate::pages::{may, moment, none, words};
 
 /// A question as the form sends it.
 #[derive(Debug, Clone, Default, serde::Deserialize)]

@@ -8,6 +8,7 @@ use maud::{Markup, Render, html};
 use types::{Permission, Result};
 use web::console::{Content, NavEntry, done};
 use web::ui::card::{self, Stat};
+use web::ui::figure::count;
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
 use web::ui::tone::Tone;
@@ -18,7 +19,7 @@ use super::meter::SessionEvent;
 use super::series::{Point, Quantiles, Window};
 use super::{AccountLine, AccountMetrics, ConnectionLine, ConnectionMetrics, Share, Waiting};
 use crate::api::Gateway;
-use crate::pages::{Fields, count, moment, none, region};
+use crate::pages::{Fields, moment, none, region};
 
 /// Its place in the navigation.
 pub(crate) const LIVE: NavEntry = NavEntry {

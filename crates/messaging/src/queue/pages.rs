@@ -9,6 +9,7 @@ use types::{Permission, Result};
 use web::console::{Content, NavEntry, done};
 use web::ui::card::{self, Stat};
 use web::ui::field::{self, Choice};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -21,7 +22,7 @@ use super::view::{self, ConnectionQueue, QueueView, Waiting};
 use crate::api::{Gateway, follow};
 use crate::gate::pages::intent_label;
 use crate::intent::Intent;
-use crate::pages::{Fields, Shown, again, count, may, moment, none, region, words};
+use crate::pages::{Fields, Shown, again, may, moment, none, region, words};
 use crate::pause::{self, Kind, NewPause, Pause};
 use crate::settings::Patch;
 

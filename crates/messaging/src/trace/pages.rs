@@ -10,6 +10,7 @@ use types::{Error, Permission, Result, TraceId};
 use web::console::{Content, NavEntry, done};
 use web::ui::dialog::{Confirm, confirm};
 use web::ui::field::{self, Choice};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -20,7 +21,7 @@ use web::{Form, PageProblem, Query, Visitor};
 use super::dissect::Kind;
 use super::{Format, NewTrace, Trace, TracedPdu};
 use crate::api::Gateway;
-use crate::pages::{Fields, Shown, again, count, may, moment, none, post_button, region, words};
+use crate::pages::{Fields, Shown, again, may, moment, none, post_button, region, words};
 use crate::{account, connection, live};
 
 /// Its place in the navigation.

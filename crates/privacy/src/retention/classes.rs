@@ -1,78 +1,11 @@
 //! What this crate keeps for a time: evidence of what persons asked and agreed to, and of what went wrong.
 
-use db::{Tx, args, sql};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use runtime::retention::{Bounds, Class, Walk, Whose, numbers};
-use runtime::{Config, Runtime};
-use types::{Result, TenantId};
+use db::sql;
+use runtime::Config;
+use runtime::retention::{Bounds, Class, Forget, Walk, Whose};
 
 fn evidence(config: &Config) -> Bounds {
     Bounds::days(config.retention.evidence_days_min, 0)
-}
-
-/// Runs statements that each delete by the numbers, and gives what the last one did.
-async fn delete(tx: &mut Tx, tenant: TenantId, ks: &[i64], statements: &[&'static str]) -> Result<u64> {
-    let mut done = 0;
-    for text in statements {
-        done = tx.execute_rows(text, args![tenant], numbers(ks)).await?;
-    }
-    Ok(done)
-}
-
-fn requests<'a>(
-    _: &'a Runtime,
-    tx: &'a mut Tx,
-    tenant: TenantId,
-    ks: &'a [i64],
-) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        let statements = [
-            sql!(
-                "delete from privacy_file where tenant_id = $1 and request_id in (select r.k from rows(k bigint) r)"
-            ),
-            sql!(
-                "delete from privacy_step where tenant_id = $1 and request_id in (select r.k from rows(k bigint) r)"
-            ),
-            sql!(
-                "delete from privacy_request where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
-            ),
-        ];
-        delete(tx, tenant, ks, &statements).await
-    }
-    .boxed()
-}
-
-fn consents<'a>(
-    _: &'a Runtime,
-    tx: &'a mut Tx,
-    tenant: TenantId,
-    ks: &'a [i64],
-) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        let statements =
-            [sql!("delete from consent where tenant_id = $1 and id in (select r.k from rows(k bigint) r)")];
-        delete(tx, tenant, ks, &statements).await
-    }
-    .boxed()
-}
-
-fn breaches<'a>(
-    _: &'a Runtime,
-    tx: &'a mut Tx,
-    tenant: TenantId,
-    ks: &'a [i64],
-) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        let statements = [
-            sql!(
-                "delete from breach_step where tenant_id = $1 and breach_id in (select r.k from rows(k bigint) r)"
-            ),
-            sql!("delete from breach where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"),
-        ];
-        delete(tx, tenant, ks, &statements).await
-    }
-    .boxed()
 }
 
 /// What this crate keeps for a time. Who is held is known by their row here.
@@ -96,7 +29,17 @@ pub const CLASSES: &[Class] = &[
                  from privacy_request q join person p on p.tenant_id = q.tenant_id and p.id = q.person_id \
                  where q.tenant_id = $1 and q.id > $2 and q.id < $3 order by q.id limit $5"
             ),
-            forget: requests,
+            forget: Forget::Statements(&[
+                sql!(
+                    "delete from privacy_file where tenant_id = $1 and request_id in (select r.k from rows(k bigint) r)"
+                ),
+                sql!(
+                    "delete from privacy_step where tenant_id = $1 and request_id in (select r.k from rows(k bigint) r)"
+                ),
+                sql!(
+                    "delete from privacy_request where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
+                ),
+            ]),
         },
     },
     Class {
@@ -118,7 +61,9 @@ pub const CLASSES: &[Class] = &[
                  from consent c join person p on p.tenant_id = c.tenant_id and p.id = c.person_id \
                  where c.tenant_id = $1 and c.id > $2 and c.id < $3 order by c.id limit $5"
             ),
-            forget: consents,
+            forget: Forget::Statements(&[sql!(
+                "delete from consent where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"
+            )]),
         },
     },
     Class {
@@ -136,7 +81,12 @@ pub const CLASSES: &[Class] = &[
                  case when closed_at < $4 then 'due' else 'open' end as standing from breach \
                  where tenant_id = $1 and id > $2 and id < $3 order by id limit $5"
             ),
-            forget: breaches,
+            forget: Forget::Statements(&[
+                sql!(
+                    "delete from breach_step where tenant_id = $1 and breach_id in (select r.k from rows(k bigint) r)"
+                ),
+                sql!("delete from breach where tenant_id = $1 and id in (select r.k from rows(k bigint) r)"),
+            ]),
         },
     },
 ];

@@ -62,9 +62,9 @@ fn listed(visitor: &Visitor, terms: &[Term]) -> Markup {
         let by = if term.keep_h.is_some() { "this organisation" } else { "the installation" };
         let line = row(vec![
             what(term),
-            html! { b { (words(term.in_force_h)) } },
+            html! { b { bdi { (words(term.in_force_h)) } } },
             html! { (by) },
-            html! { (bounds) },
+            html! { bdi { (bounds) } },
             last(term),
         ]);
         if changes { line.link(link(term)) } else { line }

@@ -215,7 +215,7 @@ impl Pass<'_> {
                     // Somebody is held who was not when it was looked: it is looked again.
                     continue;
                 }
-                let gone = forget(self.runtime, &mut tx, self.tenant, &look.due).await?;
+                let gone = forget.run(self.runtime, &mut tx, self.tenant, &look.due).await?;
                 progress.gone += i64::try_from(gone).unwrap_or(i64::MAX);
                 progress.place = look.last.unwrap_or(progress.place);
                 progress.held += i64::try_from(look.held).unwrap_or(i64::MAX);
@@ -245,11 +245,12 @@ impl Pass<'_> {
         let (mut progress, resumed) = self.begin().await?;
         loop {
             let held = Held::of(self.runtime, self.tenant).await?;
-            if self.stopping() || held.anybody() {
+            let many = self.class.whose == Whose::Many;
+            if self.stopping() || (many && held.anybody()) {
                 return Ok(());
             }
             let mut tx = self.runtime.db.write(Tenancy::Tenant(self.tenant)).await?;
-            if !held.still(&mut tx, self.tenant).await? {
+            if many && !held.still(&mut tx, self.tenant).await? {
                 return Ok(());
             }
             let mut events = Vec::new();

@@ -172,7 +172,7 @@ async fn forget_dead(runtime: &Runtime, before: Timestamp) -> u64 {
     let look = crate::retention::look(runtime, tenant, (page, class.whose), "", (0, before), &|_, _| false);
     let due = look.await.unwrap().due;
     let mut tx = runtime.db.write(Tenancy::Every).await.unwrap();
-    let gone = forget(runtime, &mut tx, tenant, &due).await.unwrap();
+    let gone = forget.run(runtime, &mut tx, tenant, &due).await.unwrap();
     tx.commit().await.unwrap();
     gone
 }

@@ -63,7 +63,7 @@ pub const PERSONAL: &[Personal] = &[
         subjects: "recipients and users whom an answer names",
         purpose: "answering a repeated request as before",
         basis: Basis::Contract,
-        kept: Kept::Until("messaging.idempotency_keep_h"),
+        kept: Kept::For(&["answer"]),
         columns: "body",
         others: "tenant_id key request_hash status at",
         ways: &[way(By::Phone, SCRUB_ANSWERS), way(By::Mail, SCRUB_ANSWERS)],

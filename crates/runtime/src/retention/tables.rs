@@ -3,9 +3,9 @@
 use db::{Arg, Rows, Tx, args, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use types::{Result, TenantId};
+use types::{Event, Result, TenantId, Timestamp};
 
-use super::{Bounds, Class, Walk, Whose};
+use super::{Bounds, Class, Forget, ROWS_MAX, Walk, Whose};
 use crate::Runtime;
 
 /// Numbers of rows as a batch.
@@ -13,31 +13,22 @@ pub fn numbers(ks: &[i64]) -> Rows {
     ks.iter().map(|k| [Arg::from(*k)]).collect()
 }
 
-fn events<'a>(_: &'a Runtime, tx: &'a mut Tx, tenant: TenantId, ks: &'a [i64]) -> BoxFuture<'a, Result<u64>> {
+/// Forgets a batch of answers from before an instant.
+fn answers<'a>(
+    _: &'a Runtime,
+    tx: &'a mut Tx,
+    tenant: TenantId,
+    before: Timestamp,
+    _: &'a mut Vec<Event>,
+) -> BoxFuture<'a, Result<u64>> {
     async move {
         Ok(tx
-            .execute_rows(
+            .execute(
                 sql!(
-                    "delete from event_page where tenant_id = $1 and not audited and last_seq in \
-                     (select r.k from rows(k bigint) r)"
+                    "delete from idempotency where tenant_id = $1 and key in (select key from idempotency \
+                     where tenant_id = $1 and at < $2 order by at limit $3)"
                 ),
-                args![tenant],
-                numbers(ks),
-            )
-            .await?)
-    }
-    .boxed()
-}
-
-fn jobs<'a>(_: &'a Runtime, tx: &'a mut Tx, tenant: TenantId, ks: &'a [i64]) -> BoxFuture<'a, Result<u64>> {
-    async move {
-        Ok(tx
-            .execute_rows(
-                sql!(
-                    "delete from job where tenant_id = $1 and dead and id in (select r.k from rows(k bigint) r)"
-                ),
-                args![tenant],
-                numbers(ks),
+                args![tenant, before, ROWS_MAX as i64],
             )
             .await?)
     }
@@ -61,7 +52,10 @@ pub const CLASSES: &[Class] = &[
                  where tenant_id = $1 and last_seq > $2 and not audited and at < $4 and cast($3 as bigint) > 0 \
                  order by last_seq limit $5"
             ),
-            forget: events,
+            forget: Forget::Statements(&[sql!(
+                "delete from event_page where tenant_id = $1 and not audited and last_seq in \
+                 (select r.k from rows(k bigint) r)"
+            )]),
         },
     },
     Class {
@@ -82,7 +76,27 @@ pub const CLASSES: &[Class] = &[
                  case when dead and leased_until < $4 then 'due' else 'open' end as standing from job \
                  where tenant_id = $1 and id > $2 and id < $3 order by id limit $5"
             ),
-            forget: jobs,
+            forget: Forget::Statements(&[sql!(
+                "delete from job where tenant_id = $1 and dead and id in (select r.k from rows(k bigint) r)"
+            )]),
+        },
+    },
+    Class {
+        name: "answer",
+        title: "Answers kept for repetitions",
+        about: "Copies of answers, by which a request that is sent again with its Idempotency-Key gets the same one and does \
+                nothing twice. A repetition that comes later is a new request.",
+        tables: "idempotency",
+        purposes: &[],
+        bounds: |config| Bounds { least_h: 1, most_h: Some(config.messaging.idempotency_keep_h) },
+        whose: Whose::Nobody,
+        recorded: false,
+        walk: Walk::Whole {
+            count: sql!(
+                "select count(*) as n, min(x.at) as oldest from (select at from idempotency \
+                 where tenant_id = $1 and at < $2 order by at limit $3) x"
+            ),
+            forget: answers,
         },
     },
 ];

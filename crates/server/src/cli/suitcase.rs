@@ -246,6 +246,7 @@ pub(super) async fn import(
         Failure::failed(format!("{} cannot be read: {error}", file.display()), "check the path.")
     };
     let mut from = File::open(file).map_err(unreadable)?;
+    let total = from.metadata().map_err(unreadable)?.len();
     let id = show::words(&client.act(&["suitcases"]).await?.value["id"]);
     let mut offset = 0;
     loop {
@@ -254,7 +255,7 @@ pub(super) async fn import(
         if piece.is_empty() {
             break;
         }
-        let at = [("offset", Some(offset.to_string()))];
+        let at = [("offset", Some(offset.to_string())), ("total", Some(total.to_string()))];
         offset += piece.len();
         client.put_octets(&["suitcases", &id, "file"], &at, piece).await?;
     }
@@ -278,7 +279,7 @@ pub(super) async fn import(
 
 /// Waits until a suitcase is ready or done, and says meanwhile how far it is.
 async fn until_done(client: &Client, id: &str, out: &Out) -> Result<Value, Failure> {
-    let mut told = Value::Null;
+    let mut told = [String::new(), String::new()];
     loop {
         let one = client.get(&["suitcases", id], &[]).await?.value;
         match one["state"].as_str().unwrap_or_default() {
@@ -292,11 +293,13 @@ async fn until_done(client: &Client, id: &str, out: &Out) -> Result<Value, Failu
             }
             _ => {}
         }
-        if one["at_table"].is_string() && one["at_table"] != told {
-            told = one["at_table"].clone();
+        let now = [&one["step"], &one["at_table"]].map(show::words);
+        if one["step"].is_string() && now != told {
             if !out.json() {
-                out.note(&format!("{} rows, at {}", one["rows_done"], show::words(&told)));
+                let [step, table] = &now;
+                out.note(&format!("{step}: {} rows, {} %, at {table}", one["rows_done"], one["share"]));
             }
+            told = now;
         }
         tokio::time::sleep(ASKED_EVERY).await;
     }

@@ -13,7 +13,7 @@ use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
 use web::ui::tone::Tone;
-use web::ui::{badge, feedback, live, timeline};
+use web::ui::{badge, feedback, figure, live, timeline};
 use web::{PageProblem, Visitor};
 
 use super::{LastReload, Setting, System};
@@ -37,20 +37,15 @@ fn duration(seconds: i64) -> String {
     }
 }
 
-/// Octets as people compare them.
-fn octets(bytes: Option<f64>) -> String {
-    let (mib, gib) = (f64::from(1 << 20), f64::from(1 << 30));
-    match bytes {
-        None => "–".to_owned(),
-        Some(bytes) if bytes < 10.0 * gib => format!("{:.0} MiB", bytes / mib),
-        Some(bytes) => format!("{:.0} GiB", bytes / gib),
-    }
+/// Octets as people compare them; a dash where they are not known.
+fn octets(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "–".to_owned(), figure::octets)
 }
 
 fn figures(system: &System) -> Markup {
     let uptime = duration(system.uptime_s);
-    let memory = octets(system.process.resident_bytes);
-    let free = octets(system.disk.free_bytes.map(|bytes| bytes as f64));
+    let memory = octets(system.process.resident_bytes.map(|bytes| bytes as u64));
+    let free = octets(system.disk.free_bytes);
     let jobs = system.database.jobs.to_string();
     let dead = format!("{} set aside", system.database.dead_jobs);
     card::stats(&[

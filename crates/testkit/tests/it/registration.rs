@@ -64,6 +64,26 @@ async fn a_newcomer_shows_their_address_waits_and_is_let_in() {
 }
 
 #[tokio::test]
+async fn a_newcomer_who_is_refused_hears_of_it() {
+    let sink = Sink::start().await;
+    let house = with_mail(&sink).await;
+    let page = open(&house, json!({ "open": true, "approval": true })).await;
+    let mut eve = Browser::new(&house);
+    assert_eq!(eve.post(&page, &form(NEW)).await.status, 200);
+    let path = path_in(&mail(&house, &sink, 1).await);
+    assert_eq!(eve.post("/registration", &format!("token={}", token_of(&path))).await.status, 200);
+    let waiting = house.admin.get("/api/v1/registrations").await.expect(200);
+    let decided = json!({ "registration": waiting["items"][0]["id"], "decision": "refuse" });
+    house.admin.post("/api/v1/registrations/decide", &decided).await.expect(200);
+    let told = mail(&house, &sink, 2).await;
+    assert!(told.contains("Your registration was not accepted"), "{told}");
+    assert_eq!(sink.taken().last().unwrap().to, [NEW]);
+    assert_eq!(house.admin.get("/api/v1/registrations").await.expect(200)["items"], json!([]));
+    assert_eq!(eve.password(NEW, PASSWORD).await.status, 401);
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_learns_who_has_an_account() {
     let sink = Sink::start().await;
     let house = with_mail(&sink).await;

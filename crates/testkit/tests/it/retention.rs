@@ -1,7 +1,8 @@
 //! Retention: a tenant says for how long each class of its data is kept, what is older goes, and nothing else does.
 
-use db::{Tenancy, args, record};
+use db::{Arg, Engine, Tenancy, Tx, args, record};
 use runtime::personal::Kept;
+use runtime::retention::{Forget, Walk};
 use serde_json::{Value, json};
 use testkit::{Client, House};
 use types::{MessageId, TenantId};
@@ -34,6 +35,78 @@ fn every_table_with_personal_data_says_for_how_long_and_every_class_reaches_its_
         }
         assert_eq!(classes.iter().filter(|one| one.name == class.name).count(), 1, "{}", class.name);
     }
+}
+
+record! { struct Step { detail: String } }
+
+/// A statement with the numbers of its rows in its text, as a list.
+fn with_rows(statement: &str) -> String {
+    statement.replace("from rows(k bigint) r", "from (select 1 as k union all select 2) r")
+}
+
+/// How SQLite carries a statement out, step by step.
+async fn plan(tx: &mut Tx, statement: &str, args: Vec<Arg>) -> Vec<String> {
+    let text: &'static str = format!("explain query plan {}", with_rows(statement)).leak();
+    let steps: Vec<Step> = tx.all(text, args).await.unwrap();
+    steps.into_iter().map(|step| step.detail).collect()
+}
+
+/// The same on PostgreSQL, which is kept from reading whole tables where there is another way: one that is left has none.
+async fn plan_there(tx: &mut Tx, statement: &str, args: &[i64]) -> Vec<String> {
+    let mut text = with_rows(statement);
+    for (at, value) in args.iter().enumerate().rev() {
+        text = text.replace(&format!("${}", at + 1), &format!("({value})::bigint"));
+    }
+    let steps: Vec<Step> =
+        tx.all("select detail from pg_temp.plan_of($1) as p (detail)", args![text]).await.unwrap();
+    steps.into_iter().map(|step| step.detail).collect()
+}
+
+/// Whether a step reads a table from its beginning to its end. What is bound, and what a statement has made itself, is short.
+fn reads_all(step: &str) -> bool {
+    let short = ["SCAN r", "SCAN x", "SCAN CONSTANT", "SCAN ("];
+    let sqlite = step.starts_with("SCAN ") && !short.iter().any(|short| step.starts_with(short));
+    sqlite || step.contains("Seq Scan on")
+}
+
+#[tokio::test]
+async fn no_sweep_reads_a_table_from_its_beginning_to_its_end() {
+    let house = House::start().await;
+    let mut tx = house.server.runtime.db.write(Tenancy::Every).await.unwrap();
+    let sqlite = house.server.runtime.db.engine() == Engine::Sqlite;
+    if !sqlite {
+        tx.execute("set local enable_seqscan = off", args![]).await.unwrap();
+        tx.execute(
+            "create function pg_temp.plan_of(statement text) returns setof text language plpgsql as \
+             'begin return query execute ''explain '' || statement; end'",
+            args![],
+        )
+        .await
+        .unwrap();
+    }
+    let (mut bad, mut seen) = (Vec::new(), 0);
+    for class in server::serve::retention_classes() {
+        let (looks, forgets): (Vec<(&str, &[i64])>, &[&str]) = match class.walk {
+            Walk::Rows { page, forget: Forget::Statements(texts) } => (vec![(page, &[1, 2, 3, 4, 5])], texts),
+            Walk::Rows { page, forget: Forget::Function(_) } => (vec![(page, &[1, 2, 3, 4, 5])], &[]),
+            Walk::Whole { count, .. } => (vec![(count, &[1, 2, 3])], &[]),
+        };
+        for (text, numbers) in looks.into_iter().chain(forgets.iter().map(|text| (*text, &[1][..]))) {
+            let args = numbers.iter().map(|number| Arg::from(*number)).collect();
+            let steps = match sqlite {
+                true => plan(&mut tx, text, args).await,
+                false => plan_there(&mut tx, text, numbers).await,
+            };
+            assert!(!steps.is_empty(), "{text}");
+            seen += 1;
+            let found = steps.into_iter().filter(|step| reads_all(step));
+            bad.extend(found.map(|step| format!("{}: {step}\n  {text}", class.name)));
+        }
+    }
+    drop(tx);
+    assert!(seen > 20, "only {seen} statements were looked at");
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+    house.stop().await;
 }
 
 /// Messages of a tenant that came to their end so long ago, as the journal leaves them.
@@ -250,5 +323,54 @@ async fn evidence_histories_and_refusals_go_in_their_time_and_what_stands_stays(
     };
     house.until("what is due is gone, and no more", async || left().await == [1, 1, 0, 0, 0, 0]).await;
     drop(open);
+    house.stop().await;
+}
+
+/// What a repetition of a request is answered.
+async fn repeated(client: &Client, key: &str) -> Value {
+    let headers = [("idempotency-key", key), ("content-type", "application/json")];
+    let body = json!({ "title": "once" }).to_string().into_bytes();
+    client.ask("POST", "/api/v1/privacy/breaches", &headers, Some(body)).await.expect(201)["id"].clone()
+}
+
+#[tokio::test]
+async fn answers_and_browsers_go_in_the_time_that_a_tenant_chooses() {
+    let house = House::start().await;
+    let (ours, (theirs, neighbour)) = (house.server.first_start.tenant, house.neighbour().await);
+    let (old, new) = (repeated(&house.admin, "old").await, repeated(&house.admin, "new").await);
+    let foreign = repeated(&neighbour, "old").await;
+    let sign_in = async || {
+        let link = identity::first_start::new_link(&house.server.runtime, "admin@localhost").await.unwrap();
+        house.sign_in(&link.path).await
+    };
+    sign_in().await;
+    age(&house, "session", ("id", &["created_at", "last_seen_at"]), 3).await;
+    age(&house, "device", ("id", &["created_at", "last_seen_at"]), 40).await;
+    let mut tx = house.server.runtime.db.write(Tenancy::Every).await.unwrap();
+    tx.execute("update idempotency set at = at - 7200000 where key = 'old'", args![]).await.unwrap();
+    tx.commit().await.unwrap();
+    let cookie = sign_in().await;
+
+    const SESSIONS: &str = "select count(*) as n from session where tenant_id = $1";
+    const DEVICES: &str = "select count(*) as n from device where tenant_id = $1";
+    const ANSWERS: &str = "select count(*) as n from idempotency where tenant_id = $1";
+    assert_eq!((count(&house, SESSIONS, ours).await, count(&house, DEVICES, ours).await), (2, 2));
+    // A term does not sign out earlier than the installation does.
+    let early = json!({ "class": "session", "keep_h": 1 });
+    assert_eq!(house.admin.send("PUT", "/api/v1/privacy/retention", &early).await.status, 422);
+    for (class, keep_h) in [("session", 24), ("device", 30 * 24), ("answer", 1)] {
+        let asked = format!("/api/v1/privacy/retention/preview?class={class}&keep_h={keep_h}");
+        assert_eq!(house.admin.get(&asked).await.expect(200)["rows"], 1, "{class}");
+        set(&house.admin, &json!({ "class": class, "keep_h": keep_h })).await;
+    }
+    house.until("the old session is gone", async || count(&house, SESSIONS, ours).await == 1).await;
+    house.until("the old browser is forgotten", async || count(&house, DEVICES, ours).await == 1).await;
+    house.until("the old answer is gone", async || count(&house, ANSWERS, ours).await == 1).await;
+    let home = house.anonymous().ask("GET", "/", &[("cookie", &cookie)], None).await;
+    assert_eq!(home.status, 200, "the session that is used goes on");
+    assert_eq!(repeated(&house.admin, "new").await, new);
+    assert_ne!(repeated(&house.admin, "old").await, old, "it is a new request now");
+    assert_eq!(count(&house, ANSWERS, theirs).await, 1);
+    assert_eq!(repeated(&neighbour, "old").await, foreign);
     house.stop().await;
 }

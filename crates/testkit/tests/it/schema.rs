@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use db::{Db, Options};
+use db::{Db, Options, Tenancy, args, record};
 use testkit::{House, postgres};
+use types::TenantId;
+
+use crate::tenancy::row_in_each_table;
 
 #[tokio::test]
 async fn both_engines_have_the_same_tables() {
@@ -92,4 +95,35 @@ async fn every_statement_compiles() {
     }
     assert!(bad.is_empty(), "{} statements do not compile:\n{}", bad.len(), bad.join("\n"));
     house.stop().await;
+}
+
+record! { struct Scopes { scopes: String } }
+
+#[tokio::test]
+async fn an_application_that_could_see_phones_and_texts_can_do_so_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("a.db").display());
+    let db = Db::open(&url, &Options::default()).await.unwrap();
+    let all = server::serve::migrations();
+    let before: Vec<_> = all.iter().filter(|step| step.name != "identity/0039_runs").copied().collect();
+    db.migrate(&before).await.unwrap();
+    let tenant = TenantId::from_raw(7);
+    row_in_each_table(&db, tenant, 7, &[]).await;
+    let set = [
+        ("update oauth_client set scopes = $1", r#"["message.view","message.send"]"#),
+        ("update oauth_grant set scopes = $1", r#"["cdr.download"]"#),
+    ];
+    for (text, scopes) in set {
+        let mut tx = db.write(Tenancy::Every).await.unwrap();
+        tx.execute(text, args![scopes]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(db.migrate(&all).await.unwrap(), ["identity/0039_runs"]);
+    let mut tx = db.read(Tenancy::Every).await.unwrap();
+    let client: Scopes = tx.one("select scopes from oauth_client", args![]).await.unwrap();
+    let grant: Scopes = tx.one("select scopes from oauth_grant", args![]).await.unwrap();
+    assert_eq!(client.scopes, r#"["message.view","identifier.view","content.view","message.send"]"#);
+    assert_eq!(grant.scopes, r#"["cdr.download","identifier.view"]"#);
+    drop(tx);
+    db.close().await;
 }

@@ -244,10 +244,8 @@ async fn a_tenants_carriers_are_not_in_the_operators_network() {
     let (_, tenant) = house.admin.neighbour().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    for (protocol, host) in [("smpp", "127.0.0.1"), ("ucp", "localhost"), ("mail", "127.0.0.1")] {
-        let mut settings =
-            json!({ "protocol": protocol, "host": host, "port": port, "reconnect_min_ms": 20 });
-        settings["system_id"] = if protocol == "mail" { "".into() } else { "us".into() };
+    for (protocol, host) in [("smpp", "127.0.0.1"), ("ucp", "localhost"), ("cimd2", "127.0.0.1")] {
+        let settings = json!({ "protocol": protocol, "host": host, "port": port, "system_id": "us" });
         let new = json!({ "name": protocol, "password": "secret", "settings": settings });
         let made = tenant.post("/api/v1/connections", &new).await.expect(201);
         let path = format!("/api/v1/connections/{}", made["id"].as_str().unwrap());

@@ -367,6 +367,21 @@ async fn reached(admin: &Client, id: &str) -> serde_json::Value {
     panic!("the suitcase {id} does not come to its end");
 }
 
+/// What the record of a suitcase says of the work while it is under way: the step, and how much of it is done.
+async fn followed(admin: &Client, id: &str) -> Vec<(String, u64)> {
+    let mut told = Vec::new();
+    for _ in 0..60_000 {
+        let one = admin.get(&format!("/api/v1/suitcases/{id}")).await.expect(200);
+        if let (Some(step), Some(share)) = (one["step"].as_str(), one["share"].as_u64()) {
+            told.push((step.to_owned(), share));
+        }
+        if !matches!(one["state"].as_str().unwrap(), "waits" | "working" | "arriving") {
+            break;
+        }
+    }
+    told
+}
+
 /// A tenant's own administrator takes a copy, which shuts nothing and is nobody else's.
 async fn takes_itself_along(here: &House, neighbour: &Client, asked: &serde_json::Value) {
     let own = neighbour.post("/api/v1/organisation/suitcases", asked).await;
@@ -431,13 +446,30 @@ async fn a_tenant_moves_from_one_running_server_to_another() {
     assert_eq!((early.status, &early.json()["at"]), (409, &json!("file")));
     let half = octets.len() / 2;
     put(0, &octets[..half]).await.expect(200);
+    // How long the whole is may be said: then a part of it is not restored, and another file does not go on.
+    let said = async |total: usize| {
+        let headers = [("content-type", "application/octet-stream")];
+        there
+            .admin
+            .ask("PUT", &format!("{at}/file?offset={half}&total={total}"), &headers, Some(Vec::new()))
+            .await
+    };
+    assert_eq!(said(octets.len()).await.expect(200)["bytes_total"], octets.len());
+    let other = said(octets.len() + 1).await;
+    assert_eq!((other.status, &other.json()["at"]), (422, &json!("total")));
+    let early = there.admin.post(&format!("{at}/restore"), &restore).await;
+    assert_eq!((early.status, &early.json()["at"]), (409, &json!("file")), "{}", early.text);
     assert_eq!(put(half + 1, &octets[half..]).await.status, 409, "it goes on where it stands");
     assert_eq!(put(half, &octets[half..]).await.expect(200)["bytes"], octets.len());
     let wrong =
         there.admin.post(&format!("{at}/restore"), &json!({ "passphrase": "another passphrase" })).await;
     assert_eq!((wrong.status, wrong.problem().as_str()), (422, "suitcase_locked"));
     there.admin.post(&format!("{at}/restore"), &restore).await.expect(202);
+    let told = followed(&there.admin, &up).await;
+    assert!(told.iter().any(|(step, _)| step == "checks" || step == "restores"), "{told:?}");
+    assert!(told.iter().all(|(_, share)| *share <= 100), "{told:?}");
     let done = reached(&there.admin, &up).await;
+    assert_eq!(done.get("step"), None);
     assert_eq!((&done["state"], &done["tenant"]), (&json!("done"), &json!(tenant.to_string())), "{done}");
     assert_eq!(done["manifest"]["digest"], packed["manifest"]["digest"]);
 

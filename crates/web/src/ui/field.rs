@@ -43,6 +43,7 @@ enum Kind<'a> {
     Select(&'a [Choice<'a>]),
     Radios(&'a [Choice<'a>]),
     Checkbox,
+    File { accept: Option<&'a str> },
 }
 
 /// A form control being described; put it into `html!` to render it.
@@ -170,6 +171,11 @@ pub fn radios<'a>(name: &'a str, label: &'a str, choices: &'a [Choice<'a>]) -> F
 /// Yes or no. Submits `true` when ticked and nothing when not; [`Field::value`] changes what is submitted.
 pub fn checkbox<'a>(name: &'a str, label: &'a str) -> Field<'a> {
     new(Kind::Checkbox, name, label).value("true")
+}
+
+/// A file, in a form made by [`form::upload`](crate::ui::form::upload). `accept` says which kinds are offered.
+pub fn file<'a>(name: &'a str, label: &'a str, accept: Option<&'a str>) -> Field<'a> {
+    new(Kind::File { accept }, name, label)
 }
 
 /// Several tags in one line of text, separated by commas; script turns them into removable pills.
@@ -396,6 +402,10 @@ impl<'a> Field<'a> {
                             (self.words.show)
                         }
                     }
+                }
+                Kind::File { accept } => {
+                    input id=(id) name=(self.name) type="file" accept=[accept] required[self.required]
+                        disabled[self.disabled] autofocus[self.autofocus] aria-describedby=[described] aria-invalid=[invalid];
                 }
                 Kind::Radios(_) | Kind::Checkbox => {}
             }

@@ -1,5 +1,6 @@
 //! Forms, their buttons and the summary of their errors.
 
+use crate::assets;
 use crate::marker;
 use crate::ui::{
     icon::{Icon, icon},
@@ -46,6 +47,34 @@ pub fn upload(action: &str, csrf: &str, body: &Markup) -> Markup {
             (token(csrf))
             (body)
         }
+    }
+}
+
+/// A form that takes one long file. With script the file goes in pieces to `{record}/file?offset=…&total=…` by `PUT`, on from the
+/// `bytes` that `GET {record}` tells, and the page is loaded again when it is there. Without script it is sent at once, to
+/// `action`. `body` has the field of the file and the button.
+#[must_use]
+pub fn upload_in_pieces(
+    words: &Words,
+    (action, record): (&str, &str),
+    piece_bytes: usize,
+    body: &Markup,
+) -> Markup {
+    html! {
+        form class="form" method="post" action=(action) enctype="multipart/form-data" data-upload=(record) data-piece=(piece_bytes)
+            data-stop=(words.upload_stop) data-stopped=(words.upload_stopped) data-other=(words.upload_other)
+            data-empty=(words.upload_empty) data-again=(words.upload_again) data-broken=(words.upload_broken)
+            data-gone=(words.upload_gone) {
+            (token(""))
+            (body)
+            div class="progress" hidden {
+                span class="progress-label" aria-hidden="true" { (words.sent) }
+                span class="progress-shown" {}
+                progress aria-label=(words.sent) {}
+            }
+            p class="upload-said" role="alert" {}
+        }
+        script src=(assets::url("upload.js")) defer {}
     }
 }
 

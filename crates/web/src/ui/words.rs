@@ -63,6 +63,13 @@ pub struct Words {
     pub acting: &'static str,
     pub acting_until: &'static str,
     pub acting_stop: &'static str,
+    pub upload_stop: &'static str,
+    pub upload_stopped: &'static str,
+    pub upload_other: &'static str,
+    pub upload_empty: &'static str,
+    pub upload_again: &'static str,
+    pub upload_broken: &'static str,
+    pub upload_gone: &'static str,
 }
 
 impl Words {
@@ -137,6 +144,13 @@ pub static ENGLISH: Words = Words {
     acting: "You act as",
     acting_until: "until",
     acting_stop: "Stop",
+    upload_stop: "Stop",
+    upload_stopped: "Stopped. Begin again, and it goes on from here.",
+    upload_other: "This is another file than the one that was begun: it has another size.",
+    upload_empty: "Choose a file that has something in it.",
+    upload_again: "The connection is bad; trying again.",
+    upload_broken: "The server does not answer. Begin again, and it goes on from here.",
+    upload_gone: "You are signed out. Sign in and choose the same file; it goes on from here.",
 };
 
 /// French.
@@ -199,6 +213,13 @@ pub static FRENCH: Words = Words {
     acting: "Vous agissez en tant que",
     acting_until: "jusqu’à",
     acting_stop: "Arrêter",
+    upload_stop: "Arrêter",
+    upload_stopped: "Arrêté. Relancez l’envoi : il reprend ici.",
+    upload_other: "Ce n’est pas le fichier commencé : sa taille est différente.",
+    upload_empty: "Choisissez un fichier qui n’est pas vide.",
+    upload_again: "La connexion est mauvaise ; nouvel essai.",
+    upload_broken: "Le serveur ne répond pas. Relancez l’envoi : il reprend ici.",
+    upload_gone: "Votre session est terminée. Reconnectez-vous et choisissez le même fichier : l’envoi reprend ici.",
 };
 
 /// Arabic.
@@ -261,6 +282,13 @@ pub static ARABIC: Words = Words {
     acting: "أنت تتصرّف باسم",
     acting_until: "حتى",
     acting_stop: "توقّف",
+    upload_stop: "إيقاف",
+    upload_stopped: "توقف الرفع. ابدأ من جديد ليستمر من هنا.",
+    upload_other: "هذا ملف غير الذي بدأ رفعه: حجمه مختلف.",
+    upload_empty: "اختر ملفًا غير فارغ.",
+    upload_again: "الاتصال ضعيف؛ تجري المحاولة من جديد.",
+    upload_broken: "الخادم لا يجيب. ابدأ من جديد ليستمر الرفع من هنا.",
+    upload_gone: "انتهت جلستك. سجّل الدخول واختر الملف نفسه ليستمر الرفع من هنا.",
 };
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ pub(crate) enum Account<'a> {
     Known { url: &'a str },
     /// A newcomer is let in.
     Admitted { url: &'a str },
+    /// A newcomer is not let in.
+    Refused { organisation: &'a str },
     /// Newcomers wait for whoever may let them in.
     NewcomersWait { count: i64, url: &'a str },
     /// The address of the account was changed; to the old one.
@@ -36,6 +38,12 @@ impl Account<'_> {
                 "Your account is ready".to_owned(),
                 format!(
                     "Your registration was accepted. Sign in with the password that you chose:\n\n{url}\n"
+                ),
+            ),
+            Self::Refused { organisation } => (
+                "Your registration was not accepted".to_owned(),
+                format!(
+                    "{organisation} has not accepted your registration. What you entered is deleted, and no account was made.\n\nIf you think that this is a mistake, ask your contact there.\n"
                 ),
             ),
             Self::NewcomersWait { count, url } => (
@@ -79,6 +87,12 @@ impl Account<'_> {
                     "Votre inscription a été acceptée. Connectez-vous avec le mot de passe choisi :\n\n{url}\n"
                 ),
             ),
+            Self::Refused { organisation } => (
+                "Votre inscription n’a pas été acceptée".to_owned(),
+                format!(
+                    "{organisation} n’a pas accepté votre inscription. Ce que vous avez saisi est supprimé et aucun compte n’a été créé.\n\nSi vous pensez que c’est une erreur, adressez-vous à votre interlocuteur là-bas.\n"
+                ),
+            ),
             Self::NewcomersWait { count, url } => (
                 "Des inscriptions attendent votre décision".to_owned(),
                 format!(
@@ -117,6 +131,12 @@ impl Account<'_> {
             Self::Admitted { url } => (
                 "حسابك جاهز".to_owned(),
                 format!("تم قبول تسجيلك. سجّل الدخول بكلمة المرور التي اخترتها:\n\n{url}\n"),
+            ),
+            Self::Refused { organisation } => (
+                "لم يُقبل تسجيلك".to_owned(),
+                format!(
+                    "لم تقبل {organisation} تسجيلك. حُذف ما أدخلته ولم يُنشأ أي حساب.\n\nإن كنت تظن أن هذا خطأ، فاسأل من تعرفه هناك.\n"
+                ),
             ),
             Self::NewcomersWait { count, url } => (
                 "تسجيلات جديدة تنتظر قرارك".to_owned(),

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use types::{Permission, Result, Timestamp};
 use web::console::Content;
 use web::ui::card::{self, Stat};
+use web::ui::figure::count;
 use web::ui::form::{self, Weight};
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
@@ -20,7 +21,7 @@ use crate::api::Gateway;
 use crate::connection::{self, Connection};
 use crate::message::State;
 use crate::message::query::{self, Flow, MessageFilter, StateCount};
-use crate::pages::{count, may};
+use crate::pages::may;
 
 /// Minutes that the page looks back.
 const MINUTES: usize = 60;
