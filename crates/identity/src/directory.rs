@@ -201,7 +201,7 @@ impl Directory {
 /// Whoever decides who comes in by a directory, and as what, must be able to give all of it; else that would be a way up.
 async fn may_map(tx: &mut Tx, scope: &Scope, settings: &DirectorySettings) -> Result<()> {
     provider::may_give_mapped(tx, scope, &settings.group_roles, settings.default_role.as_deref()).await?;
-    if settings.link_by_email && !provider::may_tie_anybody(scope) {
+    if settings.link_by_email && !provider::may_tie_anybody(tx, scope).await? {
         let why = "whoever ties users by their address lets the directory be any of them, and you may not do all that they may";
         return Err(Error::new(Code::Forbidden, why).at("settings.link_by_email"));
     }
@@ -376,7 +376,10 @@ pub async fn update(scope: &Scope, id: DirectoryId, wanted: DirectoryPatch) -> R
     }
     needs_password(&settings, sealed.is_some() || before.has_bind_password)?;
     let stays = settings.asks_as(&before.settings);
-    if !stays && !provider::may_tie_anybody(scope) && has_people(&mut write, scope.tenant(), id).await? {
+    if !stays
+        && has_people(&mut write, scope.tenant(), id).await?
+        && !provider::may_tie_anybody(&mut write, scope).await?
+    {
         let why = "users are tied to this directory: whoever changes where it is asked could be any of them";
         return Err(Error::new(Code::Forbidden, why).at("settings.servers"));
     }

@@ -105,7 +105,8 @@ pub(crate) async fn is_platform(scope: &Scope) -> Result<bool> {
 /// Asks for the erasure of the caller's own tenant.
 ///
 /// # Errors
-/// Without `organisation.erase`; `step_up_required`; `invalid_value` for another name; `conflict` when it was asked for before.
+/// Without `organisation.erase`; `step_up_required`; `invalid_value` for another name; `conflict` when it was asked for before, or
+/// while other tenants stand beneath it.
 pub async fn ask_own(scope: &Scope, asked: AskErasure) -> Result<Erasure> {
     scope.require(Permission::OrganisationErase)?;
     let least = scope.runtime().config.tenants.grace_h;
@@ -133,6 +134,7 @@ async fn ask(scope: &Scope, whose: TenantId, name: &str, grace_h: u32) -> Result
         true => scope.write().await?,
         false => scope.write_every().await?,
     };
+    tenant::tree::turn(&mut write).await?;
     let tenant = tenant::find(&mut write, whose).await?;
     if platform(&mut write).await? == whose {
         return Err(Error::new(
@@ -149,6 +151,7 @@ async fn ask(scope: &Scope, whose: TenantId, name: &str, grace_h: u32) -> Result
     if tenant.erase_at.is_some() || tenant.status == ERASING {
         return Err(Error::new(Code::Conflict, "the erasure was asked for before").at("tenant"));
     }
+    tenant::tree::refuse_above_others(&mut write, whose).await?;
     let erasure = Erasure {
         id: runtime.ids.next(),
         tenant: whose,

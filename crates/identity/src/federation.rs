@@ -352,7 +352,8 @@ async fn mapped(tx: &mut Tx, provider: &Provider, person: &Person) -> Result<Opt
     let by_group = settings.group_roles.iter().find(|one| person.groups.contains(&one.group));
     let role = by_group.map(|one| one.role.clone()).or_else(|| settings.default_role.clone());
     let Some(role) = role else { return Ok(None) };
-    if role::Role::named(&role).is_none() && !rights::customs(tx, provider.tenant).await?.contains_key(&role)
+    if role::Role::named(&role).is_none()
+        && !rights::customs(tx, provider.tenant).await?.roles.contains_key(&role)
     {
         return Err(failed(format!("the role {role} that your groups give is no more"))
             .hint("An administrator should map your groups to another one."));

@@ -4,7 +4,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`tenant`] | organisations, as the platform sees them |
+//! | [`tenant`] | organisations, as the platform and their resellers see them; who stands beneath whom |
 //! | [`organisation`] | the caller's own: settings and looks |
 //! | [`domain`] | hosts of a tenant's own |
 //! | [`erasure`] | the end of a tenant, and its certificate |
@@ -130,6 +130,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { name: "identity/0023_tenants", text: include_str!("../migrations/0023_tenants.sql") },
     Migration { name: "identity/0024_erasure", text: include_str!("../migrations/0024_erasure.sql") },
     Migration { name: "identity/0034_suitcase", text: include_str!("../migrations/0034_suitcase.sql") },
+    Migration { name: "identity/0037_resellers", text: include_str!("../migrations/0037_resellers.sql") },
     Migration { name: "identity/0039_runs", text: include_str!("../migrations/0039_runs.sql") },
 ];
 
@@ -200,6 +201,21 @@ pub const TRAVEL: &[Travel] = &[
                 why: "its erasure is asked for at one place",
             },
             Told { column: "platform", as_sql: "false", why: "the installation it comes to has its own" },
+            Told {
+                column: "parent",
+                as_sql: "cast(null as bigint)",
+                why: "whom it stands beneath is decided where it is restored",
+            },
+            Told {
+                column: "reseller",
+                as_sql: "false",
+                why: "whether it may have tenants beneath it is decided where it is restored",
+            },
+            Told {
+                column: "suspended_by",
+                as_sql: "cast(null as bigint)",
+                why: "a tenant is opened by whoever restored it",
+            },
         ],
     )
     .found_by("id = $1"),

@@ -63,7 +63,7 @@ fn wanted(
 pub async fn change(scope: &Scope, change: OrganisationChange) -> Result<Tenant> {
     scope.require(Permission::OrganisationChange)?;
     let mut write = scope.write().await?;
-    let before = tenant::find(&mut write, scope.tenant()).await?;
+    let before = tenant::mine(&mut write, scope).await?;
     let email = |text: &str| {
         name::email(text)
             .map_err(|_| Error::invalid("support_email", "give an e-mail address such as help@example.com"))
@@ -145,7 +145,7 @@ pub async fn remove_logo(scope: &Scope) -> Result<Tenant> {
 }
 
 async fn logo_changed(scope: &Scope, mut write: runtime::Write, logo: Option<String>) -> Result<Tenant> {
-    let before = tenant::find(&mut write, scope.tenant()).await?;
+    let before = tenant::mine(&mut write, scope).await?;
     write
         .execute(sql!("update tenant set logo = $2 where id = $1"), args![scope.tenant(), logo.clone()])
         .await?;

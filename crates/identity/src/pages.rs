@@ -164,6 +164,15 @@ pub const NAV: &[NavEntry] = &[
         key: None,
         permission: Permission::OrganisationView,
     },
+    // Nobody of the installation's own tenant holds this permission: for them it stands under Platform.
+    NavEntry {
+        group: "Organisation",
+        label: "Tenants",
+        href: "/tenants",
+        icon: Icon::Globe,
+        key: Some('t'),
+        permission: Permission::SubtenantView,
+    },
     NavEntry {
         group: "Organisation",
         label: "Value lists",

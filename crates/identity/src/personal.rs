@@ -503,7 +503,7 @@ pub const PERSONAL: &[Personal] = &[
     Personal::none(
         "tenant",
         "id name slug locale time_zone currency support_email accent logo status erase_at data_key created_at \
-         platform",
+         platform parent reseller suspended_by",
     ),
     Personal::none("installation", "number id made_at"),
     Personal::none("tenant_logo", "tenant_id sha256 media_type octets changed_at"),

@@ -4,14 +4,14 @@ use db::{OnConflict, Tx, args, record, sql};
 use runtime::Scope;
 use serde::{Deserialize, Serialize};
 use types::event::Change;
-use types::{Code, Error, Event, Page, Permission, Permissions, ProviderId, Result, TenantId, Timestamp};
+use types::{Code, Error, Event, Page, Permission, ProviderId, Result, TenantId, Timestamp};
 use web::Paging;
 
 use crate::domain;
 use crate::encryption::{self, Sealed};
 use crate::key;
 use crate::name;
-use crate::role::rights;
+use crate::role::{TENANT_ADMIN, rights};
 
 pub mod api;
 pub(crate) mod led;
@@ -297,8 +297,9 @@ pub(crate) async fn may_give_mapped(
 }
 
 /// Whether somebody may let another system say who any user of the tenant is.
-pub(crate) fn may_tie_anybody(scope: &Scope) -> bool {
-    scope.held().covers(&Permissions::all_of_a_tenant().into())
+pub(crate) async fn may_tie_anybody(tx: &mut Tx, scope: &Scope) -> Result<bool> {
+    let customs = rights::customs(tx, scope.tenant()).await?;
+    Ok(scope.held().covers(&rights::held_by_role(&customs, TENANT_ADMIN)))
 }
 
 /// Whoever decides who comes in by a service, and as what, must be able to give all of it; else that would be a way up.
@@ -308,7 +309,7 @@ async fn may_map(tx: &mut Tx, scope: &Scope, settings: &ProviderSettings) -> Res
         let given = key::check_scopes(scope, &settings.token_scopes);
         given.map_err(|error| error.at("settings.token_scopes"))?;
     }
-    if settings.link_by_email && !may_tie_anybody(scope) {
+    if settings.link_by_email && !may_tie_anybody(tx, scope).await? {
         let why = "whoever ties users by their address lets the service be any of them, and you may not do all that they may";
         return Err(Error::new(Code::Forbidden, why).at("settings.link_by_email"));
     }

@@ -156,10 +156,15 @@ pub async fn get_policy(scope: &Scope) -> Result<RegistrationPolicy> {
 
 /// Refuses a role that decides who gets in.
 async fn refuse_administration(tx: &mut Tx, tenant: TenantId, role: &str) -> Result<()> {
-    let customs = rights::customs(tx, tenant).await?;
+    // Also where the tenant may have none beneath it yet: newcomers must not come to look after them by that.
+    let customs = rights::Customs { reseller: true, ..rights::customs(tx, tenant).await? };
     let held = rights::held_by_role(&customs, role).permissions();
     let theirs: Permissions = ADMINISTRATION.iter().copied().collect();
-    let too_much = held.and(theirs).iter().chain(held.iter().filter(|one| one.is_platform())).next();
+    let too_much = held
+        .and(theirs)
+        .iter()
+        .chain(held.iter().filter(|one| one.is_platform() || one.is_of_reseller()))
+        .next();
     match too_much {
         None => Ok(()),
         Some(one) => Err(Error::invalid(

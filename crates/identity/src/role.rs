@@ -40,6 +40,9 @@ pub const PLATFORM_ADMIN: &str = "platform_admin";
 /// The name of a tenant's administrators' role.
 pub const TENANT_ADMIN: &str = "tenant_admin";
 
+/// The name of the role of those who look after the tenants beneath their own.
+pub const RESELLER: &str = "reseller";
+
 /// The system roles, the most powerful first.
 pub const ROLES: &[Role] = &[
     Role {
@@ -51,8 +54,19 @@ pub const ROLES: &[Role] = &[
     Role {
         name: TENANT_ADMIN,
         title: "Administrator",
-        about: "Everything within one tenant.",
+        about: "Everything within one tenant, and over those beneath it where it may have any.",
         grants: Grants::WholeTenant,
+    },
+    Role {
+        name: RESELLER,
+        title: "Reseller",
+        about: "Looks after the tenants beneath one's own, where it may have any: opens, changes and suspends them; sees nothing of what they do.",
+        grants: Grants::Only(&[&[
+            P::SubtenantView,
+            P::SubtenantCreate,
+            P::SubtenantChange,
+            P::OrganisationView,
+        ]]),
     },
     Role {
         name: "supervisor",
@@ -423,6 +437,18 @@ mod tests {
             assert!(permissions(PLATFORM_ADMIN).covers(role.permissions()));
         }
         assert_eq!(permissions("of a later version"), Permissions::NONE);
+    }
+
+    #[test]
+    fn rights_over_tenants_beneath_are_administrators_and_resellers() {
+        for role in ROLES {
+            let over = role.permissions().iter().any(Permission::is_of_reseller);
+            let may = [PLATFORM_ADMIN, TENANT_ADMIN, RESELLER].contains(&role.name);
+            assert_eq!(over, may, "{}", role.name);
+        }
+        for sight in [P::MessageView, P::UserView, P::KeyView, P::UserImpersonate, P::OrganisationErase] {
+            assert!(!permissions(RESELLER).contains(sight), "{}", sight.as_str());
+        }
     }
 
     #[test]

@@ -134,7 +134,11 @@ async fn begin_export(tx: &mut Tx, whose: TenantId, suspend: bool) -> Result<Vec
         return Err(Error::new(Code::Conflict, "the tenant is being erased").at("tenant"));
     }
     if suspend {
-        tx.execute(sql!("update tenant set status = 'suspended' where id = $1"), args![whose]).await?;
+        tx.execute(
+            sql!("update tenant set status = 'suspended', suspended_by = null where id = $1"),
+            args![whose],
+        )
+        .await?;
     }
     let after = tenant::find(tx, whose).await?;
     let told = Change {

@@ -398,10 +398,17 @@ impl Scope {
     /// Begins a change to the tenants themselves, whose rows are nobody's own.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] without a permission to create, change, export or erase tenants; otherwise as [`Scope::write`].
+    /// [`Code::Forbidden`] without a permission to create, change, export or erase tenants, or to create or change those beneath
+    /// one's own; otherwise as [`Scope::write`].
     pub async fn write_every(&self) -> Result<Write> {
         let may = |one| self.permissions().contains(one);
-        let any = [Permission::TenantCreate, Permission::TenantErase, Permission::TenantExport];
+        let any = [
+            Permission::TenantCreate,
+            Permission::TenantErase,
+            Permission::TenantExport,
+            Permission::SubtenantCreate,
+            Permission::SubtenantChange,
+        ];
         if !any.into_iter().any(may) {
             self.require(Permission::TenantChange)?;
         }

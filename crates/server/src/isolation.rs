@@ -1,8 +1,11 @@
-//! Whether tenants meet: two throw-away tenants are made on a running server, and what one of them has is asked for by every
-//! role of the other, by strangers, and by every route of the server's own description.
+//! Whether tenants meet: throw-away tenants are made on a running server, and what one of them has is asked for by every role
+//! of another, by strangers, by those who stand above and beneath it, and by every route of the server's own description.
+//!
+//! They stand as resellers' tenants do: one above two, which are beside each other, and one beneath the first of these, whose
+//! records are asked for.
 //!
 //! What the routes take is in [`knowledge`]; a route that is not known there is told as not probed, and so is a record that
-//! could not be made. Nothing of the other tenants is touched, and the two are erased behind it.
+//! could not be made. Nothing of the other tenants is touched, and they are erased behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -223,7 +226,7 @@ pub struct Report {
     pub not_probed: Vec<String>,
 }
 
-/// One of the two tenants.
+/// One of the tenants.
 struct Party {
     id: String,
     name: String,
@@ -233,11 +236,13 @@ struct Party {
     person: Asker,
 }
 
-/// Makes a throw-away tenant with an administrator and a key.
-async fn party(platform: &Asker, mark: &str, side: &str) -> Result<Party> {
+/// Makes a throw-away tenant with an administrator and a key, which may have others beneath it.
+async fn party(platform: &Asker, mark: &str, side: &str, above: Option<&Party>) -> Result<Party> {
     let name = format!("Isolation probe {mark} {side}");
     let email = format!("admin@{side}-{mark}.isolation.invalid");
-    let new = json!({ "name": name, "administrator": { "email": email, "name": "Probe" } });
+    let first = json!({ "email": email, "name": "Probe" });
+    let parent = above.map(|party| party.id.as_str());
+    let new = json!({ "name": name, "administrator": first, "reseller": true, "parent": parent });
     let made = platform.made("/api/v1/tenants", new).await?;
     let person = platform.enter(&made["link"]).await?;
     let mine = person.get("/api/v1/me").await?.with(200, "/api/v1/me")?;
@@ -251,12 +256,13 @@ async fn party(platform: &Asker, mark: &str, side: &str) -> Result<Party> {
     })
 }
 
-/// Somebody of each system role of the second tenant.
-async fn roles(second: &Party, mark: &str) -> Result<Vec<(String, Asker)>> {
+/// Somebody of each system role of a tenant, or of those that are named.
+async fn roles(second: &Party, mark: &str, only: &[&str]) -> Result<Vec<(String, Asker)>> {
+    let wanted = |role: &&str| *role != PLATFORM && (only.is_empty() || only.contains(role));
     let roles = second.admin.get("/api/v1/roles").await?.with(200, "/api/v1/roles")?;
     let roles = roles["items"].as_array().or(roles.as_array()).cloned().unwrap_or_default();
     let mut found = Vec::new();
-    for role in roles.iter().filter_map(|role| role["name"].as_str()).filter(|role| *role != PLATFORM) {
+    for role in roles.iter().filter_map(|role| role["name"].as_str()).filter(wanted) {
         let email = format!("{role}@{mark}.isolation.invalid");
         let user = json!({ "email": email, "name": role, "role": role });
         let user = second.admin.made("/api/v1/users", user).await?;
@@ -267,26 +273,57 @@ async fn roles(second: &Party, mark: &str) -> Result<Vec<(String, Asker)>> {
     Ok(found)
 }
 
-/// Probes a server. `platform` may create and erase tenants.
+/// The tenants of a probe, as they stand.
+struct Parties {
+    /// Above the first and the second.
+    above: Party,
+    /// Whose records are asked for.
+    first: Party,
+    /// Beside the first.
+    second: Party,
+    /// Beneath the first.
+    beneath: Party,
+    /// An erasure of the first that was asked for and called off.
+    erasure: String,
+}
+
+/// Makes the tenants; those that were made before one could not be are left in `made`, for who clears up.
+async fn parties(platform: &Asker, mark: &str, made: &mut Vec<(String, String)>) -> Result<Parties> {
+    let mut note = |party: Party| {
+        made.push((party.id.clone(), party.name.clone()));
+        party
+    };
+    let above = note(party(platform, mark, "r", None).await?);
+    let first = note(party(platform, mark, "a", Some(&above)).await?);
+    // Whoever has others beneath them is not erased: so this comes before there is one.
+    let erasure = called_off(platform, &first).await?;
+    let second = note(party(platform, mark, "b", Some(&above)).await?);
+    let beneath = note(party(platform, mark, "c", Some(&first)).await?);
+    Ok(Parties { above, first, second, beneath, erasure })
+}
+
+/// Probes a server. `platform` may create, move and erase tenants.
 ///
 /// # Errors
-/// When the server does not answer, or refuses the two tenants.
+/// When the server does not answer, or refuses the tenants.
 pub async fn probe(platform: &Asker) -> Result<Report> {
     let mark = runtime::secrets::token(6).map_err(Error::internal)?.to_lowercase().replace(['_', '-'], "x");
-    let first = party(platform, &mark, "a").await?;
-    let second = party(platform, &mark, "b").await;
-    let report = match &second {
-        Ok(second) => ask_all(platform, &first, second, &mark).await,
-        Err(error) => Err(Error::new(error.code(), error.message())),
+    let mut made = Vec::new();
+    let report = match parties(platform, &mark, &mut made).await {
+        Ok(parties) => ask_all(platform, &parties, &mark).await,
+        Err(error) => Err(error),
     };
     let mut left = Vec::new();
-    for one in [Some(&first), second.as_ref().ok()].into_iter().flatten() {
-        let asked = json!({ "name": one.name, "grace_h": 0 });
-        let answer = platform.ask("POST", &format!("/api/v1/tenants/{}/erasure", one.id), &asked).await?;
+    // From the last on: who stands beneath nobody else is erased in any order.
+    for (id, name) in made.iter().rev() {
+        let root = json!({ "parent": null });
+        let moved = platform.ask("PUT", &format!("/api/v1/tenants/{id}/parent"), &root).await?;
+        let asked = json!({ "name": name, "grace_h": 0 });
+        let answer = platform.ask("POST", &format!("/api/v1/tenants/{id}/erasure"), &asked).await?;
         if answer.status != 202 {
             left.push(format!(
-                "the tenant {} could not be erased ({}): erase it yourself",
-                one.id, answer.status
+                "the tenant {id} could not be erased ({}, moved: {}): erase it yourself",
+                answer.status, moved.status
             ));
         }
     }
@@ -335,11 +372,16 @@ impl Asking {
         Ok(())
     }
 
-    /// Asks for a list; nothing of the first tenant may stand in it.
-    async fn list(&mut self, who: &Asker, actor: &str, operation: &Operation, path: &str) -> Result<()> {
-        let answer = who.get(path).await?;
+    /// Asks for a list; nothing of the first tenant may stand in it. Whoever stands above knows the tenant itself.
+    async fn list(
+        &mut self,
+        (actor, who, above): &(String, Asker, bool),
+        operation: &Operation,
+    ) -> Result<()> {
+        let answer = who.get(&operation.path).await?;
         self.report.requests += 1;
-        let shown = self.foreign.iter().find(|id| answer.text.contains(id.as_str())).cloned();
+        let hidden = self.foreign.iter().filter(|id| !above || !id.starts_with("ten_"));
+        let shown = hidden.into_iter().find(|id| answer.text.contains(id.as_str())).cloned();
         if let Some(id) = shown.filter(|_| answer.status < 400) {
             self.leak(operation, actor, answer.status, format!("the answer shows {id} of the other tenant"));
         }
@@ -361,17 +403,41 @@ impl Asking {
     }
 }
 
-async fn ask_all(platform: &Asker, first: &Party, second: &Party, mark: &str) -> Result<Report> {
+/// Whether whoever stands above a tenant may ask that of the tenant itself.
+fn is_of_above(operation: &Operation) -> bool {
+    let asked = (operation.method.as_str(), operation.path.as_str());
+    matches!(
+        asked,
+        ("GET" | "PATCH", "/api/v1/tenants/{id}") | ("POST", "/api/v1/tenants/{id}/administrator")
+    )
+}
+
+/// Those who ask for the first tenant's records: the role, who it is, and whether they stand above it.
+async fn askers(parties: &Parties, mark: &str) -> Result<Vec<(String, Asker, bool)>> {
+    let beside = roles(&parties.second, mark, &[]).await?;
+    let mut found: Vec<_> = beside.into_iter().map(|(role, who)| (role, who, false)).collect();
+    let over = ["tenant_admin", "reseller"];
+    for (role, who) in roles(&parties.above, &format!("r-{mark}"), &over).await? {
+        found.push((format!("{role} above"), who, true));
+    }
+    for (role, who) in roles(&parties.beneath, &format!("c-{mark}"), &over).await? {
+        found.push((format!("{role} beneath"), who, false));
+    }
+    Ok(found)
+}
+
+async fn ask_all(platform: &Asker, parties: &Parties, mark: &str) -> Result<Report> {
+    let (first, second) = (&parties.first, &parties.second);
     let operations = operations(platform).await?;
     let (mut records, mut not_probed) = knowledge::records(&first.admin, Some(&first.person), mark).await?;
-    records.insert("/api/v1/erasures", called_off(platform, first).await?);
+    records.insert("/api/v1/erasures", parties.erasure.clone());
     let passphrase = json!({ "passphrase": format!("isolation {mark} {}", first.name) });
     let path = "/api/v1/organisation/suitcases";
     let suitcase = first.admin.ask("POST", path, &passphrase).await?.with(202, path)?;
     let suitcase = suitcase["id"].as_str().unwrap_or_default().to_owned();
     records.insert("/api/v1/suitcases", suitcase.clone());
     records.insert("/api/v1/organisation/suitcases", suitcase);
-    let roles = roles(second, mark).await?;
+    let askers = askers(parties, mark).await?;
     let own: BTreeMap<_, _> = seen_by_owner(first, &records).await?;
     not_probed.extend(unknown(&operations, &records));
     let mut asking = Asking {
@@ -380,7 +446,7 @@ async fn ask_all(platform: &Asker, first: &Party, second: &Party, mark: &str) ->
             isolated: false,
             operations: operations.len(),
             requests: 0,
-            roles: roles.iter().map(|(role, _)| role.clone()).collect(),
+            roles: askers.iter().map(|(role, ..)| role.clone()).collect(),
             records: records.keys().map(|collection| (*collection).to_owned()).collect(),
             leaks: Vec::new(),
             not_probed,
@@ -400,11 +466,15 @@ async fn ask_all(platform: &Asker, first: &Party, second: &Party, mark: &str) ->
         if answer.status != 401 {
             asking.leak(operation, "outsider", answer.status, "it opens without credentials".to_owned());
         }
-        for (role, who) in &roles {
+        for asker in &askers {
+            let (role, who, above) = asker;
+            if *above && is_of_above(operation) {
+                continue;
+            }
             if operation.path.contains("/{id}") {
                 asking.record(who, role, operation, &filled).await?;
             } else if operation.method == "GET" {
-                asking.list(who, role, operation, &filled).await?;
+                asking.list(asker, operation).await?;
             }
         }
     }

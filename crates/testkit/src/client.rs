@@ -196,6 +196,7 @@ impl Client {
 
 fn permissions(catalogue: &Value) -> Vec<String> {
     types::Permissions::all_of_a_tenant()
+        .without(types::Permissions::of_a_reseller())
         .iter()
         .map(|permission| permission.as_str().to_owned())
         .filter(|name| catalogue.to_string().contains(name.as_str()))

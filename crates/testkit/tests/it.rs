@@ -60,6 +60,8 @@ mod rates;
 mod refusals;
 #[path = "it/registration.rs"]
 mod registration;
+#[path = "it/resellers.rs"]
+mod resellers;
 #[path = "it/retention.rs"]
 mod retention;
 #[path = "it/routes.rs"]

@@ -156,6 +156,8 @@ events! {
     TenantCreated(Change) "tenant.created" true;
     /// A tenant's name, locale, time zone or state was changed.
     TenantChanged(Change) "tenant.changed" true;
+    /// A tenant was moved beneath another one, or to the root.
+    TenantMoved(Change) "tenant.moved" true;
     /// The erasure of a tenant was asked for; until its time it can be called off.
     ErasureAsked(Change) "tenant.erasure_asked" true;
     /// The erasure of a tenant was called off.

@@ -195,6 +195,9 @@ permissions! {
     DomainManage "organisation.domains" "Organisation" "Add, prove and remove the organisation's own domains";
     OrganisationErase "organisation.erase" "Organisation" "Ask for the erasure of the organisation, and call it off";
     OrganisationExport "organisation.export" "Organisation" "Take the whole organisation away as a file";
+    SubtenantView "subtenant.view" "Reseller" "See the tenants beneath one's own";
+    SubtenantCreate "subtenant.create" "Reseller" "Open tenants beneath one's own, and invite their first administrators";
+    SubtenantChange "subtenant.change" "Reseller" "Change, suspend and let in again the tenants beneath one's own";
     TenantView "tenant.view" "Platform" "See all tenants";
     TenantCreate "tenant.create" "Platform" "Create tenants";
     TenantChange "tenant.change" "Platform" "Change and suspend tenants";
@@ -306,6 +309,11 @@ impl Permission {
         )
     }
 
+    /// Permissions over the tenants beneath one's own, which nobody holds in a tenant that may have none.
+    pub const fn is_of_reseller(self) -> bool {
+        matches!(self, Self::SubtenantView | Self::SubtenantCreate | Self::SubtenantChange)
+    }
+
     /// Whether it is about records that somebody owns, so that it can be held for one's own or one's team's alone.
     pub const fn has_owner(self) -> bool {
         matches!(
@@ -389,6 +397,11 @@ impl Permissions {
     /// The whole catalogue within one tenant.
     pub fn all_of_a_tenant() -> Self {
         Permission::ALL.iter().copied().filter(|permission| !permission.is_platform()).collect()
+    }
+
+    /// All permissions over the tenants beneath one's own.
+    pub fn of_a_reseller() -> Self {
+        Permission::ALL.iter().copied().filter(|permission| permission.is_of_reseller()).collect()
     }
 
     /// What a name allows: a permission's own name, or one that stands for several.

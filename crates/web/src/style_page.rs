@@ -191,6 +191,7 @@ fn browsing(words: &'static Words) -> Markup {
             (live::live("messages", "#fragment", &["messages"], &messages(words)))
         }))
         (browse::pager(words, Some("#newer"), Some("#older"), "50 of about 128 000"))
+        (tree())
         (table::table("Routes", vec![table::column("Name")], vec![]).empty(feedback::empty(
             Icon::Route,
             "No routes yet",
@@ -229,6 +230,21 @@ fn messages(words: &'static Words) -> Markup {
         table::column("Accepted").sort("#by-time", Some(Order::Descending)),
     ];
     html! { (table::table("Messages", columns, rows.collect()).id("message-list").dense().selectable("id", words)) }
+}
+
+fn tree() -> Markup {
+    let rows = [("Resellers United", 0), ("Corner Shop", 1), ("Corner Shop, old town", 2), ("Bakery", 1)];
+    let rows = rows.iter().map(|(name, depth)| {
+        let name = html! {
+            @if *depth > 0 { span class="visually-hidden" { "Level " (depth + 1) ": " } }
+            bdi { (name) }
+        };
+        table::row(vec![name, badge::badge_icon(Tone::Good, Icon::Check, "active")])
+            .link(format!("#tenant-{depth}"))
+            .level(*depth)
+    });
+    let columns = vec![table::column("Name"), table::column("State")];
+    html! { (table::table("Tenants", columns, rows.collect()).id("tenant-tree")) }
 }
 
 fn forms(words: &'static Words) -> Markup {

@@ -131,8 +131,8 @@ fn allows(customs: &Customs, name: &str) -> Grantable {
     Grantable(Permission::ALL.iter().filter_map(named).collect())
 }
 
-fn system(role: &Role, users: i64) -> RoleShown {
-    let allows = allows(&Customs::default(), role.name);
+fn system(role: &Role, customs: &Customs, users: i64) -> RoleShown {
+    let allows = allows(customs, role.name);
     RoleShown {
         name: role.name.to_owned(),
         title: role.title.to_owned(),
@@ -147,7 +147,7 @@ fn system(role: &Role, users: i64) -> RoleShown {
 }
 
 fn shown(row: Stored, customs: &Customs) -> RoleShown {
-    let own = customs.get(&row.name).map(|custom| Grantable(custom.own.clone())).unwrap_or_default();
+    let own = customs.roles.get(&row.name).map(|custom| Grantable(custom.own.clone())).unwrap_or_default();
     RoleShown {
         allows: allows(customs, &row.name),
         name: row.name,
@@ -192,7 +192,7 @@ pub(crate) async fn all(tx: &mut Tx, tenant: TenantId) -> Result<Vec<RoleShown>>
             args![tenant],
         )
         .await?;
-    let mut roles: Vec<_> = ROLES.iter().map(|role| system(role, count(role.name))).collect();
+    let mut roles: Vec<_> = ROLES.iter().map(|role| system(role, &customs, count(role.name))).collect();
     roles.extend(rows.into_iter().map(|row| shown(row, &customs)));
     Ok(roles)
 }
@@ -237,13 +237,13 @@ fn about(text: Option<String>) -> Result<String> {
 
 /// Whether the roles hang together: every parent exists, none is above itself, none has too many above it.
 fn refuse_tangles(customs: &Customs) -> Result<()> {
-    for name in customs.keys() {
+    for name in customs.roles.keys() {
         let (mut above, mut at) = (BTreeSet::from([name.as_str()]), name.as_str());
-        while let Some(parent) = customs.get(at).and_then(|custom| custom.parent.as_deref()) {
+        while let Some(parent) = customs.roles.get(at).and_then(|custom| custom.parent.as_deref()) {
             if parent == PLATFORM_ADMIN {
                 return Err(Error::invalid("parent", "what it allows reaches over all tenants"));
             }
-            if !customs.contains_key(parent) && Role::named(parent).is_none() {
+            if !customs.roles.contains_key(parent) && Role::named(parent).is_none() {
                 return Err(Error::invalid("parent", format!("{parent:?} is no role")));
             }
             if !above.insert(parent) {
@@ -276,11 +276,11 @@ pub async fn create(scope: &Scope, new: NewRole) -> Result<RoleShown> {
     let parent = new.parent.filter(|parent| !parent.is_empty());
     let mut write = scope.write().await?;
     let mut customs = rights::customs(&mut write, scope.tenant()).await?;
-    if customs.len() >= ROLES_MAX {
+    if customs.roles.len() >= ROLES_MAX {
         return Err(Error::new(Code::Conflict, format!("there are {ROLES_MAX} roles already")));
     }
     let fresh = Custom { parent: parent.clone(), own: permissions.0.clone() };
-    if customs.insert(name.clone(), fresh).is_some() {
+    if customs.roles.insert(name.clone(), fresh).is_some() {
         return Err(taken());
     }
     refuse_tangles(&customs)?;
@@ -336,7 +336,7 @@ pub async fn update(scope: &Scope, name: &str, patch: RolePatch) -> Result<RoleS
         Some(parent) => Some(parent).filter(|parent| !parent.is_empty()),
         None => before.parent.clone(),
     };
-    customs.insert(name.to_owned(), Custom { parent: parent.clone(), own: own.0.clone() });
+    customs.roles.insert(name.to_owned(), Custom { parent: parent.clone(), own: own.0.clone() });
     refuse_tangles(&customs)?;
     refuse_more(scope, &customs, name, &own)?;
     let changed = write
@@ -382,7 +382,8 @@ pub async fn delete(scope: &Scope, name: &str, successor: Option<&str>) -> Resul
     if !scope.held().covers(&rights::held_by_role(&customs, name)) {
         return Err(Error::new(Code::Forbidden, "this role allows more than you may"));
     }
-    if let Some((below, _)) = customs.iter().find(|(_, custom)| custom.parent.as_deref() == Some(name)) {
+    if let Some((below, _)) = customs.roles.iter().find(|(_, custom)| custom.parent.as_deref() == Some(name))
+    {
         return Err(Error::new(Code::Conflict, format!("the role {below} has it as its parent")));
     }
     let granted: Open = write
@@ -458,7 +459,8 @@ mod tests {
     #[test]
     fn circles_strangers_and_high_towers_are_refused() {
         let of = |pairs: &[(&str, Option<&str>)]| -> Customs {
-            pairs.iter().map(|(name, parent)| ((*name).to_owned(), custom(*parent))).collect()
+            let roles = pairs.iter().map(|(name, parent)| ((*name).to_owned(), custom(*parent))).collect();
+            Customs { roles, ..Customs::default() }
         };
         refuse_tangles(&of(&[("a", Some("b")), ("b", Some("viewer"))])).unwrap();
         let circle = refuse_tangles(&of(&[("a", Some("b")), ("b", Some("a"))])).unwrap_err();

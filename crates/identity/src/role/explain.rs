@@ -14,6 +14,7 @@ use types::{
 };
 
 use super::rights::{self, By, Facts, Means, Program, Shut};
+use crate::tenant::tree;
 use crate::{client, key};
 
 /// Who, what, and about which record.
@@ -26,7 +27,8 @@ pub struct Question {
     pub who: Option<String>,
     /// The permission's name.
     pub permission: String,
-    /// A record's id. It matters where records have an owner: messages, users, API keys and applications.
+    /// A record's id. It matters where records have an owner: messages, users, API keys and applications; and for the tenants
+    /// beneath one's own.
     pub record: Option<String>,
 }
 
@@ -52,6 +54,10 @@ pub enum Kind {
     Owner,
     /// The tenant is suspended.
     TenantSuspended,
+    /// The tenant may have no tenants beneath it.
+    NoReseller,
+    /// The tenant that it is about does not stand beneath one's own.
+    NotBeneath,
     /// The user is disabled.
     UserDisabled,
     /// The key was revoked.
@@ -134,6 +140,10 @@ pub async fn explain(scope: &Scope, question: &Question) -> Result<Explanation> 
         Some(record) => Some(owner(&mut tx, scope, record).await?),
         None => None,
     };
+    let elsewhere = match record.map(str::parse::<TenantId>) {
+        Some(Ok(id)) if permission.is_of_reseller() => !tree::is_beneath(&mut tx, scope.tenant(), id).await?,
+        _ => false,
+    };
     let outranked = match record {
         Some(record) => outranked(&mut tx, scope, &facts, permission, record).await?,
         None => false,
@@ -142,6 +152,10 @@ pub async fn explain(scope: &Scope, question: &Question) -> Result<Explanation> 
     let (given_by, mut barred_by) = (given(&facts, permission, now), barred(&facts, permission, owner, now));
     if outranked {
         barred_by.push(ground(Kind::Outranked, "it may do more than who asks".to_owned()));
+    }
+    if elsewhere {
+        let detail = "the tenant does not stand beneath one's own".to_owned();
+        barred_by.push(ground(Kind::NotBeneath, detail));
     }
     // A token may have been made for less than its application may have.
     let narrower = is_oneself
@@ -162,7 +176,7 @@ pub async fn explain(scope: &Scope, question: &Question) -> Result<Explanation> 
         permission,
         title: permission.title(),
         record: record.map(str::to_owned),
-        allowed: facts.allows(permission, owner, now) && !outranked && !narrower,
+        allowed: facts.allows(permission, owner, now) && !outranked && !narrower && !elsewhere,
         given_by,
         barred_by,
     })
@@ -372,6 +386,10 @@ fn barred(
     if let Some(program) = facts.program.as_ref().filter(|program| !program.scopes.contains(permission)) {
         let detail = format!("{} was not given {}", program.name, permission.as_str());
         grounds.push(Ground { href: program_href, ..ground(scopes(program), detail) });
+    }
+    if permission.is_of_reseller() && !facts.is_reseller() {
+        let detail = "the tenant may have no tenants beneath it".to_owned();
+        grounds.push(ground(Kind::NoReseller, detail));
     }
     let held = facts.of_the_person().held(now);
     match (&facts.person, held.reach(permission)) {

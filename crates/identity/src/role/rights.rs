@@ -108,8 +108,21 @@ pub struct Facts {
     customs: Customs,
 }
 
-/// The roles that the tenant has made, by name: parent and permissions.
-pub type Customs = HashMap<String, Custom>;
+/// What a tenant makes of roles.
+#[derive(Debug, Clone, Default)]
+pub struct Customs {
+    /// The roles that it has made, by name: parent and permissions.
+    pub roles: HashMap<String, Custom>,
+    /// Whether it may have tenants beneath it. Where it may not, no role gives rights over any.
+    pub reseller: bool,
+}
+
+impl Customs {
+    /// What of some permissions can be held in this tenant.
+    fn bounded(&self, set: Permissions) -> Permissions {
+        if self.reseller { set } else { set.without(Permissions::of_a_reseller()) }
+    }
+}
 
 /// A role that the tenant has made.
 #[derive(Debug, Clone)]
@@ -146,14 +159,15 @@ pub fn of_role(customs: &Customs, name: &str) -> Vec<(Permissions, Reach, Vec<St
     // Bounded also where two changes at once have made a circle.
     while let Some(name) = at.take().filter(|name| way.len() <= DEPTH_MAX && !way.contains(name)) {
         way.push(name.clone());
-        match customs.get(&name) {
+        let held = |(set, reach): (Permissions, Reach)| (customs.bounded(set), reach, way.clone());
+        match customs.roles.get(&name) {
             Some(custom) => {
-                sources.extend(read(&custom.own).map(|(set, reach)| (set, reach, way.clone())));
+                sources.extend(read(&custom.own).map(held));
                 at.clone_from(&custom.parent);
             }
             None => {
                 let system = Role::named(&name).map(Role::sources).unwrap_or_default();
-                sources.extend(system.into_iter().map(|(set, reach)| (set, reach, way.clone())));
+                sources.extend(system.into_iter().map(held));
             }
         }
     }
@@ -205,7 +219,7 @@ impl Facts {
                 .and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default();
             let single = read(&own).map(|(permissions, reach)| Source {
-                permissions,
+                permissions: self.customs.bounded(permissions),
                 reach,
                 by: By::Grant(grant.clone(), Vec::new()),
             });
@@ -224,12 +238,17 @@ impl Facts {
                 .fold(Held::by(person.id, person.mates.iter().copied()), |held, source| {
                     held.with(source.permissions, source.reach)
                 }),
-            None => Held::from(Permissions::all()),
+            None => Held::from(self.customs.bounded(Permissions::all())),
         };
         match &self.program {
             Some(program) => held.and(program.scopes),
             None => held,
         }
+    }
+
+    /// Whether the tenant may have tenants beneath it.
+    pub const fn is_reseller(&self) -> bool {
+        self.customs.reseller
     }
 
     /// The same of the person alone, as if no program stood between.
@@ -279,7 +298,9 @@ impl Reaching {
     }
 }
 
-record! { struct PersonRow { id: UserId, name: String, role: String, status: String, tenant_status: String } }
+record! {
+    struct PersonRow { id: UserId, name: String, role: String, status: String, tenant_status: String, reseller: bool }
+}
 record! {
     struct GrantRow { id: GrantId, role: Option<String>, permissions: Option<String>, reason: String, ends_at: Timestamp }
 }
@@ -288,20 +309,24 @@ record! { struct Mate { user_id: UserId } }
 record! {
     struct KeyRow {
         id: KeyId, name: String, kind: String, scopes: String, owner_id: Option<UserId>, expires_at: Option<Timestamp>,
-        revoked_at: Option<Timestamp>, tenant_status: String,
+        revoked_at: Option<Timestamp>, tenant_status: String, reseller: bool,
     }
 }
 record! {
-    struct ClientRow { name: String, kind: String, scopes: String, owner_id: Option<UserId>, tenant_status: String }
+    struct ClientRow {
+        name: String, kind: String, scopes: String, owner_id: Option<UserId>, tenant_status: String, reseller: bool,
+    }
 }
 record! {
     struct ConsentRow {
         client_id: ClientId, name: String, client_scopes: String, scopes: String, user_id: UserId, expires_at: Timestamp,
-        ended_at: Option<Timestamp>, tenant_status: String,
+        ended_at: Option<Timestamp>, tenant_status: String, reseller: bool,
     }
 }
 
-/// The roles that a tenant has made.
+record! { struct Reseller { reseller: bool } }
+
+/// The roles that a tenant has made, and what bounds all of its roles.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -316,7 +341,12 @@ pub async fn customs(tx: &mut Tx, tenant: TenantId) -> Result<Customs> {
         let own = serde_json::from_str(&row.permissions).unwrap_or_default();
         (row.name, Custom { parent: row.parent, own })
     };
-    Ok(rows.into_iter().map(read).collect())
+    let of_tenant = sql!("select reseller from tenant where id = $1");
+    let reseller: Option<Reseller> = tx.optional(of_tenant, args![tenant]).await?;
+    Ok(Customs {
+        roles: rows.into_iter().map(read).collect(),
+        reseller: reseller.is_some_and(|one| one.reseller),
+    })
 }
 
 /// What a user's rights rest on.
@@ -327,7 +357,7 @@ pub async fn of_user(tx: &mut Tx, tenant: TenantId, user: UserId, now: Timestamp
     let row: Option<PersonRow> = tx
         .optional(
             sql!(
-                "select u.id, u.name, u.role, u.status, t.status as tenant_status from users u \
+                "select u.id, u.name, u.role, u.status, t.status as tenant_status, t.reseller from users u \
                  join tenant t on t.id = u.tenant_id where u.tenant_id = $1 and u.id = $2"
             ),
             args![tenant, user],
@@ -353,7 +383,10 @@ pub async fn of_user(tx: &mut Tx, tenant: TenantId, user: UserId, now: Timestamp
         )
         .await?;
     let of_system = Role::named(&row.role).is_some() && grants.iter().all(|grant| grant.role.is_none());
-    let customs = if of_system { Customs::default() } else { customs(tx, tenant).await? };
+    let customs = match of_system {
+        true => Customs { reseller: row.reseller, ..Customs::default() },
+        false => customs(tx, tenant).await?,
+    };
     let grants = grants.into_iter().map(|GrantRow { id, role, permissions, reason, ends_at }| Grant {
         id,
         reason,
@@ -384,7 +417,8 @@ pub async fn of_key(tx: &mut Tx, tenant: TenantId, key: KeyId, now: Timestamp) -
     let row: Option<KeyRow> = tx
         .optional(
             sql!(
-                "select k.id, k.name, k.kind, k.scopes, k.owner_id, k.expires_at, k.revoked_at, t.status as tenant_status \
+                "select k.id, k.name, k.kind, k.scopes, k.owner_id, k.expires_at, k.revoked_at, t.status as tenant_status, \
+                 t.reseller \
                  from api_key k join tenant t on t.id = k.tenant_id where k.tenant_id = $1 and k.id = $2"
             ),
             args![tenant, key],
@@ -399,7 +433,7 @@ pub async fn of_key(tx: &mut Tx, tenant: TenantId, key: KeyId, now: Timestamp) -
         expires_at: row.expires_at,
         owned: row.owner_id.is_some(),
     };
-    within(tx, (tenant, &row.tenant_status), row.owner_id, program, now).await
+    within(tx, (tenant, &row.tenant_status, row.reseller), row.owner_id, program, now).await
 }
 
 /// What the rights of an application's own tokens rest on: itself and its owner. A public one has no token of its own.
@@ -410,7 +444,7 @@ pub async fn of_client(tx: &mut Tx, tenant: TenantId, client: ClientId, now: Tim
     let row: Option<ClientRow> = tx
         .optional(
             sql!(
-                "select c.name, c.kind, c.scopes, c.owner_id, t.status as tenant_status \
+                "select c.name, c.kind, c.scopes, c.owner_id, t.status as tenant_status, t.reseller \
                  from oauth_client c join tenant t on t.id = c.tenant_id where c.tenant_id = $1 and c.id = $2"
             ),
             args![tenant, client],
@@ -426,7 +460,7 @@ pub async fn of_client(tx: &mut Tx, tenant: TenantId, client: ClientId, now: Tim
         expires_at: None,
         owned: row.owner_id.is_some(),
     };
-    within(tx, (tenant, &row.tenant_status), row.owner_id, program, now).await
+    within(tx, (tenant, &row.tenant_status, row.reseller), row.owner_id, program, now).await
 }
 
 /// What the rights of an application's tokens for a person rest on: what they let it do, what it may be let do, and they.
@@ -438,7 +472,7 @@ pub async fn of_consent(tx: &mut Tx, tenant: TenantId, consent: ConsentId, now: 
         .optional(
             sql!(
                 "select g.client_id, c.name, c.scopes as client_scopes, g.scopes, g.user_id, g.expires_at, g.ended_at, \
-                 t.status as tenant_status from oauth_grant g \
+                 t.status as tenant_status, t.reseller from oauth_grant g \
                  join oauth_client c on c.id = g.client_id and c.tenant_id = g.tenant_id \
                  join tenant t on t.id = g.tenant_id where g.tenant_id = $1 and g.id = $2"
             ),
@@ -454,13 +488,13 @@ pub async fn of_consent(tx: &mut Tx, tenant: TenantId, consent: ConsentId, now: 
         expires_at: Some(row.expires_at),
         owned: true,
     };
-    within(tx, (tenant, &row.tenant_status), Some(row.user_id), program, now).await
+    within(tx, (tenant, &row.tenant_status, row.reseller), Some(row.user_id), program, now).await
 }
 
 /// A program's facts beside those of whoever bounds it.
 async fn within(
     tx: &mut Tx,
-    (tenant, tenant_status): (TenantId, &str),
+    (tenant, tenant_status, reseller): (TenantId, &str, bool),
     owner: Option<UserId>,
     program: Program,
     now: Timestamp,
@@ -472,7 +506,8 @@ async fn within(
         },
         None => None,
     };
-    let (person, customs) = owner.map_or((None, Customs::default()), |owner| (owner.person, owner.customs));
+    let alone = Customs { reseller, ..Customs::default() };
+    let (person, customs) = owner.map_or((None, alone), |owner| (owner.person, owner.customs));
     let tenant_active = tenant_status == crate::tenant::Status::Active.as_str();
     Ok(Facts { tenant_active, person, program: Some(program), customs })
 }
@@ -483,9 +518,9 @@ async fn within(
 /// `invalid_value` for an unknown role; `forbidden`.
 pub async fn may_give(tx: &mut Tx, giver: &runtime::Scope, role: &str) -> Result<()> {
     let customs = customs(tx, giver.tenant()).await?;
-    if Role::named(role).is_none() && !customs.contains_key(role) {
+    if Role::named(role).is_none() && !customs.roles.contains_key(role) {
         let mut names: Vec<&str> = super::ROLES.iter().map(|role| role.name).collect();
-        names.extend(customs.keys().map(String::as_str));
+        names.extend(customs.roles.keys().map(String::as_str));
         return Err(Error::invalid("role", format!("{role:?} is no role"))
             .hint(format!("the roles are {}", names.join(", "))));
     }

@@ -280,7 +280,7 @@ fn window_ms(watch: &Watch) -> i64 {
 /// How bad it is to have all that a role of this name allows.
 fn weight(role: &str) -> Severity {
     match role {
-        role::PLATFORM_ADMIN | role::TENANT_ADMIN => Severity::High,
+        role::PLATFORM_ADMIN | role::TENANT_ADMIN | role::RESELLER => Severity::High,
         _ => Severity::Medium,
     }
 }

@@ -1,24 +1,28 @@
-//! Tenants in the console, for the platform's administrators.
+//! Tenants in the console, for the platform's administrators and for resellers.
 
 use axum::Router;
-use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
-use types::Permission;
+use types::{Page, Permission, TenantId};
 use web::console::Content;
-use web::ui::field::Choice;
 use web::ui::icon::Icon;
 use web::ui::table::{column, row, table};
 use web::ui::timeline::relative_time;
 use web::ui::tone::Tone;
 use web::ui::words::Words;
-use web::ui::{badge, browse, card, field, form};
-use web::{App, Form, PageProblem, Paging, Query, Refused, Visitor, console};
+use web::ui::{badge, browse, feedback, field, form};
+use web::{App, Form, PageProblem, Query, Refused, Visitor, console};
 
-use super::{FirstUser, NewTenant, Status, Tenant, TenantChange};
+use super::tree::{self, ListedTenant, Listing};
+use super::{FirstUser, NewTenant, Status, Tenant};
 use crate::user::pages::{link_shown, secret_page};
+
+mod one;
+
+/// What a checkbox sends that is set.
+const SET: &str = "yes";
 
 #[derive(Debug, Default, Deserialize)]
 struct TenantForm {
@@ -34,6 +38,10 @@ struct TenantForm {
     currency: String,
     #[serde(default)]
     status: String,
+    #[serde(default)]
+    parent: String,
+    #[serde(default)]
+    reseller: String,
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -52,33 +60,58 @@ fn state(tenant: &Tenant) -> Markup {
     }
 }
 
-async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Result<Response, PageProblem> {
-    let page = super::list(&visitor.scope, &paging).await?;
-    let words = Words::for_lang(&visitor.person.language);
-    let rows = page.items.iter().map(|tenant| {
+/// Whether the person holds the permission over all tenants, or that over the tenants beneath their own.
+fn may(visitor: &Visitor, all: Permission, beneath: Permission) -> bool {
+    [all, beneath].into_iter().any(|one| visitor.scope.permissions().contains(one))
+}
+
+/// Tenants as a tree: each row as deep as it stands.
+fn shown(caption: &str, page: &Page<ListedTenant>) -> Markup {
+    let rows = page.items.iter().map(|ListedTenant { tenant, depth, children }| {
         row(vec![
-            html! { (tenant.name) },
+            html! {
+                @if *depth > 0 { span class="visually-hidden" { "Level " (depth + 1) ": " } }
+                bdi { (tenant.name) }
+            },
             html! { code dir="ltr" { (tenant.slug) } },
             state(tenant),
+            html! { @if tenant.reseller || *children > 0 { (children) } },
             html! { (tenant.locale) " · " (tenant.time_zone) },
             relative_time(&tenant.created_at.to_string(), &tenant.created_at.to_minute()),
         ])
         .link(format!("/tenants/{}", tenant.id))
+        .level(usize::try_from(*depth).unwrap_or_default())
     });
     let columns = vec![
         column("Name"),
         column("Slug"),
         column("State"),
+        column("Directly beneath").number(),
         column("Locale").detail(),
         column("Created").detail(),
     ];
-    let older = page.next.as_ref().map(|next| format!("/tenants?after={next}"));
+    let empty = feedback::empty(
+        Icon::Globe,
+        "No tenants yet",
+        "They are shown here when they are opened.",
+        &html! {},
+    );
+    html! { (table(caption, columns, rows.collect()).empty(empty)) }
+}
+
+async fn list(visitor: Visitor, Query(wanted): Query<Listing>) -> Result<Response, PageProblem> {
+    let page = tree::list(&visitor.scope, &wanted).await?;
+    let words = Words::for_lang(&visitor.person.language);
+    let beneath = wanted.beneath.map(|id| format!("&beneath={id}")).unwrap_or_default();
+    let older = page.next.as_ref().map(|next| format!("/tenants?after={next}{beneath}"));
+    let reseller = !visitor.scope.permissions().contains(Permission::TenantView);
     let body = html! {
-        (table("Tenants", columns, rows.collect()))
+        @if reseller { p class="hint" { "The tenants beneath your own. You look after them, and see nothing of what they do." } }
+        (shown("Tenants", &page))
         (browse::pager(words, None, older.as_deref(), ""))
     };
     let actions = html! {
-        @if visitor.scope.permissions().contains(Permission::TenantCreate) {
+        @if may(&visitor, Permission::TenantCreate, Permission::SubtenantCreate) {
             (form::link("New tenant", "/tenants/new").icon(Icon::Plus).weight(form::Weight::Primary))
         }
         @if visitor.scope.permissions().contains(Permission::TenantExport) { (form::link("Suitcases", "/suitcases")) }
@@ -96,16 +129,51 @@ fn place_fields(given: &TenantForm, refused: &Refused) -> Markup {
     }
 }
 
-fn new_form(visitor: &Visitor, given: &TenantForm, refused: &Refused) -> Content<'static> {
-    let words = Words::for_lang(&visitor.person.language);
-    let administrator = html! {
+/// Who gets a tenant's first sign-in link.
+fn first_fields(given: &TenantForm, refused: &Refused) -> Markup {
+    html! {
         (field::text("person", "Name").value(&given.person).max_chars(100))
         (field::email("email", "E-mail address").autocomplete("off").value(&given.email).error(refused.at("email")))
+    }
+}
+
+fn reseller_field(given: &TenantForm, refused: &Refused) -> Markup {
+    html! {
+        (field::checkbox("reseller", "It may have tenants beneath it").value(SET)
+            .hint("Its administrators and resellers then open and look after tenants of their own customers.")
+            .checked(given.reseller == SET).error(refused.at("reseller")))
+    }
+}
+
+fn first(given: &TenantForm) -> Option<FirstUser> {
+    filled(&given.email).map(|email| FirstUser {
+        name: filled(&given.person).unwrap_or_else(|| "Administrator".to_owned()),
+        email,
+    })
+}
+
+async fn new_form(
+    visitor: &Visitor,
+    given: &TenantForm,
+    refused: &Refused,
+) -> Result<Content<'static>, PageProblem> {
+    let words = Words::for_lang(&visitor.person.language);
+    let parent = match filled(&given.parent) {
+        Some(id) if id != visitor.scope.tenant().to_string() => {
+            Some(super::get(&visitor.scope, id.parse()?).await?)
+        }
+        _ => None,
     };
+    let administrator = first_fields(given, refused);
     let fields = html! {
+        @if let Some(parent) = &parent {
+            input type="hidden" name="parent" value=(parent.id);
+            p { "It will stand beneath " a href={ "/tenants/" (parent.id) } { bdi { (parent.name) } } "." }
+        }
         (field::text("name", "Name").value(&given.name).max_chars(100).error(refused.at("name")).required().autofocus())
         (field::text("slug", "Slug").hint("Letters, digits and hyphens; made of the name when left empty").value(&given.slug).max_chars(63).error(refused.at("slug")))
         (place_fields(given, refused))
+        (reseller_field(given, refused))
         (form::section("First administrator", Some("Gets a sign-in link. Without one the tenant stays empty."), &administrator))
         (form::actions(&html! { (form::submit("Create tenant")) (form::link("Cancel", "/tenants")) }))
     };
@@ -114,36 +182,44 @@ fn new_form(visitor: &Visitor, given: &TenantForm, refused: &Refused) -> Content
         (form::post("/tenants", "", &fields))
     };
     let breadcrumbs = browse::breadcrumbs(words, &[("Tenants", "/tenants")], "New tenant");
-    Content { breadcrumbs, ..Content::new("New tenant", body) }
+    Ok(Content { breadcrumbs, ..Content::new("New tenant", body) })
 }
 
-async fn show_new(visitor: Visitor) -> Result<Response, PageProblem> {
-    visitor.scope.require(Permission::TenantCreate)?;
+/// Where a new tenant is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beneath {
+    beneath: Option<String>,
+}
+
+async fn show_new(visitor: Visitor, Query(at): Query<Beneath>) -> Result<Response, PageProblem> {
+    tree::sight(&visitor.scope, Permission::TenantCreate, Permission::SubtenantCreate)?;
     let given = TenantForm {
+        parent: at.beneath.unwrap_or_default(),
         currency: "USD".to_owned(),
         locale: "en".to_owned(),
         time_zone: "UTC".to_owned(),
         ..TenantForm::default()
     };
-    Ok(visitor.page(new_form(&visitor, &given, &Refused::NONE)))
+    Ok(visitor.page(new_form(&visitor, &given, &Refused::NONE).await?))
 }
 
 async fn create(visitor: Visitor, Form(given): Form<TenantForm>) -> Result<Response, PageProblem> {
-    let administrator = filled(&given.email).map(|email| FirstUser {
-        name: filled(&given.person).unwrap_or_else(|| "Administrator".to_owned()),
-        email,
-    });
     let new = NewTenant {
         name: given.name.clone(),
         slug: filled(&given.slug),
         locale: filled(&given.locale),
         time_zone: filled(&given.time_zone),
         currency: filled(&given.currency),
-        administrator,
+        parent: filled(&given.parent).map(|id| id.parse::<TenantId>()).transpose()?,
+        reseller: given.reseller == SET,
+        administrator: first(&given),
     };
     let created = match super::create(&visitor.scope, new).await {
         Ok(created) => created,
-        Err(error) => return Ok(visitor.page_again(new_form(&visitor, &given, &Refused::by(error)?))),
+        Err(error) => {
+            return Ok(visitor.page_again(new_form(&visitor, &given, &Refused::by(error)?).await?));
+        }
     };
     let Some(link) = created.link else { return Ok(console::done("/tenants", "Tenant created.")) };
     let words = Words::for_lang(&visitor.person.language);
@@ -155,85 +231,12 @@ async fn create(visitor: Visitor, Form(given): Form<TenantForm>) -> Result<Respo
     Ok(secret_page(&visitor, Content::new(&title, body)))
 }
 
-fn detail<'a>(visitor: &Visitor, tenant: &'a Tenant, given: &TenantForm, refused: &Refused) -> Content<'a> {
-    let words = Words::for_lang(&visitor.person.language);
-    let states = [
-        Choice::new("active", "Active"),
-        Choice::new("suspended", "Suspended: its people and programs are not let in; nothing is lost"),
-    ];
-    let fields = html! {
-        (field::text("name", "Name").value(&given.name).max_chars(100).error(refused.at("name")).required())
-        (place_fields(given, refused))
-        @if tenant.id != visitor.scope.tenant() {
-            (field::radios("status", "State", &states).value(&given.status).error(refused.at("status")).required())
-        }
-        (form::actions(&html! { (form::submit("Save")) }))
-    };
-    let body = html! {
-        (card::panel(&card::facts(&[
-            ("Id", html! { code dir="ltr" { (tenant.id) } }),
-            ("Slug", html! { code dir="ltr" { (tenant.slug) } }),
-            ("State", state(tenant)),
-            ("Created", relative_time(&tenant.created_at.to_string(), &tenant.created_at.to_minute())),
-        ])))
-        @if visitor.scope.permissions().contains(Permission::TenantChange) {
-            (refused.summary(words, &["name", "locale", "time_zone", "currency", "status"]))
-            (card::card("Change", &html! {}, &form::post(&format!("/tenants/{}", tenant.id), "", &fields)))
-        }
-    };
-    let breadcrumbs = browse::breadcrumbs(words, &[("Tenants", "/tenants")], &tenant.name);
-    let actions = html! {
-        @if visitor.scope.permissions().contains(Permission::TenantErase) {
-            (form::link("Erasure", &format!("/tenants/{}/erasure", tenant.id)))
-        }
-        @if visitor.scope.permissions().contains(Permission::TenantExport) {
-            (form::link("Take it away", &format!("/tenants/{}/suitcases", tenant.id)))
-        }
-    };
-    Content { breadcrumbs, actions, ..Content::new(&tenant.name, body) }
-}
-
-async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
-    let tenant = super::get(&visitor.scope, id.parse()?).await?;
-    let given = TenantForm {
-        name: tenant.name.clone(),
-        locale: tenant.locale.clone(),
-        time_zone: tenant.time_zone.clone(),
-        currency: tenant.currency.clone(),
-        status: tenant.status.clone(),
-        ..TenantForm::default()
-    };
-    Ok(visitor.page(detail(&visitor, &tenant, &given, &Refused::NONE)))
-}
-
-async fn update(
-    visitor: Visitor,
-    Path(id): Path<String>,
-    Form(given): Form<TenantForm>,
-) -> Result<Response, PageProblem> {
-    let id = id.parse()?;
-    let before = super::get(&visitor.scope, id).await?;
-    let wanted = TenantChange {
-        name: Some(given.name.clone()),
-        locale: Some(given.locale.clone()),
-        time_zone: Some(given.time_zone.clone()),
-        currency: Some(given.currency.clone()),
-        status: match given.status.as_str() {
-            "active" => Some(Status::Active),
-            "suspended" => Some(Status::Suspended),
-            _ => None,
-        },
-    };
-    match super::update(&visitor.scope, id, wanted).await {
-        Ok(_) => Ok(console::done(&format!("/tenants/{id}"), "Tenant saved.")),
-        Err(error) => Ok(visitor.page_again(detail(&visitor, &before, &given, &Refused::by(error)?))),
-    }
-}
-
 /// The routes.
 pub(crate) fn router() -> Router<App> {
     Router::new()
         .route("/tenants", get(list).post(create))
         .route("/tenants/new", get(show_new))
-        .route("/tenants/{id}", get(show).post(update))
+        .route("/tenants/{id}", get(one::show).post(one::update))
+        .route("/tenants/{id}/administrator", post(one::invite))
+        .route("/tenants/{id}/parent", post(one::move_to))
 }

@@ -15,6 +15,7 @@ mod oauth;
 mod pages;
 mod phones;
 mod registration;
+mod resellers;
 mod reviews;
 mod roles;
 mod security;

@@ -316,7 +316,7 @@ impl Chance {
         for _ in 0..self.below(12) {
             let one = Permission::ALL[self.below(Permission::ALL.len())];
             let reach = [Reach::Own, Reach::Team, Reach::All][self.below(3)];
-            if !one.is_platform() {
+            if !one.is_platform() && !one.is_of_reseller() {
                 pairs.insert(one.as_str().to_owned(), if one.has_owner() { reach } else { Reach::All });
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use connectors::State as LinkState;
 use db::{Tenancy, args, record, sql};
+use identity::tenant::tree::DEPTH_MAX;
 use runtime::Scope;
 use serde::Serialize;
 use types::{AccountId, ConnectionId, Page, Permission, Result, TenantId, Timestamp};
@@ -153,7 +154,7 @@ pub struct QueueView {
     /// Places in memory that are taken, of how many; for whoever may see the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub places: Option<[usize; 2]>,
-    /// Every tenant of which something waits; for whoever may see all tenants.
+    /// Every tenant of which something waits; for whoever may see all tenants, or those beneath theirs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenants: Vec<TenantQueue>,
 }
@@ -228,7 +229,9 @@ pub async fn view(scope: &Scope, engine: &Engine) -> Result<QueueView> {
         places: permissions
             .contains(Permission::SystemView)
             .then(|| [engine.queue().taken(), engine.queue().places_max()]),
-        tenants: match permissions.contains(Permission::TenantView) {
+        tenants: match permissions.contains(Permission::TenantView)
+            || permissions.contains(Permission::SubtenantView)
+        {
             true => tenants(scope).await?,
             false => Vec::new(),
         },
@@ -307,18 +310,24 @@ fn by_account(rows: &[Row], names: &[Named]) -> Vec<AccountQueue> {
     by_account.into_iter().map(queue).collect()
 }
 
-/// Every tenant of which something waits.
+/// Every tenant of which something waits; for a reseller those beneath theirs.
 async fn tenants(scope: &Scope) -> Result<Vec<TenantQueue>> {
-    scope.require(Permission::TenantView)?;
+    let all = scope.permissions().contains(Permission::TenantView);
+    if !all {
+        scope.require(Permission::SubtenantView)?;
+    }
     let mut tx = scope.runtime().db.read(Tenancy::Every).await?;
     let kept: Vec<Kept> = tx
         .all(
             sql!(
-                "select k.tenant_id, t.name, k.name as state, k.n from tally k join tenant t on t.id = k.tenant_id \
-                 where k.bucket = 0 and k.n > 0 and k.name in ('queued', 'scheduled') order by k.tenant_id limit 2000 \
-                 /* every tenant: for whoever may see all tenants */"
+                "with recursive beneath(id, depth) as (select id, 1 from tenant where parent = $2 \
+                 union all select t.id, b.depth + 1 from beneath b join tenant t on t.parent = b.id where b.depth < $3) \
+                 select k.tenant_id, t.name, k.name as state, k.n from tally k join tenant t on t.id = k.tenant_id \
+                 where k.bucket = 0 and k.n > 0 and k.name in ('queued', 'scheduled') \
+                 and ($1 or t.id in (select b.id from beneath b)) order by k.tenant_id limit 2000 \
+                 /* every tenant: for whoever may see all tenants, or those beneath theirs */"
             ),
-            args![],
+            args![all, scope.tenant(), DEPTH_MAX],
         )
         .await?;
     let mut tenants: Vec<TenantQueue> = Vec::new();

@@ -177,6 +177,7 @@ taken_at_once! {
     retention.security_days_min;
     tenants.grace_h;
     tenants.rewrite_bytes_max;
+    tenants.beneath_max;
     tenants.domains_max;
     tenants.domain_proof_port;
     tenants.logo_bytes_max;

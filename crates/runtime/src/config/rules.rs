@@ -319,6 +319,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("retention.security_days_min", Integer { min: 0, max: 36_500 }),
     ("tenants.grace_h", Integer { min: 0, max: 8_760 }),
     ("tenants.rewrite_bytes_max", Integer { min: 0, max: 1_099_511_627_776 }),
+    ("tenants.beneath_max", Integer { min: 0, max: 1_000_000 }),
     ("tenants.domains_max", Integer { min: 0, max: 1_000 }),
     ("tenants.domain_proof_port", Integer { min: 1, max: 65_535 }),
     ("tenants.logo_bytes_max", Integer { min: 1_024, max: 4_194_304 }),

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use reqwest::Method;
 use serde_json::json;
 
-use super::client::{Client, Kind, PageFlags};
+use super::client::{Answer, Client, Kind, PageFlags};
 use super::failure::Failure;
 use super::set::Members;
 use super::show::Out;
@@ -17,24 +18,16 @@ const KIND: Kind = Kind { path: "tenants", prefix: "ten", noun: "tenant", names:
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
-    /// All tenants, newest first
-    List(PageFlags),
-    /// Create a tenant, with its first administrator if told
-    Create {
-        /// What people call it
-        name: String,
-        /// Its short name; made of the name when not given
-        #[arg(long)]
-        slug: Option<String>,
+    /// All tenants, or those beneath yours, newest first, each followed by those beneath it
+    List {
+        /// Only those beneath this one: its id, slug or name
+        #[arg(long, value_name = "TENANT")]
+        beneath: Option<String>,
         #[command(flatten)]
-        flags: Flags,
-        /// The e-mail address of its first administrator, who gets a sign-in link
-        #[arg(long, value_name = "EMAIL")]
-        admin: Option<String>,
-        /// The administrator's name
-        #[arg(long, value_name = "NAME", requires = "admin")]
-        admin_name: Option<String>,
+        page: PageFlags,
     },
+    /// Create a tenant, with its first administrator if told; a reseller's stands beneath their own
+    Create(Opening),
     /// One tenant
     Show {
         /// Its id, slug or name
@@ -49,9 +42,34 @@ pub(super) enum TenantCommand {
         name: Option<String>,
         #[command(flatten)]
         flags: Flags,
-        /// active, or suspended: its people and programs are refused then, its binds and connections end
+        /// active, or suspended: its people and programs are refused then, its binds and connections end; tenants beneath it go
+        /// on
         #[arg(long)]
         status: Option<String>,
+        /// Whether it may have tenants beneath it
+        #[arg(long, value_name = "true|false")]
+        reseller: Option<bool>,
+    },
+    /// Invite the first administrator of a tenant, or invite them again: for as long as nobody of it was let in
+    Invite {
+        /// Its id, slug or name
+        tenant: String,
+        /// The administrator's e-mail address
+        email: String,
+        /// The administrator's name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Move a tenant, with all that stand beneath it, beneath another one or to the root
+    Move {
+        /// Its id, slug or name
+        tenant: String,
+        /// The tenant that it shall stand beneath: its id, slug or name
+        #[arg(long, value_name = "TENANT", required_unless_present = "root", conflicts_with = "root")]
+        beneath: Option<String>,
+        /// Directly beneath the installation
+        #[arg(long)]
+        root: bool,
     },
     /// Ask for the erasure of a tenant: everything of it, for ever. It can be called off until the time that is told
     Erase {
@@ -120,6 +138,30 @@ pub(super) enum TenantCommand {
     },
 }
 
+/// A tenant to be created.
+#[derive(Debug, clap::Args)]
+pub(super) struct Opening {
+    /// What people call it
+    name: String,
+    /// Its short name; made of the name when not given
+    #[arg(long)]
+    slug: Option<String>,
+    #[command(flatten)]
+    flags: Flags,
+    /// The tenant that it shall stand beneath: its id, slug or name
+    #[arg(long, value_name = "TENANT")]
+    beneath: Option<String>,
+    /// It may have tenants beneath it
+    #[arg(long)]
+    reseller: bool,
+    /// The e-mail address of its first administrator, who gets a sign-in link
+    #[arg(long, value_name = "EMAIL")]
+    admin: Option<String>,
+    /// The administrator's name
+    #[arg(long, value_name = "NAME", requires = "admin")]
+    admin_name: Option<String>,
+}
+
 /// What new and changed tenants have in common.
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
@@ -160,40 +202,30 @@ pub(super) async fn run(
 
 async fn ask(command: &TenantCommand, client: &Client, out: &Out) -> Result<(), Failure> {
     let answer = match command {
-        TenantCommand::List(page) => {
-            let columns = [
-                ("ID", "/id"),
-                ("SLUG", "/slug"),
-                ("NAME", "/name"),
-                ("STATUS", "/status"),
-                ("CREATED", "/created_at"),
-            ];
-            client.get(&["tenants"], &page.query()).await?.show_page(out, &columns);
-            return Ok(());
+        TenantCommand::List { beneath, page } => {
+            return list(client, beneath.as_deref(), page, out).await;
         }
-        TenantCommand::Create { name, slug, flags, admin, admin_name } => {
-            let administrator = admin
-                .as_ref()
-                .map(|email| json!({ "email": email, "name": admin_name.as_ref().unwrap_or(email) }));
-            let body = Members::default()
-                .with("name", Some(name.clone()))
-                .with("slug", slug.clone())
-                .with("locale", flags.locale.clone())
-                .with("time_zone", flags.time_zone.clone())
-                .with("currency", flags.currency.clone())
-                .with("administrator", administrator);
-            client.post(&["tenants"], &body.value()).await?
-        }
+        TenantCommand::Create(new) => create(new, client).await?,
         TenantCommand::Show { tenant } => {
             client.get(&["tenants", &client.find(&KIND, tenant).await?], &[]).await?
         }
-        TenantCommand::Change { tenant, name, flags, status } => {
+        TenantCommand::Invite { tenant, email, name } => {
+            let body = json!({ "email": email, "name": name.as_ref().unwrap_or(email) });
+            client.post(&["tenants", &client.find(&KIND, tenant).await?, "administrator"], &body).await?
+        }
+        TenantCommand::Move { tenant, beneath, .. } => {
+            let body = json!({ "parent": found(client, beneath.as_deref()).await? });
+            let tenant = client.find(&KIND, tenant).await?;
+            client.write(Method::PUT, &["tenants", &tenant, "parent"], Some(&body)).await?
+        }
+        TenantCommand::Change { tenant, name, flags, status, reseller } => {
             let body = Members::default()
                 .with("name", name.clone())
                 .with("locale", flags.locale.clone())
                 .with("time_zone", flags.time_zone.clone())
                 .with("currency", flags.currency.clone())
-                .with("status", status.clone());
+                .with("status", status.clone())
+                .with("reseller", *reseller);
             client.patch(&["tenants", &client.find(&KIND, tenant).await?], &body.value()).await?
         }
         TenantCommand::Export { .. } | TenantCommand::Import { .. } | TenantCommand::Hash { .. } => {
@@ -224,6 +256,46 @@ async fn ask(command: &TenantCommand, client: &Client, out: &Out) -> Result<(), 
     };
     answer.show(out, |value| out.facts(value, FIRST));
     Ok(())
+}
+
+/// The id of a tenant, where one is named.
+async fn found(client: &Client, named: Option<&str>) -> Result<Option<String>, Failure> {
+    match named {
+        Some(named) => client.find(&KIND, named).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn list(client: &Client, beneath: Option<&str>, page: &PageFlags, out: &Out) -> Result<(), Failure> {
+    let columns = [
+        ("ID", "/id"),
+        ("SLUG", "/slug"),
+        ("NAME", "/name"),
+        ("STATUS", "/status"),
+        ("DEPTH", "/depth"),
+        ("BENEATH", "/parent"),
+        ("CREATED", "/created_at"),
+    ];
+    let mut query = page.query();
+    query.push(("beneath", found(client, beneath).await?));
+    client.get(&["tenants"], &query).await?.show_page(out, &columns);
+    Ok(())
+}
+
+async fn create(new: &Opening, client: &Client) -> Result<Answer, Failure> {
+    let Opening { name, slug, flags, beneath, reseller, admin, admin_name } = new;
+    let administrator =
+        admin.as_ref().map(|email| json!({ "email": email, "name": admin_name.as_ref().unwrap_or(email) }));
+    let body = Members::default()
+        .with("name", Some(name.clone()))
+        .with("slug", slug.clone())
+        .with("locale", flags.locale.clone())
+        .with("time_zone", flags.time_zone.clone())
+        .with("currency", flags.currency.clone())
+        .with("parent", found(client, beneath.as_deref()).await?)
+        .with("reseller", reseller.then_some(true))
+        .with("administrator", administrator);
+    client.post(&["tenants"], &body.value()).await
 }
 
 /// What is about all of a tenant in one file.

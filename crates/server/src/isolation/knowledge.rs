@@ -331,6 +331,8 @@ fn plausible_of_access(method: &str, rest: &[&str]) -> Value {
         }
         ("POST", ["users", _, "impersonation"]) => json!({ "reason": "a test" }),
         ("POST", ["tenants"]) => json!({ "name": "x" }),
+        ("POST", ["tenants", _, "administrator"]) => json!({ "email": "x@example.org", "name": "x" }),
+        ("PUT", ["tenants", _, "parent"]) => json!({ "parent": null }),
         ("POST", ["tenants", _, "erasure"] | ["organisation", "erasure"]) => json!({ "name": "x" }),
         (
             "POST",

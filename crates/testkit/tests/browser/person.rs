@@ -48,11 +48,21 @@ impl Person {
     }
 
     async fn sign_in_at(house: &House, base: String, email: &str) -> Self {
+        let link = first_start::new_link(&house.server.runtime, email).await.unwrap();
+        Self::follow(base, &link.path).await
+    }
+
+    /// As [`Person::sign_in`], for whoever a sign-in link is for.
+    pub(crate) async fn enter(house: &House, link: &str) -> Self {
+        let (_, token) = link.split_once("/sign-in/link").expect("a sign-in link");
+        Self::follow(format!("http://{}", house.server.http), &format!("/sign-in/link{token}")).await
+    }
+
+    async fn follow(base: String, link: &str) -> Self {
         let axe = browser::axe_source().expect("axe-core is not installed: cargo xtask install");
         let page = browser::start().page().await.unwrap();
         let mut person = Self { page, base, axe };
-        let link = first_start::new_link(&house.server.runtime, email).await.unwrap();
-        person.open(&link.path).await;
+        person.open(link).await;
         person.judge().await;
         person.click("main button[type=submit]").await.unwrap();
         person.sees("You are signed in").await;

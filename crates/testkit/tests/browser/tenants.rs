@@ -85,3 +85,61 @@ async fn a_tenant_is_erased_by_its_name_and_leaves_a_certificate() {
     ana.leave().await;
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_stand_as_a_tree_and_a_reseller_opens_one() {
+    let house = House::start().await;
+    let opened = async |name: &str, more: serde_json::Value| {
+        let mut new = json!({ "name": name, "reseller": true });
+        for (field, value) in more.as_object().unwrap() {
+            new[field] = value.clone();
+        }
+        house.admin.post("/api/v1/tenants", &new).await.expect(201)
+    };
+    let first = json!({ "administrator": { "email": "rea@united.example", "name": "Rea" } });
+    let reseller = opened("Resellers United", first).await;
+    let child = opened("Corner Shop", json!({ "parent": reseller["id"] })).await;
+    opened("Old town", json!({ "parent": child["id"] })).await;
+
+    let mut ana = Person::sign_in(&house).await;
+    ana.open("/tenants").await;
+    ana.sees("Old town").await;
+    assert!(ana.holds("document.querySelectorAll('tr.level-1, tr.level-2').length === 2").await);
+    ana.judge_everywhere().await;
+    ana.open(&format!("/tenants/{}", child["id"].as_str().unwrap())).await;
+    ana.sees("Resellers United").await;
+    ana.judge_everywhere().await;
+    // A parent that is not there is told at its field.
+    ana.type_text("#f-parent", "nobody").await.unwrap();
+    ana.press("Enter").await.unwrap();
+    ana.wait_for("#f-parent[aria-invalid]", PATIENCE).await.unwrap();
+    ana.expect_problem("422").await.unwrap();
+    ana.judge_everywhere().await;
+    ana.eval("document.querySelector('#f-parent').value = ''").await.unwrap();
+    ana.eval("document.querySelector('#f-parent').form.requestSubmit()").await.unwrap();
+    ana.sees("Tenant moved.").await;
+    ana.leave().await;
+
+    let mut rea = Person::enter(&house, reseller["link"]["url"].as_str().unwrap()).await;
+    assert!(rea.holds("document.querySelectorAll('nav a[href=\"/tenants\"]').length === 1").await);
+    rea.open("/tenants").await;
+    rea.sees("No tenants yet").await;
+    rea.judge_everywhere().await;
+    rea.click(".page-head a[href='/tenants/new']").await.unwrap();
+    rea.type_text("#f-name", "Bakery").await.unwrap();
+    rea.judge_everywhere().await;
+    rea.press("Enter").await.unwrap();
+    rea.sees("Tenant created.").await;
+    rea.click("main a.row-link").await.unwrap();
+    rea.sees("Nobody of this tenant was let in yet").await;
+    rea.judge_everywhere().await;
+    rea.eval("document.querySelector('#f-email').value = 'ben@bakery.example'").await.unwrap();
+    rea.eval("document.querySelector('#f-email').form.requestSubmit()").await.unwrap();
+    rea.sees("is invited").await;
+    rea.judge().await;
+    // What is not beneath is not there.
+    rea.open(&format!("/tenants/{}", child["id"].as_str().unwrap())).await;
+    rea.expect_problem("404").await.unwrap();
+    rea.leave().await;
+    house.stop().await;
+}

@@ -128,6 +128,10 @@ const BESIDE: &[&str] = &[
     "lookup.ask",
     "held.release",
     "tenant.change",
+    // Asked for where the platform's own permission is not held.
+    "subtenant.view",
+    "subtenant.create",
+    "subtenant.change",
     "event.view",
     // They say how much is shown.
     "identifier.view",

@@ -77,11 +77,15 @@ pub struct Row {
     href: Option<String>,
     key: Option<String>,
     current: bool,
+    level: usize,
 }
+
+/// The deepest indent of a row.
+pub const LEVEL_MAX: usize = 7;
 
 /// A row of these cells.
 pub fn row(cells: Vec<Markup>) -> Row {
-    Row { cells, href: None, key: None, current: false }
+    Row { cells, href: None, key: None, current: false, level: 0 }
 }
 
 impl Row {
@@ -95,6 +99,13 @@ impl Row {
     /// names it for assistive technology.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// How many steps in the row's first cell stands, where the rows form a tree: 0 to [`LEVEL_MAX`], what is deeper as that.
+    /// The indent is for the eye: the cell says it in words too.
+    pub fn level(mut self, level: usize) -> Self {
+        self.level = level.min(LEVEL_MAX);
         self
     }
 
@@ -187,7 +198,7 @@ impl<'a> Table<'a> {
             format!("{}-row-{}", self.id.unwrap_or("table"), row.key.as_deref().unwrap_or(&at.to_string()));
         html! {
             tr id=[(self.id.is_some() || row.key.is_some()).then_some(&id)] role="row" aria-current=[row.current.then_some("true")]
-                class=[row.href.as_ref().map(|_| "linked")] {
+                class=[row_class(row)] {
                 @if let Some((name, words)) = self.selectable {
                     td class="select" role="cell" {
                         @if let Some(key) = &row.key {
@@ -208,6 +219,13 @@ impl<'a> Table<'a> {
             }
         }
     }
+}
+
+fn row_class(row: &Row) -> Option<String> {
+    let level = (row.level > 0).then(|| format!("level-{}", row.level));
+    let classes: Vec<String> =
+        row.href.as_ref().map(|_| "linked".to_owned()).into_iter().chain(level).collect();
+    (!classes.is_empty()).then(|| classes.join(" "))
 }
 
 fn cell_class(column: &Column<'_>) -> Option<&'static str> {

@@ -160,6 +160,8 @@ pub struct Tenants {
     pub grace_h: u32,
     /// The largest SQLite file that is written anew after an erasure.
     pub rewrite_bytes_max: i64,
+    /// Tenants that resellers open beneath one.
+    pub beneath_max: i64,
     /// Domains of one tenant's own.
     pub domains_max: usize,
     /// The port at which a domain's proof is read.
