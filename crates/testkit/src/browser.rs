@@ -21,6 +21,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use self::keys::{SHIFT, key_event, split_modifiers};
 use crate::tether::Tether;
 
+mod files;
 mod keys;
 
 /// A promise of the next frame; a page that draws nothing has none, and is not waited for.
@@ -323,27 +324,6 @@ impl Page {
         let data = picture["data"].as_str().context("a picture without data")?;
         let png = base64::engine::general_purpose::STANDARD.decode(data)?;
         std::fs::write(path, png).with_context(|| format!("writing {}", path.display()))
-    }
-
-    /// Chooses a file in the field that matches, as its dialog would.
-    ///
-    /// # Errors
-    /// When there is no such field.
-    pub async fn choose_file(&mut self, selector: &str, file: &Path) -> Result<()> {
-        let document = self.call("DOM.getDocument", json!({})).await?;
-        let query = json!({ "nodeId": document["root"]["nodeId"], "selector": selector });
-        let found = self.call("DOM.querySelector", query).await?;
-        let files = json!({ "nodeId": found["nodeId"], "files": [file] });
-        self.call("DOM.setFileInputFiles", files).await.map(drop)
-    }
-
-    /// Says into which folder the browser saves what it is given, each file under the name that comes with it.
-    ///
-    /// # Errors
-    /// When Chromium does not answer.
-    pub async fn save_into(&mut self, folder: &Path) -> Result<()> {
-        let wish = json!({ "behavior": "allow", "downloadPath": folder });
-        self.call("Page.setDownloadBehavior", wish).await.map(drop)
     }
 
     /// Sets the size of the viewport in CSS pixels, as if on a screen of that size.

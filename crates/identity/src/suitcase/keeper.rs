@@ -126,6 +126,7 @@ pub async fn forget_tenant(runtime: &Runtime, tenant: TenantId) -> Result<()> {
 /// What the work on a suitcase is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SuitcaseStep)]
 pub enum Step {
     /// A tenant that was shut waits for what its carriers have not answered.
     Drains,

@@ -1,6 +1,6 @@
 //! The newest messages that fit a filter: of everybody, or of some people.
 
-use db::{Arg, args, sql};
+use db::{Arg, Tx, args, sql};
 use runtime::{Reached, Scope};
 use types::{Permission, Result, UserId};
 
@@ -76,31 +76,7 @@ pub(super) async fn newest(
             Ok(found.await?)
         }
         Whose::Only(people) if people.len() <= ONE_BY_ONE_MAX => {
-            let mut found = Vec::new();
-            // By pairs, so that their own index alone has this order: a planner would rather walk through everybody's
-            // messages to those of somebody who has sent a few.
-            for person in people {
-                let mut args = args.clone();
-                args.extend(args![*person]);
-                let theirs: Vec<MessageRecord> = tx
-                    .all(
-                        sql!(
-                            "select * from message where tenant_id = $1 and owner_id is not null \
-                             and (owner_id, id) < ($11, $2) and (owner_id, id) >= ($11, 0) \
-                             and (cast($3 as text) is null or direction = $3) and (cast($4 as text) is null or state = $4) \
-                             and (cast($5 as text) is null or recipient = $5) and (cast($6 as text) is null or sender = $6) \
-                             and (cast($7 as bigint) is null or account_id = $7) and (cast($8 as bigint) is null or connection_id = $8) \
-                             and (cast($9 as text) is null or client_ref = $9) \
-                             order by owner_id desc, id desc limit $10"
-                        ),
-                        args,
-                    )
-                    .await?;
-                found.extend(theirs);
-            }
-            found.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));
-            found.truncate(usize::try_from(limit).unwrap_or(0));
-            Ok(found)
+            one_by_one(&mut tx, people, args, limit).await
         }
         Whose::Only(people) => {
             let people: Vec<_> = people.iter().map(|id| serde_json::json!({ "id": id.raw() })).collect();
@@ -119,6 +95,39 @@ pub(super) async fn newest(
             Ok(found.await?)
         }
     }
+}
+
+/// The newest messages of a few people. By pairs, so that their own index alone has this order: a planner would rather walk
+/// through everybody's messages to those of somebody who has sent a few.
+async fn one_by_one(
+    tx: &mut Tx,
+    people: &[UserId],
+    args: Vec<Arg>,
+    limit: i64,
+) -> Result<Vec<MessageRecord>> {
+    let mut found = Vec::new();
+    for person in people {
+        let mut args = args.clone();
+        args.extend(args![*person]);
+        let theirs: Vec<MessageRecord> = tx
+            .all(
+                sql!(
+                    "select * from message where tenant_id = $1 and owner_id is not null \
+                     and (owner_id, id) < ($11, $2) and (owner_id, id) >= ($11, 0) \
+                     and (cast($3 as text) is null or direction = $3) and (cast($4 as text) is null or state = $4) \
+                     and (cast($5 as text) is null or recipient = $5) and (cast($6 as text) is null or sender = $6) \
+                     and (cast($7 as bigint) is null or account_id = $7) and (cast($8 as bigint) is null or connection_id = $8) \
+                     and (cast($9 as text) is null or client_ref = $9) \
+                     order by owner_id desc, id desc limit $10"
+                ),
+                args,
+            )
+            .await?;
+        found.extend(theirs);
+    }
+    found.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));
+    found.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(found)
 }
 
 #[cfg(test)]

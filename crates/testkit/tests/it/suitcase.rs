@@ -401,6 +401,38 @@ async fn takes_itself_along(here: &House, neighbour: &Client, asked: &serde_json
     assert_eq!(others.status, 404, "it is the other tenant's own");
 }
 
+/// The pages that show it to the platform's administrator.
+async fn its_pages_open(here: &House, tenant: TenantId, id: &str) {
+    let link = here.server.first_start.made.as_ref().unwrap().link.url.clone();
+    let cookie = here.sign_in(&link).await;
+    for page in [
+        "/suitcases".to_owned(),
+        format!("/suitcases/{id}"),
+        format!("/tenants/{tenant}/suitcases"),
+        "/organisation/suitcases".to_owned(),
+    ] {
+        let shown = here.anonymous().ask("GET", &page, &[("cookie", &cookie)], None).await;
+        assert_eq!(shown.status, 200, "{page}: {}", shown.text);
+    }
+}
+
+/// Once more: it is there already, and the record says so.
+async fn comes_only_once(there: &House, octets: Vec<u8>, restore: &serde_json::Value) {
+    let up = there.admin.post("/api/v1/suitcases", &json!({})).await.expect(201)["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let headers = [("content-type", "application/octet-stream")];
+    there.admin.ask("PUT", &format!("/api/v1/suitcases/{up}/file"), &headers, Some(octets)).await.expect(200);
+    there.admin.post(&format!("/api/v1/suitcases/{up}/restore"), restore).await.expect(202);
+    let failed = reached(&there.admin, &up).await;
+    assert_eq!(failed["state"], "failed");
+    assert!(failed["problem"].as_str().unwrap().starts_with("tenant_exists"), "{failed}");
+    there.admin.delete(&format!("/api/v1/suitcases/{up}")).await.expect(200);
+    let trail = there.admin.get("/api/v1/audit?type=tenant.restored").await.expect(200);
+    assert_eq!(trail["items"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_tenant_moves_from_one_running_server_to_another() {
     let (here, there) = (House::start().await, House::start().await);
@@ -420,18 +452,7 @@ async fn a_tenant_moves_from_one_running_server_to_another() {
     let hashes = here.admin.get(&format!("/api/v1/tenants/{tenant}/hashes")).await.expect(200);
     assert_eq!(hashes["digest"], packed["manifest"]["digest"]);
 
-    let link = here.server.first_start.made.as_ref().unwrap().link.url.clone();
-    let cookie = here.sign_in(&link).await;
-    let id = packed["id"].as_str().unwrap();
-    for page in [
-        "/suitcases".to_owned(),
-        format!("/suitcases/{id}"),
-        format!("/tenants/{tenant}/suitcases"),
-        "/organisation/suitcases".to_owned(),
-    ] {
-        let shown = here.anonymous().ask("GET", &page, &[("cookie", &cookie)], None).await;
-        assert_eq!(shown.status, 200, "{page}: {}", shown.text);
-    }
+    its_pages_open(&here, tenant, packed["id"].as_str().unwrap()).await;
     let up = there.admin.post("/api/v1/suitcases", &json!({})).await.expect(201)["id"]
         .as_str()
         .unwrap()
@@ -480,20 +501,7 @@ async fn a_tenant_moves_from_one_running_server_to_another() {
     theirs.post(&format!("/api/v1/messages/{first}/cancel"), &json!({})).await.expect(200);
     assert_ne!(neighbour.get("/api/v1/messages").await.status, 200);
     assert_eq!(theirs.get("/api/v1/audit/verify").await.expect(200)["whole"], true);
-    // Once more: it is there already, and the record says so.
-    let up = there.admin.post("/api/v1/suitcases", &json!({})).await.expect(201)["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let headers = [("content-type", "application/octet-stream")];
-    there.admin.ask("PUT", &format!("/api/v1/suitcases/{up}/file"), &headers, Some(octets)).await.expect(200);
-    there.admin.post(&format!("/api/v1/suitcases/{up}/restore"), &restore).await.expect(202);
-    let failed = reached(&there.admin, &up).await;
-    assert_eq!(failed["state"], "failed");
-    assert!(failed["problem"].as_str().unwrap().starts_with("tenant_exists"), "{failed}");
-    there.admin.delete(&format!("/api/v1/suitcases/{up}")).await.expect(200);
-    let trail = there.admin.get("/api/v1/audit?type=tenant.restored").await.expect(200);
-    assert_eq!(trail["items"].as_array().unwrap().len(), 1);
+    comes_only_once(&there, octets, &restore).await;
     here.stop().await;
     there.stop().await;
 }
