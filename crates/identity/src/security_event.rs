@@ -68,6 +68,9 @@ kinds! {
     Impersonation "impersonation" "Somebody acts as another user";
     MassExport "mass_export" "Many records read or taken away";
     Scanning "scanning" "A stranger tries doors";
+    StolenToken "stolen_token" "A token was used after its use";
+    KeyMisuse "key_misuse" "A program's secret used where it may not be";
+    AuditDamaged "audit_damaged" "The audit trail is not as it was written";
     DirectoryShrunk "directory_shrunk" "Many users would go with a directory at once";
     TollFraud "toll_fraud" "Burst of traffic to a new country";
 }

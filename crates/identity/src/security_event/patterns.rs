@@ -123,6 +123,9 @@ impl Counts {
             count: 1,
             at: now,
         };
+        if let Some((kind, severity, subject, detail)) = misused(recorded) {
+            return vec![finding(kind, severity, subject, subject.parse().ok(), format!("{detail}{from}"))];
+        }
         match &recorded.event {
             Event::UserRefused(access) => {
                 let Some(user) = person else { return Vec::new() };
@@ -285,6 +288,27 @@ fn weight(role: &str) -> Severity {
     }
 }
 
+/// Secrets in hands that should not have them, and a trail that somebody has written in: how bad that is, whose it is, and what
+/// was seen, in words.
+fn misused(recorded: &Recorded) -> Option<(Kind, Severity, &str, String)> {
+    match &recorded.event {
+        Event::RefreshReused(access) => {
+            let detail = format!("{} {}", access.by, access.reason.as_deref().unwrap_or("shown again"));
+            Some((Kind::StolenToken, Severity::High, &access.who, detail))
+        }
+        Event::KeyRefused(access) => {
+            let why = access.reason.as_deref().unwrap_or("not allowed");
+            let detail = format!("{} of {} came and was refused: {why}", access.by, recorded.actor);
+            Some((Kind::KeyMisuse, Severity::Medium, &access.who, detail))
+        }
+        Event::AuditDamaged(change) => {
+            let detail = format!("a verification found: {}", change.name);
+            Some((Kind::AuditDamaged, Severity::High, &change.id, detail))
+        }
+        _ => None,
+    }
+}
+
 /// Rights that a change has widened: how bad that is, whose they are, and what was done, in words.
 fn widened(event: &Event, actor: &str) -> Option<(Severity, String, String, String)> {
     let told = |severity, change: &Change, what: String| {
@@ -294,7 +318,9 @@ fn widened(event: &Event, actor: &str) -> Option<(Severity, String, String, Stri
         Event::UserCreated(change) => {
             let role = text(change.after.as_ref(), "role");
             let severity = weight(role);
-            if severity < Severity::High {
+            // What a role of the tenant's own allows is not known here.
+            let unknown = role::permissions(role) == Permissions::NONE;
+            if severity < Severity::High && !unknown {
                 return None;
             }
             told(severity, change, format!("created a user with the role {role}"))
@@ -341,6 +367,13 @@ fn widened(event: &Event, actor: &str) -> Option<(Severity, String, String, Stri
                 names.filter(|name| name.starts_with("user.") || name.starts_with("key.") || *name == "*");
             let severity = if wide.count() > 0 { Severity::Medium } else { Severity::Low };
             told(severity, change, "made an API key".to_owned())
+        }
+        Event::ClientCreated(change) => told(Severity::Medium, change, "made an application".to_owned()),
+        Event::ProviderCreated(change) | Event::DirectoryCreated(change) => {
+            told(Severity::Medium, change, "let another service say who people are".to_owned())
+        }
+        Event::ProviderChanged(change) | Event::DirectoryChanged(change) => {
+            told(Severity::Low, change, "changed a service that says who people are".to_owned())
         }
         Event::SignInPolicyChanged(change) => {
             weakened(change).and_then(|(severity, what)| told(severity, change, what))
@@ -508,6 +541,21 @@ mod tests {
         assert_eq!(roles(permissions(&["a", "b"]), permissions(&["a"])), None);
         let by_us = recorded("system first start", 0, Event::KeyCreated(change(None, None)));
         assert!(Counts::default().heard(&watch(), US, &by_us).is_empty());
+    }
+
+    #[test]
+    fn secrets_in_other_hands_and_a_damaged_trail_are_told() {
+        let told = |event| kinds(&Counts::default().heard(&watch(), US, &recorded("key key_1", 0, event)));
+        let access = || Access { who: ANA.to_owned(), by: "refresh token".to_owned(), reason: None };
+        assert_eq!(told(Event::RefreshReused(access())), [(Kind::StolenToken, Severity::High, 1)]);
+        assert_eq!(told(Event::KeyRefused(access())), [(Kind::KeyMisuse, Severity::Medium, 1)]);
+        let change = || Change { id: US.to_string(), name: "row 7".to_owned(), before: None, after: None };
+        assert_eq!(told(Event::AuditDamaged(change())), [(Kind::AuditDamaged, Severity::High, 1)]);
+        for event in [Event::ClientCreated(change()), Event::ProviderCreated(change())] {
+            assert_eq!(told(event), [(Kind::PrivilegeChange, Severity::Medium, 1)]);
+        }
+        let reused = recorded(ANA, 0, Event::RefreshReused(access()));
+        assert_eq!(Counts::default().heard(&watch(), US, &reused)[0].user, ANA.parse().ok());
     }
 
     #[test]
