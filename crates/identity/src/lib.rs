@@ -342,6 +342,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(impersonation::api::router())
         .merge(registration::api::router())
         .merge(factor::api::router())
+        .merge(session::api::router())
         .merge(policy::api::router())
         .merge(key::api::router())
         .merge(client::api::router())

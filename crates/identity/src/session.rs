@@ -7,12 +7,14 @@ use runtime::secrets::{sha256_hex, token};
 use runtime::{Actor, Scope};
 use serde::Serialize;
 use types::event::Access;
-use types::{Error, Event, Result, SessionId, TenantId, Timestamp, UserId};
+use types::{Code, Error, Event, Permission, Result, SessionId, TenantId, Timestamp, UserId};
 
 use crate::journal::{self, Kind};
 use crate::mail::{self, Letter, Mail};
 use crate::sign_in::{Browser, Candidate};
-use crate::{device, user};
+use crate::{device, impersonation, user};
+
+pub mod api;
 
 /// Browsers that one user may be signed in with; a further one signs the oldest out.
 const SESSIONS_MAX: i64 = 50;
@@ -21,7 +23,8 @@ const NOTICE_CHARS_MAX: usize = 200;
 
 record! {
     /// A signed-in browser.
-    #[derive(Debug, Clone, Serialize)]
+    #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+    #[schema(as = SignedInBrowser)]
     pub struct Session {
         /// Its id.
         pub id: SessionId,
@@ -143,6 +146,61 @@ pub async fn list_own(scope: &Scope, token: Option<&str>) -> Result<Vec<Session>
         )
         .await?;
     Ok(sessions)
+}
+
+/// A user's signed-in browsers, newest first.
+///
+/// # Errors
+/// Without `user.view`; `not_found`.
+pub async fn list_of(scope: &Scope, id: UserId) -> Result<Vec<Session>> {
+    scope.require(Permission::UserView)?;
+    impersonation::refuse_on(scope, id)?;
+    let mut tx = scope.read().await?;
+    user::find(&mut tx, scope.tenant(), id).await?;
+    of_user(&mut tx, scope, id).await
+}
+
+async fn of_user(tx: &mut Tx, scope: &Scope, id: UserId) -> Result<Vec<Session>> {
+    let sessions = tx
+        .all(
+            sql!(
+                "select id, created_at, last_seen_at, expires_at, from_address, user_agent, false as current \
+                 from session where tenant_id = $1 and user_id = $2 and expires_at > $3 order by id desc limit 100"
+            ),
+            args![scope.tenant(), id, scope.now()],
+        )
+        .await?;
+    Ok(sessions)
+}
+
+/// Signs a user out everywhere, for one whose browser or link is in other hands: all their browsers, the links that would sign
+/// them in, and what was under way. No browser is remembered any more. Gives what is left, which is nothing.
+///
+/// # Errors
+/// Without `user.security`; `step_up_required`; `not_found`; `forbidden` for a user who may do more than the caller; `conflict`
+/// for oneself.
+pub async fn end_of(scope: &Scope, id: UserId) -> Result<Vec<Session>> {
+    scope.require(Permission::UserSecurity)?;
+    scope.require_fresh()?;
+    if user::person(scope).is_ok_and(|own| own == id) {
+        return Err(Error::new(Code::Conflict, "your own browsers are on your page Security"));
+    }
+    let mut write = scope.write().await?;
+    let user = user::find(&mut write, scope.tenant(), id).await?;
+    user::may_govern(&mut write, scope, &user).await?;
+    end_all(&mut write, scope.tenant(), id, None).await?;
+    write
+        .execute(
+            sql!("delete from pending_sign_in where tenant_id = $1 and user_id = $2"),
+            args![scope.tenant(), id],
+        )
+        .await?;
+    device::distrust_all(&mut write, scope.tenant(), id).await?;
+    let by = "an administrator";
+    journal::note(&mut write, scope, id, Kind::SignedOut, Some(by.to_owned()), None).await?;
+    write.happened(Event::UserSignedOut(Access { who: user.email, by: by.to_owned(), reason: None }));
+    let left = of_user(&mut write, scope, id).await?;
+    write.commit(left).await
 }
 
 /// Ends one of one's own sessions; one that has ended already is fine.

@@ -23,6 +23,7 @@ use super::{NewUser, Status, User, UserChange};
 use crate::factor::{self, Security};
 use crate::link::{self, Link};
 use crate::role::custom::Offered;
+use crate::session::{self, Session};
 use crate::{attempt, grant, impersonation, journal, name, role};
 
 mod account;
@@ -169,6 +170,7 @@ struct Around {
     grants: Markup,
     acting: Markup,
     security: Security,
+    sessions: Vec<Session>,
 }
 
 impl Around {
@@ -183,7 +185,8 @@ impl Around {
         let grants = grant::pages::card(visitor, user).await?;
         let acting = impersonation::pages::card(visitor, user, governs, acting).await?;
         let security = factor::of(scope, user.id).await?;
-        Ok(Self { offered: roles(visitor).await?, governs, grants, acting, security })
+        let sessions = session::list_of(scope, user.id).await?;
+        Ok(Self { offered: roles(visitor).await?, governs, grants, acting, security, sessions })
     }
 }
 
@@ -236,6 +239,26 @@ fn safety(words: &Words, user: &User, security: &Security, governs: bool, onesel
     )
 }
 
+/// Where a user is signed in, and the way to end that.
+fn signed_in(words: &Words, user: &User, sessions: &[Session], ends: bool) -> Markup {
+    let action = format!("/users/{}/sessions/end", user.id);
+    let ask = Confirm {
+        id: "end-sessions",
+        button: "Sign out everywhere",
+        title: "Sign this user out everywhere?",
+        text: "For somebody whose browser or link is in other hands. All their browsers are signed out, links that would sign them in end, and no browser is remembered.",
+        confirm: "Sign out",
+        action: &action,
+        csrf: "",
+        danger: true,
+    };
+    let body = html! {
+        @if sessions.is_empty() { p { "Not signed in anywhere." } } @else { (security::signed_in(sessions, None)) }
+        @if ends { (dialog::confirm(words, &ask)) }
+    };
+    card::card("Signed in now", &html! {}, &body)
+}
+
 fn detail<'a>(
     visitor: &Visitor,
     user: &'a User,
@@ -274,6 +297,7 @@ fn detail<'a>(
             ("Created", relative_time(&user.created_at.to_string(), &user.created_at.to_minute())),
         ])))
         (safety(words, user, &around.security, governs, oneself))
+        (signed_in(words, user, &around.sessions, governs && !oneself))
         @if governs {
             (refused.summary(words, &["name", "role", "language", "acting_reason", "acting_minutes"]))
             (card::card("Change", &html! {}, &form::post(&format!("/users/{}", user.id), "", &fields)))
@@ -361,6 +385,12 @@ async fn take_factors(visitor: Visitor, Path(id): Path<String>) -> Result<Respon
     Ok(console::done(&format!("/users/{id}"), "Their second factors are taken away."))
 }
 
+async fn end_sessions(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
+    let id = id.parse()?;
+    session::end_of(&visitor.scope, id).await?;
+    Ok(console::done(&format!("/users/{id}"), "They are signed out everywhere."))
+}
+
 async fn unlock(visitor: Visitor, Path(id): Path<String>) -> Result<Response, PageProblem> {
     let id = id.parse()?;
     attempt::unlock(&visitor.scope, id).await?;
@@ -401,6 +431,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/users/{id}/link", post(create_link))
         .route("/users/{id}/history", get(show_history))
         .route("/users/{id}/factors/remove", post(take_factors))
+        .route("/users/{id}/sessions/end", post(end_sessions))
         .route("/users/{id}/unlock", post(unlock))
         .merge(account::router())
         .merge(security::router())

@@ -93,6 +93,36 @@ async fn a_new_password_ends_the_other_sessions() {
 }
 
 #[tokio::test]
+async fn an_administrator_sees_where_a_user_is_signed_in_and_ends_it() {
+    let house = House::build().await;
+    let admin_token = house.enter_as_admin().await;
+    let admin = house.by_cookie(&admin_token).await.unwrap();
+    let dev = user::create(&admin, new_user("dev@example.com", "developer")).await.unwrap();
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let link = link::create(&admin, dev.id).await.unwrap();
+        tokens.push(house.enter(&link.path).await.unwrap());
+    }
+    let unused = link::create(&admin, dev.id).await.unwrap();
+    let seen = session::list_of(&admin, dev.id).await.unwrap();
+    assert_eq!((seen.len(), seen.iter().any(|one| one.current)), (2, false));
+    let theirs = house.by_cookie(&tokens[0]).await.unwrap();
+    assert_eq!(code(session::end_of(&theirs, dev.id).await), Code::Forbidden, "a developer may not");
+    let neighbour = house.neighbour().await;
+    assert_eq!(code(session::list_of(&neighbour, dev.id).await), Code::NotFound);
+    assert_eq!(code(session::end_of(&neighbour, dev.id).await), Code::NotFound);
+    let own = user::own(&admin).await.unwrap().id;
+    assert_eq!(code(session::end_of(&admin, own).await), Code::Conflict);
+    assert_eq!(session::list_of(&admin, dev.id).await.unwrap().len(), 2, "nothing of a refusal happened");
+    assert!(session::end_of(&admin, dev.id).await.unwrap().is_empty());
+    for token in &tokens {
+        assert_eq!(code(house.by_cookie(token).await), Code::Unauthenticated);
+    }
+    assert!(house.enter(&unused.path).await.is_err(), "a link that was not used yet ends too");
+    house.by_cookie(&admin_token).await.unwrap();
+}
+
+#[tokio::test]
 async fn sessions_are_listed_revoked_and_end_by_themselves() {
     let house = House::build().await;
     let (one, two) = (house.enter_as_admin().await, house.enter_as_admin().await);

@@ -54,6 +54,16 @@ pub(super) enum UserCommand {
         /// Their id or e-mail address
         user: String,
     },
+    /// The browsers that a user is signed in with
+    Sessions {
+        /// Their id or e-mail address
+        user: String,
+    },
+    /// Sign a user out everywhere, for one whose browser is in other hands
+    SignOut {
+        /// Their id or e-mail address
+        user: String,
+    },
     /// Take a user's second factors away, for one who has lost them
     ResetFactors {
         /// Their id or e-mail address; with --offline the address
@@ -125,6 +135,14 @@ pub(super) enum UserCommand {
 
 const FIRST: &[&str] = &["id", "email", "name", "role", "status"];
 
+/// What is shown of a signed-in browser.
+const BROWSERS: &[(&str, &str)] = &[
+    ("SIGNED IN", "/created_at"),
+    ("LAST SEEN", "/last_seen_at"),
+    ("FROM", "/from_address"),
+    ("BROWSER", "/user_agent"),
+];
+
 /// Carries the command out.
 ///
 /// # Errors
@@ -152,6 +170,18 @@ pub(super) async fn run(
         UserCommand::History { user, page } => return history(&client, user, page, out).await,
         UserCommand::Unlock { user } => {
             client.act(&["users", &client.find(&KIND, user).await?, "unlock"]).await?
+        }
+        UserCommand::Sessions { user } => {
+            let id = client.find(&KIND, user).await?;
+            let found = client.get(&["users", &id, "sessions"], &[]).await?;
+            found.show(out, |_| out.table(found.items(), BROWSERS));
+            return Ok(());
+        }
+        UserCommand::SignOut { user } => {
+            let id = client.find(&KIND, user).await?;
+            client.write(Method::DELETE, &["users", &id, "sessions"], None).await?;
+            out.note("They are signed out everywhere.");
+            return Ok(());
         }
         UserCommand::Impersonations(page) => return impersonations(&client, page, out).await,
         UserCommand::EndImpersonation { user } => {

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use serde::Deserialize;
 use types::Code;
 use web::access::{SESSION_COOKIE, cookie};
@@ -64,6 +64,24 @@ struct Shown {
     noticed: Vec<SecurityEvent>,
     acted: Markup,
     password: Refused,
+}
+
+/// Browsers that are signed in, with what can be done about each.
+pub(super) fn signed_in(sessions: &[Session], action: Option<&dyn Fn(&Session) -> Markup>) -> Markup {
+    let rows = sessions.iter().map(|session| {
+        let mut cells = vec![
+            html! { (session.user_agent.as_deref().unwrap_or("unknown")) },
+            html! { (session.from_address.as_deref().unwrap_or("")) },
+            relative_time(&session.created_at.to_string(), &session.created_at.to_minute()),
+            relative_time(&session.last_seen_at.to_string(), &session.last_seen_at.to_minute()),
+        ];
+        cells.extend(action.map(|action| action(session)));
+        row(cells)
+    });
+    let mut columns =
+        vec![column("Browser"), column("Address"), column("Signed in").detail(), column("Last seen")];
+    columns.extend(action.map(|_| column("Action").actions()));
+    table("Signed-in browsers", columns, rows.collect()).render()
 }
 
 impl Shown {
@@ -184,30 +202,21 @@ impl Shown {
     }
 
     fn browsers(&self) -> Markup {
-        let rows = self.sessions.iter().map(|session| {
-            let end = form::post(
-                &format!("/account/sessions/{}/revoke", session.id),
-                "",
-                &html! { (form::submit("Sign out").weight(form::Weight::Quiet).small()) },
-            );
-            row(vec![
-                html! { (session.user_agent.as_deref().unwrap_or("unknown")) },
-                html! { (session.from_address.as_deref().unwrap_or("")) },
-                relative_time(&session.created_at.to_string(), &session.created_at.to_minute()),
-                relative_time(&session.last_seen_at.to_string(), &session.last_seen_at.to_minute()),
-                html! { @if session.current { (badge::badge_icon(Tone::Info, Icon::Check, "this one")) } @else { (end) } },
-            ])
-        });
-        let columns = vec![
-            column("Browser"),
-            column("Address"),
-            column("Signed in").detail(),
-            column("Last seen"),
-            column("Action").actions(),
-        ];
+        let end = |session: &Session| {
+            html! {
+                @if session.current { (badge::badge_icon(Tone::Info, Icon::Check, "this one")) }
+                @else {
+                    (form::post(
+                        &format!("/account/sessions/{}/revoke", session.id),
+                        "",
+                        &html! { (form::submit("Sign out").weight(form::Weight::Quiet).small()) },
+                    ))
+                }
+            }
+        };
         let others = self.sessions.iter().any(|session| !session.current);
         html! {
-            (table("Signed-in browsers", columns, rows.collect()))
+            (signed_in(&self.sessions, Some(&end)))
             @if others {
                 (form::post("/account/sessions/others/revoke", "", &form::actions(&html! { (form::submit("Sign all others out").weight(form::Weight::Plain)) })))
             }
