@@ -557,13 +557,13 @@ mod tests {
         let held = Held::by(me, [mate])
             .with(set(Permission::KeyView), Reach::Own)
             .with(set(Permission::UserView), Reach::Team)
-            .with(set(Permission::MessageView), Reach::Own);
+            .with(set(Permission::RouteView), Reach::Own);
         assert!(held.allows(Permission::KeyView, Some(me)) && !held.allows(Permission::KeyView, Some(mate)));
         assert!(!held.allows(Permission::KeyView, None), "nobody's record is not one's own");
         assert!(
             held.allows(Permission::UserView, Some(mate)) && !held.allows(Permission::UserView, Some(other))
         );
-        assert_eq!(held.reach(Permission::MessageView), Some(Reach::All));
+        assert_eq!(held.reach(Permission::RouteView), Some(Reach::All));
         assert!(!held.allows(Permission::KeyRevoke, Some(me)));
         let wide = held.clone().with(set(Permission::KeyView), Reach::All);
         assert!(wide.allows(Permission::KeyView, None) && wide.covers(&held) && !held.covers(&wide));

@@ -481,7 +481,8 @@ mod tests {
         let given = |name: &str, reach| Grantable([(name.to_owned(), reach)].into()).checked();
         assert_eq!(given("key.manage", Reach::All).unwrap().0.len(), 2);
         assert!(given("tenant.view", Reach::All).is_err(), "platform");
-        assert!(given("message.view", Reach::Own).is_err(), "no owner");
+        assert!(given("route.view", Reach::Own).is_err(), "no owner");
+        assert!(given("message.view", Reach::Own).is_ok());
         assert!(given("key.view", Reach::Own).is_ok());
         assert_eq!(given("eat", Reach::All).unwrap_err().place(), Some("permissions/eat"));
     }

@@ -286,5 +286,5 @@ fn every_operation_of_the_api_is_described() {
             assert!(operation["tags"][0].is_string(), "{method} {path}");
         }
     }
-    assert_eq!(document["paths"].as_object().unwrap().len(), 91);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 93);
 }
