@@ -73,7 +73,7 @@ pub struct NewUser {
     pub name: String,
     /// A role's name.
     pub role: String,
-    /// `en` when not given.
+    /// `en`, `fr` or `ar`; that of the tenant's locale when not given, or `en`.
     pub language: Option<String>,
     /// The hash of their password as another system has made it: bcrypt (`$2b$12$…`), which is hashed anew at the first
     /// sign-in, or argon2id. Absent: they get in by a link and set one.
@@ -173,15 +173,29 @@ pub async fn create(scope: &Scope, new: NewUser) -> Result<User> {
     write.commit(user).await
 }
 
+record! { struct Located { locale: String } }
+
+/// The language of a tenant's locale, where it is one that people can read here; English otherwise.
+pub(crate) async fn spoken(tx: &mut Tx, tenant: TenantId) -> Result<String> {
+    let located: Option<Located> =
+        tx.optional(sql!("select locale from tenant where id = $1"), args![tenant]).await?;
+    let tag = located.and_then(|Located { locale }| locale.split('-').next().map(str::to_ascii_lowercase));
+    Ok(tag.and_then(|tag| name::language(&tag).ok()).unwrap_or_else(|| "en".to_owned()))
+}
+
 /// Checks and inserts a user of a tenant.
 pub(crate) async fn insert(tx: &mut Tx, runtime: &Runtime, tenant: TenantId, new: NewUser) -> Result<User> {
     let cost = new.password_hash.as_deref().map(password::imported).transpose()?.flatten();
+    let language = match new.language.as_deref() {
+        Some(tag) => name::language(tag)?,
+        None => spoken(tx, tenant).await?,
+    };
     let user = User {
         id: runtime.ids.next(),
         email: name::email(&new.email)?,
         name: name::given("name", &new.name)?,
         role: new.role,
-        language: name::language(new.language.as_deref().unwrap_or("en"))?,
+        language,
         status: Status::Active.as_str().to_owned(),
         has_password: new.password_hash.is_some(),
         created_at: runtime.clock.now(),

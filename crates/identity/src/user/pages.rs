@@ -138,7 +138,8 @@ fn new_form<'a>(visitor: &Visitor, offered: &[Offered], given: &UserForm, refuse
 
 async fn show_new(visitor: Visitor) -> Result<Response, PageProblem> {
     visitor.scope.require(Permission::UserCreate)?;
-    let given = UserForm { role: "viewer".to_owned(), language: "en".to_owned(), ..UserForm::default() };
+    let language = super::spoken(&mut visitor.scope.read().await?, visitor.scope.tenant()).await?;
+    let given = UserForm { role: "viewer".to_owned(), language, ..UserForm::default() };
     let offered = roles(&visitor).await?;
     Ok(visitor.page(new_form(&visitor, &offered, &given, &Refused::NONE)))
 }
@@ -254,7 +255,7 @@ fn signed_in(words: &Words, user: &User, sessions: &[Session], ends: bool) -> Ma
     };
     let body = html! {
         @if sessions.is_empty() { p { "Not signed in anywhere." } } @else { (security::signed_in(sessions, None)) }
-        @if ends { (dialog::confirm(words, &ask)) }
+        @if ends { (form::actions(&html! { (dialog::confirm(words, &ask)) })) }
     };
     card::card("Signed in now", &html! {}, &body)
 }

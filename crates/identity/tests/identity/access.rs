@@ -93,6 +93,19 @@ async fn a_new_password_ends_the_other_sessions() {
 }
 
 #[tokio::test]
+async fn a_new_user_reads_what_their_tenant_speaks() {
+    let house = House::build().await;
+    let admin = house.by_key(ADMIN_KEY).await.unwrap();
+    for (locale, language) in [("fr-DZ", "fr"), ("ar", "ar"), ("de-AT", "en")] {
+        let change = TenantChange { locale: Some(locale.to_owned()), ..TenantChange::default() };
+        tenant::update(&admin, admin.tenant(), change).await.unwrap();
+        let made =
+            user::create(&admin, new_user(&format!("{language}@example.com"), "viewer")).await.unwrap();
+        assert_eq!(made.language, language);
+    }
+}
+
+#[tokio::test]
 async fn an_administrator_sees_where_a_user_is_signed_in_and_ends_it() {
     let house = House::build().await;
     let admin_token = house.enter_as_admin().await;
