@@ -406,9 +406,11 @@ impl Page {
         loop {
             // Observers of sizes run after a frame's callbacks.
             self.eval(&format!("{FRAME}.then(() => new Promise(done => setTimeout(done)))")).await?;
-            let found = self.violations(source).await?;
-            if found.is_empty() || Instant::now() > deadline {
-                return Ok(found);
+            match self.violations(source).await {
+                Ok(found) if found.is_empty() || Instant::now() > deadline => return Ok(found),
+                // A page that goes while it is looked at has no document.
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
     }
