@@ -113,6 +113,13 @@ impl Client {
         Answer { status, headers, text: response.text().await.unwrap_or_default() }
     }
 
+    /// Whether a path is answered with 200. Nobody may be there yet: on loopback a connection to a port that nobody has can
+    /// even meet itself.
+    pub async fn finds(&self, path: &str) -> bool {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    }
+
     /// GET.
     pub async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], None).await

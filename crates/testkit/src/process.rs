@@ -93,9 +93,7 @@ impl Process {
         let process = Self { child, admin: Client::anonymous(place.http).with_key(ADMIN_KEY) };
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(30) {
-            if tokio::net::TcpStream::connect(place.http).await.is_ok()
-                && process.admin.get("/ready").await.status == 200
-            {
+            if process.admin.finds("/ready").await {
                 return process;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
