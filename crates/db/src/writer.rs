@@ -117,3 +117,38 @@ impl DerefMut for Writing {
         &mut self.turn
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Db, Options, Tenancy, args};
+
+    #[tokio::test]
+    async fn turns_come_in_order_and_end_with_the_closing() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("a.db").display());
+        let db = Db::open(&url, &Options::default()).await.unwrap();
+        let first = db.write(Tenancy::Every).await.unwrap();
+        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        for n in 0..3 {
+            let (db, told) = (db.clone(), told.clone());
+            tokio::spawn(async move {
+                let tx = db.write(Tenancy::Every).await.unwrap();
+                told.send(n).unwrap();
+                drop(tx);
+            });
+            tokio::task::yield_now().await;
+        }
+        assert!(heard.try_recv().is_err(), "somebody else writes");
+        first.commit().await.unwrap();
+        for n in 0..3 {
+            assert_eq!(heard.recv().await, Some(n));
+        }
+        // What was left open by those who went holds nobody up.
+        let mut last = db.write(Tenancy::Every).await.unwrap();
+        last.execute("create table t (id integer primary key)", args![]).await.unwrap();
+        last.commit().await.unwrap();
+        db.close().await;
+        assert!(db.write(Tenancy::Every).await.err().unwrap().is_passing());
+    }
+}
