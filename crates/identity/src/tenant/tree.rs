@@ -107,36 +107,29 @@ pub(crate) async fn turn(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-record! { struct Counted { n: i64 } }
-
-/// Tenants beneath one, at all depths.
-async fn size(tx: &mut Tx, id: TenantId) -> Result<i64> {
-    let Counted { n } = tx
-        .one(
-            sql!(
-                "with recursive beneath(id, depth) as (select id, 1 from tenant where parent = $1 \
-                 union all select t.id, b.depth + 1 from beneath b join tenant t on t.parent = b.id where b.depth < $2) \
-                 select count(*) as n from beneath /* every tenant: those beneath one */"
-            ),
-            args![id, DEPTH_MAX],
-        )
-        .await?;
-    Ok(n)
+record! {
+    /// What stands beneath a tenant.
+    struct Beneath {
+        /// Tenants, at all depths.
+        n: i64,
+        /// How many of them stand one beneath the other at most.
+        depth: i64,
+    }
 }
 
-/// How many stand one beneath the other below a tenant.
-async fn height(tx: &mut Tx, id: TenantId) -> Result<i64> {
-    let Counted { n } = tx
+/// What stands beneath a tenant.
+async fn beneath(tx: &mut Tx, id: TenantId) -> Result<Beneath> {
+    Ok(tx
         .one(
             sql!(
                 "with recursive beneath(id, depth) as (select id, 1 from tenant where parent = $1 \
                  union all select t.id, b.depth + 1 from beneath b join tenant t on t.parent = b.id where b.depth < $2) \
-                 select cast(coalesce(max(depth), 0) as bigint) as n from beneath /* every tenant: those beneath one */"
+                 select count(*) as n, cast(coalesce(max(depth), 0) as bigint) as depth from beneath \
+                 /* every tenant: those beneath one */"
             ),
             args![id, DEPTH_MAX],
         )
-        .await?;
-    Ok(n)
+        .await?)
 }
 
 /// Refuses what would leave the tenants beneath one without it.
@@ -144,7 +137,7 @@ async fn height(tx: &mut Tx, id: TenantId) -> Result<i64> {
 /// # Errors
 /// `conflict` naming how many there are.
 pub(crate) async fn refuse_above_others(tx: &mut Tx, id: TenantId) -> Result<()> {
-    let n = size(tx, id).await?;
+    let Beneath { n, .. } = beneath(tx, id).await?;
     if n == 0 {
         return Ok(());
     }
@@ -200,7 +193,8 @@ pub(crate) async fn place(
     let Some(id) = parent else { return Ok(None) };
     refuse_parent(tx, id, 1).await?;
     if let (Sight::Beneath(_), Some(top)) = (sight, line(tx, id).await?.last()) {
-        let (n, limit) = (size(tx, top.id).await?, scope.runtime().config.tenants.beneath_max);
+        let (Beneath { n, .. }, limit) =
+            (beneath(tx, top.id).await?, scope.runtime().config.tenants.beneath_max);
         if n >= limit {
             return Err(Error::new(
                 Code::Conflict,
@@ -247,7 +241,7 @@ pub async fn move_to(scope: &Scope, id: TenantId, NewParent { parent }: NewParen
         if parent == id || is_beneath(&mut write, id, parent).await? {
             return Err(Error::new(Code::Conflict, "a tenant cannot stand beneath itself").at("parent"));
         }
-        let lines = height(&mut write, id).await? + 1;
+        let lines = beneath(&mut write, id).await?.depth + 1;
         refuse_parent(&mut write, parent, lines).await?;
     }
     write.execute(sql!("update tenant set parent = $2 where id = $1"), args![id, parent]).await?;
