@@ -120,7 +120,10 @@ impl DerefMut for Writing {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Mutex;
+
+    use futures::future::join_all;
+
     use crate::{Db, Options, Tenancy, args};
 
     #[tokio::test]
@@ -129,21 +132,21 @@ mod tests {
         let url = format!("sqlite:{}", folder.path().join("a.db").display());
         let db = Db::open(&url, &Options::default()).await.unwrap();
         let first = db.write(Tenancy::Every).await.unwrap();
-        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        for n in 0..3 {
-            let (db, told) = (db.clone(), told.clone());
-            tokio::spawn(async move {
+        let came = Mutex::new(Vec::new());
+        let others = join_all((0..3).map(|n| {
+            let (db, came) = (&db, &came);
+            async move {
                 let tx = db.write(Tenancy::Every).await.unwrap();
-                told.send(n).unwrap();
+                came.lock().unwrap().push(n);
                 drop(tx);
-            });
-            tokio::task::yield_now().await;
-        }
-        assert!(heard.try_recv().is_err(), "somebody else writes");
-        first.commit().await.unwrap();
-        for n in 0..3 {
-            assert_eq!(heard.recv().await, Some(n));
-        }
+            }
+        }));
+        let end = async {
+            assert!(came.lock().unwrap().is_empty(), "somebody else writes");
+            first.commit().await.unwrap();
+        };
+        tokio::join!(others, end);
+        assert_eq!(*came.lock().unwrap(), [0, 1, 2]);
         // What was left open by those who went holds nobody up.
         let mut last = db.write(Tenancy::Every).await.unwrap();
         last.execute("create table t (id integer primary key)", args![]).await.unwrap();
