@@ -87,8 +87,8 @@ fn reached(one: &Suitcase) -> Markup {
     match (one.state.as_str(), one.share, one.bytes_total) {
         (_, Some(share), _) => html! { (step(one)) ", " (share) " %" },
         ("uploading", _, Some(total)) => html! { (uploaded(total)) },
-        ("uploading", ..) => html! { (figure::octets(one.bytes.unsigned_abs())) },
-        _ => html! { (figure::count(one.rows_done.unsigned_abs())) " rows" },
+        ("uploading", ..) => html! { bdi dir="ltr" { (figure::octets(one.bytes.unsigned_abs())) } },
+        _ => html! { bdi dir="ltr" { (figure::count(one.rows_done.unsigned_abs())) " rows" } },
     }
 }
 
@@ -136,7 +136,7 @@ fn listed(words: &'static Words, page: &types::Page<Suitcase>, (at, own): (&str,
         };
         let file = html! {
             @if one.state == "ready" {
-                a href={ (at) "/" (one.id) "/file" } { "Download" } " (" (figure::octets(one.bytes.unsigned_abs())) ")"
+                a href={ (at) "/" (one.id) "/file" } { "Download" } " " bdi dir="ltr" { "(" (figure::octets(one.bytes.unsigned_abs())) ")" }
             } @else if own && one.problem.is_some() {
                 (one.problem.as_deref().unwrap_or_default())
             } @else { "–" }
@@ -309,7 +309,7 @@ fn facts(one: &Suitcase) -> Markup {
         ("Way", html! { (way(one)) }),
         ("State", state(one)),
         ("Rows", html! { (figure::count(one.rows_done.unsigned_abs())) }),
-        ("File", html! { (figure::octets(one.bytes.unsigned_abs())) }),
+        ("File", html! { bdi dir="ltr" { (figure::octets(one.bytes.unsigned_abs())) } }),
         ("Asked for by", html! { span dir="ltr" { (one.asked_by) } }),
         ("Asked for", when(one.asked_at)),
         ("File kept until", one.file_until.map_or_else(|| html! { "–" }, when)),

@@ -75,7 +75,7 @@ fn shown(caption: &str, page: &Page<ListedTenant>) -> Markup {
             },
             html! { code dir="ltr" { (tenant.slug) } },
             state(tenant),
-            html! { @if tenant.reseller || *children > 0 { (children) } },
+            html! { (children) },
             html! { (tenant.locale) " · " (tenant.time_zone) },
             relative_time(&tenant.created_at.to_string(), &tenant.created_at.to_minute()),
         ])
